@@ -1,0 +1,1 @@
+//! The floors ringrail is measured against.

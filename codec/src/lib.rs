@@ -1,0 +1,2 @@
+//! The wire protocols of ringrail as pure state machines.
+#![forbid(unsafe_code)]

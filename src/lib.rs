@@ -1,0 +1,2 @@
+//! ringrail: a zero-copy io_uring transport engine.
+#![forbid(unsafe_code)]
