@@ -1,0 +1,108 @@
+//! Finds frames in received bytes. Nothing is copied and nothing is allocated: a body is a part of the
+//! buffer it was received into.
+
+use super::{FrameError, HEADER_LEN, Header, Kind, Limits};
+
+/// What [`decode_frame`] found at the front of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// The frame is not complete.
+    NeedMore {
+        /// The length that the buffer must reach, counted from its front, before it is worth asking
+        /// again. Never more than [`Limits::max_frame_len`].
+        at_least: usize,
+    },
+    /// A whole frame.
+    Frame {
+        /// Its header, checked against the limits.
+        header: Header,
+        /// Its body without the padding.
+        body: &'a [u8],
+        /// The bytes it took, padding included: the next frame starts there.
+        consumed: usize,
+    },
+}
+
+/// Reads the frame at the front of `buf`.
+///
+/// The padding is not looked at: writers fill it with zeros, readers ignore it. The checksum is not
+/// verified here, see [`Header::check_body`].
+///
+/// # Errors
+/// Any [`FrameError`]; the connection cannot go on.
+///
+/// ```
+/// use ringrail_codec::native::{Limits, Ping, Step, decode_frame};
+/// let frame = Ping { opaque: 1 }.header().encode();
+/// assert_eq!(decode_frame(&frame[..5], &Limits::DEFAULT)?, Step::NeedMore { at_least: 32 });
+/// let Step::Frame { consumed, .. } = decode_frame(&frame, &Limits::DEFAULT)? else { panic!() };
+/// assert_eq!(consumed, 32);
+/// # Ok::<(), ringrail_codec::native::FrameError>(())
+/// ```
+#[inline]
+pub fn decode_frame<'a>(buf: &'a [u8], limits: &Limits) -> Result<Step<'a>, FrameError> {
+    let Some((head, rest)) = buf.split_first_chunk::<HEADER_LEN>() else {
+        return Ok(Step::NeedMore {
+            at_least: HEADER_LEN,
+        });
+    };
+    let header = Header::decode(head)?;
+    check_header(&header, limits)?;
+    let consumed = header.frame_len();
+    if buf.len() < consumed {
+        return Ok(Step::NeedMore { at_least: consumed });
+    }
+    Ok(Step::Frame {
+        header,
+        body: &rest[..header.body_len as usize],
+        consumed,
+    })
+}
+
+/// Checks a header against this side's limits: the length of the body for its kind and of the whole RPC.
+/// For callers that receive header and body separately; [`decode_frame`] does it by itself.
+///
+/// # Errors
+/// [`FrameError::BodyTooLong`], [`FrameError::BodyLength`], [`FrameError::RpcTooLong`].
+#[inline]
+pub fn check_header(header: &Header, limits: &Limits) -> Result<(), FrameError> {
+    if header.body_len > limits.max_body(header.kind) {
+        return Err(limits.too_long(header));
+    }
+    match header.kind {
+        Kind::RpcRequest | Kind::RpcReply | Kind::OneWay => check_rpc(header, header.arg, limits),
+        Kind::RpcSlice => check_rpc(
+            header,
+            header.arg.saturating_add(u64::from(header.body_len)),
+            limits,
+        ),
+        Kind::ChunkRequest => check_min(header, super::ChunkRequest::BODY_LEN),
+        Kind::StreamRequest => check_min(header, super::StreamRequest::FIXED_LEN),
+        _ => Ok(()),
+    }
+}
+
+#[inline]
+fn check_rpc(header: &Header, total_len: u64, limits: &Limits) -> Result<(), FrameError> {
+    if total_len > limits.max_rpc_len {
+        return Err(FrameError::RpcTooLong {
+            kind: header.kind,
+            total_len,
+            limit: limits.max_rpc_len,
+            key: "ringrail.transport.maxRpcLen",
+        });
+    }
+    Ok(())
+}
+
+#[inline]
+fn check_min(header: &Header, expected: u32) -> Result<(), FrameError> {
+    if header.body_len < expected {
+        return Err(FrameError::BodyLength {
+            kind: header.kind,
+            body_len: header.body_len as usize,
+            expected: expected as usize,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! ChunkFailure: a ChunkRequest failed.
+
+use super::super::{FailureCode, Flags, FrameError, Header, Kind};
+use super::failure_code;
+
+/// The failure of a chunk request, before its first slice or after some of them.
+///
+/// The body is a [`FailureBody`](crate::archive::FailureBody) archive, or empty when the sender had nothing to add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkFailure {
+    /// The request's id.
+    pub id: u64,
+    /// What went wrong.
+    pub code: FailureCode,
+    /// Whether the same request may succeed if it is sent again.
+    pub retryable: bool,
+}
+
+impl ChunkFailure {
+    /// The header in front of a failure body of `body_len` bytes.
+    #[inline]
+    pub const fn header(&self, body_len: u32) -> Header {
+        let mut header = Header::new(Kind::ChunkFailure, self.id);
+        header.flags = Flags::NONE.with_if(Flags::RETRYABLE, self.retryable);
+        header.code = self.code.to_wire();
+        header.body_len = body_len;
+        header
+    }
+
+    /// Reads the header's fields. The body is read by
+    /// [`FailureBody::decode`](crate::archive::FailureBody::decode).
+    ///
+    /// # Errors
+    /// [`FrameError::Inconsistent`] for the code 0, [`FrameError::WrongKind`] for a header of another kind.
+    #[inline]
+    pub fn from_header(header: &Header) -> Result<Self, FrameError> {
+        header.expect(Kind::ChunkFailure)?;
+        Ok(Self {
+            id: header.id,
+            code: failure_code(header)?,
+            retryable: header.flags.contains(Flags::RETRYABLE),
+        })
+    }
+}

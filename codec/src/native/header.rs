@@ -1,0 +1,260 @@
+//! The fixed header in front of every frame.
+
+use super::rules::{RULES, Rule};
+use super::{ChecksumError, Field, Flags, FrameError, Kind};
+
+/// The length of a header in bytes.
+pub const HEADER_LEN: usize = 32;
+
+/// Bodies are padded to a multiple of this, so a frame that starts aligned leaves the next one aligned.
+pub const ALIGN: usize = 16;
+
+// Lengths of u32 plus a header must fit a usize everywhere below.
+const _: () = assert!(usize::BITS >= 64, "ringrail needs a 64-bit target");
+
+/// The 32 bytes in front of a body. What `arg` and `aux` mean depends on the kind; the types of
+/// [`frame`](super::frame) give them names.
+///
+/// ```
+/// use ringrail_codec::native::{Header, Ping};
+/// let bytes = Ping { opaque: 7 }.header().encode();
+/// assert_eq!(bytes[0], 0x43);
+/// let header = Header::decode(&bytes)?;
+/// assert_eq!(Ping::from_header(&header)?, Ping { opaque: 7 });
+/// # Ok::<(), ringrail_codec::native::FrameError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the frame is.
+    pub kind: Kind,
+    /// The flags, only those that the kind allows.
+    pub flags: Flags,
+    /// The failure code or drain reason, else 0.
+    pub code: u16,
+    /// The bytes of body in this frame, before padding.
+    pub body_len: u32,
+    /// The request's id, chosen by its initiator. The ids of both directions are independent.
+    pub id: u64,
+    /// Kind-specific.
+    pub arg: u64,
+    /// Kind-specific.
+    pub aux: u32,
+    /// The CRC32C of the body if [`Flags::CRC`] is set, else 0.
+    pub crc: u32,
+}
+
+/// The length of a body of `body_len` bytes with its padding.
+#[inline]
+pub const fn padded_len(body_len: usize) -> usize {
+    body_len.next_multiple_of(ALIGN)
+}
+
+impl Header {
+    /// A header of `kind` for request `id`, everything else zero.
+    #[inline]
+    pub const fn new(kind: Kind, id: u64) -> Header {
+        Header {
+            kind,
+            flags: Flags::NONE,
+            code: 0,
+            body_len: 0,
+            id,
+            arg: 0,
+            aux: 0,
+            crc: 0,
+        }
+    }
+
+    /// The header as it goes onto the wire.
+    #[inline]
+    pub fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut out = [0; HEADER_LEN];
+        out[0] = self.kind as u8;
+        out[1] = self.flags.bits();
+        out[2..4].copy_from_slice(&self.code.to_le_bytes());
+        out[4..8].copy_from_slice(&self.body_len.to_le_bytes());
+        out[8..16].copy_from_slice(&self.id.to_le_bytes());
+        out[16..24].copy_from_slice(&self.arg.to_le_bytes());
+        out[24..28].copy_from_slice(&self.aux.to_le_bytes());
+        out[28..32].copy_from_slice(&self.crc.to_le_bytes());
+        out
+    }
+
+    /// Reads a header and checks everything that does not depend on this side's limits: the kind, the
+    /// flags, and the fields that the kind wants to be zero.
+    ///
+    /// # Errors
+    /// [`FrameError::UnknownKind`], [`FrameError::ForbiddenFlags`], [`FrameError::NonZero`],
+    /// [`FrameError::BodyLength`] for a body where the kind has none.
+    #[inline]
+    pub fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Header, FrameError> {
+        let rule = &RULES[usize::from(bytes[0])];
+        let Some(kind) = rule.kind else {
+            return Err(FrameError::UnknownKind { kind: bytes[0] });
+        };
+        let [_, flags, c0, c1, l0, l1, l2, l3, rest @ ..] = *bytes;
+        let (id, rest) = take_u64(&rest);
+        let (arg, rest) = take_u64(rest);
+        let (aux, rest) = take_u32(rest);
+        let (crc, _) = take_u32(rest);
+        let header = Header {
+            kind,
+            flags: Flags::from_bits(flags),
+            code: u16::from_le_bytes([c0, c1]),
+            body_len: u32::from_le_bytes([l0, l1, l2, l3]),
+            id,
+            arg,
+            aux,
+            crc,
+        };
+        match header.excess(rule) {
+            0 => Ok(header),
+            _ => Err(header.explain(rule)),
+        }
+    }
+
+    /// The bits that should have been zero, all fields folded together.
+    #[inline]
+    fn excess(&self, rule: &Rule) -> u64 {
+        let crc_mask = u32::from(self.flags.bits() & Flags::CRC.bits()).wrapping_sub(1);
+        let narrow = u32::from(self.flags.bits() & rule.flags)
+            | u32::from(self.code & rule.code)
+            | (self.body_len & rule.body_len)
+            | (self.aux & rule.aux)
+            | (self.crc & crc_mask);
+        u64::from(narrow) | (self.id & rule.id) | (self.arg & rule.arg)
+    }
+
+    #[cold]
+    fn explain(&self, rule: &Rule) -> FrameError {
+        let kind = self.kind;
+        let forbidden = self.flags.bits() & rule.flags;
+        if forbidden != 0 {
+            return FrameError::ForbiddenFlags {
+                kind,
+                flags: self.flags.bits(),
+                forbidden,
+            };
+        }
+        if self.body_len & rule.body_len != 0 {
+            return FrameError::BodyLength {
+                kind,
+                body_len: self.body_len as usize,
+                expected: 0,
+            };
+        }
+        let (field, value) = if self.code & rule.code != 0 {
+            (Field::Code, u64::from(self.code))
+        } else if self.id & rule.id != 0 {
+            (Field::Id, self.id)
+        } else if self.arg & rule.arg != 0 {
+            (Field::Arg, self.arg)
+        } else if self.aux & rule.aux != 0 {
+            (Field::Aux, u64::from(self.aux))
+        } else {
+            (Field::Crc, u64::from(self.crc))
+        };
+        FrameError::NonZero { kind, field, value }
+    }
+
+    /// The bytes of body and padding that follow the header.
+    #[inline]
+    pub const fn padded_body_len(&self) -> usize {
+        padded_len(self.body_len as usize)
+    }
+
+    /// The zero bytes behind the body.
+    #[inline]
+    pub const fn padding_len(&self) -> usize {
+        self.padded_body_len() - self.body_len as usize
+    }
+
+    /// The bytes of the whole frame: header, body and padding.
+    #[inline]
+    pub const fn frame_len(&self) -> usize {
+        HEADER_LEN + self.padded_body_len()
+    }
+
+    /// The same header with the checksum of its body.
+    #[inline]
+    #[must_use]
+    pub const fn with_crc(mut self, crc: u32) -> Header {
+        self.flags = self.flags.with(Flags::CRC);
+        self.crc = crc;
+        self
+    }
+
+    /// The same header with the checksum of `body`, computed here.
+    #[inline]
+    #[must_use]
+    pub fn with_crc_of(self, body: &[u8]) -> Header {
+        self.with_crc(crc32c::crc32c(body))
+    }
+
+    /// Checks the body against the header's checksum; a header without one accepts any body.
+    ///
+    /// # Errors
+    /// [`ChecksumError`], which fails the request and not the connection.
+    #[inline]
+    pub fn check_body(&self, body: &[u8]) -> Result<(), ChecksumError> {
+        if self.flags.contains(Flags::CRC) {
+            self.check_crc(crc32c::crc32c(body))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Checks a checksum that the caller computed while the body came in (see [`crc32c::crc32c_append`]).
+    ///
+    /// # Errors
+    /// As [`Header::check_body`].
+    #[inline]
+    pub fn check_crc(&self, computed: u32) -> Result<(), ChecksumError> {
+        if !self.flags.contains(Flags::CRC) || computed == self.crc {
+            return Ok(());
+        }
+        Err(ChecksumError {
+            kind: self.kind,
+            id: self.id,
+            announced: self.crc,
+            computed,
+        })
+    }
+
+    /// Refuses a header of another kind.
+    #[inline]
+    pub(super) fn expect(&self, expected: Kind) -> Result<(), FrameError> {
+        if self.kind == expected {
+            Ok(())
+        } else {
+            Err(FrameError::WrongKind {
+                expected,
+                found: self.kind,
+            })
+        }
+    }
+
+    #[cold]
+    pub(super) fn inconsistent(&self, what: &'static str) -> FrameError {
+        FrameError::Inconsistent {
+            kind: self.kind,
+            what,
+        }
+    }
+}
+
+#[inline]
+fn take_u64(bytes: &[u8]) -> (u64, &[u8]) {
+    match bytes.split_first_chunk() {
+        Some((head, rest)) => (u64::from_le_bytes(*head), rest),
+        None => (0, &[]),
+    }
+}
+
+#[inline]
+fn take_u32(bytes: &[u8]) -> (u32, &[u8]) {
+    match bytes.split_first_chunk() {
+        Some((head, rest)) => (u32::from_le_bytes(*head), rest),
+        None => (0, &[]),
+    }
+}

@@ -1,0 +1,37 @@
+//! The native protocol: little-endian frames that are read in place.
+//!
+//! A frame is a fixed 32-byte [`Header`] and a body padded with zeros to [`ALIGN`], so a frame that starts
+//! on a 16-byte boundary leaves the next one on such a boundary, and every archive inside can be read
+//! without a copy. The format is written down byte by byte in `docs/wire-format.md`.
+//!
+//! Data flows like this: the engine receives bytes, [`decode_frame`] (or [`Header::decode`] and
+//! [`check_header`], when the body goes into a buffer of its own) finds the frame, and the frame's type in
+//! [`frame`] gives its fields. In the other direction a frame's type makes the [`Header`] and the engine
+//! writes it in front of the body.
+
+mod code;
+mod decode;
+mod encode;
+mod error;
+mod flags;
+pub mod frame;
+mod header;
+mod kind;
+mod limits;
+mod rules;
+
+pub use code::{DrainReason, FailureCode};
+pub use decode::{Step, check_header, decode_frame};
+pub use encode::{NoRoom, PADDING, encode_frame};
+pub use error::{ChecksumError, Field, FrameError};
+pub use flags::Flags;
+pub use frame::*;
+pub use header::{ALIGN, HEADER_LEN, Header, padded_len};
+pub use kind::Kind;
+pub use limits::{LimitError, Limits};
+
+/// The version of the native protocol that this crate speaks.
+pub const VERSION: u16 = 1;
+
+/// The `total_len` of a stream or an upload whose length its sender does not know.
+pub const UNKNOWN_LEN: u64 = u64::MAX;
