@@ -1,1 +1,4 @@
 //! The io_uring engine of ringrail.
+
+pub mod shard;
+mod sync;

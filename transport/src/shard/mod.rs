@@ -1,0 +1,3 @@
+//! Shards: one thread, one core, one loop, and what crosses between them.
+
+pub mod inbox;
