@@ -1,0 +1,376 @@
+//! The per-shard pool: free lists by size class under a hard budget.
+//!
+//! Only the shard's thread leases. Buffers come back from anywhere: on the owner's thread straight
+//! into the free list (LIFO: the hottest buffer goes out next), elsewhere by way of the
+//! [`ReturnStack`](super::returns::ReturnStack), which the owner empties when a list runs dry.
+
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use super::class::{CLASSES, class_of, size_of_class};
+use super::lease::LeaseMut;
+use super::returns::ReturnStack;
+use super::slot::Slot;
+
+/// The part of a pool that its leases know.
+pub(crate) struct Shared {
+    owner: u64,
+    closed: AtomicBool,
+    returns: ReturnStack,
+    free: UnsafeCell<FreeLists>,
+    /// Bytes mapped: leased and free together; never above `budget`.
+    mapped: AtomicUsize,
+    budget: usize,
+}
+
+struct FreeLists {
+    lists: [Vec<NonNull<Slot>>; CLASSES],
+    free_bytes: usize,
+}
+
+// SAFETY: `free` is touched only on the owner's thread (`on_owner_thread` is checked first, or the
+// caller is the `Pool`, which is neither Send nor Sync); everything else is atomic.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// Takes back a slot that nobody holds, if this is the owner's thread and the pool lives.
+    #[inline]
+    pub(super) fn give_back_here(&self, slot: NonNull<Slot>) -> bool {
+        if !on_thread(self.owner) || self.closed.load(Ordering::Relaxed) {
+            return false;
+        }
+        // SAFETY: we are on the owner's thread and no other borrow is alive: no method that
+        // borrows the lists runs user code.
+        unsafe { self.put_free(slot) };
+        true
+    }
+
+    /// Takes back a slot that nobody holds, from a foreign thread or after the pool's end.
+    #[cold]
+    pub(super) fn give_back_from_afar(&self, slot: NonNull<Slot>) {
+        self.returns.push(slot);
+        if self.closed.load(Ordering::SeqCst) {
+            self.destroy_returned();
+        }
+    }
+
+    pub(super) fn memory_freed(&self, bytes: usize) {
+        self.mapped.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// # Safety
+    /// On the owner's thread, with no borrow of the lists alive.
+    unsafe fn put_free(&self, slot: NonNull<Slot>) {
+        // SAFETY: the caller's promise.
+        let free = unsafe { &mut *self.free.get() };
+        // SAFETY: a slot in our hands is alive.
+        let class = unsafe { slot.as_ref() }.class;
+        free.free_bytes += size_of_class(class);
+        free.lists[class].push(slot);
+    }
+
+    fn destroy_returned(&self) {
+        // SAFETY: `take_all` hands over slots that nobody holds and that left the stack.
+        self.returns.take_all(|slot| unsafe { Slot::destroy(slot) });
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("budget", &self.budget).finish_non_exhaustive()
+    }
+}
+
+/// A number of the calling thread, unique for the life of the process.
+fn thread_number() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
+    // A thread that is being torn down has no number: its drops take the foreign path.
+    NUMBER
+        .try_with(|number| {
+            if number.get() == 0 {
+                number.set(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+            }
+            number.get()
+        })
+        .unwrap_or(0)
+}
+
+fn on_thread(owner: u64) -> bool {
+    thread_number() == owner
+}
+
+/// What a pool has done and holds; see [`Pool::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Bytes the pool may map at most.
+    pub budget_bytes: usize,
+    /// Bytes mapped now, leased and free together.
+    pub mapped_bytes: usize,
+    /// Bytes in leases now (by size class). Buffers dropped on a foreign thread count until the
+    /// owner collects them.
+    pub leased_bytes: usize,
+    /// The highest `leased_bytes` seen at a lease.
+    pub high_water_bytes: usize,
+    /// Leases given that had to map fresh memory: zero per lease after warm-up.
+    pub fresh: u64,
+    /// Leases refused because the budget was used up.
+    pub exhausted: u64,
+}
+
+/// A shard's buffers: size classes of page-aligned memory under a hard budget.
+///
+/// Cheap to clone (a reference count); stays on its thread. A part of the budget, the *reserve*,
+/// is open only to [`lease_reserved`](Pool::lease_reserved): the control lane (receive buffers,
+/// replies) keeps moving while the data lane has used its share up.
+///
+/// ```
+/// use ringrail_transport::buf::Pool;
+///
+/// let pool = Pool::new(1 << 20, 0);
+/// let mut lease = pool.lease(5_000).expect("within the budget");
+/// lease.put(b"hello");
+/// let shared = lease.freeze();
+/// let bytes: bytes::Bytes = shared.slice(1..3).into();
+/// assert_eq!(&bytes[..], b"el");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pool {
+    inner: Rc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    reserve: usize,
+    high_water: Cell<usize>,
+    fresh: AtomicU64,
+    exhausted: AtomicU64,
+    /// Not Send: the lists belong to one thread.
+    _local: PhantomData<*mut ()>,
+}
+
+impl Pool {
+    /// A pool of at most `budget` bytes, of which `reserve` bytes are for the control lane alone.
+    pub fn new(budget: usize, reserve: usize) -> Self {
+        let shared = Arc::new(Shared {
+            owner: thread_number(),
+            closed: AtomicBool::new(false),
+            returns: ReturnStack::new(),
+            free: UnsafeCell::new(FreeLists {
+                lists: std::array::from_fn(|_| Vec::new()),
+                free_bytes: 0,
+            }),
+            mapped: AtomicUsize::new(0),
+            budget,
+        });
+        let inner = Inner {
+            shared,
+            reserve: reserve.min(budget),
+            high_water: Cell::new(0),
+            fresh: AtomicU64::new(0),
+            exhausted: AtomicU64::new(0),
+            _local: PhantomData,
+        };
+        Self { inner: Rc::new(inner) }
+    }
+
+    /// A buffer of at least `len` bytes, or `None` where the budget less the reserve is used up
+    /// (back-pressure: try again when a lease has come back) or `len` passes
+    /// [`MAX_LEASE_LEN`](super::MAX_LEASE_LEN).
+    pub fn lease(&self, len: usize) -> Option<LeaseMut> {
+        self.lease_within(len, self.inner.shared.budget - self.inner.reserve)
+    }
+
+    /// As [`lease`](Pool::lease), with the reserve open too: for receives and replies.
+    pub fn lease_reserved(&self, len: usize) -> Option<LeaseMut> {
+        self.lease_within(len, self.inner.shared.budget)
+    }
+
+    fn lease_within(&self, len: usize, limit: usize) -> Option<LeaseMut> {
+        let class = class_of(len)?;
+        let size = size_of_class(class);
+        if !self.inner.shared.returns.is_empty() {
+            self.collect();
+        }
+        let leased = self.leased_bytes() + size;
+        let slot = if leased > limit { None } else { self.take(class, size) };
+        let Some(slot) = slot else {
+            bump(&self.inner.exhausted);
+            return None;
+        };
+        if leased > self.inner.high_water.get() {
+            self.inner.high_water.set(leased);
+        }
+        // SAFETY: the slot came out of a free list or is fresh: nobody else holds it.
+        Some(unsafe { LeaseMut::adopt(slot) })
+    }
+
+    fn take(&self, class: usize, size: usize) -> Option<NonNull<Slot>> {
+        if let Some(slot) = self.pop_free(class, size) {
+            return Some(slot);
+        }
+        self.make_room(size);
+        let shared = &self.inner.shared;
+        if shared.mapped.load(Ordering::Relaxed) + size > shared.budget {
+            return None;
+        }
+        shared.mapped.fetch_add(size, Ordering::Relaxed);
+        bump(&self.inner.fresh);
+        Slot::create(shared, class, size).or_else(|| {
+            shared.memory_freed(size);
+            None
+        })
+    }
+
+    fn pop_free(&self, class: usize, size: usize) -> Option<NonNull<Slot>> {
+        // SAFETY: `Pool` stays on the owner's thread, and nothing below runs user code.
+        let free = unsafe { &mut *self.inner.shared.free.get() };
+        let slot = free.lists[class].pop()?;
+        free.free_bytes -= size;
+        Some(slot)
+    }
+
+    /// Unmaps free buffers of other classes, largest first, until `size` more bytes fit.
+    fn make_room(&self, size: usize) {
+        let shared = &self.inner.shared;
+        for class in (0..CLASSES).rev() {
+            while shared.mapped.load(Ordering::Relaxed) + size > shared.budget {
+                let Some(slot) = self.pop_free(class, size_of_class(class)) else { break };
+                // SAFETY: a slot out of the free list has no holder and is in no list.
+                unsafe { Slot::destroy(slot) };
+            }
+        }
+    }
+
+    /// Moves what foreign threads returned into the free lists.
+    fn collect(&self) {
+        let shared = &self.inner.shared;
+        // SAFETY: on the owner's thread; `put_free` ends its borrow before the next call.
+        shared.returns.take_all(|slot| unsafe { shared.put_free(slot) });
+    }
+
+    fn leased_bytes(&self) -> usize {
+        // SAFETY: on the owner's thread; a read with no other borrow alive.
+        let free = unsafe { &*self.inner.shared.free.get() }.free_bytes;
+        self.inner.shared.mapped.load(Ordering::Relaxed) - free
+    }
+
+    /// Bytes that [`lease`](Pool::lease) could still give, leaving class sizes aside.
+    pub fn available(&self) -> usize {
+        if !self.inner.shared.returns.is_empty() {
+            self.collect();
+        }
+        (self.inner.shared.budget - self.inner.reserve).saturating_sub(self.leased_bytes())
+    }
+
+    /// What the pool has done and holds.
+    pub fn stats(&self) -> PoolStats {
+        self.collect();
+        PoolStats {
+            budget_bytes: self.inner.shared.budget,
+            mapped_bytes: self.inner.shared.mapped.load(Ordering::Relaxed),
+            leased_bytes: self.leased_bytes(),
+            high_water_bytes: self.inner.high_water.get(),
+            fresh: self.inner.fresh.load(Ordering::Relaxed),
+            exhausted: self.inner.exhausted.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Adds one to a counter with a single writer: a load and a store, no locked instruction.
+fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // SeqCst pairs with the push in `give_back`: whoever comes second destroys the slot.
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.destroy_returned();
+        // SAFETY: on the owner's thread; the borrow ends before any slot is destroyed.
+        let lists = unsafe { &mut (*self.shared.free.get()).lists };
+        let lists: Vec<Vec<NonNull<Slot>>> = lists.iter_mut().map(std::mem::take).collect();
+        for slot in lists.into_iter().flatten() {
+            // SAFETY: a slot of a free list has no holder, and the lists are gone.
+            unsafe { Slot::destroy(slot) };
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_returned_buffer_is_the_next_one_out() {
+        let pool = Pool::new(1 << 20, 0);
+        let first = pool.lease(100).unwrap();
+        let address = first.as_slice().as_ptr();
+        drop(first);
+        assert_eq!(pool.lease(4096).unwrap().as_slice().as_ptr(), address);
+        assert_eq!(pool.stats().fresh, 1);
+    }
+
+    #[test]
+    fn the_budget_is_hard_and_the_reserve_is_apart() {
+        let pool = Pool::new(64 << 10, 16 << 10);
+        let held: Vec<_> = (0..12).map(|_| pool.lease(4096).unwrap()).collect();
+        assert!(pool.lease(1).is_none());
+        let reserved: Vec<_> = (0..4).map(|_| pool.lease_reserved(1).unwrap()).collect();
+        assert!(pool.lease_reserved(1).is_none());
+        assert_eq!(pool.stats().leased_bytes, 64 << 10);
+        assert_eq!(pool.stats().exhausted, 2);
+        drop((held, reserved));
+        assert_eq!(pool.stats().leased_bytes, 0);
+        assert!(pool.lease(40 << 10).is_none(), "a 64 KiB class does not fit beside the reserve");
+    }
+
+    #[test]
+    fn free_memory_of_another_class_makes_room() {
+        let pool = Pool::new(1 << 20, 0);
+        drop(pool.lease(1 << 20).unwrap());
+        assert_eq!(pool.stats().mapped_bytes, 1 << 20);
+        assert!(pool.lease(4096).is_some());
+        assert_eq!(pool.stats().mapped_bytes, 4096);
+    }
+
+    #[test]
+    fn leases_come_home_from_other_threads() {
+        let pool = Pool::new(1 << 20, 0);
+        for _ in 0..100 {
+            let lease = pool.lease(100).unwrap().freeze();
+            std::thread::spawn(move || drop(lease)).join().unwrap();
+        }
+        assert_eq!(pool.stats().leased_bytes, 0);
+        assert_eq!(pool.stats().fresh, 1);
+    }
+
+    #[test]
+    fn the_pool_may_die_first() {
+        let pool = Pool::new(1 << 20, 0);
+        let shared = Arc::clone(&pool.inner.shared);
+        let mut lease = pool.lease(100).unwrap();
+        lease.put(b"still here");
+        let (here, there) = (lease.freeze(), pool.lease(100).unwrap().freeze());
+        drop(pool.lease(100).unwrap());
+        drop(pool);
+        assert_eq!(&here[..], b"still here");
+        std::thread::spawn(move || drop(there)).join().unwrap();
+        drop(here);
+        assert_eq!(shared.mapped.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_length_past_the_largest_class_is_refused() {
+        assert!(Pool::new(usize::MAX, 0).lease(super::super::MAX_LEASE_LEN + 1).is_none());
+    }
+}

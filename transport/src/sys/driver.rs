@@ -1,0 +1,269 @@
+//! The narrow door to the kernel: post an operation, collect completions, park, wake.
+//!
+//! The shard's pump is generic over [`Driver`], so the choice costs nothing at run time. The trait
+//! is safe: an operation *owns* its buffers from [`submit`](Driver::submit) until its
+//! [`Completion`] hands them back, whatever happens to the future, connection or shard that asked.
+//!
+//! Rules every driver keeps, and the engine relies on:
+//! - one completion per operation with `more == false`; multishot operations may have any number
+//!   with `more == true` before it;
+//! - cancelling an operation does not complete it early: its completion still comes, with
+//!   `-ECANCELED` or with what it had achieved;
+//! - operations may complete *short*; continuing is the engine's work;
+//! - a socket is closed by the engine only when none of its operations is outstanding.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use crate::buf::{Gather, LeaseMut, Pool};
+
+use super::socket::{Addr, ListenSpec, SocketError, SocketSpec};
+
+/// A socket as the driver knows it. For the kernel's drivers this is the file descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sock(pub i32);
+
+/// Names one outstanding operation; stale keys are harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OpKey(pub u64);
+
+/// An operation and the memory it works on.
+#[derive(Debug)]
+pub enum Op {
+    /// Accept connections until cancelled (multishot). Completes with [`Payload::Accepted`].
+    Accept {
+        /// A socket from [`Driver::listen`].
+        listener: Sock,
+    },
+    /// Connect a socket from [`Driver::socket`].
+    Connect {
+        /// The socket.
+        sock: Sock,
+        /// The peer.
+        addr: Addr,
+    },
+    /// Receive until cancelled into buffers given by [`Driver::refill`] (multishot). Completes
+    /// with [`Payload::Received`]; ends with `-ENOBUFS` when no buffer is left, and with 0 at the
+    /// end of the stream.
+    RecvMulti {
+        /// The socket.
+        sock: Sock,
+    },
+    /// Receive into `buf[at..at + len]`; the driver tries to fill it all. Completes with
+    /// [`Payload::Buffer`].
+    Recv {
+        /// The socket.
+        sock: Sock,
+        /// Where the bytes go.
+        buf: LeaseMut,
+        /// First byte to fill.
+        at: usize,
+        /// Bytes wanted.
+        len: usize,
+    },
+    /// Send what remains of a gather. Completes with [`Payload::Gather`], not yet advanced.
+    Send {
+        /// The socket.
+        sock: Sock,
+        /// What to send.
+        gather: Gather,
+        /// More follows at once: the kernel may hold back a partial segment (`MSG_MORE`).
+        more: bool,
+    },
+    /// Send what remains of `head`, then `len` bytes of the file without a user-space copy. The
+    /// result counts both. Short where the file ends early. Completes with [`Payload::Gather`].
+    SendFile {
+        /// The socket.
+        sock: Sock,
+        /// What goes first.
+        head: Gather,
+        /// The file; its own position is not used.
+        file: Arc<File>,
+        /// Where to start, in bytes.
+        offset: u64,
+        /// Bytes of the file to send.
+        len: usize,
+    },
+    /// Read `len` bytes of a file into `buf[at..]`, off this thread where the disk is needed.
+    /// Completes with [`Payload::Buffer`].
+    Read {
+        /// The file; its own position is not used.
+        file: Arc<File>,
+        /// Where to start, in bytes.
+        offset: u64,
+        /// Where the bytes go.
+        buf: LeaseMut,
+        /// First byte to fill.
+        at: usize,
+        /// Bytes wanted.
+        len: usize,
+    },
+}
+
+/// What a completion hands back.
+#[derive(Debug)]
+pub enum Payload {
+    /// Nothing.
+    None,
+    /// A new connection.
+    Accepted {
+        /// Its socket.
+        sock: Sock,
+        /// Its peer.
+        peer: Addr,
+    },
+    /// Bytes of a multishot receive: the filled part of a buffer of the group.
+    Received(LeaseMut),
+    /// The buffer of a receive or read.
+    Buffer(LeaseMut),
+    /// The gather of a send.
+    Gather(Gather),
+}
+
+/// The end, or one step, of an operation.
+#[derive(Debug)]
+pub struct Completion {
+    /// The caller's own number, as given to [`Driver::submit`].
+    pub token: u64,
+    /// Which operation.
+    pub key: OpKey,
+    /// Bytes moved, or a negative errno.
+    pub result: i32,
+    /// True where the operation goes on (multishot).
+    pub more: bool,
+    /// Memory coming back.
+    pub payload: Payload,
+}
+
+impl Completion {
+    /// The result as bytes or an error.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn outcome(&self) -> io::Result<usize> {
+        usize::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
+    }
+}
+
+/// How long [`Driver::enter`] may stay in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Park {
+    /// Submit, collect what is there, return.
+    No,
+    /// Submit and wait for a completion or until this time of [`Driver::now_ns`].
+    Until(Option<u64>),
+}
+
+/// Wakes a parked driver from any thread.
+#[derive(Clone)]
+pub struct Waker(Arc<dyn Fn() + Send + Sync>);
+
+impl Waker {
+    /// A waker that calls `wake`.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(wake))
+    }
+
+    /// Makes the driver's current or next park return.
+    pub fn wake(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waker")
+    }
+}
+
+/// What a driver has counted; see [`Driver::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DriverStats {
+    /// Calls into the kernel to submit or wait.
+    pub enters: u64,
+    /// Operations submitted.
+    pub submitted: u64,
+    /// Times the completion queue overflowed (nothing is lost; it costs time).
+    pub cq_overflows: u64,
+    /// Multishot receives that ended for want of a buffer.
+    pub no_buffers: u64,
+}
+
+/// What moves the bytes of one shard. See the module's documentation for the rules.
+pub trait Driver {
+    /// Opens a listening socket; also tells the address it got (port 0 resolved).
+    ///
+    /// # Errors
+    /// Says which address, why, and what to do about it.
+    fn listen(&mut self, spec: &ListenSpec) -> Result<(Sock, Addr), SocketError>;
+
+    /// Opens a socket to be connected by [`Op::Connect`].
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    fn socket(&mut self, addr: &Addr, spec: &SocketSpec) -> Result<Sock, SocketError>;
+
+    /// Sets the options of an accepted or connected socket.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    fn configure(&mut self, sock: Sock, spec: &SocketSpec) -> Result<(), SocketError>;
+
+    /// The local address of a socket, where it has one.
+    fn local_addr(&self, sock: Sock) -> Option<Addr>;
+
+    /// Takes over an operation.
+    ///
+    /// # Errors
+    /// Gives the operation back where the table of operations is full.
+    fn submit(&mut self, token: u64, op: Op) -> Result<OpKey, Op>;
+
+    /// Asks for an operation to end soon; its completion still comes.
+    fn cancel(&mut self, key: OpKey);
+
+    /// Ends the sending direction, or both, without closing the socket.
+    fn shutdown(&mut self, sock: Sock, both: bool);
+
+    /// Closes a socket that has no outstanding operation.
+    fn close(&mut self, sock: Sock);
+
+    /// Submits what was posted and collects completions; parks as told.
+    ///
+    /// # Errors
+    /// What the kernel says of the ring itself: fatal for the shard.
+    fn enter(&mut self, park: Park) -> io::Result<()>;
+
+    /// True where [`enter`](Self::enter) would find something to do, told without a system call.
+    fn ready(&mut self) -> bool;
+
+    /// The next completion collected.
+    fn next(&mut self) -> Option<Completion>;
+
+    /// Fills the receive group up with buffers of the pool; true where it is full.
+    fn refill(&mut self, pool: &Pool) -> bool;
+
+    /// True where the whole range lies in the page cache, as far as can be told cheaply.
+    fn is_resident(&self, file: &File, offset: u64, len: usize) -> bool;
+
+    /// Reads into `into` only what is in the page cache: `WouldBlock` where the disk is needed.
+    ///
+    /// # Errors
+    /// `WouldBlock`, or what the kernel says of the file.
+    fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Monotonic time in nanoseconds.
+    fn now_ns(&self) -> u64;
+
+    /// Wakes this driver from anywhere.
+    fn waker(&self) -> Waker;
+
+    /// A descriptor that becomes readable when completions wait, for a park inside another
+    /// runtime; `None` where the driver has none.
+    fn notify_fd(&self) -> Option<RawFd>;
+
+    /// Counters.
+    fn stats(&self) -> DriverStats;
+}

@@ -1,0 +1,528 @@
+//! The io_uring implementation of [`Driver`].
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use rustix::event::EventfdFlags;
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+
+use crate::buf::{Gather, Pool};
+use crate::sys::driver::{
+    Completion, Driver, DriverStats, Op, OpKey, Park, Payload, Sock, Waker,
+};
+use crate::sys::socket::{self, Addr, ListenSpec, RawAddr, SocketError, SocketSpec};
+
+use super::enter::Entry;
+use super::files::{self, FileSend, Progress};
+use super::ops::{MsgScratch, OpTable, State};
+use super::provided::{GROUP, Group};
+
+/// `user_data` of the wake-up read.
+const WAKE: u64 = u64::MAX;
+/// `user_data` of entries whose completion nobody needs.
+const IGNORED: u64 = u64::MAX - 1;
+
+/// Sizes of a ring.
+#[derive(Clone, Copy, Debug)]
+pub struct UringSpec {
+    /// Submission entries; a power of two.
+    pub sq_entries: u32,
+    /// Completion entries; a power of two. Generous, so that bursts do not overflow.
+    pub cq_entries: u32,
+    /// Places in the receive group; a power of two.
+    pub recv_buffers: u16,
+    /// Bytes of each receive buffer.
+    pub recv_buffer_len: usize,
+    /// Operations in flight at most.
+    pub max_ops: usize,
+    /// Register an eventfd that tells of completions, for a park inside another runtime.
+    pub notify: bool,
+}
+
+impl Default for UringSpec {
+    fn default() -> Self {
+        Self {
+            sq_entries: 1024,
+            cq_entries: 8192,
+            recv_buffers: 64,
+            recv_buffer_len: 64 << 10,
+            max_ops: 1 << 18,
+            notify: false,
+        }
+    }
+}
+
+/// Why a ring could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up io_uring ({step}): {source}. {advice}")]
+pub struct UringError {
+    step: &'static str,
+    source: io::Error,
+    advice: &'static str,
+}
+
+impl UringError {
+    fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            let advice = match source.raw_os_error() {
+                Some(libc::EPERM) => {
+                    "The system forbids it: allow io_uring_setup, io_uring_enter and \
+                     io_uring_register in the container's seccomp profile, and see that sysctl \
+                     kernel.io_uring_disabled is 0"
+                }
+                Some(libc::ENOSYS) => "This kernel has no io_uring: Linux 6.1 or newer is needed",
+                Some(libc::EINVAL) => "This kernel lacks a feature: Linux 6.1 or newer is needed",
+                Some(libc::ENOMEM) => {
+                    "Locked memory is used up: raise `ulimit -l` (LimitMEMLOCK=), or use fewer \
+                     shards or smaller rings"
+                }
+                Some(libc::EMFILE | libc::ENFILE) => {
+                    "File descriptors are used up: raise `ulimit -n` (LimitNOFILE=)"
+                }
+                _ => "Run `ringrail doctor` for what this kernel offers",
+            };
+            Self { step, source, advice }
+        }
+    }
+
+    /// The kernel's errno.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.source.raw_os_error()
+    }
+}
+
+/// The hot ring of one shard.
+///
+/// Must be made on the thread that uses it: the kernel binds the ring to its first issuer.
+#[derive(Debug)]
+pub struct UringDriver {
+    // Dropped before `group` and `ops`: the kernel must let go of the memory first.
+    ring: Option<IoUring>,
+    entry: Entry,
+    group: Group,
+    ops: OpTable,
+    scratch: Vec<Box<MsgScratch>>,
+    harvested: VecDeque<(u64, i32, u32)>,
+    immediate: VecDeque<Completion>,
+    wake_fd: Arc<OwnedFd>,
+    wake_count: Box<u64>,
+    wake_armed: bool,
+    notify_fd: Option<OwnedFd>,
+    stats: DriverStats,
+}
+
+impl UringDriver {
+    /// Sets up a ring for the calling thread.
+    ///
+    /// # Errors
+    /// Says which step the kernel refused and how to mend it.
+    pub fn new(spec: &UringSpec) -> Result<Self, UringError> {
+        let ring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_cqsize(spec.cq_entries)
+            .build(spec.sq_entries)
+            .map_err(UringError::at("io_uring_setup"))?;
+        let entry = Entry::register(ring.as_raw_fd());
+        let group = Group::register(&ring, spec.recv_buffers, spec.recv_buffer_len)
+            .map_err(UringError::at("registering the receive buffers"))?;
+        let wake_fd = event_fd(EventfdFlags::empty()).map_err(UringError::at("eventfd"))?;
+        let notify_fd = if spec.notify {
+            let fd = event_fd(EventfdFlags::NONBLOCK).map_err(UringError::at("eventfd"))?;
+            ring.submitter()
+                .register_eventfd(fd.as_raw_fd())
+                .map_err(UringError::at("registering the eventfd"))?;
+            Some(fd)
+        } else {
+            None
+        };
+        Ok(Self {
+            ring: Some(ring),
+            entry,
+            group,
+            ops: OpTable::new(spec.max_ops),
+            scratch: Vec::new(),
+            harvested: VecDeque::with_capacity(spec.cq_entries as usize),
+            immediate: VecDeque::new(),
+            wake_fd: Arc::new(wake_fd),
+            wake_count: Box::new(0),
+            wake_armed: false,
+            notify_fd,
+            stats: DriverStats::default(),
+        })
+    }
+
+    #[inline]
+    fn ring(&mut self) -> &mut IoUring {
+        self.ring.as_mut().expect("the ring lives until drop")
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) {
+        self.stats.submitted += 1;
+        // SAFETY: the entry's memory belongs to `ops` (or to fields of this driver) and stays
+        // there until its completion is harvested.
+        while unsafe { self.ring().submission().push(entry) }.is_err() {
+            let queued = self.ring().submission().len() as u32;
+            self.stats.enters += 1;
+            if self.entry.poll(queued).is_err() {
+                // The ring itself failed: `enter` will say so; the entry is lost with the ring.
+                return;
+            }
+        }
+    }
+
+    fn scratch(&mut self) -> Box<MsgScratch> {
+        self.scratch.pop().unwrap_or_else(MsgScratch::new)
+    }
+
+    fn arm_wake(&mut self) {
+        if self.wake_armed {
+            return;
+        }
+        self.wake_armed = true;
+        let count = (&raw mut *self.wake_count).cast();
+        let read = opcode::Read::new(types::Fd(self.wake_fd.as_raw_fd()), count, 8);
+        self.push(&read.build().user_data(WAKE));
+    }
+
+    fn post_send(&mut self, token: u64, sock: Sock, gather: Gather, more: bool) -> OpKey {
+        let mut scratch = self.scratch();
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if more { libc::MSG_MORE } else { 0 };
+        let message = scratch.describe(&gather);
+        let entry = if scratch.iov_count() == 1 {
+            let part = scratch.first();
+            opcode::Send::new(types::Fd(sock.0), part.iov_base.cast(), part.iov_len as u32)
+                .flags(flags)
+                .build()
+        } else {
+            opcode::SendMsg::new(types::Fd(sock.0), message).flags(flags as u32).build()
+        };
+        let key = self.ops.insert(token, State::Send { gather, scratch });
+        self.push(&entry.user_data(key.0));
+        key
+    }
+
+    fn post_send_file(&mut self, token: u64, sock: Sock, send: FileSend) -> OpKey {
+        let scratch = self.scratch();
+        let state = State::SendFile { send, scratch, socket: sock.0, cancelled: false };
+        let key = self.ops.insert(token, state);
+        self.advance_send_file(key);
+        key
+    }
+
+    /// Moves a file on; ends the operation or waits for the socket.
+    fn advance_send_file(&mut self, key: OpKey) {
+        let Some((_, State::SendFile { send, scratch, socket, cancelled })) = self.ops.get(key)
+        else {
+            return;
+        };
+        let socket = *socket;
+        let outcome = if *cancelled {
+            Err(io::Error::from_raw_os_error(libc::ECANCELED))
+        } else {
+            send.advance(socket, scratch)
+        };
+        let result = match outcome {
+            Ok(Progress::Blocked) => {
+                let poll = opcode::PollAdd::new(types::Fd(socket), libc::POLLOUT as u32);
+                self.push(&poll.build().user_data(key.0));
+                return;
+            }
+            Ok(Progress::Done) => send.sent as i32,
+            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        };
+        if let Some((token, State::SendFile { send, scratch, .. })) = self.ops.remove(key) {
+            self.scratch.push(scratch);
+            let payload = Payload::Gather(send.head);
+            self.immediate.push_back(Completion { token, key, result, more: false, payload });
+        }
+    }
+
+    /// Copies the completion queue out, so that handling one may post others.
+    fn harvest(&mut self) {
+        let Some(ring) = self.ring.as_mut() else { return };
+        let mut queue = ring.completion();
+        let overflow = u64::from(queue.overflow());
+        for entry in &mut queue {
+            let entry: cqueue::Entry = entry;
+            self.harvested.push_back((entry.user_data(), entry.result(), entry.flags()));
+        }
+        drop(queue);
+        self.stats.cq_overflows = self.stats.cq_overflows.max(overflow);
+    }
+
+    fn complete(&mut self, user_data: u64, result: i32, flags: u32) -> Option<Completion> {
+        if user_data == WAKE {
+            self.wake_armed = false;
+            return None;
+        }
+        if user_data == IGNORED {
+            return None;
+        }
+        let key = OpKey(user_data);
+        let more = cqueue::more(flags);
+        let (token, state) = self.ops.get(key)?;
+        match state {
+            State::SendFile { .. } => {
+                self.advance_send_file(key);
+                return None;
+            }
+            State::Accept if result >= 0 => return self.accepted(key, token, result, more),
+            State::RecvMulti => return self.received(key, token, result, flags),
+            _ => {}
+        }
+        if more {
+            return None;
+        }
+        let (token, state) = self.ops.remove(key)?;
+        let payload = match state {
+            State::Recv { buf } | State::Read { buf, .. } => Payload::Buffer(buf),
+            State::Send { gather, scratch } => {
+                self.scratch.push(scratch);
+                Payload::Gather(gather)
+            }
+            _ => Payload::None,
+        };
+        Some(Completion { token, key, result, more: false, payload })
+    }
+
+    fn accepted(&mut self, key: OpKey, token: u64, fd: RawFd, more: bool) -> Option<Completion> {
+        if !more {
+            self.ops.remove(key);
+        }
+        // SAFETY: the kernel has just given us this descriptor; nobody else knows it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let peer = socket::peer_addr(fd.as_fd());
+        let payload = match peer {
+            Some(peer) => Payload::Accepted { sock: Sock(fd.into_raw_fd()), peer },
+            // Gone before we looked: the descriptor closes here.
+            None => Payload::None,
+        };
+        Some(Completion { token, key, result: 0, more, payload })
+    }
+
+    fn received(&mut self, key: OpKey, token: u64, result: i32, flags: u32) -> Option<Completion> {
+        let more = cqueue::more(flags);
+        if !more {
+            self.ops.remove(key);
+        }
+        if result == -libc::ENOBUFS {
+            self.stats.no_buffers += 1;
+        }
+        let payload = match cqueue::buffer_select(flags) {
+            Some(place) if result >= 0 => match self.group.take(place, result as usize) {
+                Some(lease) => Payload::Received(lease),
+                None => Payload::None,
+            },
+            _ => Payload::None,
+        };
+        Some(Completion { token, key, result, more, payload })
+    }
+}
+
+impl Driver for UringDriver {
+    fn listen(&mut self, spec: &ListenSpec) -> Result<(Sock, Addr), SocketError> {
+        let (fd, addr) = socket::listen(spec)?;
+        Ok((Sock(fd.into_raw_fd()), addr))
+    }
+
+    fn socket(&mut self, addr: &Addr, spec: &SocketSpec) -> Result<Sock, SocketError> {
+        Ok(Sock(socket::open(addr, spec)?.into_raw_fd()))
+    }
+
+    fn configure(&mut self, sock: Sock, spec: &SocketSpec) -> Result<(), SocketError> {
+        socket::configure(borrow(&sock), spec)
+    }
+
+    fn local_addr(&self, sock: Sock) -> Option<Addr> {
+        socket::local_addr(borrow(&sock))
+    }
+
+    fn submit(&mut self, token: u64, op: Op) -> Result<OpKey, Op> {
+        if !self.ops.has_room() {
+            return Err(op);
+        }
+        let (entry, state) = match op {
+            Op::Send { sock, gather, more } => {
+                return Ok(self.post_send(token, sock, gather, more));
+            }
+            Op::SendFile { sock, head, file, offset, len } => {
+                let send = FileSend { head, file, offset, left: len, sent: 0 };
+                return Ok(self.post_send_file(token, sock, send));
+            }
+            Op::RecvMulti { sock } => {
+                (opcode::RecvMulti::new(types::Fd(sock.0), GROUP).build(), State::RecvMulti)
+            }
+            Op::Recv { sock, mut buf, at, len } => {
+                let at = &raw mut buf.buffer_mut()[at..at + len];
+                let recv = opcode::Recv::new(types::Fd(sock.0), at.cast(), len as u32);
+                (recv.flags(libc::MSG_WAITALL).build(), State::Recv { buf })
+            }
+            Op::Read { file, offset, mut buf, at, len } => {
+                let at = &raw mut buf.buffer_mut()[at..at + len];
+                let read = opcode::Read::new(types::Fd(file.as_raw_fd()), at.cast(), len as u32);
+                (read.offset(offset).build(), State::Read { buf, _file: file })
+            }
+            Op::Accept { listener } => {
+                let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+                (opcode::AcceptMulti::new(types::Fd(listener.0)).flags(flags).build(), State::Accept)
+            }
+            Op::Connect { sock, addr } => {
+                let addr = Box::new(RawAddr::new(&addr));
+                let (at, len) = (addr.as_ptr(), addr.len());
+                let connect = opcode::Connect::new(types::Fd(sock.0), at, len);
+                (connect.build(), State::Connect { _addr: addr })
+            }
+        };
+        let key = self.ops.insert(token, state);
+        self.push(&entry.user_data(key.0));
+        Ok(key)
+    }
+
+    fn cancel(&mut self, key: OpKey) {
+        match self.ops.get(key) {
+            None => return,
+            Some((_, State::SendFile { cancelled, .. })) => *cancelled = true,
+            Some(_) => {}
+        }
+        let cancel = opcode::AsyncCancel::new(key.0).build().user_data(IGNORED);
+        self.push(&cancel);
+    }
+
+    fn shutdown(&mut self, sock: Sock, both: bool) {
+        socket::shutdown(borrow(&sock), both);
+    }
+
+    fn close(&mut self, sock: Sock) {
+        // SAFETY: the engine closes a socket once, when none of its operations is outstanding.
+        drop(unsafe { OwnedFd::from_raw_fd(sock.0) });
+    }
+
+    fn enter(&mut self, park: Park) -> io::Result<()> {
+        self.arm_wake();
+        let now = self.now_ns();
+        let idle = self.immediate.is_empty() && self.harvested.is_empty();
+        let queue = self.ring().submission();
+        let to_submit = queue.len() as u32;
+        let pending = queue.taskrun() || queue.cq_overflow();
+        drop(queue);
+        match park {
+            Park::Until(until) if idle => {
+                self.stats.enters += 1;
+                let timeout = until.map(|at| at.saturating_sub(now));
+                self.entry.wait(to_submit, timeout)?;
+            }
+            _ if to_submit > 0 || pending => {
+                self.stats.enters += 1;
+                self.entry.poll(to_submit)?;
+            }
+            _ => {}
+        }
+        self.harvest();
+        Ok(())
+    }
+
+    #[inline]
+    fn ready(&mut self) -> bool {
+        if !self.immediate.is_empty() || !self.harvested.is_empty() {
+            return true;
+        }
+        let ring = self.ring();
+        let queue = ring.submission();
+        let due = queue.taskrun() || queue.cq_overflow();
+        drop(queue);
+        due || !ring.completion().is_empty()
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Completion> {
+        loop {
+            if let Some(done) = self.immediate.pop_front() {
+                return Some(done);
+            }
+            let (user_data, result, flags) = self.harvested.pop_front()?;
+            if let Some(done) = self.complete(user_data, result, flags) {
+                return Some(done);
+            }
+        }
+    }
+
+    fn refill(&mut self, pool: &Pool) -> bool {
+        self.group.refill(pool)
+    }
+
+    fn is_resident(&self, file: &File, offset: u64, len: usize) -> bool {
+        files::is_resident(file, offset, len).unwrap_or(false)
+    }
+
+    fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        files::read_resident(file, offset, into)
+    }
+
+    #[inline]
+    fn now_ns(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
+
+    fn waker(&self) -> Waker {
+        let fd = Arc::clone(&self.wake_fd);
+        Waker::new(move || {
+            // A full counter means that a wake-up is already due.
+            let _ = rustix::io::write(&fd, &1u64.to_ne_bytes());
+        })
+    }
+
+    fn notify_fd(&self) -> Option<RawFd> {
+        self.notify_fd.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    fn stats(&self) -> DriverStats {
+        self.stats
+    }
+}
+
+impl Drop for UringDriver {
+    fn drop(&mut self) {
+        // Closing a ring does not wait for what is in flight: cancel, then wait, and only where
+        // the kernel still does not let go give the memory up rather than hand it to somebody.
+        let sync = self.ring.as_ref().map(|ring| {
+            let all = types::CancelBuilder::any();
+            ring.submitter().register_sync_cancel(None, all)
+        });
+        let mut rounds = 0;
+        while sync.is_some() && self.ops.in_flight() > 0 && rounds < 1_000 {
+            rounds += 1;
+            let until = self.now_ns() + 1_000_000;
+            if self.enter(Park::Until(Some(until))).is_err() {
+                break;
+            }
+            while self.next().is_some() {}
+        }
+        let leaked = self.ops.in_flight() > 0;
+        self.ring = None;
+        if leaked {
+            tracing::error!(
+                target: "ringrail::sys",
+                operations = self.ops.in_flight(),
+                "operations did not end with their ring; their buffers are given up"
+            );
+            std::mem::forget(std::mem::replace(&mut self.ops, OpTable::new(0)));
+        }
+    }
+}
+
+/// An eventfd. The one that the ring itself reads must block: the kernel answers reads of a
+/// non-blocking file with `EAGAIN` where it would otherwise wait for data.
+fn event_fd(flags: EventfdFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::event::eventfd(0, flags | EventfdFlags::CLOEXEC)?)
+}
+
+fn borrow(sock: &Sock) -> std::os::fd::BorrowedFd<'_> {
+    // SAFETY: the engine names only sockets that it has not closed.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(sock.0) }
+}

@@ -1,0 +1,134 @@
+//! Files: sent without a user-space copy, read when they are in memory, asked whether they are.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use crate::buf::Gather;
+
+use super::ops::MsgScratch;
+
+/// `cachestat(2)`, Linux 6.5: the number is the same on every architecture.
+const SYS_CACHESTAT: libc::c_long = 451;
+
+#[repr(C)]
+struct CachestatRange {
+    offset: u64,
+    len: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Cachestat {
+    cached: u64,
+    dirty: u64,
+    writeback: u64,
+    evicted: u64,
+    recently_evicted: u64,
+}
+
+/// Whether all pages of a range are in the page cache; `None` where the kernel cannot tell.
+pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> {
+    if len == 0 {
+        return Some(true);
+    }
+    let range = CachestatRange { offset, len: len as u64 };
+    let mut stat = Cachestat::default();
+    // SAFETY: both pointers lead to live structures of the layout the system call defines.
+    let done = unsafe {
+        libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const range, &raw mut stat, 0u32)
+    };
+    if done != 0 {
+        return None;
+    }
+    let page = 4096;
+    let pages = (offset + len as u64).div_ceil(page) - offset / page;
+    Some(stat.cached >= pages)
+}
+
+/// Reads what is in the page cache (`RWF_NOWAIT`).
+pub(super) fn read_resident(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    let iov = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    // SAFETY: one iovec over a live, writable slice.
+    let done = unsafe {
+        libc::preadv2(
+            file.as_raw_fd(),
+            &raw const iov,
+            1,
+            libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?,
+            libc::RWF_NOWAIT,
+        )
+    };
+    usize::try_from(done).map_err(|_| io::Error::last_os_error())
+}
+
+/// A file on its way into a socket: some bytes first, then a range of the file.
+#[derive(Debug)]
+pub(super) struct FileSend {
+    pub(super) head: Gather,
+    pub(super) file: std::sync::Arc<File>,
+    pub(super) offset: u64,
+    pub(super) left: usize,
+    pub(super) sent: usize,
+}
+
+/// How far [`FileSend::advance`] came.
+pub(super) enum Progress {
+    /// Everything went, or the file ended early: `sent` tells.
+    Done,
+    /// The socket is full: wait until it is writable.
+    Blocked,
+}
+
+impl FileSend {
+    /// Moves as much as the socket takes.
+    pub(super) fn advance(
+        &mut self,
+        socket: RawFd,
+        scratch: &mut MsgScratch,
+    ) -> io::Result<Progress> {
+        while self.head.remaining() > 0 {
+            let more = if self.left > 0 { libc::MSG_MORE } else { 0 };
+            let message = scratch.describe(&self.head);
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more;
+            // SAFETY: the message describes live buffers of `self.head`.
+            let done = unsafe { libc::sendmsg(socket, message, flags) };
+            match self.taken(done)? {
+                None => return Ok(Progress::Blocked),
+                Some(count) => self.head.advance(count),
+            }
+        }
+        while self.left > 0 {
+            let mut offset = libc::off_t::try_from(self.offset)
+                .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+            // SAFETY: both descriptors are open for the length of this operation; the offset is a
+            // live variable. The socket is non-blocking, so the call does not stall the shard.
+            let done = unsafe {
+                libc::sendfile(socket, self.file.as_raw_fd(), &raw mut offset, self.left)
+            };
+            match self.taken(done)? {
+                None => return Ok(Progress::Blocked),
+                Some(0) => return Ok(Progress::Done),
+                Some(count) => {
+                    self.offset += count as u64;
+                    self.left -= count;
+                }
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    fn taken(&mut self, done: libc::ssize_t) -> io::Result<Option<usize>> {
+        match usize::try_from(done) {
+            Ok(count) => {
+                self.sent += count;
+                Ok(Some(count))
+            }
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(Some(0)),
+                error => Err(error),
+            },
+        }
+    }
+}
