@@ -1,4 +1,6 @@
 //! The io_uring engine of ringrail.
 
+#[cfg(not(loom))]
+pub mod metrics;
 pub mod shard;
 mod sync;
