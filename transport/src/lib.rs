@@ -1,6 +1,7 @@
 //! The io_uring engine of ringrail.
 
 pub mod buf;
+#[cfg(not(loom))]
+pub mod metrics;
 pub mod shard;
 mod sync;
-
