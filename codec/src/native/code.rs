@@ -1,7 +1,5 @@
 //! The codes in failure and drain frames. Codes of later versions survive a round trip unharmed.
 
-use std::fmt;
-
 macro_rules! codes {
     ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal,)* }) => {
         $(#[$outer])*
@@ -36,8 +34,8 @@ macro_rules! codes {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
                     $($name::$variant => f.write_str(stringify!($variant)),)*
                     $name::Other(code) => write!(f, "code {code}"),
@@ -46,6 +44,8 @@ macro_rules! codes {
         }
     };
 }
+
+pub(super) use codes;
 
 codes! {
     /// Why a request failed: the `code` of RpcFailure, ChunkFailure and StreamFailure.

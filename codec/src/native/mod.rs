@@ -16,9 +16,12 @@ mod error;
 mod flags;
 pub mod frame;
 mod header;
+mod hello;
 mod kind;
 mod limits;
+mod refusal;
 mod rules;
+mod sniff;
 
 pub use code::{DrainReason, FailureCode};
 pub use decode::{Step, check_header, decode_frame};
@@ -27,8 +30,11 @@ pub use error::{ChecksumError, Field, FrameError};
 pub use flags::Flags;
 pub use frame::*;
 pub use header::{ALIGN, HEADER_LEN, Header, padded_len};
+pub use hello::{Hello, HelloError, HelloStep, Terms};
 pub use kind::Kind;
 pub use limits::{LimitError, Limits};
+pub use refusal::{Refusal, RefusalCode, RefusalError, RefusalStep};
+pub use sniff::{Sniff, sniff};
 
 /// The version of the native protocol that this crate speaks.
 pub const VERSION: u16 = 1;
