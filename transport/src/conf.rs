@@ -1,0 +1,136 @@
+//! The settings of the transport, with their keys, units and defaults.
+//!
+//! Plain values: the facade fills them from named keys (`ringrail.transport.…`), tests and
+//! embedders set fields. The limits of the protocol live in [`Limits`].
+
+use std::time::Duration;
+
+use ringrail_codec::native::Limits;
+
+use crate::error::EngineError;
+use crate::sys::socket::SocketSpec;
+
+/// How the engine runs and what bounds it. Every field names its key.
+#[derive(Clone, Debug)]
+pub struct TransportConf {
+    /// Limits on what a peer may send: `ringrail.transport.max…`.
+    pub limits: Limits,
+    /// Bytes of a body per frame, so that control frames wait for one slice at most; a multiple
+    /// of 16. `ringrail.transport.sliceLen`, 256 KiB.
+    pub slice_len: u32,
+    /// Bytes of bodies in one vectored send. `ringrail.transport.sendBatch`, 256 KiB.
+    pub send_batch: usize,
+    /// Bodies of at least this size are received straight into their own lease.
+    /// `ringrail.transport.exactMin`, 16 KiB.
+    pub exact_min: usize,
+    /// Bodies up to this size are copied behind their header to leave in one piece.
+    /// `ringrail.transport.inlineMax`, 4 KiB.
+    pub inline_max: usize,
+    /// File ranges of at least this size go out by `sendfile` when they are in memory.
+    /// `ringrail.transport.sendfileMin`, 256 KiB.
+    pub sendfile_min: usize,
+    /// Answers waiting to be sent on one connection before its requests are no longer read.
+    /// `ringrail.transport.sendQueue`, 256 KiB.
+    pub send_queue: usize,
+    /// Connections of one shard. `ringrail.transport.maxConnections`, 65 536.
+    pub max_connections: usize,
+    /// Memory of one shard's buffers in bytes. `ringrail.transport.poolBudget`, 256 MiB.
+    pub pool_budget: usize,
+    /// Part of the budget kept for control traffic. `ringrail.transport.poolReserve`, 64 MiB.
+    pub pool_reserve: usize,
+    /// Places in the receive group; a power of two. `ringrail.transport.recvBuffers`, 64.
+    pub recv_buffers: u16,
+    /// Bytes of each receive buffer. `ringrail.transport.recvBufferLen`, 64 KiB.
+    pub recv_buffer_len: usize,
+    /// Messages that may wait for a shard. `ringrail.transport.inbox`, 65 536.
+    pub inbox: usize,
+    /// Checksums (CRC32C) on bodies that are sent. `ringrail.transport.checksum`, on.
+    pub checksum: bool,
+    /// How long an idle shard spins before it sleeps, in µs; 0 never spins.
+    /// `ringrail.transport.spinUs`, 0.
+    pub spin_us: u32,
+    /// Time for a connection to be established. `ringrail.transport.connectionCreationTimeout`,
+    /// 120 s, as in Spark.
+    pub connect_timeout: Duration,
+    /// Time for the handshake once connected. `ringrail.transport.handshakeTimeout`, 10 s.
+    pub handshake_timeout: Duration,
+    /// Time for a request that names none. `ringrail.transport.requestTimeout`, 120 s.
+    pub request_timeout: Duration,
+    /// Silence after which a connection with outstanding requests is given up, or an idle one
+    /// closed if `close_idle` says so. `ringrail.transport.connectionTimeout`, 120 s.
+    pub connection_timeout: Duration,
+    /// Close connections that nobody uses. `ringrail.transport.closeIdleConnections`, off.
+    pub close_idle: bool,
+    /// Connections per peer in a client pool. `ringrail.transport.numConnectionsPerPeer`, 1.
+    pub connections_per_peer: usize,
+    /// Wait between attempts; a peer that failed is not tried for 0.95 of it with fast-fail.
+    /// `ringrail.transport.retryWait`, 5 s.
+    pub retry_wait: Duration,
+    /// Time that a drain leaves for what is under way. `ringrail.transport.drainTimeout`, 10 s.
+    pub drain_timeout: Duration,
+    /// Socket options: `ringrail.transport.{sendBuffer,receiveBuffer,congestion,…}`.
+    pub socket: SocketSpec,
+}
+
+impl Default for TransportConf {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            slice_len: 256 << 10,
+            send_batch: 256 << 10,
+            exact_min: 16 << 10,
+            inline_max: 4 << 10,
+            sendfile_min: 256 << 10,
+            send_queue: 256 << 10,
+            max_connections: 65_536,
+            pool_budget: 256 << 20,
+            pool_reserve: 64 << 20,
+            recv_buffers: 64,
+            recv_buffer_len: 64 << 10,
+            inbox: 65_536,
+            checksum: true,
+            spin_us: 0,
+            connect_timeout: Duration::from_secs(120),
+            handshake_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(120),
+            connection_timeout: Duration::from_secs(120),
+            close_idle: false,
+            connections_per_peer: 1,
+            retry_wait: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(10),
+            socket: SocketSpec::default(),
+        }
+    }
+}
+
+impl TransportConf {
+    /// Checks that the settings fit together.
+    ///
+    /// # Errors
+    /// Names the key, its value and what it must be.
+    pub fn check(&self) -> Result<(), EngineError> {
+        self.limits.check().map_err(|error| EngineError::Config(error.to_string()))?;
+        let rules: [(bool, &str); 7] = [
+            (self.slice_len >= 4096 && self.slice_len.is_multiple_of(16),
+             "ringrail.transport.sliceLen must be a multiple of 16 and at least 4 KiB"),
+            (self.slice_len <= self.limits.max_body_len,
+             "ringrail.transport.sliceLen must not pass ringrail.transport.maxBodyLen"),
+            (self.recv_buffers.is_power_of_two() && self.recv_buffers <= 1 << 15,
+             "ringrail.transport.recvBuffers must be a power of two up to 32 768"),
+            ((4096..=1 << 20).contains(&self.recv_buffer_len),
+             "ringrail.transport.recvBufferLen must be 4 KiB to 1 MiB"),
+            (self.inline_max <= 32 << 10,
+             "ringrail.transport.inlineMax must be 32 KiB at most"),
+            (self.pool_reserve < self.pool_budget
+                && self.pool_reserve >= usize::from(self.recv_buffers) * self.recv_buffer_len,
+             "ringrail.transport.poolReserve must hold all receive buffers (recvBuffers × \
+              recvBufferLen) and leave something of ringrail.transport.poolBudget"),
+            (self.connections_per_peer > 0 && self.max_connections > 0 && self.inbox > 0,
+             "ringrail.transport.{numConnectionsPerPeer, maxConnections, inbox} must be positive"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            None => Ok(()),
+            Some((_, text)) => Err(EngineError::Config((*text).to_owned())),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Requests of this side that wait for an answer: the outstanding table of a connection.
+//!
+//! A slab; a request's id is its slot and a count, so an answer that comes after its slot was
+//! given to another request finds nobody. Bodies that arrive in slices are put together in
+//! `bulks`, apart, so that the table of plain RPCs stays small in the cache.
+
+use slab::Slab;
+
+use ringrail_codec::native::Assembly;
+
+use crate::buf::LeaseMut;
+use crate::shard::timer::TimerKey;
+
+use super::sink::Sink;
+
+/// Low bits of an id that name the slot.
+const SLOT_BITS: u32 = 24;
+const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    Rpc,
+    Chunk,
+    Stream,
+    Upload,
+}
+
+/// One outstanding request.
+pub(crate) struct Call {
+    pub(crate) id: u64,
+    pub(crate) sink: Sink,
+    pub(crate) timer: Option<TimerKey>,
+    pub(crate) deadline_ns: u64,
+    pub(crate) timeout_ms: u32,
+    pub(crate) kind: CallKind,
+    /// Where a body in slices is put together: a key of `bulks`.
+    pub(crate) bulk: Option<u32>,
+}
+
+/// A body on its way in.
+#[derive(Debug, Default)]
+pub(crate) struct BulkIn {
+    /// Where it goes; out while a receive is writing to it.
+    pub(crate) buf: Option<LeaseMut>,
+    /// Known from the first slice on.
+    pub(crate) assembly: Option<Assembly>,
+    /// Bytes granted to the sender so far.
+    pub(crate) granted: u64,
+}
+
+/// The outstanding table.
+pub(crate) struct Calls {
+    calls: Slab<Call>,
+    bulks: Slab<BulkIn>,
+    count: u64,
+}
+
+impl Calls {
+    pub(crate) fn new() -> Self {
+        Self { calls: Slab::new(), bulks: Slab::new(), count: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// How many wait for an answer: those whose answer a future has yet to fetch do not.
+    pub(crate) fn waiting(&self) -> usize {
+        self.calls.iter().filter(|(_, call)| !matches!(call.sink, Sink::Ready(_))).count()
+    }
+
+    /// Enters a request and gives it its id.
+    #[inline]
+    pub(crate) fn insert(&mut self, kind: CallKind, sink: Sink) -> u64 {
+        self.count += 1;
+        let slot = self.calls.vacant_entry();
+        let id = (self.count << SLOT_BITS) | slot.key() as u64;
+        slot.insert(Call {
+            id,
+            sink,
+            timer: None,
+            deadline_ns: u64::MAX,
+            timeout_ms: 0,
+            kind,
+            bulk: None,
+        });
+        id
+    }
+
+    #[inline]
+    pub(crate) fn get(&mut self, id: u64) -> Option<&mut Call> {
+        self.calls.get_mut((id & SLOT_MASK) as usize).filter(|call| call.id == id)
+    }
+
+    /// The request in a slot, whoever it is: for timers.
+    pub(crate) fn at_slot(&mut self, slot: u32) -> Option<&mut Call> {
+        self.calls.get_mut(slot as usize)
+    }
+
+    pub(crate) fn slot_of(id: u64) -> u32 {
+        (id & SLOT_MASK) as u32
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Call> {
+        let slot = (id & SLOT_MASK) as usize;
+        if self.calls.get(slot)?.id != id {
+            return None;
+        }
+        let call = self.calls.remove(slot);
+        if let Some(bulk) = call.bulk {
+            self.bulks.remove(bulk as usize);
+        }
+        Some(call)
+    }
+
+    /// The place of a body in slices, made on first use.
+    pub(crate) fn bulk(&mut self, id: u64) -> Option<&mut BulkIn> {
+        let slot = (id & SLOT_MASK) as usize;
+        let call = self.calls.get_mut(slot).filter(|call| call.id == id)?;
+        let key = *call.bulk.get_or_insert_with(|| self.bulks.insert(BulkIn::default()) as u32);
+        self.bulks.get_mut(key as usize)
+    }
+
+    /// Ids of all requests, in no order.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.calls.iter().map(|(_, call)| call.id).collect()
+    }
+}

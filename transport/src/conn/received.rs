@@ -1,0 +1,109 @@
+//! What arrived: a view of the receive buffer for handlers, and owned bytes for everybody else.
+
+use std::fmt;
+use std::ops::Deref;
+
+use ringrail_codec::archive::{self, ArchiveError, Body as ArchiveBody};
+
+use crate::buf::Lease;
+
+/// A message body, borrowed from the buffer it was received into.
+///
+/// Read it in place, or [`keep`](Self::keep) it: that counts a reference and copies nothing. The
+/// bytes start aligned to 16, so an rkyv archive can be accessed where it lies.
+#[derive(Clone, Copy)]
+pub struct Received<'a> {
+    bytes: &'a [u8],
+    source: &'a Lease,
+}
+
+impl<'a> Received<'a> {
+    /// `bytes` must be a part of `source`.
+    pub(crate) fn new(bytes: &'a [u8], source: &'a Lease) -> Self {
+        debug_assert!(bytes.is_empty() || source.as_ptr_range().contains(&bytes.as_ptr()));
+        Self { bytes, source }
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The archive of a `T`, validated, where it lies.
+    ///
+    /// # Errors
+    /// Where the bytes are not a valid archive of a `T`: they come from a peer.
+    pub fn access<T: ArchiveBody>(&self) -> Result<&'a T::Archived, ArchiveError> {
+        archive::access::<T>(self.bytes)
+    }
+
+    /// Keeps the bytes beyond the handler's return, without a copy. The whole receive buffer is
+    /// held as long as the lease; copy what is small and kept for long.
+    pub fn keep(&self) -> Lease {
+        if self.bytes.is_empty() {
+            return self.source.slice(0..0);
+        }
+        let start = self.bytes.as_ptr() as usize - self.source.as_ptr() as usize;
+        self.source.slice(start..start + self.bytes.len())
+    }
+}
+
+impl Deref for Received<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl fmt::Debug for Received<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Received({} bytes)", self.bytes.len())
+    }
+}
+
+/// An answer, owned: a view of pooled memory that converts into [`bytes::Bytes`] without a copy.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    lease: Lease,
+}
+
+impl Reply {
+    pub(crate) fn new(lease: Lease) -> Self {
+        Self { lease }
+    }
+
+    /// The archive of a `T`, validated, where it lies.
+    ///
+    /// # Errors
+    /// Where the bytes are not a valid archive of a `T`.
+    pub fn access<T: ArchiveBody>(&self) -> Result<&T::Archived, ArchiveError> {
+        archive::access::<T>(&self.lease)
+    }
+
+    /// The memory itself.
+    pub fn into_lease(self) -> Lease {
+        self.lease
+    }
+}
+
+impl Deref for Reply {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.lease
+    }
+}
+
+impl AsRef<[u8]> for Reply {
+    fn as_ref(&self) -> &[u8] {
+        &self.lease
+    }
+}
+
+impl From<Reply> for bytes::Bytes {
+    fn from(reply: Reply) -> Self {
+        reply.lease.into()
+    }
+}

@@ -1,0 +1,131 @@
+//! Where an answer goes: to a callback on the shard, to a future on the shard, to another thread.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use tokio::sync::oneshot;
+
+use crate::buf::Lease;
+use crate::client::StreamFeed;
+use crate::error::RequestError;
+
+use super::received::{Received, Reply};
+
+/// What became of a request.
+pub type Outcome = Result<Reply, RequestError>;
+
+/// Takes answers on the shard, without an allocation per request: the fastest way to call.
+///
+/// One handler serves any number of requests; `token` is the caller's own number for each
+/// (Spark: `RpcResponseCallback`, `ChunkReceivedCallback`).
+pub trait ResponseHandler {
+    /// The answer to the request with this token, or why there is none. Called exactly once per
+    /// request, on the shard's thread; may send further requests.
+    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>);
+}
+
+/// Ties a request to its caller on another thread, so that either may let go first.
+#[derive(Debug)]
+pub(crate) struct Ticket(AtomicU64);
+
+const QUEUED: u64 = 0;
+const RETRACTED: u64 = u64::MAX;
+
+impl Ticket {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(QUEUED)))
+    }
+
+    /// The shard gives the request its id; false where the caller has retracted it.
+    pub(crate) fn sent_as(&self, id: u64) -> bool {
+        // AcqRel: what the caller did before retracting is seen, and the id is published.
+        self.0.compare_exchange(QUEUED, id, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The caller lets go; the id to cancel, where the request has been sent.
+    pub(crate) fn retract(&self) -> Option<u64> {
+        match self.0.swap(RETRACTED, Ordering::AcqRel) {
+            QUEUED | RETRACTED => None,
+            id => Some(id),
+        }
+    }
+
+    pub(crate) fn is_retracted(&self) -> bool {
+        self.0.load(Ordering::Acquire) == RETRACTED
+    }
+}
+
+/// The receiving end of one request.
+pub(crate) enum Sink {
+    /// A callback on the shard.
+    Callback { handler: Rc<dyn ResponseHandler>, token: u64 },
+    /// A future on the shard, which has not been polled to the end.
+    Future(Option<Waker>),
+    /// A future on the shard, whose answer is here.
+    Ready(Outcome),
+    /// A caller on another thread.
+    Remote(oneshot::Sender<Outcome>),
+    /// A stream: slices go to its reader.
+    Stream(StreamFeed),
+}
+
+impl Sink {
+    /// Delivers a body that lies in a receive buffer.
+    ///
+    /// Gives back the state to keep, where a future on the shard has still to fetch the answer.
+    #[inline]
+    pub(crate) fn deliver(self, body: Received<'_>) -> Option<Sink> {
+        match self {
+            Sink::Callback { handler, token } => {
+                handler.on_response(token, Ok(body));
+                None
+            }
+            other => other.settle(Ok(Reply::new(body.keep()))),
+        }
+    }
+
+    /// Delivers a body of its own lease.
+    pub(crate) fn deliver_lease(self, lease: Lease) -> Option<Sink> {
+        match self {
+            Sink::Callback { handler, token } => {
+                handler.on_response(token, Ok(Received::new(&lease, &lease)));
+                None
+            }
+            other => other.settle(Ok(Reply::new(lease))),
+        }
+    }
+
+    /// Delivers a failure.
+    pub(crate) fn fail(self, error: RequestError) -> Option<Sink> {
+        match self {
+            Sink::Callback { handler, token } => {
+                handler.on_response(token, Err(error));
+                None
+            }
+            other => other.settle(Err(error)),
+        }
+    }
+
+    fn settle(self, outcome: Outcome) -> Option<Sink> {
+        match self {
+            Sink::Future(waker) => {
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+                Some(Sink::Ready(outcome))
+            }
+            Sink::Remote(sender) => {
+                // A caller that went away has no use for it.
+                let _ = sender.send(outcome);
+                None
+            }
+            Sink::Stream(feed) => {
+                feed.end(outcome.map(|_| ()));
+                None
+            }
+            Sink::Callback { .. } | Sink::Ready(_) => None,
+        }
+    }
+}

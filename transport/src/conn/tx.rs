@@ -1,0 +1,185 @@
+//! The control lane out: frames gather here and leave in one send.
+//!
+//! Frames are written into the head buffer of the gather that is being filled; when a send ends,
+//! the next one takes whatever has gathered since. A gather that is full waits in line. Slices of
+//! bodies are added last, by `compose`, so that control frames overtake them.
+
+use std::collections::VecDeque;
+
+use ringrail_codec::native::{HEADER_LEN, Header, PADDING};
+
+use crate::buf::{Body, Gather, MIN_LEASE_LEN, Piece, Pool};
+
+use super::transfer::Transfer;
+
+/// Head buffer of a busy connection.
+const BUSY_HEAD_LEN: usize = 64 << 10;
+
+/// Sends in a row that would have fitted a small head before a busy connection gets one again.
+const CALM_SENDS: u32 = 64;
+
+/// Pieces kept free in a gather for the slices that `compose` adds.
+pub(crate) const RESERVED_PIECES: usize = 24;
+
+/// No buffer could be leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoMemory;
+
+/// What waits to be sent on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Tx {
+    filling: Option<Gather>,
+    full: VecDeque<Gather>,
+    /// Bytes of control frames that wait, bodies by reference included.
+    queued: usize,
+    busy: bool,
+    calm: u32,
+    spare_pieces: Option<Vec<Piece>>,
+    /// Bodies on their way out, first come first served.
+    pub(crate) transfers: VecDeque<Transfer>,
+}
+
+impl Tx {
+    /// Bytes of control frames that wait.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queued == 0 && self.transfers.is_empty()
+    }
+
+    /// Writes a frame whose body is copied behind its header.
+    #[inline]
+    pub(crate) fn frame(
+        &mut self,
+        pool: &Pool,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<(), NoMemory> {
+        debug_assert_eq!(header.body_len as usize, body.len());
+        let len = header.frame_len();
+        let gather = self.room(pool, len)?;
+        gather.put_with(len, |out| {
+            out[..HEADER_LEN].copy_from_slice(&header.encode());
+            let (text, padding) = out[HEADER_LEN..].split_at_mut(body.len());
+            text.copy_from_slice(body);
+            padding.fill(0);
+        });
+        self.queued += len;
+        Ok(())
+    }
+
+    /// Writes a frame whose body of at most `max_len` bytes `write` produces in place; it tells the
+    /// header, or `None` where the body did not fit (nothing is written then).
+    pub(crate) fn frame_with(
+        &mut self,
+        pool: &Pool,
+        max_len: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<Header>,
+    ) -> Result<bool, NoMemory> {
+        let gather = self.room(pool, HEADER_LEN + max_len.next_multiple_of(16))?;
+        let written = gather.put_some(|out| {
+            let (head, body) = out.split_at_mut(HEADER_LEN);
+            let header = write(&mut body[..max_len])?;
+            head[..HEADER_LEN].copy_from_slice(&header.encode());
+            body[header.body_len as usize..header.padded_body_len()].fill(0);
+            Some(header.frame_len())
+        });
+        self.queued += written.unwrap_or(0);
+        Ok(written.is_some())
+    }
+
+    /// Writes a frame whose body is sent from where it lies.
+    pub(crate) fn frame_by_reference(
+        &mut self,
+        pool: &Pool,
+        header: &Header,
+        body: Body,
+    ) -> Result<(), NoMemory> {
+        let gather = self.room(pool, HEADER_LEN + PADDING.len())?;
+        put_by_reference(gather, header, body);
+        self.queued += header.frame_len();
+        Ok(())
+    }
+
+    /// Writes bytes that are not a frame: the handshake.
+    pub(crate) fn raw(&mut self, pool: &Pool, bytes: &[u8]) -> Result<(), NoMemory> {
+        self.room(pool, bytes.len())?.put(bytes);
+        self.queued += bytes.len();
+        Ok(())
+    }
+
+    /// A gather with room for `len` more bytes of head and a few pieces.
+    #[inline]
+    fn room(&mut self, pool: &Pool, len: usize) -> Result<&mut Gather, NoMemory> {
+        let fits = matches!(&self.filling, Some(gather)
+            if gather.head_room() >= len && gather.piece_room() > RESERVED_PIECES + 3);
+        if !fits {
+            self.next_gather(pool, len)?;
+        }
+        self.filling.as_mut().ok_or(NoMemory)
+    }
+
+    #[cold]
+    fn next_gather(&mut self, pool: &Pool, len: usize) -> Result<(), NoMemory> {
+        self.busy |= self.filling.is_some();
+        let head_len = if self.busy { BUSY_HEAD_LEN } else { MIN_LEASE_LEN }.max(len);
+        let head = pool
+            .lease_reserved(head_len)
+            .or_else(|| pool.lease_reserved(len))
+            .ok_or(NoMemory)?;
+        let pieces = self.spare_pieces.take().unwrap_or_default();
+        if let Some(full) = self.filling.replace(Gather::with_pieces(head, pieces)) {
+            self.full.push_back(full);
+        }
+        Ok(())
+    }
+
+    /// Takes the next gather to send; an empty one where only slices wait.
+    pub(crate) fn take(&mut self, pool: &Pool) -> Option<Gather> {
+        let gather = match self.full.pop_front() {
+            Some(full) => full,
+            None => {
+                if self.filling.is_none() && !self.transfers.is_empty() {
+                    self.next_gather(pool, HEADER_LEN).ok()?;
+                }
+                self.filling.take()?
+            }
+        };
+        self.queued -= gather.total();
+        Some(gather)
+    }
+
+    /// True where control frames wait behind the gather just taken: slices go after those.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.queued > 0
+    }
+
+    /// Takes the memory of a gather that was sent back for reuse.
+    pub(crate) fn recycle(&mut self, gather: Gather) {
+        let calm = gather.total() < MIN_LEASE_LEN;
+        self.calm = if calm { self.calm + 1 } else { 0 };
+        if self.calm > CALM_SENDS {
+            self.busy = false;
+        }
+        let (head, pieces) = gather.into_parts();
+        if self.filling.is_none() && self.busy && head.capacity() >= BUSY_HEAD_LEN {
+            self.filling = Some(Gather::with_pieces(head, pieces));
+        } else {
+            self.spare_pieces = Some(pieces);
+        }
+    }
+}
+
+/// Writes header, body by reference and padding.
+pub(crate) fn put_by_reference(gather: &mut Gather, header: &Header, body: Body) {
+    debug_assert_eq!(header.body_len as usize, body.len());
+    gather.put(&header.encode());
+    gather.put_body(body);
+    let padding = header.padding_len();
+    if padding > 0 {
+        gather.put(&PADDING[..padding]);
+    }
+}

@@ -1,0 +1,371 @@
+//! What can go wrong with a request or a connection, and what to do about it.
+//!
+//! One enum per kind of operation: [`RequestError`] for a request, [`ConnectError`] for getting a
+//! connection, [`CloseReason`] for why a connection ended (shared by every request it took along),
+//! [`EngineError`] for starting shards. [`RpcFailure`] is what a handler answers instead of a reply.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringrail_codec::archive::{FailureBody, Phase};
+use ringrail_codec::native::{FailureCode, FrameError};
+
+use crate::sys::socket::Addr;
+
+/// A failure that a handler answers with, and that the caller gets: kind, code and chain intact.
+///
+/// ```
+/// use ringrail_transport::RpcFailure;
+/// use ringrail_codec::native::FailureCode;
+///
+/// let failure = RpcFailure::new(FailureCode::NotFound, "no block 7").caused_by("file is gone");
+/// assert!(!failure.retryable());
+/// assert_eq!(failure.to_string(), "no block 7 (NotFound); caused by: file is gone");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcFailure {
+    body: Box<FailureBody>,
+}
+
+impl RpcFailure {
+    /// A failure of the handler's own.
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self::in_phase(code, Phase::Handle, message)
+    }
+
+    /// A failure of the engine, in a given phase.
+    pub(crate) fn in_phase(code: FailureCode, phase: Phase, message: impl Into<String>) -> Self {
+        Self { body: Box::new(FailureBody::new(code, phase, message)) }
+    }
+
+    pub(crate) fn from_body(body: FailureBody) -> Self {
+        Self { body: Box::new(body) }
+    }
+
+    /// Adds what caused it; the outermost cause first.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
+        self.body.causes.push(cause.to_string());
+        self
+    }
+
+    /// Says whether the same request may succeed later.
+    #[must_use]
+    pub fn with_retryable(mut self, retryable: bool) -> Self {
+        self.body.retryable = retryable;
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn code(&self) -> FailureCode {
+        self.body.failure_code()
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn retryable(&self) -> bool {
+        self.body.retryable
+    }
+
+    /// How far the request had come.
+    pub fn phase(&self) -> Phase {
+        self.body.phase
+    }
+
+    /// The text.
+    pub fn message(&self) -> &str {
+        &self.body.message
+    }
+
+    /// What caused it, the outermost first.
+    pub fn causes(&self) -> &[String] {
+        &self.body.causes
+    }
+
+    pub(crate) fn body(&self) -> &FailureBody {
+        &self.body
+    }
+}
+
+impl fmt::Display for RpcFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.body.message, self.code())?;
+        for cause in &self.body.causes {
+            write!(f, "; caused by: {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RpcFailure {}
+
+/// How far a request had come when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reached {
+    /// Waiting in the shard's inbox or for its connection.
+    Queued,
+    /// Waiting for memory to receive the answer in.
+    WaitingForMemory,
+    /// Handed to the socket.
+    Sent,
+    /// The answer had begun to arrive.
+    Receiving,
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reached::Queued => "it was still queued here",
+            Reached::WaitingForMemory => {
+                "it waited for receive memory (raise ringrail.transport.poolBudget)"
+            }
+            Reached::Sent => "it was sent, no answer came",
+            Reached::Receiving => "its answer had begun to arrive",
+        })
+    }
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The connection ended first.
+    #[error("connection to {peer} closed: {reason}")]
+    Closed {
+        /// The peer.
+        peer: Addr,
+        /// Why the connection ended.
+        reason: Arc<CloseReason>,
+    },
+    /// No answer in time.
+    #[error("no answer from {peer} in {after:?}: {reached}. This timeout is controlled by {key}")]
+    TimedOut {
+        /// The peer.
+        peer: Addr,
+        /// The time allowed.
+        after: Duration,
+        /// How far the request had come.
+        reached: Reached,
+        /// The key that sets the time.
+        key: &'static str,
+    },
+    /// The peer answered with a failure.
+    #[error("{peer} answered: {failure}")]
+    Remote {
+        /// The peer.
+        peer: Addr,
+        /// Its failure.
+        failure: RpcFailure,
+    },
+    /// The caller retracted it.
+    #[error("the request was cancelled")]
+    Cancelled,
+    /// A bound of this side is reached: try again when something has finished.
+    #[error("{what} is full ({limit}): wait for answers, or raise {key}")]
+    Busy {
+        /// Which queue or table.
+        what: &'static str,
+        /// Its bound.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+    },
+    /// The body is longer than the peer accepts.
+    #[error("a body of {len} bytes is more than {peer} accepts ({limit}): {key} there sets it")]
+    TooLarge {
+        /// The peer.
+        peer: Addr,
+        /// Bytes of the body.
+        len: u64,
+        /// What is accepted.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+    },
+    /// The body of an answer does not match its checksum.
+    #[error("the answer from {peer} is damaged: {detail}. Ask again")]
+    Damaged {
+        /// The peer.
+        peer: Addr,
+        /// What was announced and what was found.
+        detail: String,
+    },
+    /// The shard of this connection has stopped.
+    #[error("the shard has stopped")]
+    ShardStopped,
+}
+
+impl RequestError {
+    /// Whether the same request, sent again, may succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            RequestError::Closed { .. }
+            | RequestError::TimedOut { .. }
+            | RequestError::Busy { .. }
+            | RequestError::Damaged { .. } => true,
+            RequestError::Remote { failure, .. } => failure.retryable(),
+            RequestError::Cancelled
+            | RequestError::TooLarge { .. }
+            | RequestError::ShardStopped => false,
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The peer ended it.
+    #[error("the peer closed it")]
+    Peer,
+    /// The peer drained it: it serves what it has and takes no more.
+    #[error("the peer is draining: {text}")]
+    Drained {
+        /// What the peer said.
+        text: String,
+    },
+    /// This side ended it.
+    #[error("closed here")]
+    Local,
+    /// This side's shard or server shut down.
+    #[error("this side shut down")]
+    Shutdown,
+    /// The socket failed.
+    #[error("{0}")]
+    Io(io::Error),
+    /// The peer broke the protocol.
+    #[error("the peer broke the protocol: {0}")]
+    Protocol(FrameError),
+    /// The peer broke a rule of the connection's state.
+    #[error("the peer broke the protocol: {0}")]
+    Misbehaved(String),
+    /// The peer speaks something else, or refused us.
+    #[error("{0}")]
+    Handshake(String),
+    /// The handshake took too long.
+    #[error(
+        "no handshake within {after:?}. This timeout is controlled by \
+         ringrail.transport.handshakeTimeout"
+    )]
+    HandshakeTimeout {
+        /// The time allowed.
+        after: Duration,
+    },
+    /// Requests were outstanding and nothing moved in either direction.
+    #[error(
+        "nothing moved for {after:?} with {outstanding} requests outstanding. This timeout is \
+         controlled by ringrail.transport.connectionTimeout"
+    )]
+    Stalled {
+        /// The time allowed.
+        after: Duration,
+        /// How many requests waited.
+        outstanding: usize,
+    },
+    /// Nothing was asked for a while.
+    #[error("idle for {after:?} (ringrail.transport.closeIdleConnections is on)")]
+    Idle {
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The shard ran out of something.
+    #[error("{what} is full ({limit}): raise {key}")]
+    Limit {
+        /// Which table.
+        what: &'static str,
+        /// Its bound.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+    },
+}
+
+/// Why no connection came about.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address cannot be understood or resolved.
+    #[error("cannot resolve {address}: {detail}")]
+    Resolve {
+        /// What was asked for.
+        address: String,
+        /// Why not.
+        detail: String,
+    },
+    /// The socket could not be opened or connected.
+    #[error("cannot connect to {peer}: {detail}")]
+    Io {
+        /// The peer.
+        peer: Addr,
+        /// Why not, and what to do.
+        detail: String,
+    },
+    /// It took too long.
+    #[error("no connection to {peer} within {after:?}. This timeout is controlled by {key}")]
+    TimedOut {
+        /// The peer.
+        peer: Addr,
+        /// The time allowed.
+        after: Duration,
+        /// The key that sets it.
+        key: &'static str,
+    },
+    /// The connection ended in the handshake.
+    #[error("no handshake with {peer}: {reason}")]
+    Handshake {
+        /// The peer.
+        peer: Addr,
+        /// Why it ended.
+        reason: Arc<CloseReason>,
+    },
+    /// A client bootstrap refused the connection.
+    #[error("the bootstrap of the connection to {peer} failed: {detail}")]
+    Bootstrap {
+        /// The peer.
+        peer: Addr,
+        /// What it said.
+        detail: String,
+    },
+    /// The peer failed a moment ago; no attempt was made (Spark's fast-fail window).
+    #[error("{peer} failed {ago:?} ago; not tried again before ringrail.transport.retryWait")]
+    FastFail {
+        /// The peer.
+        peer: Addr,
+        /// How long ago.
+        ago: Duration,
+    },
+    /// A bound of this side is reached.
+    #[error("{what} is full ({limit}): raise {key}")]
+    Busy {
+        /// Which table.
+        what: &'static str,
+        /// Its bound.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+    },
+    /// The engine has stopped.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// Why shards could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No ring.
+    #[error(transparent)]
+    Ring(#[from] crate::sys::uring::UringError),
+    /// No thread, runtime or pin.
+    #[error("cannot start shard {shard}: {source}")]
+    Thread {
+        /// Which shard.
+        shard: usize,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A setting does not make sense.
+    #[error("{0}")]
+    Config(String),
+}
