@@ -4,3 +4,5 @@
 pub mod metrics;
 pub mod shard;
 mod sync;
+#[cfg(not(loom))]
+pub mod sys;

@@ -1,0 +1,4 @@
+//! What touches the kernel: sockets, processor affinity, and the probe of what
+//! this kernel offers.
+
+pub mod socket;
