@@ -5,3 +5,5 @@ pub mod buf;
 pub mod metrics;
 pub mod shard;
 mod sync;
+#[cfg(not(loom))]
+pub mod sys;

@@ -163,18 +163,6 @@ impl Gather {
         self.push(Piece::Head { start, len });
     }
 
-    /// Gives the rest of the head buffer to `write`, which tells how many bytes it wrote, along
-    /// with a value of its own; or `None`, and nothing is appended.
-    pub fn put_some<T>(
-        &mut self,
-        write: impl FnOnce(&mut [u8]) -> Option<(T, usize)>,
-    ) -> Option<T> {
-        let start = self.head.len();
-        let (value, len) = write(&mut self.head.buffer_mut()[start..])?;
-        self.put_with(len, |_| {});
-        Some(value)
-    }
-
     /// Gives the rest of the head buffer to `write`, which tells how many bytes it wrote, or
     /// `None`, and then nothing is appended.
     pub fn put_some(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<usize> {

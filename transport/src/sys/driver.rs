@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::buf::{Gather, LeaseMut, Pool};
 
-use super::socket::{Addr, ListenSpec, SocketError, SocketSpec};
+use super::socket::{Addr, Listener, ListenSpec, SocketError, SocketSpec};
 
 /// A socket as the driver knows it. For the kernel's drivers this is the file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -192,13 +192,22 @@ pub struct DriverStats {
     pub no_buffers: u64,
 }
 
+/// What to listen on.
+#[derive(Debug)]
+pub enum Listening {
+    /// A socket that is bound already: one of a group that several shards share.
+    Bound(Listener),
+    /// An address for the driver to bind.
+    Spec(ListenSpec),
+}
+
 /// What moves the bytes of one shard. See the module's documentation for the rules.
 pub trait Driver {
     /// Opens a listening socket; also tells the address it got (port 0 resolved).
     ///
     /// # Errors
     /// Says which address, why, and what to do about it.
-    fn listen(&mut self, spec: &ListenSpec) -> Result<(Sock, Addr), SocketError>;
+    fn listen(&mut self, on: Listening) -> Result<(Sock, Addr), SocketError>;
 
     /// Opens a socket to be connected by [`Op::Connect`].
     ///
@@ -206,11 +215,11 @@ pub trait Driver {
     /// As [`listen`](Self::listen).
     fn socket(&mut self, addr: &Addr, spec: &SocketSpec) -> Result<Sock, SocketError>;
 
-    /// Sets the options of an accepted or connected socket.
+    /// Sets the options of an accepted socket whose peer is at `addr`.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
-    fn configure(&mut self, sock: Sock, spec: &SocketSpec) -> Result<(), SocketError>;
+    fn configure(&mut self, sock: Sock, addr: &Addr, spec: &SocketSpec) -> Result<(), SocketError>;
 
     /// The local address of a socket, where it has one.
     fn local_addr(&self, sock: Sock) -> Option<Addr>;

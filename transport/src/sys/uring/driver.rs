@@ -11,9 +11,9 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use crate::buf::{Gather, Pool};
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Op, OpKey, Park, Payload, Sock, Waker,
+    Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Payload, Sock, Waker,
 };
-use crate::sys::socket::{self, Addr, ListenSpec, RawAddr, SocketError, SocketSpec};
+use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
 
 use super::enter::Entry;
 use super::files::{self, FileSend, Progress};
@@ -97,7 +97,6 @@ impl UringError {
 /// The hot ring of one shard.
 ///
 /// Must be made on the thread that uses it: the kernel binds the ring to its first issuer.
-#[derive(Debug)]
 pub struct UringDriver {
     // Dropped before `group` and `ops`: the kernel must let go of the memory first.
     ring: Option<IoUring>,
@@ -111,7 +110,17 @@ pub struct UringDriver {
     wake_count: Box<u64>,
     wake_armed: bool,
     notify_fd: Option<OwnedFd>,
+    listeners: Vec<Listener>,
     stats: DriverStats,
+}
+
+impl std::fmt::Debug for UringDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UringDriver")
+            .field("in_flight", &self.ops.in_flight())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
 }
 
 impl UringDriver {
@@ -152,6 +161,7 @@ impl UringDriver {
             wake_count: Box::new(0),
             wake_armed: false,
             notify_fd,
+            listeners: Vec::new(),
             stats: DriverStats::default(),
         })
     }
@@ -298,9 +308,9 @@ impl UringDriver {
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let peer = socket::peer_addr(fd.as_fd());
         let payload = match peer {
-            Some(peer) => Payload::Accepted { sock: Sock(fd.into_raw_fd()), peer },
+            Ok(peer) => Payload::Accepted { sock: Sock(fd.into_raw_fd()), peer },
             // Gone before we looked: the descriptor closes here.
-            None => Payload::None,
+            Err(_) => Payload::None,
         };
         Some(Completion { token, key, result: 0, more, payload })
     }
@@ -325,21 +335,27 @@ impl UringDriver {
 }
 
 impl Driver for UringDriver {
-    fn listen(&mut self, spec: &ListenSpec) -> Result<(Sock, Addr), SocketError> {
-        let (fd, addr) = socket::listen(spec)?;
-        Ok((Sock(fd.into_raw_fd()), addr))
+    fn listen(&mut self, on: Listening) -> Result<(Sock, Addr), SocketError> {
+        let listener = match on {
+            Listening::Bound(listener) => listener,
+            Listening::Spec(spec) => spec.bind()?,
+        };
+        let sock = Sock(listener.as_fd().as_raw_fd());
+        let addr = listener.addr().clone();
+        self.listeners.push(listener);
+        Ok((sock, addr))
     }
 
     fn socket(&mut self, addr: &Addr, spec: &SocketSpec) -> Result<Sock, SocketError> {
-        Ok(Sock(socket::open(addr, spec)?.into_raw_fd()))
+        Ok(Sock(spec.open(addr)?.into_raw_fd()))
     }
 
-    fn configure(&mut self, sock: Sock, spec: &SocketSpec) -> Result<(), SocketError> {
-        socket::configure(borrow(&sock), spec)
+    fn configure(&mut self, sock: Sock, addr: &Addr, spec: &SocketSpec) -> Result<(), SocketError> {
+        spec.apply(borrow(&sock), addr)
     }
 
     fn local_addr(&self, sock: Sock) -> Option<Addr> {
-        socket::local_addr(borrow(&sock))
+        socket::local_addr(borrow(&sock)).ok()
     }
 
     fn submit(&mut self, token: u64, op: Op) -> Result<OpKey, Op> {
@@ -372,10 +388,12 @@ impl Driver for UringDriver {
                 (opcode::AcceptMulti::new(types::Fd(listener.0)).flags(flags).build(), State::Accept)
             }
             Op::Connect { sock, addr } => {
-                let addr = Box::new(RawAddr::new(&addr));
-                let (at, len) = (addr.as_ptr(), addr.len());
-                let connect = opcode::Connect::new(types::Fd(sock.0), at, len);
-                (connect.build(), State::Connect { _addr: addr })
+                // Addresses come parsed; one the kernel cannot take ends the operation at once.
+                let Ok(raw) = addr.to_sockaddr() else {
+                    return Err(Op::Connect { sock, addr });
+                };
+                let connect = opcode::Connect::new(types::Fd(sock.0), raw.as_ptr(), raw.len());
+                (connect.build(), State::Connect { _addr: raw })
             }
         };
         let key = self.ops.insert(token, state);
@@ -394,10 +412,18 @@ impl Driver for UringDriver {
     }
 
     fn shutdown(&mut self, sock: Sock, both: bool) {
-        socket::shutdown(borrow(&sock), both);
+        use rustix::net::Shutdown;
+        let how = if both { Shutdown::Both } else { Shutdown::Write };
+        // A socket that is not connected any more is shut down as it is.
+        let _ = rustix::net::shutdown(borrow(&sock), how);
     }
 
     fn close(&mut self, sock: Sock) {
+        let is_it = |listener: &Listener| listener.as_fd().as_raw_fd() == sock.0;
+        if let Some(at) = self.listeners.iter().position(is_it) {
+            self.listeners.swap_remove(at);
+            return;
+        }
         // SAFETY: the engine closes a socket once, when none of its operations is outstanding.
         drop(unsafe { OwnedFd::from_raw_fd(sock.0) });
     }

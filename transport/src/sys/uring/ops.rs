@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::buf::{Gather, LeaseMut, MAX_PIECES};
 use crate::sys::driver::OpKey;
-use crate::sys::socket::RawAddr;
+use crate::sys::socket::SockAddr;
 
 use super::files::FileSend;
 
@@ -54,7 +54,7 @@ impl MsgScratch {
 pub(super) enum State {
     Accept,
     /// The address is only kept alive: the kernel reads it through the pointer it was given.
-    Connect { _addr: Box<RawAddr> },
+    Connect { _addr: SockAddr },
     RecvMulti,
     Recv { buf: LeaseMut },
     Send { gather: Gather, scratch: Box<MsgScratch> },
