@@ -5,7 +5,7 @@
 //! defaults are part of version 1, senders keep to the defaults, and a receiver may raise but not lower
 //! them.
 
-use super::{FrameError, HEADER_LEN, Header, Kind};
+use super::{FrameError, HEADER_LEN, Kind};
 
 /// What this side accepts. Checked once with [`Limits::check`], then read for every frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,12 +210,22 @@ impl Limits {
     }
 
     #[cold]
-    pub(super) fn too_long(&self, header: &Header) -> FrameError {
+    pub(super) fn rpc_too_long(&self, kind: Kind, total_len: u64) -> FrameError {
+        FrameError::RpcTooLong {
+            kind,
+            total_len,
+            limit: self.max_rpc_len,
+            key: "ringrail.transport.maxRpcLen",
+        }
+    }
+
+    #[cold]
+    pub(super) fn too_long(&self, kind: Kind, body_len: u32) -> FrameError {
         FrameError::BodyTooLong {
-            kind: header.kind,
-            body_len: header.body_len,
-            limit: self.max_body(header.kind),
-            key: Self::key(header.kind),
+            kind,
+            body_len,
+            limit: self.max_body(kind),
+            key: Self::key(kind),
         }
     }
 }
