@@ -39,7 +39,7 @@ pub enum Step<'a> {
 /// assert_eq!(consumed, 32);
 /// # Ok::<(), ringrail_codec::native::FrameError>(())
 /// ```
-#[inline]
+#[inline(always)]
 pub fn decode_frame<'a>(buf: &'a [u8], limits: &Limits) -> Result<Step<'a>, FrameError> {
     let Some((head, rest)) = buf.split_first_chunk::<HEADER_LEN>() else {
         return Ok(Step::NeedMore {
@@ -49,14 +49,14 @@ pub fn decode_frame<'a>(buf: &'a [u8], limits: &Limits) -> Result<Step<'a>, Fram
     let header = Header::decode(head)?;
     check_header(&header, limits)?;
     let consumed = header.frame_len();
-    if buf.len() < consumed {
-        return Ok(Step::NeedMore { at_least: consumed });
+    match rest.get(..header.body_len as usize) {
+        Some(body) if consumed <= buf.len() => Ok(Step::Frame {
+            header,
+            body,
+            consumed,
+        }),
+        _ => Ok(Step::NeedMore { at_least: consumed }),
     }
-    Ok(Step::Frame {
-        header,
-        body: &rest[..header.body_len as usize],
-        consumed,
-    })
 }
 
 /// Checks a header against this side's limits: the length of the body for its kind and of the whole RPC.
@@ -64,43 +64,38 @@ pub fn decode_frame<'a>(buf: &'a [u8], limits: &Limits) -> Result<Step<'a>, Fram
 ///
 /// # Errors
 /// [`FrameError::BodyTooLong`], [`FrameError::BodyLength`], [`FrameError::RpcTooLong`].
-#[inline]
+#[inline(always)]
 pub fn check_header(header: &Header, limits: &Limits) -> Result<(), FrameError> {
-    if header.body_len > limits.max_body(header.kind) {
-        return Err(limits.too_long(header));
+    let body_len = header.body_len;
+    let rpc_len = match header.kind {
+        Kind::RpcRequest | Kind::RpcReply | Kind::OneWay => header.arg,
+        Kind::RpcSlice => header.arg.saturating_add(u64::from(body_len)),
+        Kind::ChunkData | Kind::StreamData | Kind::UploadData => 0,
+        kind => return check_small(kind, body_len, limits),
+    };
+    if body_len > limits.max_body_len {
+        return Err(limits.too_long(header.kind, body_len));
     }
-    match header.kind {
-        Kind::RpcRequest | Kind::RpcReply | Kind::OneWay => check_rpc(header, header.arg, limits),
-        Kind::RpcSlice => check_rpc(
-            header,
-            header.arg.saturating_add(u64::from(header.body_len)),
-            limits,
-        ),
-        Kind::ChunkRequest => check_min(header, super::ChunkRequest::BODY_LEN),
-        Kind::StreamRequest => check_min(header, super::StreamRequest::FIXED_LEN),
-        _ => Ok(()),
-    }
-}
-
-#[inline]
-fn check_rpc(header: &Header, total_len: u64, limits: &Limits) -> Result<(), FrameError> {
-    if total_len > limits.max_rpc_len {
-        return Err(FrameError::RpcTooLong {
-            kind: header.kind,
-            total_len,
-            limit: limits.max_rpc_len,
-            key: "ringrail.transport.maxRpcLen",
-        });
+    if rpc_len > limits.max_rpc_len {
+        return Err(limits.rpc_too_long(header.kind, rpc_len));
     }
     Ok(())
 }
 
-#[inline]
-fn check_min(header: &Header, expected: u32) -> Result<(), FrameError> {
-    if header.body_len < expected {
+/// The kinds whose body is small and has a structure.
+fn check_small(kind: Kind, body_len: u32, limits: &Limits) -> Result<(), FrameError> {
+    if body_len > limits.max_body(kind) {
+        return Err(limits.too_long(kind, body_len));
+    }
+    let expected = match kind {
+        Kind::ChunkRequest => super::ChunkRequest::BODY_LEN,
+        Kind::StreamRequest => super::StreamRequest::FIXED_LEN,
+        _ => 0,
+    };
+    if body_len < expected {
         return Err(FrameError::BodyLength {
-            kind: header.kind,
-            body_len: header.body_len as usize,
+            kind,
+            body_len: body_len as usize,
             expected: expected as usize,
         });
     }

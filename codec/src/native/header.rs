@@ -1,5 +1,6 @@
 //! The fixed header in front of every frame.
 
+use super::frame::{u16_at, u32_at, u64_at};
 use super::rules::{RULES, Rule};
 use super::{ChecksumError, Field, Flags, FrameError, Kind};
 
@@ -46,7 +47,7 @@ pub struct Header {
 /// The length of a body of `body_len` bytes with its padding.
 #[inline]
 pub const fn padded_len(body_len: usize) -> usize {
-    body_len.next_multiple_of(ALIGN)
+    (body_len + (ALIGN - 1)) & !(ALIGN - 1)
 }
 
 impl Header {
@@ -86,75 +87,33 @@ impl Header {
     /// # Errors
     /// [`FrameError::UnknownKind`], [`FrameError::ForbiddenFlags`], [`FrameError::NonZero`],
     /// [`FrameError::BodyLength`] for a body where the kind has none.
-    #[inline]
+    #[inline(always)]
     pub fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Header, FrameError> {
         let rule = &RULES[usize::from(bytes[0])];
         let Some(kind) = rule.kind else {
             return Err(FrameError::UnknownKind { kind: bytes[0] });
         };
-        let [_, flags, c0, c1, l0, l1, l2, l3, rest @ ..] = *bytes;
-        let (id, rest) = take_u64(&rest);
-        let (arg, rest) = take_u64(rest);
-        let (aux, rest) = take_u32(rest);
-        let (crc, _) = take_u32(rest);
-        let header = Header {
-            kind,
-            flags: Flags::from_bits(flags),
-            code: u16::from_le_bytes([c0, c1]),
-            body_len: u32::from_le_bytes([l0, l1, l2, l3]),
-            id,
-            arg,
-            aux,
-            crc,
-        };
-        match header.excess(rule) {
-            0 => Ok(header),
-            _ => Err(header.explain(rule)),
-        }
-    }
-
-    /// The bits that should have been zero, all fields folded together.
-    #[inline]
-    fn excess(&self, rule: &Rule) -> u64 {
-        let crc_mask = u32::from(self.flags.bits() & Flags::CRC.bits()).wrapping_sub(1);
-        let narrow = u32::from(self.flags.bits() & rule.flags)
-            | u32::from(self.code & rule.code)
-            | (self.body_len & rule.body_len)
-            | (self.aux & rule.aux)
-            | (self.crc & crc_mask);
-        u64::from(narrow) | (self.id & rule.id) | (self.arg & rule.arg)
-    }
-
-    #[cold]
-    fn explain(&self, rule: &Rule) -> FrameError {
-        let kind = self.kind;
-        let forbidden = self.flags.bits() & rule.flags;
-        if forbidden != 0 {
-            return FrameError::ForbiddenFlags {
-                kind,
-                flags: self.flags.bits(),
-                forbidden,
-            };
-        }
-        if self.body_len & rule.body_len != 0 {
-            return FrameError::BodyLength {
-                kind,
-                body_len: self.body_len as usize,
-                expected: 0,
-            };
-        }
-        let (field, value) = if self.code & rule.code != 0 {
-            (Field::Code, u64::from(self.code))
-        } else if self.id & rule.id != 0 {
-            (Field::Id, self.id)
-        } else if self.arg & rule.arg != 0 {
-            (Field::Arg, self.arg)
-        } else if self.aux & rule.aux != 0 {
-            (Field::Aux, u64::from(self.aux))
+        let header = Header::read(kind, bytes);
+        if excess(&header, bytes, rule) == 0 {
+            Ok(header)
         } else {
-            (Field::Crc, u64::from(self.crc))
-        };
-        FrameError::NonZero { kind, field, value }
+            // From the bytes again, for a reference to the header would keep it in memory on the hot path.
+            Err(explain(kind, bytes, rule))
+        }
+    }
+
+    #[inline(always)]
+    fn read(kind: Kind, bytes: &[u8; HEADER_LEN]) -> Header {
+        Header {
+            kind,
+            flags: Flags::from_bits(bytes[1]),
+            code: u16_at(bytes, 2),
+            body_len: u32_at(bytes, 4),
+            id: u64_at(bytes, 8),
+            arg: u64_at(bytes, 16),
+            aux: u32_at(bytes, 24),
+            crc: u32_at(bytes, 28),
+        }
     }
 
     /// The bytes of body and padding that follow the header.
@@ -222,20 +181,18 @@ impl Header {
     }
 
     /// Refuses a header of another kind.
-    #[inline]
+    #[inline(always)]
     pub(super) fn expect(&self, expected: Kind) -> Result<(), FrameError> {
-        if self.kind == expected {
+        let found = self.kind;
+        if found == expected {
             Ok(())
         } else {
-            Err(FrameError::WrongKind {
-                expected,
-                found: self.kind,
-            })
+            Err(FrameError::WrongKind { expected, found })
         }
     }
 
     #[cold]
-    pub(super) fn inconsistent(&self, what: &'static str) -> FrameError {
+    pub(super) fn inconsistent(self, what: &'static str) -> FrameError {
         FrameError::Inconsistent {
             kind: self.kind,
             what,
@@ -243,18 +200,51 @@ impl Header {
     }
 }
 
-#[inline]
-fn take_u64(bytes: &[u8]) -> (u64, &[u8]) {
-    match bytes.split_first_chunk() {
-        Some((head, rest)) => (u64::from_le_bytes(*head), rest),
-        None => (0, &[]),
-    }
+/// The bits that should have been zero, all fields folded together.
+#[inline(always)]
+fn excess(header: &Header, bytes: &[u8; HEADER_LEN], rule: &Rule) -> u64 {
+    let unused_crc = if header.flags.contains(Flags::CRC) {
+        0
+    } else {
+        header.crc
+    };
+    (u64_at(bytes, 0) & rule.zero[0])
+        | (header.id & rule.zero[1])
+        | (header.arg & rule.zero[2])
+        | u64::from(header.aux & rule.zero[3] as u32)
+        | u64::from(unused_crc)
 }
 
-#[inline]
-fn take_u32(bytes: &[u8]) -> (u32, &[u8]) {
-    match bytes.split_first_chunk() {
-        Some((head, rest)) => (u32::from_le_bytes(*head), rest),
-        None => (0, &[]),
+/// Names the first field that should have been zero.
+#[cold]
+fn explain(kind: Kind, bytes: &[u8; HEADER_LEN], rule: &Rule) -> FrameError {
+    let header = Header::read(kind, bytes);
+    let wrong = u64_at(bytes, 0) & rule.zero[0];
+    let forbidden = (wrong >> 8) as u8;
+    if forbidden != 0 {
+        return FrameError::ForbiddenFlags {
+            kind,
+            flags: header.flags.bits(),
+            forbidden,
+        };
     }
+    if wrong >> 32 != 0 {
+        return FrameError::BodyLength {
+            kind,
+            body_len: header.body_len as usize,
+            expected: 0,
+        };
+    }
+    let (field, value) = if wrong != 0 {
+        (Field::Code, u64::from(header.code))
+    } else if header.id & rule.zero[1] != 0 {
+        (Field::Id, header.id)
+    } else if header.arg & rule.zero[2] != 0 {
+        (Field::Arg, header.arg)
+    } else if u64::from(header.aux) & rule.zero[3] != 0 {
+        (Field::Aux, u64::from(header.aux))
+    } else {
+        (Field::Crc, u64::from(header.crc))
+    };
+    FrameError::NonZero { kind, field, value }
 }

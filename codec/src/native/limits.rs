@@ -5,7 +5,7 @@
 //! defaults are part of version 1, senders keep to the defaults, and a receiver may raise but not lower
 //! them.
 
-use super::{FrameError, HEADER_LEN, Header, Kind};
+use super::{FrameError, HEADER_LEN, Kind};
 
 /// What this side accepts. Checked once with [`Limits::check`], then read for every frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,6 @@ pub struct Limits {
     /// The bytes of an upload or a sliced RPC body that a peer may send before this side grants more.
     /// Announced. Key `ringrail.transport.initialCredit`.
     pub initial_credit: u64,
-    /// The most bytes that one request's sender may be granted ahead of what it has sent. More than
-    /// this is an error of the granting peer. Key `ringrail.transport.maxCredit`.
-    pub max_credit: u64,
 }
 
 impl Limits {
@@ -64,8 +61,6 @@ impl Limits {
     pub const DEFAULT_MAX_OUTSTANDING: u32 = 16 << 10;
     /// Default of [`Limits::initial_credit`]: 1 MiB.
     pub const DEFAULT_INITIAL_CREDIT: u64 = 1 << 20;
-    /// Default of [`Limits::max_credit`]: 2^62, far above any body, and sums of it cannot overflow.
-    pub const DEFAULT_MAX_CREDIT: u64 = 1 << 62;
 
     /// The defaults, as a constant.
     pub const DEFAULT: Limits = Limits {
@@ -79,7 +74,6 @@ impl Limits {
         max_refusal_text_len: Self::DEFAULT_MAX_REFUSAL_TEXT_LEN,
         max_outstanding: Self::DEFAULT_MAX_OUTSTANDING,
         initial_credit: Self::DEFAULT_INITIAL_CREDIT,
-        max_credit: Self::DEFAULT_MAX_CREDIT,
     };
 
     /// The largest body that a frame of `kind` may have, in bytes.
@@ -201,12 +195,6 @@ impl Limits {
                 u64::from(u32::MAX),
             ),
             ("initialCredit", self.initial_credit, 1, 1 << 40),
-            (
-                "maxCredit",
-                self.max_credit,
-                1 << 20,
-                Self::DEFAULT_MAX_CREDIT,
-            ),
         ];
         for (key, value, min, max) in table {
             if !(min..=max).contains(&value) {
@@ -222,12 +210,22 @@ impl Limits {
     }
 
     #[cold]
-    pub(super) fn too_long(&self, header: &Header) -> FrameError {
+    pub(super) fn rpc_too_long(&self, kind: Kind, total_len: u64) -> FrameError {
+        FrameError::RpcTooLong {
+            kind,
+            total_len,
+            limit: self.max_rpc_len,
+            key: "ringrail.transport.maxRpcLen",
+        }
+    }
+
+    #[cold]
+    pub(super) fn too_long(&self, kind: Kind, body_len: u32) -> FrameError {
         FrameError::BodyTooLong {
-            kind: header.kind,
-            body_len: header.body_len,
-            limit: self.max_body(header.kind),
-            key: Self::key(header.kind),
+            kind,
+            body_len,
+            limit: self.max_body(kind),
+            key: Self::key(kind),
         }
     }
 }

@@ -9,31 +9,47 @@
 //! [`frame`] gives its fields. In the other direction a frame's type makes the [`Header`] and the engine
 //! writes it in front of the body.
 
+mod assembly;
 mod code;
+mod credit;
+mod deadline;
 mod decode;
+mod drain;
 mod encode;
 mod error;
 mod flags;
 pub mod frame;
+mod handshake;
 mod header;
 mod hello;
+mod keep_alive;
 mod kind;
 mod limits;
 mod refusal;
 mod rules;
+mod slicer;
 mod sniff;
 
+pub use assembly::{Accepted, Assembly, AssemblyError};
 pub use code::{DrainReason, FailureCode};
+pub use credit::{BeyondCredit, GrantWindow, SendWindow};
+pub use deadline::{Deadline, MAX_DEADLINE, NO_DEADLINE_US, deadline_us};
 pub use decode::{Step, check_header, decode_frame};
+pub use drain::{DrainNotice, Drainer};
 pub use encode::{NoRoom, PADDING, encode_frame};
 pub use error::{ChecksumError, Field, FrameError};
 pub use flags::Flags;
 pub use frame::*;
+pub use handshake::{
+    ClientHandshake, HandshakeError, HandshakeStep, Negotiated, ServerHandshake, closed_early,
+};
 pub use header::{ALIGN, HEADER_LEN, Header, padded_len};
 pub use hello::{Hello, HelloError, HelloStep, Terms};
+pub use keep_alive::{KeepAlive, KeepAliveStep, MAX_PENDING_PONGS, PingFlood, PongDebt};
 pub use kind::Kind;
 pub use limits::{LimitError, Limits};
 pub use refusal::{Refusal, RefusalCode, RefusalError, RefusalStep};
+pub use slicer::{Next, Slice, Slicer};
 pub use sniff::{Sniff, sniff};
 
 /// The version of the native protocol that this crate speaks.

@@ -4,7 +4,7 @@ use super::code::codes;
 use super::encode::NoRoom;
 use super::frame::{u16_at, u32_at};
 use super::sniff::REFUSAL_MAGIC;
-use super::{VERSION, padded_len};
+use super::{Limits, VERSION, padded_len};
 
 codes! {
     /// Why a connection is refused.
@@ -99,12 +99,14 @@ impl<'a> Refusal<'a> {
     /// The length in front of the text, in bytes.
     pub const FIXED_LEN: usize = 32;
 
-    /// A refusal by this version of the protocol.
+    /// A refusal by this version of the protocol. The text is cut to
+    /// [`Limits::DEFAULT_MAX_REFUSAL_TEXT_LEN`], which every peer reads.
     pub const fn new(code: RefusalCode, text: &'a str) -> Self {
+        let end = text.floor_char_boundary(Limits::DEFAULT_MAX_REFUSAL_TEXT_LEN as usize);
         Self {
             version: VERSION,
             code,
-            text,
+            text: text.split_at(end).0,
         }
     }
 

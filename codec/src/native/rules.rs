@@ -3,16 +3,11 @@
 
 use super::{Flags, Kind};
 
-/// The bits that must be zero in a header of one kind.
+/// The bits that must be zero in a header of one kind, as the header's four little-endian words.
 #[derive(Clone, Copy)]
 pub(super) struct Rule {
     pub(super) kind: Option<Kind>,
-    pub(super) flags: u8,
-    pub(super) code: u16,
-    pub(super) body_len: u32,
-    pub(super) id: u64,
-    pub(super) arg: u64,
-    pub(super) aux: u32,
+    pub(super) zero: [u64; 4],
 }
 
 const fn rule(kind: Kind) -> Rule {
@@ -43,27 +38,29 @@ const fn rule(kind: Kind) -> Rule {
             | Upload
             | UploadData
     );
+    let flags = (!allowed.bits() as u64) << 8;
+    let code = zero_unless(has_code, 0xffff_0000);
+    let body_len = zero_unless(has_body, 0xffff_ffff_0000_0000);
     Rule {
         kind: Some(kind),
-        flags: !allowed.bits(),
-        code: if has_code { 0 } else { u16::MAX },
-        body_len: if has_body { 0 } else { u32::MAX },
-        id: if has_id { 0 } else { u64::MAX },
-        arg: if has_arg { 0 } else { u64::MAX },
-        aux: if has_aux { 0 } else { u32::MAX },
+        zero: [
+            flags | code | body_len,
+            zero_unless(has_id, u64::MAX),
+            zero_unless(has_arg, u64::MAX),
+            zero_unless(has_aux, 0xffff_ffff),
+        ],
     }
+}
+
+const fn zero_unless(used: bool, bits: u64) -> u64 {
+    if used { 0 } else { bits }
 }
 
 /// The rule of every possible kind byte; `kind` is `None` where no kind has the number.
 pub(super) static RULES: [Rule; 256] = {
     let unknown = Rule {
         kind: None,
-        flags: 0,
-        code: 0,
-        body_len: 0,
-        id: 0,
-        arg: 0,
-        aux: 0,
+        zero: [u64::MAX; 4],
     };
     let mut rules = [unknown; 256];
     let mut i = 0;

@@ -4,6 +4,7 @@
 //! `from_header` checks what the fields must be to each other; the header itself has been checked by
 //! [`Header::decode`](super::Header::decode) and the lengths by [`check_header`](super::check_header).
 
+mod any;
 mod cancel;
 mod chunk_data;
 mod chunk_failure;
@@ -25,6 +26,7 @@ mod upload;
 mod upload_data;
 mod upload_end;
 
+pub use any::Frame;
 pub use cancel::Cancel;
 pub use chunk_data::ChunkData;
 pub use chunk_failure::ChunkFailure;
@@ -49,7 +51,7 @@ pub use upload_end::UploadEnd;
 use super::{Flags, FrameError, Header};
 
 /// Whether the first slice of an RPC body leaves more to come, checked against the MORE flag.
-#[inline]
+#[inline(always)]
 fn check_first_slice(header: &Header) -> Result<(), FrameError> {
     let body_len = u64::from(header.body_len);
     if header.arg < body_len {
@@ -67,7 +69,7 @@ fn check_first_slice(header: &Header) -> Result<(), FrameError> {
 }
 
 /// A failure frame's code, which is never 0.
-#[inline]
+#[inline(always)]
 fn failure_code(header: &Header) -> Result<super::FailureCode, FrameError> {
     if header.code == 0 {
         return Err(header.inconsistent("a failure without a code"));
@@ -76,7 +78,7 @@ fn failure_code(header: &Header) -> Result<super::FailureCode, FrameError> {
 }
 
 /// The u64 at `at`; the caller has checked the length.
-#[inline]
+#[inline(always)]
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
@@ -84,7 +86,7 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// The u32 at `at`; the caller has checked the length.
-#[inline]
+#[inline(always)]
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
@@ -92,7 +94,7 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// The u16 at `at`; the caller has checked the length.
-#[inline]
+#[inline(always)]
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }

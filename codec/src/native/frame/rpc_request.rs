@@ -16,7 +16,7 @@ pub struct RpcRequest {
 
 impl RpcRequest {
     /// The header in front of a first slice of `body_len` bytes; MORE is set if that is not all.
-    #[inline]
+    #[inline(always)]
     pub const fn header(&self, body_len: u32) -> Header {
         let mut header = Header::new(Kind::RpcRequest, self.id);
         header.flags = Flags::NONE.with_if(Flags::MORE, self.total_len > body_len as u64);
@@ -31,7 +31,7 @@ impl RpcRequest {
     /// # Errors
     /// [`FrameError::Inconsistent`] if total_len, body_len and MORE do not fit together,
     /// [`FrameError::WrongKind`] for a header of another kind.
-    #[inline]
+    #[inline(always)]
     pub fn from_header(header: &Header) -> Result<Self, FrameError> {
         header.expect(Kind::RpcRequest)?;
         check_first_slice(header)?;
