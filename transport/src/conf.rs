@@ -32,6 +32,9 @@ pub struct TransportConf {
     /// Answers waiting to be sent on one connection before its requests are no longer read.
     /// `ringrail.transport.sendQueue`, 256 KiB.
     pub send_queue: usize,
+    /// Requests waiting to be sent on one connection before further ones are refused.
+    /// `ringrail.transport.requestQueue`, 8 MiB.
+    pub request_queue: usize,
     /// Connections of one shard. `ringrail.transport.maxConnections`, 65 536.
     pub max_connections: usize,
     /// Memory of one shard's buffers in bytes. `ringrail.transport.poolBudget`, 256 MiB.
@@ -82,6 +85,7 @@ impl Default for TransportConf {
             inline_max: 4 << 10,
             sendfile_min: 256 << 10,
             send_queue: 256 << 10,
+            request_queue: 8 << 20,
             max_connections: 65_536,
             pool_budget: 256 << 20,
             pool_reserve: 64 << 20,

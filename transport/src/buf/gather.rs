@@ -114,22 +114,18 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// An empty gather whose headers go into `head`.
-    pub fn new(head: LeaseMut) -> Self {
-        Self { head, pieces: Vec::with_capacity(MAX_PIECES), total: 0, sent: 0 }
-    }
-
-    /// As [`new`](Self::new), with the emptied piece list of an earlier gather.
-    pub fn with_pieces(mut head: LeaseMut, mut pieces: Vec<Piece>) -> Self {
+    /// An empty gather whose headers go into `head`; `pieces` is an emptied list of an earlier one.
+    /// Use [`Pool::gather`](super::Pool::gather), which has both at hand.
+    pub(super) fn new(mut head: LeaseMut, pieces: Vec<Piece>) -> Self {
+        debug_assert!(pieces.is_empty());
         head.set_len(0);
-        pieces.clear();
         Self { head, pieces, total: 0, sent: 0 }
     }
 
-    /// Takes the gather apart for reuse; bodies are released.
-    pub fn into_parts(mut self) -> (LeaseMut, Vec<Piece>) {
+    /// The emptied list of pieces; bodies and head are released.
+    pub(super) fn into_pieces(mut self) -> Vec<Piece> {
         self.pieces.clear();
-        (self.head, self.pieces)
+        self.pieces
     }
 
     /// Bytes that still fit into the head buffer.
@@ -268,7 +264,7 @@ mod tests {
     #[test]
     fn parts_follow_the_order_of_writing_and_resume_after_a_short_send() {
         let pool = Pool::new(1 << 20, 0);
-        let mut gather = Gather::new(pool.lease(4096).unwrap());
+        let mut gather = pool.gather(4096).unwrap();
         gather.put(b"head1");
         gather.put(b"head2");
         gather.put_body(Bytes::from_static(b"body").into());

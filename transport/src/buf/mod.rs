@@ -13,6 +13,7 @@
 mod class;
 mod gather;
 mod lease;
+mod managed;
 mod map;
 mod pool;
 mod returns;
@@ -21,5 +22,6 @@ mod slot;
 pub use class::{MAX_LEASE_LEN, MIN_LEASE_LEN, class_size};
 pub use gather::{Body, Gather, MAX_PIECES, Piece};
 pub use lease::{Lease, LeaseMut};
+pub use managed::{FileSegment, ManagedBuffer};
 pub use map::{MapSlice, Mapping};
 pub use pool::{Pool, PoolStats};

@@ -4,7 +4,7 @@
 //! into the free list (LIFO: the hottest buffer goes out next), elsewhere by way of the
 //! [`ReturnStack`](super::returns::ReturnStack), which the owner empties when a list runs dry.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -14,9 +14,13 @@ use std::sync::Arc;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::class::{CLASSES, class_of, size_of_class};
+use super::gather::{Gather, MAX_PIECES, Piece};
 use super::lease::LeaseMut;
 use super::returns::ReturnStack;
 use super::slot::Slot;
+
+/// Piece lists kept for reuse; what comes back beyond that is freed.
+const SPARE_PIECE_LISTS: usize = 1024;
 
 /// The part of a pool that its leases know.
 pub(crate) struct Shared {
@@ -154,6 +158,7 @@ struct Inner {
     high_water: Cell<usize>,
     fresh: AtomicU64,
     exhausted: AtomicU64,
+    spare_pieces: RefCell<Vec<Vec<Piece>>>,
     /// Not Send: the lists belong to one thread.
     _local: PhantomData<*mut ()>,
 }
@@ -178,6 +183,7 @@ impl Pool {
             high_water: Cell::new(0),
             fresh: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
+            spare_pieces: RefCell::new(Vec::new()),
             _local: PhantomData,
         };
         Self { inner: Rc::new(inner) }
@@ -193,6 +199,28 @@ impl Pool {
     /// As [`lease`](Pool::lease), with the reserve open too: for receives and replies.
     pub fn lease_reserved(&self, len: usize) -> Option<LeaseMut> {
         self.lease_within(len, self.inner.shared.budget)
+    }
+
+    /// An empty gather with a head buffer of at least `head_len` bytes, from the reserve if need
+    /// be; `None` where that is used up too.
+    pub fn gather(&self, head_len: usize) -> Option<Gather> {
+        let head = self.lease_reserved(head_len)?;
+        let pieces = self.inner.spare_pieces.borrow_mut().pop();
+        Some(Gather::new(head, pieces.unwrap_or_else(|| Vec::with_capacity(MAX_PIECES))))
+    }
+
+    /// Takes a gather apart: its bodies are released, its memory is used again.
+    pub fn recycle(&self, gather: Gather) {
+        let pieces = gather.into_pieces();
+        let mut spare = self.inner.spare_pieces.borrow_mut();
+        if spare.len() < SPARE_PIECE_LISTS {
+            spare.push(pieces);
+        }
+    }
+
+    /// Part of the budget that is in leases, in 1/256.
+    pub fn pressure(&self) -> usize {
+        (self.leased_bytes() << 8) / self.inner.shared.budget.max(1)
     }
 
     fn lease_within(&self, len: usize, limit: usize) -> Option<LeaseMut> {

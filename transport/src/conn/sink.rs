@@ -73,59 +73,39 @@ pub(crate) enum Sink {
 
 impl Sink {
     /// Delivers a body that lies in a receive buffer.
-    ///
-    /// Gives back the state to keep, where a future on the shard has still to fetch the answer.
     #[inline]
-    pub(crate) fn deliver(self, body: Received<'_>) -> Option<Sink> {
+    pub(crate) fn deliver(self, body: Received<'_>) {
         match self {
-            Sink::Callback { handler, token } => {
-                handler.on_response(token, Ok(body));
-                None
-            }
+            Sink::Callback { handler, token } => handler.on_response(token, Ok(body)),
             other => other.settle(Ok(Reply::new(body.keep()))),
         }
     }
 
     /// Delivers a body of its own lease.
-    pub(crate) fn deliver_lease(self, lease: Lease) -> Option<Sink> {
+    pub(crate) fn deliver_lease(self, lease: Lease) {
         match self {
             Sink::Callback { handler, token } => {
                 handler.on_response(token, Ok(Received::new(&lease, &lease)));
-                None
             }
             other => other.settle(Ok(Reply::new(lease))),
         }
     }
 
     /// Delivers a failure.
-    pub(crate) fn fail(self, error: RequestError) -> Option<Sink> {
+    pub(crate) fn fail(self, error: RequestError) {
         match self {
-            Sink::Callback { handler, token } => {
-                handler.on_response(token, Err(error));
-                None
-            }
+            Sink::Callback { handler, token } => handler.on_response(token, Err(error)),
             other => other.settle(Err(error)),
         }
     }
 
-    fn settle(self, outcome: Outcome) -> Option<Sink> {
+    fn settle(self, outcome: Outcome) {
         match self {
-            Sink::Future(waker) => {
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-                Some(Sink::Ready(outcome))
-            }
-            Sink::Remote(sender) => {
-                // A caller that went away has no use for it.
-                let _ = sender.send(outcome);
-                None
-            }
-            Sink::Stream(feed) => {
-                feed.end(outcome.map(|_| ()));
-                None
-            }
-            Sink::Callback { .. } | Sink::Ready(_) => None,
+            // A caller that went away has no use for it.
+            Sink::Remote(sender) => drop(sender.send(outcome)),
+            Sink::Stream(feed) => feed.end(outcome.map(|_| ())),
+            // Futures on the shard are settled in the table, where they look for their answer.
+            Sink::Future(_) | Sink::Ready(_) | Sink::Callback { .. } => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use ringrail_codec::native::{HEADER_LEN, Header, PADDING};
 
-use crate::buf::{Body, Gather, MIN_LEASE_LEN, Piece, Pool};
+use crate::buf::{Body, Gather, MIN_LEASE_LEN, Pool};
 
 use super::transfer::Transfer;
 
@@ -34,7 +34,6 @@ pub(crate) struct Tx {
     queued: usize,
     busy: bool,
     calm: u32,
-    spare_pieces: Option<Vec<Piece>>,
     /// Bodies on their way out, first come first served.
     pub(crate) transfers: VecDeque<Transfer>,
 }
@@ -126,12 +125,8 @@ impl Tx {
     fn next_gather(&mut self, pool: &Pool, len: usize) -> Result<(), NoMemory> {
         self.busy |= self.filling.is_some();
         let head_len = if self.busy { BUSY_HEAD_LEN } else { MIN_LEASE_LEN }.max(len);
-        let head = pool
-            .lease_reserved(head_len)
-            .or_else(|| pool.lease_reserved(len))
-            .ok_or(NoMemory)?;
-        let pieces = self.spare_pieces.take().unwrap_or_default();
-        if let Some(full) = self.filling.replace(Gather::with_pieces(head, pieces)) {
+        let fresh = pool.gather(head_len).or_else(|| pool.gather(len)).ok_or(NoMemory)?;
+        if let Some(full) = self.filling.replace(fresh) {
             self.full.push_back(full);
         }
         Ok(())
@@ -157,19 +152,14 @@ impl Tx {
         self.queued > 0
     }
 
-    /// Takes the memory of a gather that was sent back for reuse.
-    pub(crate) fn recycle(&mut self, gather: Gather) {
+    /// Takes note of a gather that was sent, and gives its memory back.
+    pub(crate) fn sent(&mut self, pool: &Pool, gather: Gather) {
         let calm = gather.total() < MIN_LEASE_LEN;
         self.calm = if calm { self.calm + 1 } else { 0 };
         if self.calm > CALM_SENDS {
             self.busy = false;
         }
-        let (head, pieces) = gather.into_parts();
-        if self.filling.is_none() && self.busy && head.capacity() >= BUSY_HEAD_LEN {
-            self.filling = Some(Gather::with_pieces(head, pieces));
-        } else {
-            self.spare_pieces = Some(pieces);
-        }
+        pool.recycle(gather);
     }
 }
 

@@ -2,4 +2,6 @@
 
 pub mod inbox;
 #[cfg(not(loom))]
+pub mod spin;
+#[cfg(not(loom))]
 pub mod timer;

@@ -4,6 +4,7 @@
 //! Nothing above this module knows which driver runs. Unsafe code of the engine lives here, in
 //! `buf` and in the queues of `shard`.
 
+pub mod affinity;
 pub mod driver;
 pub mod socket;
 pub mod uring;

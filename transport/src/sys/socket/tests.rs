@@ -7,15 +7,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::process::Command;
 
 use rustix::io::Errno;
 use rustix::net::{accept, sockopt};
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{
-    Addr, AddrError, FileLimit, ListenSpec, Listener, SocketError, SocketSpec, UnixAddr,
-    local_addr, peer_addr,
+    Addr, AddrError, ListenSpec, Listener, SocketError, SocketSpec, UnixAddr, local_addr, peer_addr,
 };
 
 fn addr(text: &str) -> Addr {
@@ -370,42 +367,4 @@ fn a_socket_file_in_no_directory_is_refused_as_such() {
     let spec = ListenSpec::new(Addr::Unix(UnixAddr::Path(path.join("deeper"))));
     let error = spec.bind().unwrap_err();
     assert!(matches!(error, SocketError::NoDirectory { .. }), "{error}");
-}
-
-/// Marks the child of the next test.
-const OUT_OF_FILES: &str = "RINGRAIL_TEST_OUT_OF_FILES";
-
-/// Runs itself in a process of its own, for the limit holds for all threads.
-#[test]
-fn running_out_of_descriptors_names_the_limit() {
-    if std::env::var_os(OUT_OF_FILES).is_some() {
-        return open_beyond_the_limit();
-    }
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("sys::socket::tests::running_out_of_descriptors_names_the_limit")
-        .env(OUT_OF_FILES, "1")
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success(), "{output}");
-    assert!(output.contains("1 passed"), "{output}");
-}
-
-fn open_beyond_the_limit() {
-    let limit = 3;
-    let rlimit = Rlimit {
-        current: Some(limit),
-        maximum: Some(limit),
-    };
-    setrlimit(Resource::Nofile, rlimit).unwrap();
-    let error = SocketSpec::default()
-        .open(&addr("127.0.0.1:0"))
-        .unwrap_err();
-    assert!(matches!(
-        error,
-        SocketError::TooManyFiles(FileLimit::Process { limit: 3 })
-    ));
-    let text = error.to_string();
-    assert!(text.contains("open 3 files") && text.contains("ulimit -n"));
 }

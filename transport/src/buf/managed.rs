@@ -1,0 +1,96 @@
+//! What can be served: memory, a part of a file, a part of a mapped file.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Body, Lease, MapSlice};
+
+/// A part of a file, sent without passing through user space where it lies in memory.
+#[derive(Clone, Debug)]
+pub struct FileSegment {
+    /// The file; its own position is not used.
+    pub file: Arc<File>,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// Data to be served (Spark: `ManagedBuffer` and its `FileSegmentManagedBuffer`,
+/// `NioManagedBuffer`, `NettyManagedBuffer`).
+///
+/// Cloning shares; nothing is read or copied before it is sent.
+#[derive(Clone, Debug)]
+pub enum ManagedBuffer {
+    /// Memory: a pooled lease, [`Bytes`], or a part of a mapped file.
+    Memory(Body),
+    /// A part of a file.
+    File(FileSegment),
+}
+
+impl ManagedBuffer {
+    /// A part of a file.
+    pub fn file(file: Arc<File>, offset: u64, len: u64) -> Self {
+        ManagedBuffer::File(FileSegment { file, offset, len })
+    }
+
+    /// A whole file, as long as it is now.
+    ///
+    /// # Errors
+    /// What `fstat` reports.
+    pub fn whole_file(file: Arc<File>) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self::file(file, 0, len))
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            ManagedBuffer::Memory(body) => body.len() as u64,
+            ManagedBuffer::File(segment) => segment.len,
+        }
+    }
+
+    /// True for no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A part of it.
+    ///
+    /// # Panics
+    /// Where the range reaches beyond the end.
+    pub fn slice(&self, offset: u64, len: u64) -> Self {
+        let end = offset.checked_add(len);
+        assert!(end.is_some_and(|end| end <= self.len()), "{offset}+{len} of {}", self.len());
+        match self {
+            ManagedBuffer::Memory(body) => {
+                ManagedBuffer::Memory(body.slice(offset as usize..(offset + len) as usize))
+            }
+            ManagedBuffer::File(segment) => {
+                Self::file(Arc::clone(&segment.file), segment.offset + offset, len)
+            }
+        }
+    }
+}
+
+impl From<Bytes> for ManagedBuffer {
+    fn from(bytes: Bytes) -> Self {
+        ManagedBuffer::Memory(bytes.into())
+    }
+}
+
+impl From<Lease> for ManagedBuffer {
+    fn from(lease: Lease) -> Self {
+        ManagedBuffer::Memory(lease.into())
+    }
+}
+
+impl From<MapSlice> for ManagedBuffer {
+    fn from(slice: MapSlice) -> Self {
+        ManagedBuffer::Memory(Body::Mapped(slice))
+    }
+}

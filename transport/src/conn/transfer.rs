@@ -1,0 +1,243 @@
+//! Bodies on their way out, slice by slice, as far as the receiver's credit goes.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use ringrail_codec::native::{
+    ChunkData, FailureCode, Header, Next, OneWay, RpcReply, RpcRequest, RpcSlice, Slice, SliceOf,
+    Slicer, StreamData, UploadData,
+};
+
+use crate::buf::{Body, FileSegment, Lease, ManagedBuffer};
+use crate::error::RpcFailure;
+
+/// What a body belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// The answer to a chunk request; the stream it is of.
+    Chunk { stream: u64 },
+    /// The answer to a stream request.
+    Stream,
+    /// An upload of ours.
+    Upload,
+    /// A large request of ours.
+    Request { deadline_us: u32 },
+    /// A large reply.
+    Reply,
+    /// A large one-way message of ours.
+    OneWay,
+}
+
+/// What is known of the next slice of a file.
+#[derive(Debug)]
+enum Load {
+    /// Nothing has been done about it.
+    Idle,
+    /// It is being read off the disk.
+    Reading,
+    /// Here it is.
+    Ready(Lease),
+}
+
+/// One body on its way out.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) id: u64,
+    pub(crate) carries: Carries,
+    pub(crate) deadline_ns: u64,
+    slicer: Slicer,
+    source: ManagedBuffer,
+    total: u64,
+    load: Load,
+}
+
+/// A part of a file, wanted next.
+#[derive(Debug)]
+pub(crate) struct FileRange {
+    pub(crate) file: Arc<File>,
+    pub(crate) offset: u64,
+    pub(crate) len: usize,
+}
+
+/// What the next slice needs.
+#[derive(Debug)]
+pub(crate) enum Want {
+    /// Everything is sent.
+    Done,
+    /// Credit, or a read that is under way.
+    Wait,
+    /// Nothing: [`Transfer::cut`] gives it.
+    Ready,
+    /// This part of the file.
+    File(FileRange),
+}
+
+impl Transfer {
+    pub(crate) fn new(
+        id: u64,
+        carries: Carries,
+        source: ManagedBuffer,
+        slice_max: u32,
+        credit: u64,
+        deadline_ns: u64,
+    ) -> Self {
+        let total = source.len();
+        let slicer = match carries {
+            Carries::Chunk { .. } => Slicer::chunk(total, slice_max, credit),
+            Carries::Stream => Slicer::stream(total, slice_max, credit),
+            Carries::Upload => Slicer::upload(total, slice_max, credit),
+            _ => Slicer::rpc(total, slice_max, credit),
+        };
+        Self { id, carries, deadline_ns, slicer, source, total, load: Load::Idle }
+    }
+
+    pub(crate) fn grant(&mut self, bytes: u64) {
+        self.slicer.grant(bytes);
+    }
+
+    /// True where a peer's Credit frame (`by_responder` or not) is for this transfer.
+    pub(crate) fn answers_to(&self, id: u64, by_responder: bool) -> bool {
+        let ours = matches!(
+            self.carries,
+            Carries::Upload | Carries::Request { .. } | Carries::OneWay
+        );
+        self.id == id && ours == by_responder
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(crate) fn is_response(&self) -> bool {
+        matches!(self.carries, Carries::Chunk { .. } | Carries::Stream | Carries::Reply)
+    }
+
+    /// What the next slice needs, looking no further than `slice_max` bytes.
+    pub(crate) fn want(&self, slice_max: u32) -> Want {
+        let mut probe = self.slicer;
+        let slice = match probe.next(u32::MAX) {
+            Next::Done => return Want::Done,
+            Next::Blocked => return Want::Wait,
+            Next::Slice(slice) => slice,
+        };
+        match (&self.source, &self.load) {
+            _ if slice.len == 0 => Want::Ready,
+            (ManagedBuffer::Memory(_), _) | (_, Load::Ready(_)) => Want::Ready,
+            (_, Load::Reading) => Want::Wait,
+            (ManagedBuffer::File(segment), Load::Idle) => Want::File(FileRange {
+                file: Arc::clone(&segment.file),
+                offset: segment.offset + slice.offset,
+                len: slice.len.min(slice_max) as usize,
+            }),
+        }
+    }
+
+    /// The next slice from memory: header (without checksum) and body.
+    pub(crate) fn cut(&mut self) -> Option<(Header, Option<Body>)> {
+        let ready = match &self.load {
+            Load::Ready(lease) => lease.len() as u32,
+            _ => u32::MAX,
+        };
+        let Next::Slice(slice) = self.slicer.next(ready) else { return None };
+        let body = if slice.len == 0 { None } else { Some(self.body_of(&slice)) };
+        Some((self.header(&slice), body))
+    }
+
+    /// The next slice, of `len` bytes, whose body is sent from the file itself.
+    pub(crate) fn cut_file(&mut self, len: usize) -> Option<Header> {
+        match self.slicer.next(len as u32) {
+            Next::Slice(slice) => Some(self.header(&slice)),
+            _ => None,
+        }
+    }
+
+    fn body_of(&mut self, slice: &Slice) -> Body {
+        let len = slice.len as usize;
+        if let ManagedBuffer::Memory(body) = &self.source {
+            let start = slice.offset as usize;
+            return body.slice(start..start + len);
+        }
+        let Load::Ready(mut lease) = std::mem::replace(&mut self.load, Load::Idle) else {
+            unreachable!("a file's slice is cut when it has been read");
+        };
+        if lease.len() > len {
+            self.load = Load::Ready(lease.slice(len..));
+            lease.truncate(len);
+        }
+        Body::Lease(lease)
+    }
+
+    fn header(&self, slice: &Slice) -> Header {
+        let (id, len, seq, more) = (self.id, slice.len, slice.seq, slice.more);
+        let total_len = self.total;
+        let of = match self.carries {
+            Carries::Chunk { .. } => {
+                return ChunkData { id, total_len, seq, more }.header(len);
+            }
+            Carries::Stream => return StreamData { id, total_len, seq, more }.header(len),
+            Carries::Upload => {
+                let offset = slice.offset;
+                return UploadData { id, offset, seq, more }.header(len);
+            }
+            Carries::Request { deadline_us } if seq == 0 => {
+                return RpcRequest { id, total_len, deadline_us }.header(len);
+            }
+            Carries::Reply if seq == 0 => return RpcReply { id, total_len }.header(len),
+            Carries::OneWay if seq == 0 => return OneWay { id, total_len }.header(len),
+            Carries::Request { .. } => SliceOf::Request,
+            Carries::Reply => SliceOf::Reply,
+            Carries::OneWay => SliceOf::OneWay,
+        };
+        RpcSlice { id, of, offset: slice.offset, seq, more }.header(len)
+    }
+
+    /// A read of the next slice has been posted.
+    pub(crate) fn reading(&mut self) {
+        self.load = Load::Reading;
+    }
+
+    /// The read has ended.
+    ///
+    /// # Errors
+    /// Where the file ended before the transfer's length, or could not be read.
+    pub(crate) fn loaded(&mut self, read: std::io::Result<Lease>) -> Result<(), RpcFailure> {
+        self.load = Load::Idle;
+        match read {
+            Ok(lease) if lease.is_empty() => Err(self.truncated()),
+            Ok(lease) => {
+                self.load = Load::Ready(lease);
+                Ok(())
+            }
+            Err(error) => Err(RpcFailure::new(
+                FailureCode::SourceIo,
+                format!("reading the file at byte {}: {error}", self.slicer.sent()),
+            )),
+        }
+    }
+
+    /// The failure of a file that ends before the transfer does.
+    pub(crate) fn truncated(&self) -> RpcFailure {
+        RpcFailure::new(
+            FailureCode::SourceTruncated,
+            format!(
+                "the file ended {} bytes into a body of {}: it was shortened meanwhile",
+                self.slicer.sent(),
+                self.total
+            ),
+        )
+    }
+
+    /// True where the file is long enough for the range to be sent straight from it.
+    pub(crate) fn file_holds(segment: &FileRange) -> bool {
+        let end = segment.offset + segment.len as u64;
+        segment.file.metadata().is_ok_and(|metadata| metadata.len() >= end)
+    }
+
+    /// The file, where the source is one.
+    pub(crate) fn file(&self) -> Option<&FileSegment> {
+        match &self.source {
+            ManagedBuffer::File(segment) => Some(segment),
+            ManagedBuffer::Memory(_) => None,
+        }
+    }
+}

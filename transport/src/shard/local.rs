@@ -1,0 +1,247 @@
+//! What lives on a shard's thread and everything there shares: memory, connections, timers.
+//!
+//! Not generic over the driver: connections, handlers and futures work on this, and mark what is
+//! to be sent; the pump, which has the driver, comes round and does it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::buf::Pool;
+use crate::conf::TransportConf;
+use crate::conn::Conn;
+use crate::metrics::ShardMetrics;
+
+use super::command::Command;
+use super::handle::ShardHandle;
+use super::timer::{TimerKey, TimerWheel};
+
+/// Names a connection of a shard; stale keys find nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConnKey {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimerFor {
+    /// A request, by its slot in the outstanding table.
+    Call { conn: u32, call: u32 },
+    /// Connecting and the handshake.
+    Opening(ConnKey),
+    /// Silence on a connection.
+    Silence(ConnKey),
+    /// The end of a drain.
+    Drain(ConnKey),
+}
+
+const KIND_SHIFT: u32 = 62;
+const SLOT_SHIFT: u32 = 32;
+const SLOT_MASK: u64 = (1 << 24) - 1;
+
+impl TimerFor {
+    fn pack(self) -> u64 {
+        let (kind, slot, low) = match self {
+            TimerFor::Call { conn, call } => (0, conn, call),
+            TimerFor::Opening(key) => (1, key.slot, key.generation),
+            TimerFor::Silence(key) => (2, key.slot, key.generation),
+            TimerFor::Drain(key) => (3, key.slot, key.generation),
+        };
+        kind << KIND_SHIFT | (u64::from(slot) & SLOT_MASK) << SLOT_SHIFT | u64::from(low)
+    }
+
+    pub(crate) fn unpack(token: u64) -> Self {
+        let slot = (token >> SLOT_SHIFT & SLOT_MASK) as u32;
+        let low = token as u32;
+        let key = ConnKey { slot, generation: low };
+        match token >> KIND_SHIFT {
+            0 => TimerFor::Call { conn: slot, call: low },
+            1 => TimerFor::Opening(key),
+            2 => TimerFor::Silence(key),
+            _ => TimerFor::Drain(key),
+        }
+    }
+}
+
+/// The shard's own state; see the module.
+pub(crate) struct ShardLocal {
+    pub(crate) handle: ShardHandle,
+    pub(crate) conf: Arc<TransportConf>,
+    pub(crate) pool: Pool,
+    pub(crate) metrics: Arc<ShardMetrics>,
+    now_ns: Cell<u64>,
+    timers: RefCell<TimerWheel>,
+    conns: RefCell<Slab<Rc<Conn>>>,
+    generation: Cell<u32>,
+    dirty: RefCell<Vec<ConnKey>>,
+    /// Chunks that wait for memory, first come first served.
+    hungry: RefCell<VecDeque<(ConnKey, u64)>>,
+    /// Work that code on the shard leaves for the pump.
+    pub(crate) errands: RefCell<VecDeque<Command>>,
+    pub(crate) draining: Cell<bool>,
+}
+
+/// Timers of one shard at most: one per request and two per connection.
+const MAX_TIMERS: u32 = 1 << 22;
+
+impl ShardLocal {
+    pub(crate) fn new(
+        handle: ShardHandle,
+        conf: Arc<TransportConf>,
+        metrics: Arc<ShardMetrics>,
+        now_ns: u64,
+    ) -> Rc<Self> {
+        let pool = Pool::new(conf.pool_budget, conf.pool_reserve);
+        Rc::new(Self {
+            handle,
+            conf,
+            pool,
+            metrics,
+            now_ns: Cell::new(now_ns),
+            timers: RefCell::new(TimerWheel::new(now_ns, MAX_TIMERS)),
+            conns: RefCell::new(Slab::new()),
+            generation: Cell::new(0),
+            dirty: RefCell::new(Vec::new()),
+            hungry: RefCell::new(VecDeque::new()),
+            errands: RefCell::new(VecDeque::new()),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// Time as of the beginning of this turn of the loop.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    pub(crate) fn set_now_ns(&self, now_ns: u64) {
+        self.now_ns.set(now_ns);
+    }
+
+    /// Sets a timer; `None` where the wheel is full, and then the caller goes without.
+    #[inline]
+    pub(crate) fn set_timer(&self, after: Duration, what: TimerFor) -> Option<(TimerKey, u64)> {
+        let deadline = self.now_ns().saturating_add(after.as_nanos() as u64);
+        let key = self.timers.borrow_mut().insert(deadline, what.pack()).ok()?;
+        Some((key, deadline))
+    }
+
+    #[inline]
+    pub(crate) fn cancel_timer(&self, key: TimerKey) {
+        self.timers.borrow_mut().cancel(key);
+    }
+
+    pub(crate) fn pop_due_timer(&self) -> Option<TimerFor> {
+        self.timers.borrow_mut().pop_due(self.now_ns()).map(TimerFor::unpack)
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<u64> {
+        self.timers.borrow().next_deadline()
+    }
+
+    /// Makes a connection with a key of its own; `None` where the table is full.
+    pub(crate) fn add_conn(&self, make: impl FnOnce(ConnKey) -> Rc<Conn>) -> Option<Rc<Conn>> {
+        let mut conns = self.conns.borrow_mut();
+        if conns.len() >= self.conf.max_connections {
+            return None;
+        }
+        let generation = self.generation.get().wrapping_add(1);
+        self.generation.set(generation);
+        let entry = conns.vacant_entry();
+        let conn = make(ConnKey { slot: entry.key() as u32, generation });
+        entry.insert(Rc::clone(&conn));
+        self.metrics.connection_opened();
+        Some(conn)
+    }
+
+    #[inline]
+    pub(crate) fn conn(&self, key: ConnKey) -> Option<Rc<Conn>> {
+        let conns = self.conns.borrow();
+        let conn = conns.get(key.slot as usize).filter(|conn| conn.key == key)?;
+        Some(Rc::clone(conn))
+    }
+
+    pub(crate) fn conn_in_slot(&self, slot: u32) -> Option<Rc<Conn>> {
+        self.conns.borrow().get(slot as usize).map(Rc::clone)
+    }
+
+    pub(crate) fn all_conns(&self) -> Vec<Rc<Conn>> {
+        self.conns.borrow().iter().map(|(_, conn)| Rc::clone(conn)).collect()
+    }
+
+    pub(crate) fn conn_count(&self) -> usize {
+        self.conns.borrow().len()
+    }
+
+    pub(crate) fn remove_conn(&self, key: ConnKey) {
+        let mut conns = self.conns.borrow_mut();
+        if conns.get(key.slot as usize).is_some_and(|conn| conn.key == key) {
+            conns.remove(key.slot as usize);
+            self.metrics.connection_closed();
+        }
+    }
+
+    /// The pump is to look at this connection: it has something to send, or is to be closed.
+    pub(crate) fn push_dirty(&self, key: ConnKey) {
+        self.dirty.borrow_mut().push(key);
+    }
+
+    pub(crate) fn pop_dirty(&self) -> Option<ConnKey> {
+        self.dirty.borrow_mut().pop()
+    }
+
+    pub(crate) fn has_dirty(&self) -> bool {
+        !self.dirty.borrow().is_empty() || !self.errands.borrow().is_empty()
+    }
+
+    /// A chunk waits for memory.
+    pub(crate) fn push_hungry(&self, key: ConnKey, call: u64) {
+        self.hungry.borrow_mut().push_back((key, call));
+    }
+
+    pub(crate) fn pop_hungry(&self) -> Option<(ConnKey, u64)> {
+        self.hungry.borrow_mut().pop_front()
+    }
+
+    pub(crate) fn unpop_hungry(&self, key: ConnKey, call: u64) {
+        self.hungry.borrow_mut().push_front((key, call));
+    }
+
+    pub(crate) fn has_hungry(&self) -> bool {
+        !self.hungry.borrow().is_empty()
+    }
+
+    /// Bytes of answers that may wait on one connection before its requests are no longer read:
+    /// less, the more of the pool is in use, so that many slow readers cannot use it up.
+    #[inline]
+    pub(crate) fn send_queue_limit(&self) -> usize {
+        match self.pool.pressure() {
+            0..128 => self.conf.send_queue,
+            128..192 => self.conf.send_queue.min(16 << 10),
+            _ => self.conf.send_queue.min(2 << 10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timer_tokens_keep_what_they_are_for() {
+        let key = ConnKey { slot: 0xff_fffe, generation: u32::MAX };
+        for what in [
+            TimerFor::Call { conn: 7, call: 0xff_ffff },
+            TimerFor::Opening(key),
+            TimerFor::Silence(key),
+            TimerFor::Drain(key),
+        ] {
+            assert_eq!(TimerFor::unpack(what.pack()), what);
+        }
+    }
+}
