@@ -9,6 +9,7 @@ use slab::Slab;
 use ringrail_codec::native::Assembly;
 
 use crate::buf::LeaseMut;
+use crate::error::Reached;
 use crate::shard::timer::TimerKey;
 
 use super::sink::Sink;
@@ -49,6 +50,19 @@ pub(crate) struct BulkIn {
     pub(crate) granted: u64,
 }
 
+impl BulkIn {
+    /// How far the body has come.
+    pub(crate) fn progress(&self) -> Reached {
+        match &self.assembly {
+            Some(assembly) if assembly.total_len().is_some_and(|total| total > self.granted) => {
+                Reached::WaitingForMemory
+            }
+            Some(assembly) if assembly.received() > 0 => Reached::Receiving,
+            _ => Reached::Sent,
+        }
+    }
+}
+
 /// The outstanding table.
 pub(crate) struct Calls {
     calls: Slab<Call>,
@@ -69,6 +83,12 @@ impl Calls {
     /// How many wait for an answer: those whose answer a future has yet to fetch do not.
     pub(crate) fn waiting(&self) -> usize {
         self.calls.iter().filter(|(_, call)| !matches!(call.sink, Sink::Ready(_))).count()
+    }
+
+    /// An id that no request has: for messages that are not answered.
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.count += 1;
+        (self.count << SLOT_BITS) | SLOT_MASK
     }
 
     /// Enters a request and gives it its id.

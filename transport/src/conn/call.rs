@@ -1,0 +1,507 @@
+//! Requests of this side: taken in, written out, timed, resolved.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringrail_codec::archive::{Encode, encode_into};
+use ringrail_codec::native::{
+    Cancel, ChunkRequest, HEADER_LEN, OneWay, RpcRequest, StreamRequest, Upload, deadline_us,
+};
+
+use crate::buf::{Body, Lease, ManagedBuffer};
+use crate::error::{Reached, RequestError};
+use crate::metrics::RequestKind;
+use crate::shard::local::TimerFor;
+
+use super::calls::{CallKind, Calls};
+use super::received::Received;
+use super::sink::{Outcome, Sink};
+use super::transfer::{Carries, Transfer};
+use super::tx::NoMemory;
+use super::{Conn, State};
+use crate::conn::received::Reply;
+
+/// A request that was not taken, with the sink that its failure belongs to.
+pub(crate) type Refused = Box<(RequestError, Sink)>;
+
+/// The body of an RPC.
+#[derive(Debug)]
+pub(crate) enum RpcBody<'a> {
+    /// Copied behind its header.
+    Copied(&'a [u8]),
+    /// Sent from where it lies.
+    Shared(Body),
+}
+
+impl RpcBody<'_> {
+    fn len(&self) -> usize {
+        match self {
+            RpcBody::Copied(bytes) => bytes.len(),
+            RpcBody::Shared(body) => body.len(),
+        }
+    }
+}
+
+impl Conn {
+    /// Sends a request that wants a reply.
+    #[inline]
+    pub(crate) fn send_rpc(
+        &self,
+        body: RpcBody<'_>,
+        timeout: Option<Duration>,
+        sink: Sink,
+    ) -> Result<u64, Refused> {
+        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        if let Err(error) = self.admit().and_then(|()| self.check_rpc_len(body.len())) {
+            return Err(Box::new((error, sink)));
+        }
+        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink);
+        let deadline_us = deadline_us(Some(timeout));
+        let len = body.len();
+        let request = RpcRequest { id, total_len: len as u64, deadline_us };
+        let carries = Carries::Request { deadline_us };
+        let written = self.write_rpc(id, carries, body, |body_len| request.header(body_len));
+        self.sent_request(id, written, timeout, RequestKind::Rpc)
+    }
+
+    /// Sends a request whose body is the archive of `value`, serialised in the send buffer.
+    pub(crate) fn send_archive(
+        &self,
+        value: &impl Encode,
+        timeout: Option<Duration>,
+        sink: Sink,
+    ) -> Result<u64, Refused> {
+        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        if let Err(error) = self.admit() {
+            return Err(Box::new((error, sink)));
+        }
+        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink);
+        let deadline_us = deadline_us(Some(timeout));
+        let written = self.write_archive(value, |len| {
+            RpcRequest { id, total_len: u64::from(len), deadline_us }.header(len)
+        });
+        match written {
+            Ok(true) => self.sent_request(id, Ok(()), timeout, RequestKind::Rpc),
+            Err(NoMemory) => self.sent_request(id, Err(NoMemory), timeout, RequestKind::Rpc),
+            Ok(false) => self.send_large_archive(id, value, timeout),
+        }
+    }
+
+    /// Serialises into the send buffer; false where the archive is too large for that.
+    pub(crate) fn write_archive(
+        &self,
+        value: &impl Encode,
+        header: impl FnOnce(u32) -> ringrail_codec::native::Header,
+    ) -> Result<bool, NoMemory> {
+        let max = self.local.conf.inline_max;
+        self.tx.borrow_mut().frame_with(&self.local.pool, max, |room| {
+            let len = encode_into(value, room).ok()?;
+            Some(header(len as u32))
+        })
+    }
+
+    #[cold]
+    fn send_large_archive(
+        &self,
+        id: u64,
+        value: &impl Encode,
+        timeout: Duration,
+    ) -> Result<u64, Refused> {
+        let body = match self.encode_large(value) {
+            Ok(body) => body,
+            Err(error) => return Err(self.take_back(id, error)),
+        };
+        let len = body.len();
+        if let Err(error) = self.check_rpc_len(len) {
+            return Err(self.take_back(id, error));
+        }
+        let deadline_us = deadline_us(Some(timeout));
+        let request = RpcRequest { id, total_len: len as u64, deadline_us };
+        let carries = Carries::Request { deadline_us };
+        let body = RpcBody::Shared(body);
+        let written = self.write_rpc(id, carries, body, |body_len| request.header(body_len));
+        self.sent_request(id, written, timeout, RequestKind::Rpc)
+    }
+
+    /// Serialises an archive that is too large for the send buffer into memory of its own.
+    pub(crate) fn encode_large(&self, value: &impl Encode) -> Result<Body, RequestError> {
+        let mut bytes = Vec::new();
+        ringrail_codec::archive::encode_to_vec(value, &mut bytes)
+            .map_err(|_| self.busy_memory())?;
+        Ok(Body::Bytes(bytes.into()))
+    }
+
+    /// Sends a message that wants no reply.
+    pub(crate) fn send_one_way(&self, body: RpcBody<'_>) -> Result<(), RequestError> {
+        self.admit()?;
+        self.check_rpc_len(body.len())?;
+        let id = self.calls.borrow_mut().fresh_id();
+        let message = OneWay { id, total_len: body.len() as u64 };
+        self.write_rpc(id, Carries::OneWay, body, |body_len| message.header(body_len))
+            .map_err(|NoMemory| self.busy_memory())?;
+        self.local.metrics.requests_out(RequestKind::OneWay).increment();
+        self.mark_dirty();
+        Ok(())
+    }
+
+    /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is how long
+    /// it probably is: memory for that is leased before the request leaves.
+    pub(crate) fn fetch_chunk(
+        &self,
+        (stream_id, chunk_index): (u64, u32),
+        (offset, max_len): (u64, u64),
+        hint: Option<u64>,
+        timeout: Option<Duration>,
+        sink: Sink,
+    ) -> Result<u64, Refused> {
+        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        if let Err(error) = self.admit() {
+            return Err(Box::new((error, sink)));
+        }
+        let id = self.calls.borrow_mut().insert(CallKind::Chunk, sink);
+        let credit = self.lease_for_chunk(id, hint, max_len);
+        let deadline_us = deadline_us(Some(timeout));
+        let request =
+            ChunkRequest { id, stream_id, chunk_index, offset, max_len, credit, deadline_us };
+        let mut tx = self.tx.borrow_mut();
+        let written = tx.frame(&self.local.pool, &request.header(), &request.body());
+        drop(tx);
+        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.sent_request(id, written, timeout, RequestKind::Chunk)
+    }
+
+    /// Asks for a stream by name, from `offset` on, granting `credit` bytes at first.
+    pub(crate) fn open_stream(
+        &self,
+        name: &str,
+        offset: u64,
+        credit: u64,
+        timeout: Option<Duration>,
+        sink: Sink,
+    ) -> Result<u64, Refused> {
+        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        let limit = self.local.conf.limits.max_stream_name_len as usize;
+        let admitted = self.admit().and_then(|()| {
+            self.check_len(name.len(), limit as u64, "ringrail.transport.maxStreamNameLen")
+        });
+        if let Err(error) = admitted {
+            return Err(Box::new((error, sink)));
+        }
+        let id = self.calls.borrow_mut().insert(CallKind::Stream, sink);
+        let deadline_us = deadline_us(Some(timeout));
+        let request = StreamRequest { id, offset, deadline_us, credit, name };
+        let room = name.len() + 2 * HEADER_LEN;
+        let written = self.tx.borrow_mut().frame_with(&self.local.pool, room, |body| {
+            request.encode_body(body).ok().map(|_| request.header())
+        });
+        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.sent_request(id, written.map(|_| ()), timeout, RequestKind::Stream)
+    }
+
+    /// Sends `data` as an upload with `meta` in front (Spark: `uploadStream`).
+    pub(crate) fn upload(
+        &self,
+        meta: &[u8],
+        data: ManagedBuffer,
+        timeout: Option<Duration>,
+        sink: Sink,
+    ) -> Result<u64, Refused> {
+        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        let limit = u64::from(self.local.conf.limits.max_meta_len);
+        let admitted = self
+            .admit()
+            .and_then(|()| self.check_len(meta.len(), limit, "ringrail.transport.maxMetaLen"));
+        if let Err(error) = admitted {
+            return Err(Box::new((error, sink)));
+        }
+        let id = self.calls.borrow_mut().insert(CallKind::Upload, sink);
+        let deadline_us = deadline_us(Some(timeout));
+        let head = Upload { id, total_len: data.len(), deadline_us }.header(meta.len() as u32);
+        let written = self.tx.borrow_mut().frame(&self.local.pool, &head, meta);
+        if written.is_ok() {
+            self.push_transfer(id, Carries::Upload, data, self.peer_credit(), u64::MAX);
+        }
+        self.sent_request(id, written, timeout, RequestKind::Upload)
+    }
+
+    fn peer_credit(&self) -> u64 {
+        self.terms.get().map_or(0, |terms| terms.initial_credit)
+    }
+
+    pub(crate) fn push_transfer(
+        &self,
+        id: u64,
+        carries: Carries,
+        data: ManagedBuffer,
+        credit: u64,
+        deadline_ns: u64,
+    ) {
+        let max = self.terms.get().map_or(u32::MAX, |terms| terms.max_body_len);
+        let slice_max = self.local.conf.slice_len.min(max);
+        let transfer = Transfer::new(id, carries, data, slice_max, credit, deadline_ns);
+        self.tx.borrow_mut().transfers.push_back(transfer);
+        self.mark_dirty();
+    }
+
+    /// Writes the body of a request, reply or one-way message in the way that suits its size.
+    #[inline]
+    pub(crate) fn write_rpc(
+        &self,
+        id: u64,
+        carries: Carries,
+        body: RpcBody<'_>,
+        header: impl FnOnce(u32) -> ringrail_codec::native::Header,
+    ) -> Result<(), NoMemory> {
+        let conf = &self.local.conf;
+        let pool = &self.local.pool;
+        let body = match body {
+            RpcBody::Copied(bytes) if bytes.len() <= conf.inline_max => {
+                return self.tx.borrow_mut().frame(pool, &header(bytes.len() as u32), bytes);
+            }
+            RpcBody::Copied(bytes) => Body::Lease(self.copy_out(bytes)?),
+            RpcBody::Shared(body) => body,
+        };
+        let len = body.len();
+        if len <= conf.inline_max
+            && let Some(bytes) = body.as_slice()
+        {
+            let metrics = &self.local.metrics;
+            metrics.copies_coalesced.increment();
+            metrics.copies_coalesced_bytes.add(len as u64);
+            return self.tx.borrow_mut().frame(pool, &header(len as u32), bytes);
+        }
+        if len <= conf.slice_len as usize {
+            return self.tx.borrow_mut().frame_by_reference(pool, &header(len as u32), body);
+        }
+        self.push_transfer(id, carries, ManagedBuffer::Memory(body), self.peer_credit(), u64::MAX);
+        Ok(())
+    }
+
+    /// Copies a large body that only lent itself into pooled memory.
+    fn copy_out(&self, bytes: &[u8]) -> Result<Lease, NoMemory> {
+        let mut lease = self.local.pool.lease(bytes.len()).ok_or(NoMemory)?;
+        lease.put(bytes);
+        let metrics = &self.local.metrics;
+        metrics.copies_coalesced.increment();
+        metrics.copies_coalesced_bytes.add(bytes.len() as u64);
+        Ok(lease.freeze())
+    }
+
+    /// The last step of every request: its timer, its counts; or its end where it was not written.
+    #[inline]
+    fn sent_request(
+        &self,
+        id: u64,
+        written: Result<(), NoMemory>,
+        timeout: Duration,
+        kind: RequestKind,
+    ) -> Result<u64, Refused> {
+        if written.is_err() {
+            return Err(self.take_back(id, self.busy_memory()));
+        }
+        let call_slot = Calls::slot_of(id);
+        let timer = TimerFor::Call { conn: self.key.slot, call: call_slot };
+        let timer = self.local.set_timer(timeout, timer);
+        if let Some(call) = self.calls.borrow_mut().get(id) {
+            call.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+            if let Some((key, deadline_ns)) = timer {
+                call.timer = Some(key);
+                call.deadline_ns = deadline_ns;
+            }
+        }
+        self.last_request_ns.set(self.local.now_ns());
+        self.local.metrics.requests_out(kind).increment();
+        self.local.metrics.frames_out.increment();
+        self.mark_dirty();
+        Ok(id)
+    }
+
+    #[cold]
+    fn take_back(&self, id: u64, error: RequestError) -> Refused {
+        let sink = self.forget(id).unwrap_or(Sink::Future(None));
+        Box::new((error, sink))
+    }
+
+    #[inline]
+    fn admit(&self) -> Result<(), RequestError> {
+        if self.state.get() != State::Open {
+            return Err(self.closed_error());
+        }
+        let limit = self.terms.get().map_or(1, |terms| terms.peer_max_outstanding) as usize;
+        let conf = &self.local.conf;
+        if self.calls.borrow().len() >= limit {
+            return Err(self.busy("the peer's table of outstanding requests", limit, "maxOutstanding"));
+        }
+        if self.queued() > conf.request_queue {
+            return Err(self.busy("the send queue", conf.request_queue, "requestQueue"));
+        }
+        if self.peer_drains.get() {
+            return Err(self.draining_error());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn draining_error(&self) -> RequestError {
+        let text = String::from("it takes no further requests");
+        let reason = std::sync::Arc::new(crate::error::CloseReason::Drained { text });
+        RequestError::Closed { peer: self.peer.clone(), reason }
+    }
+
+    #[cold]
+    fn busy(&self, what: &'static str, limit: usize, key: &'static str) -> RequestError {
+        let key = match key {
+            "maxOutstanding" => "ringrail.transport.maxOutstanding",
+            _ => "ringrail.transport.requestQueue",
+        };
+        RequestError::Busy { what, limit: limit as u64, key }
+    }
+
+    #[cold]
+    fn busy_memory(&self) -> RequestError {
+        RequestError::Busy {
+            what: "the shard's buffer pool",
+            limit: self.local.conf.pool_budget as u64,
+            key: "ringrail.transport.poolBudget",
+        }
+    }
+
+    fn check_rpc_len(&self, len: usize) -> Result<(), RequestError> {
+        let limit = self.terms.get().map_or(u64::MAX, |terms| terms.max_rpc_len);
+        self.check_len(len, limit, "ringrail.transport.maxRpcLen")
+    }
+
+    fn check_len(&self, len: usize, limit: u64, key: &'static str) -> Result<(), RequestError> {
+        if len as u64 <= limit {
+            return Ok(());
+        }
+        Err(RequestError::TooLarge { peer: self.peer.clone(), len: len as u64, limit, key })
+    }
+
+    /// Takes a request off the table, its timer with it.
+    #[inline]
+    pub(crate) fn forget(&self, id: u64) -> Option<Sink> {
+        let call = self.calls.borrow_mut().remove(id)?;
+        if let Some(timer) = call.timer {
+            self.local.cancel_timer(timer);
+        }
+        self.note_bulk_over(call.kind);
+        Some(call.sink)
+    }
+
+    fn note_bulk_over(&self, kind: CallKind) {
+        if matches!(kind, CallKind::Chunk | CallKind::Stream) {
+            self.bulk_expected.set(self.bulk_expected.get().saturating_sub(1));
+        }
+    }
+
+    /// Where the answer to a request goes: out of the table, unless a future on the shard has to
+    /// find it there; then `ready` is put into its place.
+    #[inline]
+    fn resolve(&self, id: u64, ready: impl FnOnce() -> Outcome) -> Option<Sink> {
+        let mut calls = self.calls.borrow_mut();
+        let call = calls.get(id)?;
+        let Sink::Future(waker) = &mut call.sink else {
+            drop(calls);
+            return self.forget(id);
+        };
+        let waker = waker.take();
+        call.sink = Sink::Ready(ready());
+        let (timer, kind) = (call.timer.take(), call.kind);
+        drop(calls);
+        if let Some(timer) = timer {
+            self.local.cancel_timer(timer);
+        }
+        self.note_bulk_over(kind);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        None
+    }
+
+    /// A reply that lies in a receive buffer.
+    #[inline]
+    pub(crate) fn resolve_received(&self, id: u64, body: Received<'_>) {
+        if let Some(sink) = self.resolve(id, || Ok(Reply::new(body.keep()))) {
+            self.guarded(|| sink.deliver(body));
+        }
+    }
+
+    /// An answer in a lease of its own.
+    pub(crate) fn resolve_lease(&self, id: u64, lease: Lease) {
+        let mut lease = Some(lease);
+        let sink = self.resolve(id, || lease.take().map(Reply::new).ok_or(RequestError::Cancelled));
+        if let (Some(sink), Some(lease)) = (sink, lease) {
+            self.guarded(|| sink.deliver_lease(lease));
+        }
+    }
+
+    /// A failure.
+    pub(crate) fn resolve_failure(&self, id: u64, error: RequestError) {
+        let mut error = Some(error);
+        let sink = self.resolve(id, || Err(error.take().unwrap_or(RequestError::Cancelled)));
+        if let (Some(sink), Some(error)) = (sink, error) {
+            self.guarded(|| sink.fail(error));
+        }
+    }
+
+    /// The caller does not wait any more: the peer is told, the answer will be dropped.
+    pub(crate) fn cancel(&self, id: u64) {
+        let Some(sink) = self.forget(id) else { return };
+        if matches!(sink, Sink::Ready(_)) {
+            return;
+        }
+        self.retract(id);
+        self.local.metrics.requests_cancelled.increment();
+        drop(sink);
+    }
+
+    /// Stops sending what belongs to a request of ours and tells the peer.
+    fn retract(&self, id: u64) {
+        let mut tx = self.tx.borrow_mut();
+        tx.transfers.retain(|transfer| !transfer.answers_to(id, true));
+        drop(tx);
+        if self.is_open() {
+            self.control(&Cancel { id }.header(), &[]);
+        }
+    }
+
+    /// A request's time is up.
+    pub(crate) fn on_call_timer(self: &Rc<Self>, call_slot: u32) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.at_slot(call_slot) else { return };
+        if call.deadline_ns > self.local.now_ns() || matches!(call.sink, Sink::Ready(_)) {
+            return;
+        }
+        call.timer = None;
+        let (id, after) = (call.id, Duration::from_millis(u64::from(call.timeout_ms)));
+        let has_bulk = call.bulk.is_some();
+        let progress = if has_bulk { calls.bulk(id).map(|bulk| bulk.progress()) } else { None };
+        drop(calls);
+        self.retract(id);
+        self.local.metrics.requests_timed_out.increment();
+        let error = RequestError::TimedOut {
+            peer: self.peer.clone(),
+            after,
+            reached: progress.unwrap_or(Reached::Sent),
+            key: "ringrail.transport.requestTimeout",
+        };
+        self.resolve_failure(id, error);
+    }
+
+    /// A future on the shard asks for its answer.
+    pub(crate) fn poll_call(&self, id: u64, waker: &std::task::Waker) -> Option<Outcome> {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get(id) else { return Some(Err(RequestError::Cancelled)) };
+        if let Sink::Future(place) = &mut call.sink {
+            if !place.as_ref().is_some_and(|have| have.will_wake(waker)) {
+                *place = Some(waker.clone());
+            }
+            return None;
+        }
+        match calls.remove(id)?.sink {
+            Sink::Ready(outcome) => Some(outcome),
+            _ => Some(Err(RequestError::Cancelled)),
+        }
+    }
+}

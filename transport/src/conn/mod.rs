@@ -1,0 +1,415 @@
+//! One connection: a state machine over bytes, without sockets.
+//!
+//! [`Conn`] is shared by everything on the shard that talks over it: handlers, futures, callbacks.
+//! It takes requests in ([`call`]), frames from the wire ([`dispatch`], [`bulk`]) and gives bytes to
+//! send ([`compose`]). The shard's pump owns the socket and moves the bytes: `rx` parses what it
+//! received, `compose` cuts what it sends. No borrow of the state is held while user code runs, so
+//! a handler may send on the very connection it is called for.
+//!
+//! ```text
+//! pump ── rx ── dispatch ─┬─ handler (requests of the peer) ── reply ──┐
+//!                         └─ sink (answers to our requests)            │
+//! pump ◄─ compose ◄─ tx: control frames first, then slices ◄── call ◄──┘
+//! ```
+
+mod bulk;
+mod call;
+pub(crate) mod calls;
+pub(crate) mod compose;
+mod dispatch;
+mod inbound;
+mod opening;
+mod received;
+pub(crate) mod rx;
+pub(crate) mod sink;
+pub(crate) mod transfer;
+pub(crate) mod tx;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringrail_codec::native::{Drain, DrainReason, Header, Negotiated};
+use tokio::sync::oneshot;
+
+use crate::error::{CloseReason, ConnectError, RequestError};
+use crate::metrics::ErrorKind;
+use crate::server::RpcHandler;
+use crate::shard::local::{ConnKey, ShardLocal, TimerFor};
+use crate::shard::timer::TimerKey;
+use crate::sys::socket::Addr;
+
+pub(crate) use bulk::BodyPlan;
+pub(crate) use call::{RpcBody, Refused};
+use calls::Calls;
+use inbound::Inbound;
+pub use received::{Received, Reply};
+pub use sink::{Outcome, ResponseHandler};
+use tx::Tx;
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Being connected, or waiting for the peer's Hello.
+    Opening,
+    /// Carrying frames.
+    Open,
+    /// Sends what is queued, then closes.
+    Flushing,
+    /// Over; the pump is taking it down.
+    Closed,
+}
+
+/// Who waits for a connection of ours to be open.
+pub(crate) type Opened = oneshot::Sender<Result<ConnKey, ConnectError>>;
+
+/// One connection. See the module.
+pub(crate) struct Conn {
+    pub(crate) key: ConnKey,
+    pub(crate) peer: Addr,
+    /// This side connected.
+    pub(crate) is_client: bool,
+    pub(crate) local: Rc<ShardLocal>,
+    state: Cell<State>,
+    tx: RefCell<Tx>,
+    calls: RefCell<Calls>,
+    inbound: RefCell<Inbound>,
+    terms: Cell<Option<Negotiated>>,
+    handler: RefCell<Rc<dyn RpcHandler>>,
+    reason: RefCell<Option<Arc<CloseReason>>>,
+    opened: RefCell<Option<Opened>>,
+    opening_timer: Cell<Option<TimerKey>>,
+    silence_timer: Cell<Option<TimerKey>>,
+    dirty: Cell<bool>,
+    /// The peer takes no further requests.
+    peer_drains: Cell<bool>,
+    /// This side takes no further requests.
+    draining: Cell<bool>,
+    last_in_ns: Cell<u64>,
+    last_out_ns: Cell<u64>,
+    last_request_ns: Cell<u64>,
+    /// Requests whose answers, or uploads whose slices, may be large: receive exactly.
+    bulk_expected: Cell<usize>,
+    /// Length of the chunk that came last: what the next request leases memory for.
+    chunk_hint: Cell<usize>,
+    last_request_id: Cell<u64>,
+    client_id: RefCell<Option<Rc<str>>>,
+}
+
+impl Conn {
+    pub(crate) fn new(
+        key: ConnKey,
+        peer: Addr,
+        is_client: bool,
+        local: &Rc<ShardLocal>,
+        handler: Rc<dyn RpcHandler>,
+        opened: Option<Opened>,
+    ) -> Rc<Self> {
+        let now = local.now_ns();
+        Rc::new(Self {
+            key,
+            peer,
+            is_client,
+            local: Rc::clone(local),
+            state: Cell::new(State::Opening),
+            tx: RefCell::default(),
+            calls: RefCell::new(Calls::new()),
+            inbound: RefCell::default(),
+            terms: Cell::new(None),
+            handler: RefCell::new(handler),
+            reason: RefCell::new(None),
+            opened: RefCell::new(opened),
+            opening_timer: Cell::new(None),
+            silence_timer: Cell::new(None),
+            dirty: Cell::new(false),
+            peer_drains: Cell::new(false),
+            draining: Cell::new(false),
+            last_in_ns: Cell::new(now),
+            last_out_ns: Cell::new(now),
+            last_request_ns: Cell::new(now),
+            bulk_expected: Cell::new(0),
+            chunk_hint: Cell::new(0),
+            last_request_id: Cell::new(0),
+            client_id: RefCell::new(None),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
+    /// Open, and the peer still takes requests.
+    pub(crate) fn is_active(&self) -> bool {
+        self.is_open() && !self.peer_drains.get()
+    }
+
+    pub(crate) fn handler(&self) -> Rc<dyn RpcHandler> {
+        Rc::clone(&self.handler.borrow())
+    }
+
+    pub(crate) fn set_handler(&self, handler: Rc<dyn RpcHandler>) {
+        *self.handler.borrow_mut() = handler;
+    }
+
+    pub(crate) fn client_id(&self) -> Option<Rc<str>> {
+        self.client_id.borrow().clone()
+    }
+
+    /// The identity that authentication found; set once (Spark: `setClientId`).
+    pub(crate) fn set_client_id(&self, id: &str) -> bool {
+        let mut place = self.client_id.borrow_mut();
+        if place.is_some() {
+            return false;
+        }
+        *place = Some(id.into());
+        true
+    }
+
+    /// Has the pump look at this connection.
+    #[inline]
+    pub(crate) fn mark_dirty(&self) {
+        if !self.dirty.replace(true) {
+            self.local.push_dirty(self.key);
+        }
+    }
+
+    /// The pump is looking.
+    pub(crate) fn clear_dirty(&self) {
+        self.dirty.set(false);
+    }
+
+    /// Writes a control frame. Where not even the reserve has memory for it, the connection is
+    /// given up: the peer would wait for ever for what this frame says.
+    #[inline]
+    pub(crate) fn control(&self, header: &Header, body: &[u8]) {
+        let written = self.tx.borrow_mut().frame(&self.local.pool, header, body);
+        self.local.metrics.frames_out.increment();
+        match written {
+            Ok(()) => self.mark_dirty(),
+            Err(tx::NoMemory) => self.out_of_memory(),
+        }
+    }
+
+    #[cold]
+    fn out_of_memory(&self) {
+        self.close(CloseReason::Limit {
+            what: "the shard's buffer pool",
+            limit: self.local.conf.pool_budget as u64,
+            key: "ringrail.transport.poolBudget",
+        });
+    }
+
+    /// Bytes of control frames waiting to be sent.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.tx.borrow().queued()
+    }
+
+    /// True where requests of the peer should wait until answers have left.
+    #[inline]
+    pub(crate) fn is_clogged(&self) -> bool {
+        let queued = self.queued();
+        queued > 1024 && queued > self.local.send_queue_limit()
+    }
+
+    /// True where bodies are to be received into leases of their own.
+    pub(crate) fn expects_bulk(&self) -> bool {
+        self.bulk_expected.get() > 0 && self.chunk_hint.get() >= self.local.conf.exact_min
+    }
+
+    pub(crate) fn note_received(&self) {
+        self.last_in_ns.set(self.local.now_ns());
+    }
+
+    pub(crate) fn note_sent(&self) {
+        self.last_out_ns.set(self.local.now_ns());
+    }
+
+    /// Why the connection ended, once it has.
+    pub(crate) fn reason(&self) -> Option<Arc<CloseReason>> {
+        self.reason.borrow().clone()
+    }
+
+    pub(crate) fn closed_error(&self) -> RequestError {
+        let reason = self.reason().unwrap_or_else(|| Arc::new(CloseReason::Local));
+        RequestError::Closed { peer: self.peer.clone(), reason }
+    }
+
+    /// Ends the connection: every request fails with the reason, the pump closes the socket.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.end(State::Closed, reason);
+    }
+
+    /// Ends the connection for requests; what is queued is sent before the socket closes.
+    pub(crate) fn close_after_flush(&self, reason: CloseReason) {
+        self.end(State::Flushing, reason);
+    }
+
+    fn end(&self, state: State, reason: CloseReason) {
+        let before = self.state.get();
+        if before == State::Closed {
+            return;
+        }
+        self.state.set(state);
+        self.mark_dirty();
+        if before == State::Flushing {
+            return;
+        }
+        self.count(&reason);
+        let reason = Arc::new(reason);
+        tracing::debug!(target: "ringrail::conn", peer = %self.peer, %reason, "connection ends");
+        *self.reason.borrow_mut() = Some(Arc::clone(&reason));
+        for timer in [self.opening_timer.take(), self.silence_timer.take()].into_iter().flatten() {
+            self.local.cancel_timer(timer);
+        }
+        self.fail_opening(&reason);
+        self.fail_calls(&reason);
+        let uploads = self.inbound.borrow_mut().abandon();
+        for upload in uploads {
+            if let Some(mut sink) = upload.sink {
+                sink.on_failure(&self.closed_error());
+            }
+        }
+        if before == State::Open {
+            self.notify_inactive();
+        }
+    }
+
+    fn fail_opening(&self, reason: &Arc<CloseReason>) {
+        let Some(opened) = self.opened.borrow_mut().take() else { return };
+        let (peer, reason) = (self.peer.clone(), Arc::clone(reason));
+        let error = match &*reason {
+            CloseReason::Io(error) => ConnectError::Io { peer, detail: error.to_string() },
+            _ => ConnectError::Handshake { peer, reason },
+        };
+        // Whoever waited may be gone.
+        let _ = opened.send(Err(error));
+    }
+
+    fn fail_calls(&self, reason: &Arc<CloseReason>) {
+        let ids = self.calls.borrow().ids();
+        for id in ids {
+            let peer = self.peer.clone();
+            self.resolve_failure(id, RequestError::Closed { peer, reason: Arc::clone(reason) });
+        }
+        let mut tx = self.tx.borrow_mut();
+        tx.transfers.clear();
+    }
+
+    fn notify_inactive(&self) {
+        let Some(this) = self.local.conn(self.key) else { return };
+        let handler = this.handler();
+        let connection = crate::client::Connection::new(this);
+        self.guarded(|| {
+            if let Some(streams) = handler.stream_manager() {
+                streams.connection_terminated(&connection);
+            }
+            handler.channel_inactive(&connection);
+        });
+    }
+
+    /// Runs user code; a panic is contained and counted, and `None` comes back.
+    #[inline]
+    pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                self.local.metrics.handler_panics.increment();
+                let text = panic_text(&*panic);
+                tracing::error!(target: "ringrail::conn", peer = %self.peer, text, "handler panicked");
+                None
+            }
+        }
+    }
+
+    fn count(&self, reason: &CloseReason) {
+        let metrics = &self.local.metrics;
+        let kind = match reason {
+            CloseReason::Io(_) => ErrorKind::Io,
+            CloseReason::Protocol(_) => ErrorKind::Malformed,
+            CloseReason::Misbehaved(_) => ErrorKind::Unexpected,
+            CloseReason::HandshakeTimeout { .. } => ErrorKind::HandshakeTimeout,
+            _ => return,
+        };
+        metrics.errors(kind).increment();
+        tracing::warn!(target: "ringrail::conn", peer = %self.peer, %reason, "connection failed");
+    }
+
+    /// Takes no further requests, answers what is under way, then closes. The peer is told.
+    pub(crate) fn drain(&self, text: &str) {
+        if !self.is_open() || self.draining.replace(true) {
+            return;
+        }
+        let drain = Drain { last_id: self.last_request_id.get(), reason: DrainReason::Shutdown, text };
+        self.control(&drain.header(), text.as_bytes());
+        let timeout = self.local.conf.drain_timeout;
+        if self.local.set_timer(timeout, TimerFor::Drain(self.key)).is_none() {
+            self.close(CloseReason::Shutdown);
+        }
+        self.finish_drain();
+    }
+
+    /// Closes a draining connection once nothing is under way.
+    pub(crate) fn finish_drain(&self) {
+        if !self.draining.get() || !self.is_open() {
+            return;
+        }
+        let busy = self.inbound.borrow().active > 0 || self.calls.borrow().waiting() > 0;
+        if !busy && self.tx.borrow().transfers.is_empty() {
+            self.close_after_flush(CloseReason::Shutdown);
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// A timer of silence: pings, gives up a dead peer, closes an idle connection.
+    pub(crate) fn on_silence_timer(&self) {
+        if !self.is_open() {
+            return;
+        }
+        let after = self.local.conf.connection_timeout;
+        let now = self.local.now_ns();
+        let since = |at: u64| Duration::from_nanos(now.saturating_sub(at));
+        let silent = since(self.last_in_ns.get());
+        let outstanding = self.calls.borrow().waiting();
+        if silent >= after {
+            self.close(CloseReason::Stalled { after, outstanding });
+            return;
+        }
+        let unused = since(self.last_request_ns.get()) >= after
+            && outstanding == 0
+            && self.inbound.borrow().active == 0
+            && self.tx.borrow().is_empty();
+        if self.local.conf.close_idle && unused {
+            self.close_after_flush(CloseReason::Idle { after });
+            return;
+        }
+        if silent >= after / 2 {
+            self.control(&ringrail_codec::native::Ping { id: 0, opaque: now }.header(), &[]);
+        }
+        self.arm_silence_timer();
+    }
+
+    pub(crate) fn arm_silence_timer(&self) {
+        let every = self.local.conf.connection_timeout / 4;
+        let timer = self.local.set_timer(every, TimerFor::Silence(self.key));
+        self.silence_timer.set(timer.map(|(key, _)| key));
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
+}
