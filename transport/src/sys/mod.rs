@@ -6,5 +6,6 @@
 
 pub mod affinity;
 pub mod driver;
+pub mod probe;
 pub mod socket;
 pub mod uring;
