@@ -1,9 +1,46 @@
-//! The io_uring engine of ringrail.
+//! The io_uring engine of ringrail: shards, pooled buffers, connections, clients and servers.
+//!
+//! A shard is one thread that owns its ring, its memory and its connections; nothing on a
+//! request's way takes a lock. Frames are parsed where the kernel put them, handlers read bodies
+//! in place, bodies are sent from where they lie.
+//!
+//! Layers, each knowing only those above it in this list: [`buf`] (memory), [`sys`] (the kernel),
+//! `conn` (a connection as a state machine), [`shard`] (the loop), [`server`] and [`client`] (what
+//! programs use), [`TransportContext`] (the way in).
 
 pub mod buf;
 #[cfg(not(loom))]
+pub mod client;
+#[cfg(not(loom))]
+mod conf;
+#[cfg(not(loom))]
+mod conn;
+#[cfg(not(loom))]
+mod context;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
 pub mod metrics;
+#[cfg(not(loom))]
+pub mod server;
 pub mod shard;
 mod sync;
 #[cfg(not(loom))]
 pub mod sys;
+
+#[cfg(not(loom))]
+pub use client::{Connection, TransportClient, TransportClientFactory};
+#[cfg(not(loom))]
+pub use conf::TransportConf;
+#[cfg(not(loom))]
+pub use conn::{Outcome, Received, Reply, ResponseHandler};
+#[cfg(not(loom))]
+pub use context::TransportContext;
+#[cfg(not(loom))]
+pub use error::{CloseReason, ConnectError, EngineError, Reached, RequestError, RpcFailure};
+#[cfg(not(loom))]
+pub use server::{Responder, RpcHandler, TransportServer};
+#[cfg(not(loom))]
+pub use shard::{Engine, ParkMode, ShardHandle};
+#[cfg(not(loom))]
+pub use sys::socket::Addr;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringrail_codec::archive::{Encode, encode_into};
 use ringrail_codec::native::{
-    Cancel, ChunkRequest, HEADER_LEN, OneWay, RpcRequest, StreamRequest, Upload, deadline_us,
+    Cancel, ChunkRequest, Credit, HEADER_LEN, OneWay, RpcRequest, StreamRequest, Upload, deadline_us,
 };
 
 use crate::buf::{Body, Lease, ManagedBuffer};
@@ -34,7 +34,7 @@ pub(crate) enum RpcBody<'a> {
 }
 
 impl RpcBody<'_> {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             RpcBody::Copied(bytes) => bytes.len(),
             RpcBody::Shared(body) => body.len(),
@@ -188,6 +188,9 @@ impl Conn {
             return Err(Box::new((error, sink)));
         }
         let id = self.calls.borrow_mut().insert(CallKind::Stream, sink);
+        if let Some(bulk) = self.calls.borrow_mut().bulk(id) {
+            bulk.granted = credit;
+        }
         let deadline_us = deadline_us(Some(timeout));
         let request = StreamRequest { id, offset, deadline_us, credit, name };
         let room = name.len() + 2 * HEADER_LEN;
@@ -487,6 +490,15 @@ impl Conn {
             key: "ringrail.transport.requestTimeout",
         };
         self.resolve_failure(id, error);
+    }
+
+    /// The reader of a stream has taken slices: the sender may send more.
+    pub(crate) fn grant_stream(&self, id: u64, bytes: u64) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(bulk) = calls.bulk(id) else { return };
+        bulk.granted += bytes;
+        drop(calls);
+        self.control(&Credit { id, bytes, by_responder: false }.header(), &[]);
     }
 
     /// A future on the shard asks for its answer.

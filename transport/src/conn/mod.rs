@@ -78,6 +78,7 @@ pub(crate) struct Conn {
     terms: Cell<Option<Negotiated>>,
     handler: RefCell<Rc<dyn RpcHandler>>,
     reason: RefCell<Option<Arc<CloseReason>>>,
+    handshake: RefCell<Option<opening::Handshake>>,
     opened: RefCell<Option<Opened>>,
     opening_timer: Cell<Option<TimerKey>>,
     silence_timer: Cell<Option<TimerKey>>,
@@ -119,6 +120,7 @@ impl Conn {
             terms: Cell::new(None),
             handler: RefCell::new(handler),
             reason: RefCell::new(None),
+            handshake: RefCell::new(None),
             opened: RefCell::new(opened),
             opening_timer: Cell::new(None),
             silence_timer: Cell::new(None),
@@ -198,7 +200,7 @@ impl Conn {
     }
 
     #[cold]
-    fn out_of_memory(&self) {
+    pub(crate) fn out_of_memory(&self) {
         self.close(CloseReason::Limit {
             what: "the shard's buffer pool",
             limit: self.local.conf.pool_budget as u64,
@@ -230,6 +232,27 @@ impl Conn {
 
     pub(crate) fn note_sent(&self) {
         self.last_out_ns.set(self.local.now_ns());
+    }
+
+    pub(crate) fn max_peer_rpc_len(&self) -> u64 {
+        self.terms.get().map_or(u64::MAX, |terms| terms.max_rpc_len)
+    }
+
+    /// Counts a request in again whose answer turned out to be another one.
+    pub(crate) fn reenter_request(&self) {
+        self.inbound.borrow_mut().active += 1;
+    }
+
+    /// A handler will reply later.
+    pub(crate) fn note_deferred(&self, id: u64) -> inbound::Retracted {
+        let flag = inbound::Retracted::default();
+        self.inbound.borrow_mut().deferred.insert(id, Arc::clone(&flag));
+        flag
+    }
+
+    /// A late reply has come; false where nobody waits for it any more.
+    pub(crate) fn take_deferred(&self, id: u64) -> bool {
+        self.inbound.borrow_mut().deferred.remove(&id).is_some()
     }
 
     /// Why the connection ended, once it has.

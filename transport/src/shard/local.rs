@@ -83,6 +83,8 @@ pub(crate) struct ShardLocal {
     hungry: RefCell<VecDeque<(ConnKey, u64)>>,
     /// Work that code on the shard leaves for the pump.
     pub(crate) errands: RefCell<VecDeque<Command>>,
+    /// Messages to other shards whose inboxes were full.
+    pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
     pub(crate) draining: Cell<bool>,
 }
 
@@ -109,6 +111,7 @@ impl ShardLocal {
             dirty: RefCell::new(Vec::new()),
             hungry: RefCell::new(VecDeque::new()),
             errands: RefCell::new(VecDeque::new()),
+            letters: RefCell::new(VecDeque::new()),
             draining: Cell::new(false),
         })
     }

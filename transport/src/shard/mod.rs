@@ -1,7 +1,31 @@
 //! Shards: one thread, one core, one loop, and what crosses between them.
+//!
+//! [`Engine`] starts the threads and hands out work. On each, the *pump* drives the hot ring:
+//! enter → collect completions → dispatch → inbox → timers → post what is to be sent, and again;
+//! it spins a little or parks when nothing is left to do. Connections and handlers live in
+//! [`local`], which does not know the driver.
 
+#[cfg(not(loom))]
+pub(crate) mod command;
+#[cfg(not(loom))]
+mod engine;
+#[cfg(not(loom))]
+pub(crate) mod handle;
 pub mod inbox;
+#[cfg(not(loom))]
+mod link;
+#[cfg(not(loom))]
+pub(crate) mod local;
+#[cfg(not(loom))]
+mod park;
+#[cfg(not(loom))]
+pub(crate) mod pump;
 #[cfg(not(loom))]
 pub mod spin;
 #[cfg(not(loom))]
 pub mod timer;
+
+#[cfg(not(loom))]
+pub use engine::{Engine, EngineBuilder, ParkMode};
+#[cfg(not(loom))]
+pub use handle::ShardHandle;

@@ -86,6 +86,8 @@ pub enum Op {
         offset: u64,
         /// Bytes of the file to send.
         len: usize,
+        /// Zero bytes to send behind it (less than 16), which the result counts too.
+        padding: usize,
     },
     /// Read `len` bytes of a file into `buf[at..]`, off this thread where the disk is needed.
     /// Completes with [`Payload::Buffer`].

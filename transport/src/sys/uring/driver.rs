@@ -366,8 +366,8 @@ impl Driver for UringDriver {
             Op::Send { sock, gather, more } => {
                 return Ok(self.post_send(token, sock, gather, more));
             }
-            Op::SendFile { sock, head, file, offset, len } => {
-                let send = FileSend { head, file, offset, left: len, sent: 0 };
+            Op::SendFile { sock, head, file, offset, len, padding } => {
+                let send = FileSend { head, file, offset, left: len, padding, sent: 0 };
                 return Ok(self.post_send_file(token, sock, send));
             }
             Op::RecvMulti { sock } => {

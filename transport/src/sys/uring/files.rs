@@ -69,6 +69,8 @@ pub(super) struct FileSend {
     pub(super) file: std::sync::Arc<File>,
     pub(super) offset: u64,
     pub(super) left: usize,
+    /// Zero bytes still to follow the file.
+    pub(super) padding: usize,
     pub(super) sent: usize,
 }
 
@@ -88,7 +90,7 @@ impl FileSend {
         scratch: &mut MsgScratch,
     ) -> io::Result<Progress> {
         while self.head.remaining() > 0 {
-            let more = if self.left > 0 { libc::MSG_MORE } else { 0 };
+            let more = if self.left + self.padding > 0 { libc::MSG_MORE } else { 0 };
             let message = scratch.describe(&self.head);
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more;
             // SAFETY: the message describes live buffers of `self.head`.
@@ -113,6 +115,22 @@ impl FileSend {
                     self.offset += count as u64;
                     self.left -= count;
                 }
+            }
+        }
+        self.pad(socket)
+    }
+
+    fn pad(&mut self, socket: RawFd) -> io::Result<Progress> {
+        const ZEROS: [u8; 16] = [0; 16];
+        while self.padding > 0 {
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            // SAFETY: a live constant, and no more of it than it is long.
+            let done = unsafe {
+                libc::send(socket, ZEROS.as_ptr().cast(), self.padding.min(ZEROS.len()), flags)
+            };
+            match self.taken(done)? {
+                None => return Ok(Progress::Blocked),
+                Some(count) => self.padding -= count,
             }
         }
         Ok(Progress::Done)

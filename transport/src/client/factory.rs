@@ -1,0 +1,249 @@
+//! Pools of connections: one per peer, shared by everybody who asks that peer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+
+use crate::conf::TransportConf;
+use crate::error::ConnectError;
+use crate::server::HandlerFactory;
+use crate::shard::Engine;
+use crate::shard::command::{Command, ConnectOrder};
+use crate::sys::socket::Addr;
+
+use super::TransportClient;
+
+/// Part of the retry wait during which a peer that failed is not tried again.
+const FAST_FAIL_PART: f64 = 0.95;
+
+/// Prepares every fresh connection before anybody gets it: authentication and the like (Spark:
+/// `TransportClientBootstrap`). Runs on the caller's thread or task; may send requests.
+pub trait ClientBootstrap: Send + Sync {
+    /// Prepares `client`.
+    ///
+    /// # Errors
+    /// A text that says why the connection must not be used; it is closed then.
+    fn bootstrap<'a>(
+        &'a self,
+        client: &'a TransportClient,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+}
+
+/// One place for a connection to a peer. Its lock is held while connecting, so that a peer is not
+/// connected to twice by callers who come at the same time.
+type Slot = AsyncMutex<Option<TransportClient>>;
+
+struct PeerPool {
+    slots: Vec<Slot>,
+    last_failure: Mutex<Option<Instant>>,
+}
+
+struct Inner {
+    engine: Engine,
+    handlers: Arc<HandlerFactory>,
+    bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+    /// By the unresolved address, so that names are looked up anew for each connection.
+    peers: Mutex<HashMap<String, Arc<PeerPool>>>,
+    turn: std::sync::atomic::AtomicUsize,
+}
+
+/// Makes and keeps connections (Spark: `TransportClientFactory`).
+///
+/// `ringrail.transport.numConnectionsPerPeer` connections per peer, taken in turn; one that is not
+/// active any more is replaced when it is next asked for. Cheap to clone.
+#[derive(Clone)]
+pub struct TransportClientFactory {
+    inner: Arc<Inner>,
+}
+
+impl TransportClientFactory {
+    pub(crate) fn new(
+        engine: Engine,
+        handlers: Arc<HandlerFactory>,
+        bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+    ) -> Self {
+        let turn = std::sync::atomic::AtomicUsize::new(0);
+        let peers = Mutex::new(HashMap::new());
+        Self { inner: Arc::new(Inner { engine, handlers, bootstraps, peers, turn }) }
+    }
+
+    /// A connection to `address` (`host:port`, `[v6]:port`, `unix:/path`), from the pool.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the pool as it was.
+    pub async fn create_client(&self, address: &str) -> Result<TransportClient, ConnectError> {
+        self.pooled(address, false).await
+    }
+
+    /// As [`create_client`](Self::create_client), but a peer that failed a moment ago is not tried
+    /// again: one dead peer then costs one timeout, not one per request (Spark: `fastFail`).
+    ///
+    /// # Errors
+    /// Why there is none; [`ConnectError::FastFail`] within the window.
+    pub async fn create_client_fast_fail(
+        &self,
+        address: &str,
+    ) -> Result<TransportClient, ConnectError> {
+        self.pooled(address, true).await
+    }
+
+    /// A connection of the caller's own, outside the pool (Spark: `createUnmanagedClient`).
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn create_unmanaged_client(
+        &self,
+        address: &str,
+    ) -> Result<TransportClient, ConnectError> {
+        self.connect(address).await
+    }
+
+    /// As [`create_client`](Self::create_client), for plain threads.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
+    pub fn create_client_blocking(&self, address: &str) -> Result<TransportClient, ConnectError> {
+        block_on(self.pooled(address, false))
+    }
+
+    /// As [`create_unmanaged_client`](Self::create_unmanaged_client), for plain threads.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
+    pub fn create_unmanaged_client_blocking(
+        &self,
+        address: &str,
+    ) -> Result<TransportClient, ConnectError> {
+        block_on(self.connect(address))
+    }
+
+    fn conf(&self) -> &TransportConf {
+        self.inner.engine.conf()
+    }
+
+    fn pool(&self, address: &str) -> Arc<PeerPool> {
+        let mut peers = self.inner.peers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let pool = peers.entry(address.to_owned()).or_insert_with(|| {
+            let slots = (0..self.conf().connections_per_peer).map(|_| Slot::default()).collect();
+            Arc::new(PeerPool { slots, last_failure: Mutex::new(None) })
+        });
+        Arc::clone(pool)
+    }
+
+    async fn pooled(
+        &self,
+        address: &str,
+        fast_fail: bool,
+    ) -> Result<TransportClient, ConnectError> {
+        let pool = self.pool(address);
+        let turn = self.inner.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut slot = pool.slots[turn % pool.slots.len()].lock().await;
+        if let Some(client) = slot.as_ref().filter(|client| client.is_active()) {
+            return Ok(client.clone());
+        }
+        if slot.is_some() {
+            tracing::info!(
+                target: "ringrail::client",
+                "Found inactive connection to {address}, creating a new one."
+            );
+        }
+        if fast_fail {
+            self.check_window(&pool, address)?;
+        }
+        let connected = self.connect(address).await;
+        let failed = connected.as_ref().err().map(|_| Instant::now());
+        *pool.last_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = failed;
+        *slot = Some(connected?);
+        slot.clone().ok_or(ConnectError::Stopped)
+    }
+
+    fn check_window(&self, pool: &PeerPool, address: &str) -> Result<(), ConnectError> {
+        let last = *pool.last_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let window = self.conf().retry_wait.mul_f64(FAST_FAIL_PART);
+        match last.map(|at| at.elapsed()) {
+            Some(ago) if ago < window => {
+                let peer = Addr::resolve(address).ok().and_then(|all| all.into_iter().next());
+                let peer = peer.ok_or(ConnectError::Stopped)?;
+                Err(ConnectError::FastFail { peer, ago })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Connects, trying every address of the name in turn.
+    async fn connect(&self, address: &str) -> Result<TransportClient, ConnectError> {
+        let started = Instant::now();
+        let addresses = Addr::resolve(address).map_err(|error| ConnectError::Resolve {
+            address: address.to_owned(),
+            detail: error.to_string(),
+        })?;
+        if started.elapsed() > Duration::from_secs(2) {
+            tracing::warn!(target: "ringrail::client", address, "the name took over 2 s to resolve");
+        }
+        let mut last = ConnectError::Resolve {
+            address: address.to_owned(),
+            detail: String::from("the name has no address"),
+        };
+        for addr in addresses {
+            match self.connect_to(addr).await {
+                Ok(client) => return Ok(client),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_to(&self, addr: Addr) -> Result<TransportClient, ConnectError> {
+        let (opened, wait) = oneshot::channel();
+        let shard = self.inner.engine.next_shard().clone();
+        let handlers = Arc::clone(&self.inner.handlers);
+        let order = ConnectOrder { addr: addr.clone(), handlers, opened };
+        shard.post_surely(Command::Connect(Box::new(order)));
+        let key = wait.await.map_err(|_| ConnectError::Stopped)??;
+        let client = TransportClient::new(shard, key, addr);
+        for bootstrap in &self.inner.bootstraps {
+            if let Err(detail) = bootstrap.bootstrap(&client).await {
+                client.close();
+                return Err(ConnectError::Bootstrap { peer: client.peer().clone(), detail });
+            }
+        }
+        Ok(client)
+    }
+}
+
+/// Drives a future on a plain thread: it only ever waits for shards, which run elsewhere.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::park();
+    }
+}
+
+impl fmt::Debug for TransportClientFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TransportClientFactory({:?})", self.inner.engine)
+    }
+}

@@ -1,0 +1,18 @@
+//! The asking side: connections, requests, streams, pools of connections.
+//!
+//! [`Connection`] is for code on the shard itself: no allocation per request, callbacks or
+//! futures. [`TransportClient`] is for everybody else: `Send + Sync`, cheap to clone, usable from
+//! any executor and from plain threads. [`TransportClientFactory`] pools connections per peer.
+
+mod connection;
+mod factory;
+mod future;
+mod stream;
+mod transport_client;
+
+pub use connection::{CallFuture, Connection};
+pub use factory::{ClientBootstrap, TransportClientFactory};
+pub use future::RequestFuture;
+pub(crate) use stream::StreamFeed;
+pub use stream::StreamReader;
+pub use transport_client::{ChunkOptions, TransportClient};

@@ -1,0 +1,144 @@
+//! Streams by name: slices come as they arrive, as fast as they are taken.
+
+use std::fmt;
+
+use tokio::sync::mpsc;
+
+use ringrail_codec::native::GrantWindow;
+
+use crate::buf::Lease;
+use crate::error::RequestError;
+use crate::shard::command::Command;
+use crate::shard::handle::ShardHandle;
+use crate::shard::local::ConnKey;
+
+/// Slices that may wait for the reader; bytes are bounded by credit, this bounds their number.
+pub(crate) const MAX_WAITING_SLICES: usize = 4096;
+
+/// What the shard gives the reader.
+#[derive(Debug)]
+enum Event {
+    Data(Lease),
+    End(Result<(), RequestError>),
+}
+
+/// The shard's end of a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamFeed {
+    events: mpsc::Sender<Event>,
+}
+
+impl StreamFeed {
+    /// The two ends of a stream that grants `window` bytes ahead.
+    pub(crate) fn pair(shard: ShardHandle, key: ConnKey, window: u64) -> (Self, StreamReader) {
+        // One place is for the end.
+        let (sender, events) = mpsc::channel(MAX_WAITING_SLICES + 1);
+        let window = GrantWindow::new(window);
+        let reader = StreamReader { events, shard, key, id: 0, window, over: false };
+        (Self { events: sender }, reader)
+    }
+
+    /// Hands a slice over.
+    ///
+    /// # Errors
+    /// The reader is gone, or the sender cut its data into more slices than may wait.
+    pub(crate) fn push(&self, data: Lease) -> Result<(), ()> {
+        if self.events.capacity() <= 1 {
+            return Err(());
+        }
+        self.events.try_send(Event::Data(data)).map_err(|_| ())
+    }
+
+    /// Hands the end over.
+    pub(crate) fn end(&self, outcome: Result<(), RequestError>) {
+        // The place kept free is for this; a reader that is gone does not want it.
+        let _ = self.events.try_send(Event::End(outcome));
+    }
+}
+
+/// Reads a stream slice by slice (Spark: `StreamCallback`). The sender may run ahead by a window;
+/// taking slices grants more. Dropping the reader retracts the request.
+pub struct StreamReader {
+    events: mpsc::Receiver<Event>,
+    shard: ShardHandle,
+    key: ConnKey,
+    id: u64,
+    window: GrantWindow,
+    over: bool,
+}
+
+impl StreamReader {
+    pub(crate) fn set_id(&mut self, id: u64) {
+        self.id = id;
+    }
+
+    /// The next slice; `None` at the end.
+    ///
+    /// # Errors
+    /// Why the stream ended early. After that comes `None`.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<Lease, RequestError>> {
+        if self.over {
+            return None;
+        }
+        let event = self.events.recv().await;
+        self.take(event)
+    }
+
+    /// As [`next`](Self::next), for plain threads.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
+    pub fn blocking_next(&mut self) -> Option<Result<Lease, RequestError>> {
+        if self.over {
+            return None;
+        }
+        let event = self.events.blocking_recv();
+        self.take(event)
+    }
+
+    fn take(&mut self, event: Option<Event>) -> Option<Result<Lease, RequestError>> {
+        match event {
+            Some(Event::Data(data)) => {
+                self.grant(data.len() as u64);
+                Some(Ok(data))
+            }
+            Some(Event::End(outcome)) => {
+                self.over = true;
+                outcome.err().map(Err)
+            }
+            None => {
+                self.over = true;
+                Some(Err(RequestError::ShardStopped))
+            }
+        }
+    }
+
+    fn grant(&mut self, len: u64) {
+        // What arrives was granted, or the connection would have ended.
+        if self.window.receive(len).is_ok()
+            && let Some(bytes) = self.window.release(len)
+        {
+            self.shard.post_surely(Command::Grant { key: self.key, id: self.id, bytes });
+        }
+    }
+}
+
+impl Drop for StreamReader {
+    fn drop(&mut self) {
+        if !self.over && self.id != 0 {
+            self.shard.post_surely(Command::Cancel { key: self.key, id: self.id });
+        }
+    }
+}
+
+impl fmt::Debug for StreamReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamReader({:#x}, over: {})", self.id, self.over)
+    }
+}

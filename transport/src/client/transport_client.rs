@@ -1,0 +1,223 @@
+//! A connection as every other thread sees it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use ringrail_codec::archive::{Encode, encode_to_vec};
+
+use crate::buf::{Body, ManagedBuffer};
+use crate::error::RequestError;
+use crate::shard::command::{Ask, Command};
+use crate::shard::handle::ShardHandle;
+use crate::shard::inbox::PushError;
+use crate::shard::local::ConnKey;
+use crate::sys::socket::Addr;
+
+use super::{Connection, RequestFuture, StreamFeed, StreamReader};
+
+/// Bytes that a stream's sender may be ahead of its reader.
+const STREAM_WINDOW: u64 = 1 << 20;
+
+/// One connection, for any thread (Spark: `TransportClient`).
+///
+/// `Send + Sync`, cheap to clone. Requests are posted to the connection's shard; answers come back
+/// as futures that any executor can poll, or by [`RequestFuture::wait`] on a plain thread.
+#[derive(Clone, Debug)]
+pub struct TransportClient {
+    shard: ShardHandle,
+    key: ConnKey,
+    peer: Addr,
+}
+
+/// What to fetch of a chunk, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkOptions {
+    /// First byte wanted: where an earlier attempt broke off.
+    pub offset: u64,
+    /// Bytes wanted at most.
+    pub max_len: u64,
+    /// Its length if known: memory is leased before the request leaves, which saves a round trip.
+    pub len_hint: Option<u64>,
+    /// Time for the answer; the configured request timeout where `None`.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for ChunkOptions {
+    fn default() -> Self {
+        Self { offset: 0, max_len: u64::MAX, len_hint: None, timeout: None }
+    }
+}
+
+impl TransportClient {
+    pub(crate) fn new(shard: ShardHandle, key: ConnKey, peer: Addr) -> Self {
+        Self { shard, key, peer }
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> &Addr {
+        &self.peer
+    }
+
+    /// The shard that the connection lives on.
+    pub fn shard(&self) -> &ShardHandle {
+        &self.shard
+    }
+
+    /// The connection itself, where this is its shard's thread and it is open.
+    pub fn here(&self) -> Option<Connection> {
+        self.shard.here()?.conn(self.key).map(Connection::new)
+    }
+
+    /// Open, and the peer takes requests (Spark: `isActive`).
+    pub fn is_active(&self) -> bool {
+        self.shard.is_conn_active(self.key)
+    }
+
+    /// Sends a request that wants a reply (Spark: `sendRpc`).
+    ///
+    /// # Errors
+    /// By the future: why there is no reply.
+    pub fn send_rpc(&self, body: impl Into<Bytes>) -> RequestFuture {
+        self.send_rpc_timeout(body, None)
+    }
+
+    /// As [`send_rpc`](Self::send_rpc), with a time of its own.
+    ///
+    /// # Errors
+    /// By the future: why there is no reply.
+    pub fn send_rpc_timeout(
+        &self,
+        body: impl Into<Bytes>,
+        timeout: Option<Duration>,
+    ) -> RequestFuture {
+        self.ask(Ask::Rpc { body: Body::Bytes(body.into()) }, timeout)
+    }
+
+    /// Sends the archive of `value` as a request.
+    ///
+    /// # Errors
+    /// By the future: why there is no reply; `TooLarge` also where `value` cannot be serialised.
+    pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> RequestFuture {
+        let mut bytes = Vec::new();
+        if encode_to_vec(value, &mut bytes).is_err() {
+            let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.key);
+            let _ = waiter.done.send(Err(RequestError::Cancelled));
+            return future;
+        }
+        self.send_rpc_timeout(bytes, timeout)
+    }
+
+    /// Sends a message that wants no reply; delivery is not confirmed (Spark: `send`).
+    ///
+    /// # Errors
+    /// The shard's inbox is full, or it has stopped.
+    pub fn send(&self, body: impl Into<Bytes>) -> Result<(), RequestError> {
+        let body = Body::Bytes(body.into());
+        let posted = self.shard.post(Command::OneWay { key: self.key, body });
+        posted.map_err(|error| self.refusal(&error))
+    }
+
+    /// Asks for a chunk of a stream (Spark: `fetchChunk`).
+    ///
+    /// # Errors
+    /// By the future: why it did not come.
+    pub fn fetch_chunk(&self, stream_id: u64, index: u32, options: &ChunkOptions) -> RequestFuture {
+        let chunk = (stream_id, index);
+        let range = (options.offset, options.max_len);
+        let len_hint = options.len_hint;
+        self.ask(Ask::Chunk { chunk, range, len_hint }, options.timeout)
+    }
+
+    /// Opens a stream by name, from `offset` on (Spark: `stream`).
+    ///
+    /// # Errors
+    /// The request was not sent. That there is no such stream is told by the reader.
+    pub async fn stream(
+        &self,
+        name: impl Into<String>,
+        offset: u64,
+    ) -> Result<StreamReader, RequestError> {
+        let (reader, begun) = self.post_stream(name.into(), offset)?;
+        self.begun(reader, begun.await)
+    }
+
+    /// As [`stream`](Self::stream), for plain threads.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
+    pub fn stream_blocking(
+        &self,
+        name: impl Into<String>,
+        offset: u64,
+    ) -> Result<StreamReader, RequestError> {
+        let (reader, begun) = self.post_stream(name.into(), offset)?;
+        self.begun(reader, begun.blocking_recv())
+    }
+
+    #[expect(clippy::type_complexity, reason = "the two halves go straight to `begun`")]
+    fn post_stream(
+        &self,
+        name: String,
+        offset: u64,
+    ) -> Result<(StreamReader, oneshot::Receiver<Result<u64, RequestError>>), RequestError> {
+        let credit = STREAM_WINDOW;
+        let (feed, reader) = StreamFeed::pair(self.shard.clone(), self.key, credit);
+        let (begun, wait) = oneshot::channel();
+        let (key, timeout) = (self.key, None);
+        let posted =
+            self.shard.post(Command::Stream { key, name, offset, credit, timeout, feed, begun });
+        posted.map_err(|error| self.refusal(&error))?;
+        Ok((reader, wait))
+    }
+
+    fn begun(
+        &self,
+        mut reader: StreamReader,
+        begun: Result<Result<u64, RequestError>, oneshot::error::RecvError>,
+    ) -> Result<StreamReader, RequestError> {
+        reader.set_id(begun.map_err(|_| RequestError::ShardStopped)??);
+        Ok(reader)
+    }
+
+    /// Uploads `data`, with `meta` in front (Spark: `uploadStream`).
+    ///
+    /// # Errors
+    /// By the future: why it was not taken.
+    pub fn upload_stream(&self, meta: impl Into<Vec<u8>>, data: ManagedBuffer) -> RequestFuture {
+        self.ask(Ask::Upload { meta: meta.into(), data }, None)
+    }
+
+    /// Ends the connection; outstanding requests fail.
+    pub fn close(&self) {
+        self.shard.post_surely(Command::Close { key: self.key });
+    }
+
+    fn ask(&self, ask: Ask, timeout: Option<Duration>) -> RequestFuture {
+        let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.key);
+        let command = Command::Ask { key: self.key, ask, timeout, waiter };
+        if let Err(error) = self.shard.post(command) {
+            let refusal = self.refusal(&error);
+            if let Command::Ask { waiter, .. } = error.into_inner() {
+                // The future that is about to be given out holds the other end.
+                let _ = waiter.done.send(Err(refusal));
+            }
+        }
+        future
+    }
+
+    fn refusal(&self, error: &PushError<Command>) -> RequestError {
+        match error {
+            PushError::Closed(_) => RequestError::ShardStopped,
+            PushError::Full(_) => RequestError::Busy {
+                what: "the shard's inbox",
+                limit: self.shard.inbox().capacity() as u64,
+                key: "ringrail.transport.inbox",
+            },
+        }
+    }
+}

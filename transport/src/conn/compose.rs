@@ -1,0 +1,275 @@
+//! What leaves next: waiting control frames, then slices, in one vectored send.
+
+use ringrail_codec::native::{HEADER_LEN, Header, StreamEnd, UploadEnd};
+
+use crate::buf::{Body, Gather, LeaseMut};
+use crate::sys::driver::Driver;
+
+use super::Conn;
+use super::transfer::{Carries, FileRange, Transfer, Want};
+use super::tx::{RESERVED_PIECES, Tx, put_by_reference};
+
+/// Transfers looked at for one send: those behind them wait for the next.
+const LOOK_AHEAD: usize = 16;
+
+/// What the pump is to post.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// Nothing to send.
+    Nothing,
+    /// One vectored send.
+    Gather(Gather),
+    /// A gather, then a part of a file straight from it, then zeros up to the alignment.
+    File {
+        /// Control frames and the slice's header.
+        head: Gather,
+        /// The slice's body.
+        range: FileRange,
+        /// Zeros behind it.
+        padding: usize,
+    },
+}
+
+/// A part of a file that must be read off the disk before it can be sent.
+#[derive(Debug)]
+pub(crate) struct ReadOrder {
+    pub(crate) transfer: u64,
+    pub(crate) range: FileRange,
+    pub(crate) into: LeaseMut,
+}
+
+/// What became of a look at one transfer.
+enum Step {
+    /// A slice was added, of this many bytes.
+    Added(usize),
+    /// It is complete and goes.
+    Finished,
+    /// It waits for something.
+    Blocked,
+    /// Its next slice goes out by itself, straight from the file.
+    Direct(Header, FileRange),
+    /// It failed and goes.
+    Failed(crate::error::RpcFailure),
+}
+
+impl Conn {
+    /// Takes what is to be sent next; reads that must come first are pushed on `reads`.
+    pub(crate) fn compose<D: Driver>(&self, driver: &D, reads: &mut Vec<ReadOrder>) -> Outgoing {
+        let mut tx = self.tx.borrow_mut();
+        let Some(mut gather) = tx.take(&self.local.pool) else { return Outgoing::Nothing };
+        if tx.has_backlog() || tx.transfers.is_empty() {
+            return Outgoing::Gather(gather);
+        }
+        let mut left = self.local.conf.send_batch;
+        let (mut at, mut ended) = (0, Vec::new());
+        let mut direct = None;
+        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 {
+            match self.step(&mut tx, at, &mut gather, driver, reads, left) {
+                Step::Added(len) => left = left.saturating_sub(len.max(1)),
+                Step::Blocked => at += 1,
+                Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
+                Step::Failed(failure) => {
+                    ended.extend(tx.transfers.remove(at).map(|t| (t, Some(failure))));
+                }
+                Step::Direct(header, range) => {
+                    direct = Some((header.padding_len(), range));
+                    break;
+                }
+            }
+            if gather.piece_room() < 4 || gather.head_room() < 2 * HEADER_LEN {
+                break;
+            }
+        }
+        drop(tx);
+        for (transfer, failure) in ended {
+            self.end_transfer(&transfer, failure);
+        }
+        match direct {
+            Some((padding, range)) => Outgoing::File { head: gather, range, padding },
+            None if gather.is_empty() => {
+                self.local.pool.recycle(gather);
+                Outgoing::Nothing
+            }
+            None => Outgoing::Gather(gather),
+        }
+    }
+
+    fn step<D: Driver>(
+        &self,
+        tx: &mut Tx,
+        at: usize,
+        gather: &mut Gather,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        left: usize,
+    ) -> Step {
+        debug_assert!(gather.piece_room() + RESERVED_PIECES > 0);
+        let transfer = &mut tx.transfers[at];
+        if transfer.deadline_ns <= self.local.now_ns() {
+            self.local.metrics.requests_timed_out.increment();
+            return Step::Finished;
+        }
+        match transfer.want(self.local.conf.slice_len) {
+            Want::Done => self.close_body(transfer, gather),
+            Want::Wait => Step::Blocked,
+            Want::Ready => self.add_slice(transfer, gather),
+            Want::File(range) => self.add_file(transfer, gather, driver, reads, range, left),
+        }
+    }
+
+    /// The end frame of a stream or upload; then the transfer goes.
+    fn close_body(&self, transfer: &Transfer, gather: &mut Gather) -> Step {
+        let (id, sent_len) = (transfer.id, transfer.total());
+        let header = match transfer.carries {
+            Carries::Stream => StreamEnd { id, sent_len }.header(),
+            Carries::Upload => UploadEnd { id, sent_len }.header(),
+            _ => return Step::Finished,
+        };
+        gather.put(&header.encode());
+        Step::Finished
+    }
+
+    fn add_slice(&self, transfer: &mut Transfer, gather: &mut Gather) -> Step {
+        let Some((header, body)) = transfer.cut() else { return Step::Blocked };
+        self.local.metrics.frames_out.increment();
+        let Some(body) = body else {
+            gather.put(&header.encode());
+            return Step::Added(HEADER_LEN);
+        };
+        let len = body.len();
+        put_by_reference(gather, &self.with_crc(header, &body), body);
+        Step::Added(len)
+    }
+
+    fn with_crc(&self, header: Header, body: &Body) -> Header {
+        match body.as_slice() {
+            Some(bytes) if self.sends_crc() => header.with_crc_of(bytes),
+            _ => header,
+        }
+    }
+
+    pub(crate) fn sends_crc(&self) -> bool {
+        self.local.conf.checksum && self.terms.get().is_some_and(|terms| terms.send_crc)
+    }
+
+    /// A slice of a file: straight from it where it is large and in memory, else through a lease.
+    fn add_file<D: Driver>(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        range: FileRange,
+        left: usize,
+    ) -> Step {
+        let direct = range.len >= self.local.conf.sendfile_min && !self.sends_crc();
+        if direct && driver.is_resident(&range.file, range.offset, range.len) {
+            if !Transfer::file_holds(&range) {
+                return Step::Failed(transfer.truncated());
+            }
+            if left < self.local.conf.send_batch {
+                // What is gathered goes first; the file is next time's.
+                return Step::Blocked;
+            }
+            return match transfer.cut_file(range.len) {
+                Some(header) => {
+                    gather.put(&header.encode());
+                    self.local.metrics.frames_out.increment();
+                    Step::Direct(header, range)
+                }
+                None => Step::Blocked,
+            };
+        }
+        let Some(mut lease) = self.local.pool.lease(range.len) else { return Step::Blocked };
+        let metrics = &self.local.metrics;
+        match driver.read_resident(&range.file, range.offset, &mut lease.buffer_mut()[..range.len]) {
+            Ok(count) if count > 0 => {
+                lease.set_len(count);
+                metrics.bytes_out_file_read.add(count as u64);
+                match transfer.loaded(Ok(lease.freeze())) {
+                    Ok(()) => self.add_slice(transfer, gather),
+                    Err(failure) => Step::Failed(failure),
+                }
+            }
+            Ok(_) => Step::Failed(transfer.truncated()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                transfer.reading();
+                reads.push(ReadOrder { transfer: transfer.id, range, into: lease });
+                Step::Blocked
+            }
+            Err(error) => match transfer.loaded(Err(error)) {
+                Err(failure) => Step::Failed(failure),
+                Ok(()) => Step::Blocked,
+            },
+        }
+    }
+
+    /// A read ordered by [`compose`](Self::compose) has ended.
+    pub(crate) fn file_read(&self, id: u64, into: LeaseMut, outcome: std::io::Result<usize>) {
+        let mut tx = self.tx.borrow_mut();
+        let is_it = |transfer: &Transfer| transfer.id == id && transfer.file().is_some();
+        let Some(at) = tx.transfers.iter().position(is_it) else { return };
+        let read = outcome.map(|count| {
+            self.local.metrics.bytes_out_file_read.add(count as u64);
+            let mut into = into;
+            into.set_len(count);
+            into.freeze()
+        });
+        let failed = tx.transfers[at].loaded(read).err();
+        let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));
+        drop(tx);
+        if let Some((transfer, failure)) = ended {
+            self.end_transfer(&transfer, Some(failure));
+        }
+        self.mark_dirty();
+    }
+
+    /// The last step of a body on its way out, whole or not.
+    fn end_transfer(&self, transfer: &Transfer, failure: Option<crate::error::RpcFailure>) {
+        use ringrail_codec::native::Kind;
+        if let Carries::Chunk { stream } = transfer.carries {
+            self.chunks_sent(&[stream]);
+        }
+        let kind = match transfer.carries {
+            Carries::Chunk { .. } => Kind::ChunkFailure,
+            Carries::Stream => Kind::StreamFailure,
+            Carries::Reply => Kind::RpcFailure,
+            Carries::Upload | Carries::Request { .. } | Carries::OneWay => {
+                if let Some(failure) = failure {
+                    let peer = self.peer.clone();
+                    let error = crate::error::RequestError::Remote { peer, failure };
+                    self.control(&ringrail_codec::native::Cancel { id: transfer.id }.header(), &[]);
+                    self.resolve_failure(transfer.id, error);
+                }
+                return;
+            }
+        };
+        match failure {
+            Some(failure) => self.answer_failure_as(kind, transfer.id, &failure),
+            None => {
+                // Large replies were counted out when they were given.
+                if kind != Kind::RpcFailure {
+                    self.answered();
+                }
+                self.finish_drain();
+            }
+        }
+    }
+
+    /// A gather has been sent: its memory is used again.
+    pub(crate) fn gather_sent(&self, gather: Gather) {
+        let (bodies, mapped) = gather.body_bytes();
+        let metrics = &self.local.metrics;
+        metrics.bytes_out_gathered.add((gather.total() - mapped) as u64);
+        if mapped > 0 {
+            metrics.bytes_out_mapped.add(mapped as u64);
+        }
+        let _ = bodies;
+        self.tx.borrow_mut().sent(&self.local.pool, gather);
+    }
+
+    /// True where nothing is left to be sent.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.tx.borrow().is_empty()
+    }
+}

@@ -1,0 +1,171 @@
+//! From a connected socket to a connection that carries frames: the Hello of both sides.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringrail_codec::native::{
+    ClientHandshake, HandshakeError, HandshakeStep, HelloError, Negotiated, ServerHandshake, Sniff,
+    Terms,
+};
+
+use crate::client::Connection;
+use crate::conf::TransportConf;
+use crate::error::CloseReason;
+use crate::metrics::ErrorKind;
+use crate::shard::local::TimerFor;
+
+use super::{Conn, State};
+
+/// Longest Hello or refusal that this side writes.
+const HELLO_ROOM: usize = 4096;
+
+/// The handshake as far as it has come.
+#[derive(Debug)]
+pub(crate) enum Handshake {
+    /// This side connected.
+    Client(ClientHandshake),
+    /// This side accepted.
+    Server(ServerHandshake),
+}
+
+fn terms_of(conf: &TransportConf) -> Terms {
+    let idle = if conf.close_idle { conf.connection_timeout } else { Duration::ZERO };
+    Terms {
+        want_crc: conf.checksum,
+        idle_timeout_ms: u32::try_from(idle.as_millis()).unwrap_or(u32::MAX),
+        ..Terms::new(&conf.limits)
+    }
+}
+
+impl Conn {
+    /// Limits the time until the connection is open.
+    pub(crate) fn arm_opening_timer(&self, after: Duration) {
+        if let Some(timer) = self.opening_timer.take() {
+            self.local.cancel_timer(timer);
+        }
+        let timer = self.local.set_timer(after, TimerFor::Opening(self.key));
+        self.opening_timer.set(timer.map(|(key, _)| key));
+    }
+
+    pub(crate) fn on_opening_timer(&self) {
+        if self.state() == State::Opening {
+            let after = self.local.conf.handshake_timeout;
+            self.close(CloseReason::HandshakeTimeout { after });
+        }
+    }
+
+    /// The socket is connected (or accepted): the handshake begins.
+    pub(crate) fn begin_handshake(&self) {
+        let conf = &self.local.conf;
+        self.arm_opening_timer(conf.handshake_timeout);
+        let terms = terms_of(conf);
+        let handshake = if self.is_client {
+            let mut client = ClientHandshake::new(terms, conf.limits);
+            let mut hello = [0; HELLO_ROOM];
+            match client.hello(&[], &mut hello) {
+                Ok(len) => self.write_raw(&hello[..len]),
+                Err(error) => return self.close(CloseReason::Handshake(error.to_string())),
+            }
+            Handshake::Client(client)
+        } else {
+            Handshake::Server(ServerHandshake::new(terms, conf.limits))
+        };
+        *self.handshake.borrow_mut() = Some(handshake);
+    }
+
+    fn write_raw(&self, bytes: &[u8]) {
+        if self.tx.borrow_mut().raw(&self.local.pool, bytes).is_err() {
+            return self.out_of_memory();
+        }
+        self.mark_dirty();
+    }
+
+    /// Reads the peer's Hello at the front of `bytes`: how many bytes it took, or how many must be
+    /// there before it can be read.
+    pub(crate) fn on_hello(self: &Rc<Self>, bytes: &[u8]) -> Result<HelloRead, CloseReason> {
+        let mut place = self.handshake.borrow_mut();
+        let Some(handshake) = place.as_mut() else {
+            return Err(CloseReason::Misbehaved("bytes before the handshake".into()));
+        };
+        let step = match handshake {
+            Handshake::Client(client) => client.receive(bytes),
+            Handshake::Server(server) => server.receive(bytes),
+        };
+        let (negotiated, consumed) = match step {
+            Ok(HandshakeStep::NeedMore { at_least }) => {
+                return Ok(HelloRead::NeedMore(at_least));
+            }
+            Ok(HandshakeStep::Hello { negotiated, consumed, .. }) => (negotiated, consumed),
+            Err(error) => {
+                drop(place);
+                return Err(self.refuse(&error));
+            }
+        };
+        if let Handshake::Server(server) = handshake {
+            let mut hello = [0; HELLO_ROOM];
+            let (len, _) = server
+                .accept(&[], &mut hello)
+                .map_err(|error| CloseReason::Handshake(error.to_string()))?;
+            self.write_raw(&hello[..len]);
+        }
+        *place = None;
+        drop(place);
+        self.open(negotiated);
+        Ok(HelloRead::Done(consumed))
+    }
+
+    /// Tells a peer that cannot be served why, in its own protocol where we know how.
+    #[cold]
+    fn refuse(&self, error: &HandshakeError) -> CloseReason {
+        let kind = match error {
+            HandshakeError::Hello(HelloError::NotNative(Sniff::Refusal)) => ErrorKind::Version,
+            HandshakeError::Hello(HelloError::NotNative(_)) => ErrorKind::ForeignProtocol,
+            _ => ErrorKind::Version,
+        };
+        self.local.metrics.errors(kind).increment();
+        self.local.metrics.connections_refused.increment();
+        tracing::warn!(target: "ringrail::conn", peer = %self.peer, %error, "handshake refused");
+        let reason = CloseReason::Handshake(error.to_string());
+        if !self.is_client {
+            let mut text = [0; HELLO_ROOM];
+            if let Ok(len) = error.write_refusal(&mut text)
+                && len > 0
+            {
+                self.write_raw(&text[..len]);
+                self.close_after_flush(CloseReason::Handshake(error.to_string()));
+            }
+        }
+        reason
+    }
+
+    fn open(self: &Rc<Self>, negotiated: Negotiated) {
+        self.terms.set(Some(negotiated));
+        self.state.set(State::Open);
+        if let Some(timer) = self.opening_timer.take() {
+            self.local.cancel_timer(timer);
+        }
+        self.arm_silence_timer();
+        tracing::debug!(target: "ringrail::conn", peer = %self.peer, "connection open");
+        let handler = self.handler();
+        let connection = Connection::new(Rc::clone(self));
+        self.guarded(|| handler.channel_active(&connection));
+        if let Some(opened) = self.opened.borrow_mut().take()
+            && opened.send(Ok(self.key)).is_err()
+        {
+            // Nobody waits for it any more.
+            self.close_after_flush(CloseReason::Local);
+        }
+        if self.local.draining.get() {
+            self.drain("this side is shutting down");
+        }
+    }
+}
+
+/// What [`Conn::on_hello`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HelloRead {
+    /// The Hello took this many bytes; the connection is open.
+    Done(usize),
+    /// It cannot be read before this many bytes are there.
+    NeedMore(usize),
+}

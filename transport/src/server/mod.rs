@@ -1,0 +1,16 @@
+//! The serving side: handlers, replies, streams, and the listening server.
+
+mod handler;
+mod responder;
+mod streams;
+#[path = "server.rs"]
+mod transport_server;
+
+pub use handler::{
+    HandlerFactory, NoRpcHandler, RpcHandler, ServerBootstrap, StreamManager, UploadSink,
+    UploadStart,
+};
+pub(crate) use responder::Answer;
+pub use responder::{DeferredResponder, Responder};
+pub use streams::OneForOneStreamManager;
+pub use transport_server::TransportServer;

@@ -1,0 +1,247 @@
+//! Replies: at once, or later from anywhere.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ringrail_codec::archive::{Encode, Phase, encode_to_vec};
+use ringrail_codec::native::{FailureCode, RpcReply};
+
+use crate::buf::Body;
+use crate::conn::transfer::Carries;
+use crate::conn::{Conn, RpcBody};
+use crate::error::RpcFailure;
+use crate::shard::command::Command;
+use crate::shard::handle::ShardHandle;
+use crate::shard::local::ConnKey;
+
+/// The right and duty to answer one request (Spark: `RpcResponseCallback`).
+///
+/// Answers exactly once: by [`reply`](Self::reply) and its kin, by [`fail`](Self::fail), or, where
+/// it is dropped unused, by a failure that says so. [`defer`](Self::defer) turns it into one that
+/// can be kept and used on any thread.
+pub struct Responder<'a> {
+    conn: &'a Rc<Conn>,
+    id: u64,
+    deadline_ns: u64,
+    answered: bool,
+}
+
+impl<'a> Responder<'a> {
+    pub(crate) fn new(conn: &'a Rc<Conn>, id: u64, deadline_ns: u64) -> Self {
+        Self { conn, id, deadline_ns, answered: false }
+    }
+
+    /// Answers with bytes, copied into the send buffer when they are few.
+    #[inline]
+    pub fn reply(mut self, body: &[u8]) {
+        self.answered = true;
+        self.conn.answer(self.id, self.deadline_ns, RpcBody::Copied(body));
+    }
+
+    /// Answers with memory that is sent from where it lies.
+    pub fn reply_body(mut self, body: impl Into<Body>) {
+        self.answered = true;
+        self.conn.answer(self.id, self.deadline_ns, RpcBody::Shared(body.into()));
+    }
+
+    /// Answers with the archive of `value`, serialised in the send buffer.
+    pub fn reply_archive(mut self, value: &impl Encode) {
+        self.answered = true;
+        self.conn.answer_archive(self.id, self.deadline_ns, value);
+    }
+
+    /// Answers with a failure.
+    pub fn fail(mut self, failure: &RpcFailure) {
+        self.answered = true;
+        self.conn.answer_failure(self.id, failure);
+    }
+
+    /// When nobody will wait for the answer any more, in ns of the shard's clock; `u64::MAX` never.
+    pub fn deadline_ns(&self) -> u64 {
+        self.deadline_ns
+    }
+
+    /// Keeps the request for an answer later, from any thread.
+    pub fn defer(mut self) -> DeferredResponder {
+        self.answered = true;
+        let retracted = self.conn.note_deferred(self.id);
+        DeferredResponder {
+            shard: self.conn.local.handle.clone(),
+            key: self.conn.key,
+            id: self.id,
+            deadline_ns: self.deadline_ns,
+            retracted,
+            answered: false,
+        }
+    }
+}
+
+impl Drop for Responder<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.conn.answer_failure(self.id, &unanswered());
+        }
+    }
+}
+
+fn unanswered() -> RpcFailure {
+    if std::thread::panicking() {
+        let text = "the handler panicked; its log says why";
+        return RpcFailure::in_phase(FailureCode::HandlerPanicked, Phase::Handle, text);
+    }
+    let text = "the handler let the request go without a reply";
+    RpcFailure::in_phase(FailureCode::NoReply, Phase::Handle, text)
+}
+
+/// A [`Responder`] that can be kept and used on any thread.
+#[derive(Debug)]
+pub struct DeferredResponder {
+    shard: ShardHandle,
+    key: ConnKey,
+    id: u64,
+    deadline_ns: u64,
+    retracted: Arc<AtomicBool>,
+    answered: bool,
+}
+
+/// An answer on its way to the shard that sends it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Bytes.
+    Reply(Body),
+    /// A failure.
+    Failure(RpcFailure),
+}
+
+impl DeferredResponder {
+    /// True where the peer has retracted the request or its connection is over: work for it can
+    /// be dropped.
+    pub fn is_retracted(&self) -> bool {
+        self.retracted.load(Ordering::Acquire)
+    }
+
+    /// Answers with memory that is sent from where it lies.
+    pub fn reply(mut self, body: impl Into<Body>) {
+        self.send(Answer::Reply(body.into()));
+    }
+
+    /// Answers with the archive of `value`.
+    ///
+    /// # Errors
+    /// Gives the responder back where `value` cannot be serialised.
+    pub fn reply_archive(mut self, value: &impl Encode) -> Result<(), Self> {
+        let mut bytes = Vec::new();
+        if encode_to_vec(value, &mut bytes).is_err() {
+            return Err(self);
+        }
+        self.send(Answer::Reply(Body::Bytes(bytes.into())));
+        Ok(())
+    }
+
+    /// Answers with a failure.
+    pub fn fail(mut self, failure: RpcFailure) {
+        self.send(Answer::Failure(failure));
+    }
+
+    fn send(&mut self, answer: Answer) {
+        self.answered = true;
+        let (key, id, deadline_ns) = (self.key, self.id, self.deadline_ns);
+        self.shard.post_surely(Command::Answer { key, id, deadline_ns, answer });
+    }
+}
+
+impl Drop for DeferredResponder {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.send(Answer::Failure(unanswered()));
+        }
+    }
+}
+
+impl Conn {
+    /// Answers a request.
+    #[inline]
+    pub(crate) fn answer(&self, id: u64, deadline_ns: u64, body: RpcBody<'_>) {
+        if !self.answered() || self.is_too_late(deadline_ns) {
+            return;
+        }
+        let total_len = body.len() as u64;
+        if self.refuse_long(id, total_len) {
+            return;
+        }
+        let reply = RpcReply { id, total_len };
+        let written = self.write_rpc(id, Carries::Reply, body, |len| reply.header(len));
+        self.answer_written(written.is_ok());
+    }
+
+    fn answer_archive(&self, id: u64, deadline_ns: u64, value: &impl Encode) {
+        if self.is_too_late(deadline_ns) {
+            self.answered();
+            return;
+        }
+        let written = self
+            .write_archive(value, |len| RpcReply { id, total_len: u64::from(len) }.header(len));
+        match written {
+            Ok(true) => {
+                self.answered();
+                self.answer_written(true);
+            }
+            Ok(false) => match self.encode_large(value) {
+                Ok(body) => self.answer(id, deadline_ns, RpcBody::Shared(body)),
+                Err(_) => {
+                    let text = "the reply cannot be serialised";
+                    self.answer_failure(id, &RpcFailure::new(FailureCode::Internal, text));
+                }
+            },
+            Err(_) => {
+                self.answered();
+                self.answer_written(false);
+            }
+        }
+    }
+
+    #[inline]
+    fn answer_written(&self, written: bool) {
+        if !written {
+            return self.out_of_memory();
+        }
+        self.local.metrics.frames_out.increment();
+        self.mark_dirty();
+        if self.is_draining() {
+            self.finish_drain();
+        }
+    }
+
+    #[inline]
+    fn is_too_late(&self, deadline_ns: u64) -> bool {
+        let late = deadline_ns <= self.local.now_ns();
+        if late {
+            self.local.metrics.requests_timed_out.increment();
+        }
+        late
+    }
+
+    /// A reply longer than the peer accepts becomes a failure that says so.
+    #[inline]
+    fn refuse_long(&self, id: u64, len: u64) -> bool {
+        let limit = self.max_peer_rpc_len();
+        if len <= limit {
+            return false;
+        }
+        self.reenter_request();
+        let text = format!("the reply has {len} bytes; the caller's maxRpcLen is {limit}");
+        self.answer_failure(id, &RpcFailure::new(FailureCode::TooLarge, text));
+        true
+    }
+
+    /// An answer from a deferred responder has come to the shard.
+    pub(crate) fn deferred_answer(&self, id: u64, deadline_ns: u64, answer: Answer) {
+        if self.take_deferred(id) {
+            match answer {
+                Answer::Reply(body) => self.answer(id, deadline_ns, RpcBody::Shared(body)),
+                Answer::Failure(failure) => self.answer_failure(id, &failure),
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What other threads ask of a shard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::buf::{Body, ManagedBuffer};
+use crate::client::StreamFeed;
+use crate::conn::sink::Ticket;
+use crate::conn::{Opened, Outcome};
+use crate::error::RequestError;
+use crate::server::{HandlerFactory, ServerBootstrap};
+use crate::sys::driver::Listening;
+use crate::sys::socket::{Addr, SocketError};
+
+use super::local::ConnKey;
+
+/// Names a listener of an engine on all its shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ListenerId(pub(crate) u64);
+
+/// What one listener of one shard is to do.
+pub(crate) struct ListenOrder {
+    pub(crate) id: ListenerId,
+    pub(crate) on: Listening,
+    pub(crate) handlers: Arc<HandlerFactory>,
+    pub(crate) bootstraps: Arc<[Arc<dyn ServerBootstrap>]>,
+    pub(crate) done: oneshot::Sender<Result<Addr, SocketError>>,
+}
+
+/// What one connection of this side is to be.
+pub(crate) struct ConnectOrder {
+    pub(crate) addr: Addr,
+    pub(crate) handlers: Arc<HandlerFactory>,
+    pub(crate) opened: Opened,
+}
+
+/// Who waits for an answer on another thread.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) done: oneshot::Sender<Outcome>,
+}
+
+/// What is asked.
+pub(crate) enum Ask {
+    Rpc { body: Body },
+    Chunk { chunk: (u64, u32), range: (u64, u64), len_hint: Option<u64> },
+    Upload { meta: Vec<u8>, data: ManagedBuffer },
+}
+
+/// A message to a shard.
+pub(crate) enum Command {
+    Connect(Box<ConnectOrder>),
+    Listen(Box<ListenOrder>),
+    Unlisten(ListenerId),
+    Ask { key: ConnKey, ask: Ask, timeout: Option<Duration>, waiter: Waiter },
+    OneWay { key: ConnKey, body: Body },
+    Stream {
+        key: ConnKey,
+        name: String,
+        offset: u64,
+        credit: u64,
+        timeout: Option<Duration>,
+        feed: StreamFeed,
+        begun: oneshot::Sender<Result<u64, RequestError>>,
+    },
+    Answer { key: ConnKey, id: u64, deadline_ns: u64, answer: crate::server::Answer },
+    Grant { key: ConnKey, id: u64, bytes: u64 },
+    Cancel { key: ConnKey, id: u64 },
+    Close { key: ConnKey },
+    /// Run this on the shard.
+    Run(Box<dyn FnOnce(&super::ShardHandle) + Send>),
+    /// Drain all connections; tell when none is left.
+    Drain { done: oneshot::Sender<()> },
+    /// End the loop.
+    Stop,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Command::Connect(_) => "Connect",
+            Command::Listen(_) => "Listen",
+            Command::Unlisten(_) => "Unlisten",
+            Command::Ask { .. } => "Ask",
+            Command::OneWay { .. } => "OneWay",
+            Command::Stream { .. } => "Stream",
+            Command::Answer { .. } => "Answer",
+            Command::Grant { .. } => "Grant",
+            Command::Cancel { .. } => "Cancel",
+            Command::Close { .. } => "Close",
+            Command::Run(_) => "Run",
+            Command::Drain { .. } => "Drain",
+            Command::Stop => "Stop",
+        })
+    }
+}

@@ -1,0 +1,358 @@
+//! The shards of a program: started together, asked by handle, stopped together.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::conf::TransportConf;
+use crate::error::EngineError;
+use crate::metrics::MetricsSnapshot;
+use crate::server::{HandlerFactory, ServerBootstrap};
+use crate::sys::affinity::{CpuBudget, pin_current_thread};
+use crate::sys::driver::{Driver, Listening};
+use crate::sys::socket::{Addr, ListenSpec, SocketError};
+use crate::sys::uring::{UringDriver, UringSpec};
+
+use super::command::{Command, ListenOrder, ListenerId};
+use super::handle::ShardHandle;
+use super::local::ShardLocal;
+use super::park;
+use super::pump::Pump;
+use super::spin::{Placement, Spinner};
+
+/// How a shard sleeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ParkMode {
+    /// In a `tokio_uring` runtime: handlers may spawn futures, use timers and files.
+    #[default]
+    Hosted,
+    /// In its ring: faster wake-ups; no futures run on the shard.
+    Bare,
+}
+
+/// Settings of an [`Engine`].
+#[derive(Clone, Debug)]
+pub struct EngineBuilder {
+    conf: TransportConf,
+    shards: usize,
+    first_cpu: usize,
+    pin: bool,
+    park: ParkMode,
+}
+
+impl EngineBuilder {
+    /// Number of shards; 0 (the default) means one per processor this process may use.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Pins each shard to a processor of its own: shard `i` to the `first + i`-th that this process
+    /// may use. On by default, from the first.
+    #[must_use]
+    pub fn pin_from(mut self, first: usize) -> Self {
+        self.first_cpu = first;
+        self.pin = true;
+        self
+    }
+
+    /// Leaves the placement of shards to the kernel; they do not spin then.
+    #[must_use]
+    pub fn unpinned(mut self) -> Self {
+        self.pin = false;
+        self
+    }
+
+    /// How shards sleep.
+    #[must_use]
+    pub fn park(mut self, park: ParkMode) -> Self {
+        self.park = park;
+        self
+    }
+
+    /// Starts the shards.
+    ///
+    /// # Errors
+    /// A setting does not make sense, or the kernel refuses a ring or a thread; says which and
+    /// what to do.
+    pub fn start(self) -> Result<Engine, EngineError> {
+        self.conf.check()?;
+        let budget = CpuBudget::of_process();
+        let count = if self.shards == 0 { budget.parallelism() } else { self.shards };
+        let conf = Arc::new(self.conf.clone());
+        let inner = Inner {
+            shards: (0..count).map(|index| ShardHandle::new(index, conf.inbox)).collect(),
+            threads: Mutex::new(Vec::with_capacity(count)),
+            conf,
+            park: self.park,
+            listeners: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+        };
+        // Built first, so that a shard that does not start takes the others down by drop.
+        let engine = Engine { inner: Arc::new(inner) };
+        for shard in 0..count {
+            let thread = self.start_shard(&engine.inner, shard, count)?;
+            if let Ok(mut threads) = engine.inner.threads.lock() {
+                threads.push(thread);
+            }
+        }
+        Ok(engine)
+    }
+
+    fn start_shard(
+        &self,
+        inner: &Inner,
+        shard: usize,
+        count: usize,
+    ) -> Result<JoinHandle<()>, EngineError> {
+        let start = ShardStart {
+            handle: inner.shards[shard].clone(),
+            conf: Arc::clone(&inner.conf),
+            cpu: self.pin.then(|| CpuBudget::of_process().cpu_for_shard(self.first_cpu + shard)),
+            oversubscribed: CpuBudget::of_process().is_oversubscribed(count),
+            park: self.park,
+        };
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let failed = |source| EngineError::Thread { shard, source };
+        let thread = std::thread::Builder::new()
+            .name(format!("ringrail-{shard}"))
+            .spawn(move || start.run(&ready))
+            .map_err(failed)?;
+        match started.recv() {
+            Ok(Ok(())) => Ok(thread),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(failed(io::Error::other("the thread ended before it was ready"))),
+        }
+    }
+}
+
+/// What the thread of a shard needs to begin.
+struct ShardStart {
+    handle: ShardHandle,
+    conf: Arc<TransportConf>,
+    cpu: Option<usize>,
+    oversubscribed: bool,
+    park: ParkMode,
+}
+
+impl ShardStart {
+    fn run(self, ready: &std::sync::mpsc::SyncSender<Result<(), EngineError>>) {
+        let index = self.handle.index();
+        let outcome = match self.set_up() {
+            Err(error) => {
+                // Whoever starts the engine is waiting for exactly this.
+                let _ = ready.send(Err(error));
+                return;
+            }
+            Ok((mut pump, spinner)) => {
+                let _ = ready.send(Ok(()));
+                match self.park {
+                    ParkMode::Bare => park::run_bare(&mut pump, spinner),
+                    ParkMode::Hosted => {
+                        tokio_uring::start(async { park::run_hosted(&mut pump, spinner).await })
+                    }
+                }
+            }
+        };
+        // Whoever still posts is told that nobody is here.
+        self.handle.inbox().close();
+        if let Err(error) = outcome {
+            tracing::error!(target: "ringrail::shard", shard = index, %error, "the shard ended");
+        }
+    }
+
+    fn set_up(&self) -> Result<(Pump<UringDriver>, Spinner), EngineError> {
+        let shard = self.handle.index();
+        let mut pinned = false;
+        if let Some(cpu) = self.cpu {
+            match pin_current_thread(cpu, CpuBudget::of_process()) {
+                Ok(()) => pinned = true,
+                Err(error) => {
+                    tracing::warn!(target: "ringrail::shard", shard, %error, "shard not pinned");
+                }
+            }
+        }
+        let hosted = self.park == ParkMode::Hosted;
+        let driver = UringDriver::new(&UringSpec {
+            recv_buffers: self.conf.recv_buffers,
+            recv_buffer_len: self.conf.recv_buffer_len,
+            notify: hosted,
+            ..UringSpec::default()
+        })?;
+        self.handle.set_waker(driver.waker());
+        let metrics = Arc::clone(self.handle.metrics());
+        let now = driver.now_ns();
+        let local = ShardLocal::new(self.handle.clone(), Arc::clone(&self.conf), metrics, now);
+        let placement = Placement { pinned, oversubscribed: self.oversubscribed, hosted };
+        let spinner = Spinner::new(u64::from(self.conf.spin_us) * 1000, placement);
+        Ok((Pump::new(driver, local), spinner))
+    }
+}
+
+struct Inner {
+    shards: Vec<ShardHandle>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    conf: Arc<TransportConf>,
+    park: ParkMode,
+    listeners: AtomicU64,
+    turn: AtomicUsize,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for shard in &self.shards {
+            shard.post_surely(Command::Stop);
+        }
+        let Ok(threads) = self.threads.get_mut() else { return };
+        let own = std::thread::current().id();
+        for thread in threads.drain(..).filter(|thread| thread.thread().id() != own) {
+            // A shard that panicked has said so; there is nobody to pass it on to here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The shards of a program. Cheap to clone; the last clone's drop stops and joins them.
+///
+/// ```no_run
+/// use ringrail_transport::{Engine, ParkMode, TransportConf};
+///
+/// let engine = Engine::builder(TransportConf::default())
+///     .shards(2)
+///     .park(ParkMode::Bare)
+///     .start()?;
+/// println!("{}", engine.metrics());
+/// # Ok::<(), ringrail_transport::EngineError>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+impl Engine {
+    /// Settings, to be changed and then [started](EngineBuilder::start).
+    pub fn builder(conf: TransportConf) -> EngineBuilder {
+        EngineBuilder { conf, shards: 0, first_cpu: 0, pin: true, park: ParkMode::default() }
+    }
+
+    /// The settings.
+    pub fn conf(&self) -> &TransportConf {
+        &self.inner.conf
+    }
+
+    /// The shards.
+    pub fn shards(&self) -> &[ShardHandle] {
+        &self.inner.shards
+    }
+
+    /// How the shards sleep.
+    pub fn park_mode(&self) -> ParkMode {
+        self.inner.park
+    }
+
+    /// The counters of all shards together.
+    pub fn metrics(&self) -> MetricsSnapshot {
+        self.inner.shards.iter().map(|shard| shard.metrics().snapshot()).sum()
+    }
+
+    /// The next shard, one after the other.
+    pub(crate) fn next_shard(&self) -> &ShardHandle {
+        let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed);
+        &self.inner.shards[turn % self.inner.shards.len()]
+    }
+
+    /// Runs `run` on a shard; the outcome of what it returns comes back.
+    ///
+    /// # Errors
+    /// The shard has stopped.
+    pub fn run_on<T: Send + 'static>(
+        &self,
+        shard: usize,
+        run: impl FnOnce(&ShardHandle) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let (done, result) = oneshot::channel();
+        let command = Command::Run(Box::new(move |shard: &ShardHandle| {
+            // Whoever asked may have gone.
+            let _ = done.send(run(shard));
+        }));
+        self.inner.shards[shard].post_surely(command);
+        result.blocking_recv().map_err(|_| stopped(shard))
+    }
+
+    /// Listens on every shard.
+    pub(crate) fn listen(
+        &self,
+        addr: Addr,
+        handlers: &Arc<HandlerFactory>,
+        bootstraps: &Arc<[Arc<dyn ServerBootstrap>]>,
+    ) -> Result<(ListenerId, Addr), SocketError> {
+        let spec = ListenSpec { socket: self.conf().socket.clone(), ..ListenSpec::new(addr) };
+        let group = spec.bind_group(self.inner.shards.len())?;
+        let bound = group.first().map_or(spec.addr, |listener| listener.addr().clone());
+        let id = ListenerId(self.inner.listeners.fetch_add(1, Ordering::Relaxed));
+        for (shard, listener) in self.inner.shards.iter().zip(group) {
+            let (done, result) = oneshot::channel();
+            shard.post_surely(Command::Listen(Box::new(ListenOrder {
+                id,
+                on: Listening::Bound(listener),
+                handlers: Arc::clone(handlers),
+                bootstraps: Arc::clone(bootstraps),
+                done,
+            })));
+            if let Ok(Err(error)) = result.blocking_recv() {
+                self.unlisten(id);
+                return Err(error);
+            }
+        }
+        Ok((id, bound))
+    }
+
+    pub(crate) fn unlisten(&self, id: ListenerId) {
+        for shard in &self.inner.shards {
+            shard.post_surely(Command::Unlisten(id));
+        }
+    }
+
+    /// Drains every connection: no further requests, answers to what is under way, for at most
+    /// `ringrail.transport.drainTimeout`. Blocks until none is left.
+    ///
+    /// # Errors
+    /// A shard does not answer.
+    pub fn drain(&self) -> Result<(), EngineError> {
+        let waits: Vec<_> = self
+            .inner
+            .shards
+            .iter()
+            .map(|shard| {
+                let (done, result) = oneshot::channel();
+                shard.post_surely(Command::Drain { done });
+                result
+            })
+            .collect();
+        for (shard, wait) in waits.into_iter().enumerate() {
+            wait.blocking_recv().map_err(|_| stopped(shard))?;
+        }
+        Ok(())
+    }
+
+    /// How long a drain may take.
+    pub fn drain_timeout(&self) -> Duration {
+        self.inner.conf.drain_timeout
+    }
+}
+
+fn stopped(shard: usize) -> EngineError {
+    EngineError::Thread { shard, source: io::Error::other("the shard has stopped") }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({} shards, {:?})", self.inner.shards.len(), self.inner.park)
+    }
+}

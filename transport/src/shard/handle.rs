@@ -1,0 +1,124 @@
+//! A shard as other threads see it: somewhere to post to.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use crate::metrics::ShardMetrics;
+use crate::sys::driver::Waker;
+
+use super::command::Command;
+use super::inbox::{Inbox, PushError};
+use super::local::ShardLocal;
+
+struct Shared {
+    index: usize,
+    inbox: Inbox<Command>,
+    waker: OnceLock<Waker>,
+    metrics: Arc<ShardMetrics>,
+}
+
+/// A shard as other threads see it. Cheap to clone.
+#[derive(Clone)]
+pub struct ShardHandle {
+    shared: Arc<Shared>,
+}
+
+thread_local! {
+    /// The shard whose turn it is on this thread.
+    static CURRENT: RefCell<Option<Rc<ShardLocal>>> = const { RefCell::new(None) };
+}
+
+/// Makes a shard the current one of the thread until dropped.
+pub(crate) struct Turn(Option<Rc<ShardLocal>>);
+
+impl Turn {
+    pub(crate) fn of(local: &Rc<ShardLocal>) -> Self {
+        Self(CURRENT.with(|current| current.replace(Some(Rc::clone(local)))))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        CURRENT.with(|current| *current.borrow_mut() = self.0.take());
+    }
+}
+
+impl ShardHandle {
+    pub(crate) fn new(index: usize, inbox: usize) -> Self {
+        let metrics = Arc::new(ShardMetrics::default());
+        let shared = Shared { index, inbox: Inbox::new(inbox), waker: OnceLock::new(), metrics };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Which shard of its engine.
+    pub fn index(&self) -> usize {
+        self.shared.index
+    }
+
+    /// The shard's counters.
+    pub fn metrics(&self) -> &Arc<ShardMetrics> {
+        &self.shared.metrics
+    }
+
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        // Set once, by the shard itself, before anybody has the handle.
+        let _ = self.shared.waker.set(waker);
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox<Command> {
+        &self.shared.inbox
+    }
+
+    /// The shard's state, where this is the shard's own thread.
+    pub(crate) fn here(&self) -> Option<Rc<ShardLocal>> {
+        CURRENT.with(|current| {
+            let current = current.borrow();
+            let local = current.as_ref()?;
+            Arc::ptr_eq(&local.handle.shared, &self.shared).then(|| Rc::clone(local))
+        })
+    }
+
+    /// Posts a command.
+    ///
+    /// # Errors
+    /// Gives it back where the inbox is full or the shard has ended.
+    pub(crate) fn post(&self, command: Command) -> Result<(), PushError<Command>> {
+        if self.shared.inbox.push(command)?.wake_needed {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.shared.waker.get() {
+            waker.wake();
+        }
+    }
+
+    /// Posts what must not be lost: replies, grants, cancellations. On a shard's own thread it
+    /// never waits: what does not fit is kept there and tried again every turn.
+    pub(crate) fn post_surely(&self, command: Command) {
+        let here = CURRENT.with(|current| current.borrow().clone());
+        if let Some(local) = here {
+            if Arc::ptr_eq(&local.handle.shared, &self.shared) {
+                local.errands.borrow_mut().push_back(command);
+            } else if let Err(PushError::Full(command)) = self.post(command) {
+                local.letters.borrow_mut().push_back((self.clone(), command));
+            }
+            return;
+        }
+        let mut command = command;
+        while let Err(PushError::Full(back)) = self.post(command) {
+            command = back;
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl fmt::Debug for ShardHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShardHandle({})", self.shared.index)
+    }
+}

@@ -1,0 +1,56 @@
+//! A connection and its socket: what the pump has posted for it.
+
+use std::rc::Rc;
+
+use crate::conn::Conn;
+use crate::conn::rx::Rx;
+use crate::sys::driver::{OpKey, Sock};
+
+/// Which receive is outstanding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receiving {
+    Multi { cancelled: bool },
+    Fill,
+}
+
+/// A connection's socket and its operations in flight.
+pub(super) struct Link {
+    pub(super) conn: Rc<Conn>,
+    pub(super) sock: Sock,
+    pub(super) rx: Rx,
+    pub(super) recv: Option<(OpKey, Receiving)>,
+    pub(super) send: Option<OpKey>,
+    /// Bytes that the file send in flight must move; anything less is a file that shrank.
+    pub(super) file_send_len: Option<usize>,
+    pub(super) connect: Option<OpKey>,
+    /// File reads in flight, with the transfer each is for.
+    pub(super) reads: Vec<(OpKey, u64)>,
+    pub(super) cancelled: bool,
+}
+
+impl Link {
+    pub(super) fn new(conn: Rc<Conn>, sock: Sock) -> Self {
+        Self {
+            conn,
+            sock,
+            rx: Rx::default(),
+            recv: None,
+            send: None,
+            file_send_len: None,
+            connect: None,
+            reads: Vec::new(),
+            cancelled: false,
+        }
+    }
+
+    /// All operations in flight.
+    pub(super) fn operations(&self) -> impl Iterator<Item = OpKey> {
+        let recv = self.recv.map(|(key, _)| key);
+        let reads = self.reads.iter().map(|&(key, _)| key);
+        [recv, self.send, self.connect].into_iter().flatten().chain(reads)
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.operations().next().is_none()
+    }
+}

@@ -1,0 +1,177 @@
+//! What a shard does when nothing is left to do: spin a little, then sleep.
+//!
+//! *Bare*: the shard sleeps in the ring itself. One system call both submits and waits; no futures
+//! run on the shard. *Hosted*: the shard's loop is a task of a `tokio_uring` runtime, so that
+//! handlers may spawn futures, use timers and files; the ring's eventfd wakes it.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::sys::driver::{Driver, Park};
+
+use super::pump::Pump;
+use super::spin::Spinner;
+
+/// Turns after which the metrics that others count are copied, while the shard is busy.
+const PUBLISH_EVERY: u32 = 4096;
+
+/// Busy turns of a hosted shard before the runtime's other tasks get theirs.
+const HOSTED_TURNS: u32 = 16;
+
+/// The loop's memory of idleness.
+struct Idle {
+    spinner: Spinner,
+    since_ns: Option<u64>,
+    turns: u32,
+}
+
+impl Idle {
+    fn new(spinner: Spinner) -> Self {
+        Self { spinner, since_ns: None, turns: 0 }
+    }
+
+    /// A turn found work.
+    fn worked<D: Driver>(&mut self, pump: &Pump<D>) {
+        if self.since_ns.take().is_some() && self.spinner.is_enabled() {
+            self.spinner.hit();
+            pump.local.metrics.spin_hits.increment();
+        }
+        self.turns += 1;
+        if self.turns.is_multiple_of(PUBLISH_EVERY) {
+            pump.publish_metrics();
+        }
+    }
+
+    /// A turn found nothing: spin on?
+    fn spin<D: Driver>(&mut self, pump: &Pump<D>) -> bool {
+        if !self.spinner.is_enabled() {
+            return false;
+        }
+        let now = pump.driver.now_ns();
+        let since = *self.since_ns.get_or_insert_with(|| {
+            pump.local.metrics.spins.increment();
+            now
+        });
+        if self.spinner.park_due(now) || !self.spinner.should_spin(since, now) {
+            return false;
+        }
+        std::hint::spin_loop();
+        true
+    }
+
+    /// The shard slept.
+    fn slept<D: Driver>(&mut self, pump: &Pump<D>, worked: bool) {
+        let now = pump.driver.now_ns();
+        let since = self.since_ns.take().unwrap_or(now);
+        if self.spinner.is_enabled() && !worked {
+            self.spinner.miss();
+        }
+        self.spinner.parked(since, now, worked);
+    }
+}
+
+/// Runs a shard that sleeps in its ring, until it is told to stop.
+pub(super) fn run_bare<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
+    let mut idle = Idle::new(spinner);
+    while !pump.stopping {
+        if pump.turn(Park::No)? {
+            idle.worked(pump);
+            if idle.spinner.is_enabled() {
+                continue;
+            }
+        } else if idle.spin(pump) {
+            continue;
+        }
+        let worked = sleep_in_ring(pump)?;
+        idle.slept(pump, worked);
+    }
+    pump.shut_down()
+}
+
+fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
+    let handle = pump.local.handle.clone();
+    if pump.has_work() || !handle.inbox().prepare_sleep() {
+        return pump.turn(Park::No);
+    }
+    pump.publish_metrics();
+    pump.local.metrics.parks.increment();
+    let until = pump.next_timer();
+    let worked = pump.turn(Park::Until(until));
+    handle.inbox().finish_sleep();
+    worked
+}
+
+/// Borrows the ring's eventfd for the runtime's reactor.
+struct NotifyFd(RawFd);
+
+impl AsRawFd for NotifyFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+/// Runs a shard as a task of a `tokio_uring` runtime, until it is told to stop.
+pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
+    let fd = pump.driver.notify_fd().ok_or_else(|| io::Error::other("the driver has no eventfd"))?;
+    let notify = AsyncFd::with_interest(NotifyFd(fd), Interest::READABLE)?;
+    let mut idle = Idle::new(spinner);
+    let mut busy = 0;
+    while !pump.stopping {
+        if pump.turn(Park::No)? {
+            idle.worked(pump);
+            busy += 1;
+            if busy < HOSTED_TURNS {
+                continue;
+            }
+            busy = 0;
+            tokio::task::yield_now().await;
+            continue;
+        }
+        if idle.spin(pump) {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let worked = sleep_in_runtime(pump, &notify).await?;
+        idle.slept(pump, worked);
+    }
+    pump.shut_down()
+}
+
+async fn sleep_in_runtime<D: Driver>(
+    pump: &mut Pump<D>,
+    notify: &AsyncFd<NotifyFd>,
+) -> io::Result<bool> {
+    let handle = pump.local.handle.clone();
+    if pump.has_work() || !handle.inbox().prepare_sleep() {
+        tokio::task::yield_now().await;
+        return pump.turn(Park::No);
+    }
+    pump.publish_metrics();
+    pump.local.metrics.parks.increment();
+    let wait = pump.next_timer().map(|at| at.saturating_sub(pump.driver.now_ns()));
+    let readable = notify.readable();
+    match wait {
+        None => drain(readable.await?),
+        Some(ns) => {
+            if let Ok(ready) = tokio::time::timeout(Duration::from_nanos(ns), readable).await {
+                drain(ready?);
+            }
+        }
+    }
+    handle.inbox().finish_sleep();
+    pump.turn(Park::No)
+}
+
+/// Empties the eventfd, so that it tells of what comes next.
+fn drain(mut ready: tokio::io::unix::AsyncFdReadyGuard<'_, NotifyFd>) {
+    let mut count = [0; 8];
+    // SAFETY: the descriptor belongs to the driver, which outlives this loop.
+    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(ready.get_ref().as_raw_fd()) };
+    // An eventfd that is empty already has nothing to tell.
+    let _ = rustix::io::read(fd, &mut count);
+    ready.clear_ready();
+}
