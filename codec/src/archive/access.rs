@@ -15,7 +15,7 @@ use rkyv::{Archive, Deserialize};
 
 use crate::native::ALIGN;
 
-/// How deep the pointers of an archive may nest (boxes in boxes, vectors in vectors). The validation
+/// How deep an archive may nest (boxes in boxes, vectors in vectors), its root counted. The validation
 /// recurses, so without a bound a peer could overflow this side's stack with a long linked list.
 pub const MAX_DEPTH: usize = 128;
 
@@ -78,7 +78,8 @@ pub fn access<T: Body>(bytes: &[u8]) -> Result<&T::Archived, ArchiveError> {
     if off != 0 {
         return Err(ArchiveError::Misaligned { off });
     }
-    let depth = const { NonZeroUsize::new(MAX_DEPTH) };
+    // rkyv's bound is the first depth that it refuses.
+    let depth = const { NonZeroUsize::new(MAX_DEPTH + 1) };
     let mut context = Validator::new(
         ArchiveValidator::with_max_depth(bytes, depth),
         SharedValidator::new(),
