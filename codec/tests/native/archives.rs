@@ -112,6 +112,17 @@ fn a_short_archive_says_what_it_should_have_been() {
 }
 
 #[test]
+fn nothing_is_an_archive_of_nothing_wherever_it_lies() {
+    let bytes = aligned(&[0; 16]);
+    for at in 0..16 {
+        assert!(access::<()>(&bytes[at..at]).is_ok());
+        assert!(decode::<()>(&bytes[at..at]).is_ok());
+        assert!(decode::<u64>(&bytes[at..at]).is_err());
+    }
+    assert_eq!(encoded(&()).len(), 0);
+}
+
+#[test]
 fn the_exact_room_is_named() {
     let value = sample();
     let need = encoded(&value).len();
