@@ -182,6 +182,15 @@ fn deep_archives_are_refused_before_they_cost_stack() {
     assert!(without_the_bound.is_ok(), "it is good but for its depth");
 }
 
+#[test]
+fn a_bounded_failure_keeps_its_nearest_causes() {
+    let mut failure = FailureBody::new(FailureCode::Internal, Phase::Send, "message");
+    failure.causes = (0..100).map(|i| format!("cause {i}")).collect();
+    failure.bound(usize::MAX);
+    assert_eq!(failure.causes.len(), FailureBody::MAX_CAUSES);
+    assert_eq!(failure.causes[15], "cause 15");
+}
+
 fn failures() -> impl Strategy<Value = FailureBody> {
     let causes = prop::collection::vec("\\PC{0,200}", 0..20);
     (any::<u16>(), any::<bool>(), "\\PC{0,400}", causes).prop_map(

@@ -2,6 +2,7 @@
 
 mod archives;
 mod bulk;
+mod bulk_rules;
 mod doc_examples;
 mod fixtures;
 mod frame_rules;
