@@ -15,7 +15,7 @@ use rkyv::{Archive, Deserialize};
 
 use crate::native::ALIGN;
 
-/// How deep the pointers of an archive may nest (boxes in boxes, vectors in vectors). The validation
+/// How deep an archive may nest (boxes in boxes, vectors in vectors), its root counted. The validation
 /// recurses, so without a bound a peer could overflow this side's stack with a long linked list.
 pub const MAX_DEPTH: usize = 128;
 
@@ -75,10 +75,12 @@ pub fn access<T: Body>(bytes: &[u8]) -> Result<&T::Archived, ArchiveError> {
         );
     }
     let off = bytes.as_ptr().addr() % ALIGN;
-    if off != 0 {
+    // No bytes (the archive of `()`) lie nowhere; an empty buffer's address means nothing.
+    if off != 0 && !bytes.is_empty() {
         return Err(ArchiveError::Misaligned { off });
     }
-    let depth = const { NonZeroUsize::new(MAX_DEPTH) };
+    // rkyv's bound is the first depth that it refuses.
+    let depth = const { NonZeroUsize::new(MAX_DEPTH + 1) };
     let mut context = Validator::new(
         ArchiveValidator::with_max_depth(bytes, depth),
         SharedValidator::new(),
@@ -106,10 +108,14 @@ where
     T: Body,
     T::Archived: Deserialize<T, HighDeserializer<Error>>,
 {
-    if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
-        let mut aligned = AlignedVec::<ALIGN>::with_capacity(bytes.len());
-        aligned.extend_from_slice(bytes);
-        return decode(&aligned);
-    }
-    rkyv::deserialize(access::<T>(bytes)?).map_err(|reason| invalid::<T>(bytes.len(), reason))
+    let copy;
+    let aligned = if bytes.as_ptr().addr().is_multiple_of(ALIGN) {
+        bytes
+    } else {
+        let mut vec = AlignedVec::<ALIGN>::with_capacity(bytes.len());
+        vec.extend_from_slice(bytes);
+        copy = vec;
+        &copy
+    };
+    rkyv::deserialize(access::<T>(aligned)?).map_err(|reason| invalid::<T>(bytes.len(), reason))
 }

@@ -200,3 +200,14 @@ impl Slicer {
             }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::next_seq;
+
+    #[test]
+    fn the_number_0_is_the_first_slices_alone() {
+        assert_eq!((next_seq(0), next_seq(1)), (1, 2));
+        assert_eq!(next_seq(u32::MAX), 1);
+    }
+}

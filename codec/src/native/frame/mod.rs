@@ -1,4 +1,4 @@
-//! The frames, one file each: the fields of a kind by name, to and from its [`Header`](super::Header) and,
+//! The frames, one file each: the fields of a kind by name, to and from its [`Header`] and,
 //! where it has one, its structured body.
 //!
 //! `from_header` checks what the fields must be to each other; the header itself has been checked by
