@@ -64,7 +64,7 @@ impl Connection {
     /// A handle to this connection for other threads.
     pub fn client(&self) -> TransportClient {
         let local = &self.conn.local;
-        TransportClient::new(local.handle.clone(), self.conn.key, self.conn.peer.clone())
+        TransportClient::new(local.handle.clone(), self.conn.live(), self.conn.peer.clone())
     }
 
     /// Sends a request; `handler` gets the answer, with `token`. The fastest way to call.

@@ -211,8 +211,8 @@ impl TransportClientFactory {
         let handlers = Arc::clone(&self.inner.handlers);
         let order = ConnectOrder { addr: addr.clone(), handlers, opened };
         shard.post_surely(Command::Connect(Box::new(order)));
-        let key = wait.await.map_err(|_| ConnectError::Stopped)??;
-        let client = TransportClient::new(shard, key, addr);
+        let live = wait.await.map_err(|_| ConnectError::Stopped)??;
+        let client = TransportClient::new(shard, live, addr);
         for bootstrap in &self.inner.bootstraps {
             if let Err(detail) = bootstrap.bootstrap(&client).await {
                 client.close();

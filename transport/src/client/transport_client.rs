@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 use ringrail_codec::archive::{Encode, encode_to_vec};
 
 use crate::buf::{Body, ManagedBuffer};
+use crate::conn::Live;
 use crate::error::RequestError;
 use crate::shard::command::{Ask, Command};
 use crate::shard::handle::ShardHandle;
 use crate::shard::inbox::PushError;
-use crate::shard::local::ConnKey;
 use crate::sys::socket::Addr;
 
 use super::{Connection, RequestFuture, StreamFeed, StreamReader};
@@ -27,7 +27,7 @@ const STREAM_WINDOW: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct TransportClient {
     shard: ShardHandle,
-    key: ConnKey,
+    live: Live,
     peer: Addr,
 }
 
@@ -51,8 +51,8 @@ impl Default for ChunkOptions {
 }
 
 impl TransportClient {
-    pub(crate) fn new(shard: ShardHandle, key: ConnKey, peer: Addr) -> Self {
-        Self { shard, key, peer }
+    pub(crate) fn new(shard: ShardHandle, live: Live, peer: Addr) -> Self {
+        Self { shard, live, peer }
     }
 
     /// The peer's address.
@@ -67,12 +67,12 @@ impl TransportClient {
 
     /// The connection itself, where this is its shard's thread and it is open.
     pub fn here(&self) -> Option<Connection> {
-        self.shard.here()?.conn(self.key).map(Connection::new)
+        self.shard.here()?.conn(self.live.key).map(Connection::new)
     }
 
     /// Open, and the peer takes requests (Spark: `isActive`).
     pub fn is_active(&self) -> bool {
-        self.shard.is_conn_active(self.key)
+        self.live.active.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// Sends a request that wants a reply (Spark: `sendRpc`).
@@ -102,7 +102,7 @@ impl TransportClient {
     pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> RequestFuture {
         let mut bytes = Vec::new();
         if encode_to_vec(value, &mut bytes).is_err() {
-            let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.key);
+            let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.live.key);
             let _ = waiter.done.send(Err(RequestError::Cancelled));
             return future;
         }
@@ -115,7 +115,7 @@ impl TransportClient {
     /// The shard's inbox is full, or it has stopped.
     pub fn send(&self, body: impl Into<Bytes>) -> Result<(), RequestError> {
         let body = Body::Bytes(body.into());
-        let posted = self.shard.post(Command::OneWay { key: self.key, body });
+        let posted = self.shard.post(Command::OneWay { key: self.live.key, body });
         posted.map_err(|error| self.refusal(&error))
     }
 
@@ -166,9 +166,9 @@ impl TransportClient {
         offset: u64,
     ) -> Result<(StreamReader, oneshot::Receiver<Result<u64, RequestError>>), RequestError> {
         let credit = STREAM_WINDOW;
-        let (feed, reader) = StreamFeed::pair(self.shard.clone(), self.key, credit);
+        let (feed, reader) = StreamFeed::pair(self.shard.clone(), self.live.key, credit);
         let (begun, wait) = oneshot::channel();
-        let (key, timeout) = (self.key, None);
+        let (key, timeout) = (self.live.key, None);
         let posted =
             self.shard.post(Command::Stream { key, name, offset, credit, timeout, feed, begun });
         posted.map_err(|error| self.refusal(&error))?;
@@ -194,12 +194,12 @@ impl TransportClient {
 
     /// Ends the connection; outstanding requests fail.
     pub fn close(&self) {
-        self.shard.post_surely(Command::Close { key: self.key });
+        self.shard.post_surely(Command::Close { key: self.live.key });
     }
 
     fn ask(&self, ask: Ask, timeout: Option<Duration>) -> RequestFuture {
-        let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.key);
-        let command = Command::Ask { key: self.key, ask, timeout, waiter };
+        let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.live.key);
+        let command = Command::Ask { key: self.live.key, ask, timeout, waiter };
         if let Err(error) = self.shard.post(command) {
             let refusal = self.refusal(&error);
             if let Command::Ask { waiter, .. } = error.into_inner() {

@@ -109,7 +109,7 @@ impl Conn {
             }
             Kind::Ping => {
                 let ping = Ping::from_header(header).map_err(CloseReason::Protocol)?;
-                let pong = Pong { id: ping.id, opaque: ping.opaque };
+                let pong = Pong { opaque: ping.opaque };
                 self.control(&pong.header(), &[]);
             }
             Kind::Pong => {
@@ -268,6 +268,7 @@ impl Conn {
     fn on_drain(&self, drain: &Drain<'_>) {
         tracing::debug!(target: "ringrail::conn", peer = %self.peer, text = drain.text, "peer drains");
         self.peer_drains.set(true);
+        self.active.store(false, std::sync::atomic::Ordering::Release);
         let reason = std::sync::Arc::new(CloseReason::Drained { text: drain.text.to_owned() });
         if self.calls.borrow().waiting() == 0 {
             drop(reason);

@@ -28,6 +28,7 @@ pub(crate) mod tx;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringrail_codec::native::{Drain, DrainReason, Header, Negotiated};
@@ -61,8 +62,15 @@ pub(crate) enum State {
     Closed,
 }
 
+/// A connection for other threads: its key, and whether it still takes requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) key: ConnKey,
+    pub(crate) active: Arc<AtomicBool>,
+}
+
 /// Who waits for a connection of ours to be open.
-pub(crate) type Opened = oneshot::Sender<Result<ConnKey, ConnectError>>;
+pub(crate) type Opened = oneshot::Sender<Result<Live, ConnectError>>;
 
 /// One connection. See the module.
 pub(crate) struct Conn {
@@ -83,6 +91,8 @@ pub(crate) struct Conn {
     opening_timer: Cell<Option<TimerKey>>,
     silence_timer: Cell<Option<TimerKey>>,
     dirty: Cell<bool>,
+    /// Open and taking requests, for other threads to see.
+    active: Arc<AtomicBool>,
     /// The peer takes no further requests.
     peer_drains: Cell<bool>,
     /// This side takes no further requests.
@@ -125,6 +135,7 @@ impl Conn {
             opening_timer: Cell::new(None),
             silence_timer: Cell::new(None),
             dirty: Cell::new(false),
+            active: Arc::default(),
             peer_drains: Cell::new(false),
             draining: Cell::new(false),
             last_in_ns: Cell::new(now),
@@ -140,6 +151,11 @@ impl Conn {
     #[inline]
     pub(crate) fn state(&self) -> State {
         self.state.get()
+    }
+
+    /// This connection for other threads.
+    pub(crate) fn live(&self) -> Live {
+        Live { key: self.key, active: Arc::clone(&self.active) }
     }
 
     #[inline]
@@ -281,6 +297,7 @@ impl Conn {
             return;
         }
         self.state.set(state);
+        self.active.store(false, Ordering::Release);
         self.mark_dirty();
         if before == State::Flushing {
             return;
@@ -417,7 +434,7 @@ impl Conn {
             return;
         }
         if silent >= after / 2 {
-            self.control(&ringrail_codec::native::Ping { id: 0, opaque: now }.header(), &[]);
+            self.control(&ringrail_codec::native::Ping { opaque: now }.header(), &[]);
         }
         self.arm_silence_timer();
     }

@@ -141,6 +141,7 @@ impl Conn {
     fn open(self: &Rc<Self>, negotiated: Negotiated) {
         self.terms.set(Some(negotiated));
         self.state.set(State::Open);
+        self.active.store(true, std::sync::atomic::Ordering::Release);
         if let Some(timer) = self.opening_timer.take() {
             self.local.cancel_timer(timer);
         }
@@ -150,7 +151,7 @@ impl Conn {
         let connection = Connection::new(Rc::clone(self));
         self.guarded(|| handler.channel_active(&connection));
         if let Some(opened) = self.opened.borrow_mut().take()
-            && opened.send(Ok(self.key)).is_err()
+            && opened.send(Ok(self.live())).is_err()
         {
             // Nobody waits for it any more.
             self.close_after_flush(CloseReason::Local);

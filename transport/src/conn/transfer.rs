@@ -174,10 +174,10 @@ impl Transfer {
             Carries::Chunk { .. } => {
                 return ChunkData { id, total_len, seq, more }.header(len);
             }
-            Carries::Stream => return StreamData { id, total_len, seq, more }.header(len),
+            Carries::Stream => return StreamData { id, total_len, seq }.header(len),
             Carries::Upload => {
                 let offset = slice.offset;
-                return UploadData { id, offset, seq, more }.header(len);
+                return UploadData { id, offset, seq }.header(len);
             }
             Carries::Request { deadline_us } if seq == 0 => {
                 return RpcRequest { id, total_len, deadline_us }.header(len);

@@ -114,7 +114,11 @@ impl EngineBuilder {
         let start = ShardStart {
             handle: inner.shards[shard].clone(),
             conf: Arc::clone(&inner.conf),
-            cpu: self.pin.then(|| CpuBudget::of_process().cpu_for_shard(self.first_cpu + shard)),
+            cpu: if self.pin {
+                CpuBudget::of_process().cpu_for_shard(self.first_cpu + shard)
+            } else {
+                None
+            },
             oversubscribed: CpuBudget::of_process().is_oversubscribed(count),
             park: self.park,
         };

@@ -5,13 +5,10 @@
 //! handlers may spawn futures, use timers and files; the ring's eventfd wakes it.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
 use crate::sys::driver::{Driver, Park};
+use crate::sys::notify::Notify;
 
 use super::pump::Pump;
 use super::spin::Spinner;
@@ -105,19 +102,10 @@ fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
     worked
 }
 
-/// Borrows the ring's eventfd for the runtime's reactor.
-struct NotifyFd(RawFd);
-
-impl AsRawFd for NotifyFd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
-}
-
 /// Runs a shard as a task of a `tokio_uring` runtime, until it is told to stop.
 pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
     let fd = pump.driver.notify_fd().ok_or_else(|| io::Error::other("the driver has no eventfd"))?;
-    let notify = AsyncFd::with_interest(NotifyFd(fd), Interest::READABLE)?;
+    let notify = Notify::new(fd)?;
     let mut idle = Idle::new(spinner);
     let mut busy = 0;
     while !pump.stopping {
@@ -143,7 +131,7 @@ pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) 
 
 async fn sleep_in_runtime<D: Driver>(
     pump: &mut Pump<D>,
-    notify: &AsyncFd<NotifyFd>,
+    notify: &Notify,
 ) -> io::Result<bool> {
     let handle = pump.local.handle.clone();
     if pump.has_work() || !handle.inbox().prepare_sleep() {
@@ -153,25 +141,13 @@ async fn sleep_in_runtime<D: Driver>(
     pump.publish_metrics();
     pump.local.metrics.parks.increment();
     let wait = pump.next_timer().map(|at| at.saturating_sub(pump.driver.now_ns()));
-    let readable = notify.readable();
     match wait {
-        None => drain(readable.await?),
-        Some(ns) => {
-            if let Ok(ready) = tokio::time::timeout(Duration::from_nanos(ns), readable).await {
-                drain(ready?);
-            }
-        }
+        None => notify.wait().await?,
+        // Time being up is as good as a completion: the turn finds the timer.
+        Some(ns) => tokio::time::timeout(Duration::from_nanos(ns), notify.wait())
+            .await
+            .unwrap_or(Ok(()))?,
     }
     handle.inbox().finish_sleep();
     pump.turn(Park::No)
-}
-
-/// Empties the eventfd, so that it tells of what comes next.
-fn drain(mut ready: tokio::io::unix::AsyncFdReadyGuard<'_, NotifyFd>) {
-    let mut count = [0; 8];
-    // SAFETY: the descriptor belongs to the driver, which outlives this loop.
-    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(ready.get_ref().as_raw_fd()) };
-    // An eventfd that is empty already has nothing to tell.
-    let _ = rustix::io::read(fd, &mut count);
-    ready.clear_ready();
 }

@@ -15,7 +15,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::buf::{Gather, LeaseMut, Pool};
@@ -273,7 +273,7 @@ pub trait Driver {
 
     /// A descriptor that becomes readable when completions wait, for a park inside another
     /// runtime; `None` where the driver has none.
-    fn notify_fd(&self) -> Option<RawFd>;
+    fn notify_fd(&self) -> Option<OwnedFd>;
 
     /// Counters.
     fn stats(&self) -> DriverStats;

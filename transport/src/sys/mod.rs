@@ -6,6 +6,7 @@
 
 pub mod affinity;
 pub mod driver;
+pub(crate) mod notify;
 pub mod probe;
 pub mod socket;
 pub mod uring;

@@ -503,8 +503,8 @@ impl Driver for UringDriver {
         })
     }
 
-    fn notify_fd(&self) -> Option<RawFd> {
-        self.notify_fd.as_ref().map(AsRawFd::as_raw_fd)
+    fn notify_fd(&self) -> Option<OwnedFd> {
+        self.notify_fd.as_ref().and_then(|fd| fd.try_clone().ok())
     }
 
     fn stats(&self) -> DriverStats {
