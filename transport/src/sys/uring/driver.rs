@@ -109,7 +109,9 @@ pub struct UringDriver {
     wake_fd: Arc<OwnedFd>,
     wake_count: Box<u64>,
     wake_armed: bool,
-    notify_fd: Option<OwnedFd>,
+    /// Watched by another runtime: wake-ups are written straight to it. (A wake-up by way of a ring
+    /// read does not reach it in time: the kernel puts off an eventfd signal that an eventfd causes.)
+    notify_fd: Option<Arc<OwnedFd>>,
     listeners: Vec<Listener>,
     stats: DriverStats,
 }
@@ -145,7 +147,7 @@ impl UringDriver {
             ring.submitter()
                 .register_eventfd(fd.as_raw_fd())
                 .map_err(UringError::at("registering the eventfd"))?;
-            Some(fd)
+            Some(Arc::new(fd))
         } else {
             None
         };
@@ -190,7 +192,7 @@ impl UringDriver {
     }
 
     fn arm_wake(&mut self) {
-        if self.wake_armed {
+        if self.wake_armed || self.notify_fd.is_some() {
             return;
         }
         self.wake_armed = true;
@@ -496,7 +498,7 @@ impl Driver for UringDriver {
     }
 
     fn waker(&self) -> Waker {
-        let fd = Arc::clone(&self.wake_fd);
+        let fd = Arc::clone(self.notify_fd.as_ref().unwrap_or(&self.wake_fd));
         Waker::new(move || {
             // A full counter means that a wake-up is already due.
             let _ = rustix::io::write(&fd, &1u64.to_ne_bytes());
