@@ -41,6 +41,12 @@ impl Connection {
         &self.conn.peer
     }
 
+    /// Time of the shard's current turn, in ns of the monotonic clock: free to ask.
+    #[inline]
+    pub fn now_ns(&self) -> u64 {
+        self.conn.local.now_ns()
+    }
+
     /// Open, and the peer takes requests (Spark: `isActive`).
     pub fn is_active(&self) -> bool {
         self.conn.is_active()

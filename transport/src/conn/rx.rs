@@ -17,6 +17,9 @@ use super::opening::HelloRead;
 use super::{BodyPlan, Conn, State};
 use crate::conn::bulk::Finish;
 
+/// Frames parsed before what they caused is sent: the peer then works while this side goes on.
+const FRAMES_PER_TURN: u32 = 64;
+
 /// Small frames in a row before a connection that received exactly goes back to multishot.
 const CALM_FRAMES: u32 = 16;
 
@@ -74,6 +77,7 @@ pub(crate) struct Rx {
     calm: u32,
     clogged: bool,
     starved: bool,
+    yielded: bool,
 }
 
 type Parsed = Result<(), CloseReason>;
@@ -86,6 +90,11 @@ impl Rx {
 
     pub(crate) fn is_starved(&self) -> bool {
         self.starved
+    }
+
+    /// True where parsing stopped to let what it caused be sent: [`resume`](Self::resume) it.
+    pub(crate) fn has_yielded(&self) -> bool {
+        self.yielded
     }
 
     /// Takes what a multishot receive brought.
@@ -105,6 +114,10 @@ impl Rx {
     /// Keeps data for later: in a buffer of its own, so that receive buffers stay free.
     fn hold(&mut self, conn: &Rc<Conn>, data: Lease) {
         let from = if self.held.is_empty() { std::mem::take(&mut self.held_at) } else { 0 };
+        if self.yielded {
+            self.held.push_back(data.slice(from..));
+            return;
+        }
         let rest = &data[from..];
         match conn.local.pool.lease(rest.len()) {
             Some(mut copy) if rest.len() * 2 < data.len() + 1 || data.len() < 4096 => {
@@ -122,10 +135,11 @@ impl Rx {
     pub(crate) fn resume(&mut self, conn: &Rc<Conn>) -> Parsed {
         self.clogged = false;
         self.starved = false;
+        self.yielded = false;
         if let Some(header) = self.waiting.take() {
             self.begin_body(conn, header)?;
         }
-        while !self.is_stuck() {
+        while !self.is_stuck() && !self.yielded {
             let Some(data) = self.held.pop_front() else { break };
             let from = std::mem::take(&mut self.held_at);
             let done = self.parse(conn, &data, from)?;
@@ -139,6 +153,7 @@ impl Rx {
 
     /// Parses `data[at..]`; how far it came.
     fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Result<usize, CloseReason> {
+        let mut left = FRAMES_PER_TURN;
         while at < data.len() && !self.starved {
             let bytes = &data[at..];
             if self.body.is_some() {
@@ -164,6 +179,11 @@ impl Rx {
                 self.clogged = true;
                 break;
             }
+            if left == 0 {
+                self.yielded = true;
+                break;
+            }
+            left -= 1;
             at += self.parse_frame(conn, data, at)?;
         }
         Ok(at)

@@ -48,7 +48,7 @@ impl Idle {
         if !self.spinner.is_enabled() {
             return false;
         }
-        let now = pump.driver.now_ns();
+        let now = pump.local.now_ns();
         let since = *self.since_ns.get_or_insert_with(|| {
             pump.local.metrics.spins.increment();
             now

@@ -83,6 +83,8 @@ pub(crate) struct Pump<D> {
     reads: Vec<ReadOrder>,
     /// Connections whose receive ended for want of buffers, or whose parse for want of memory.
     thirsty: Vec<ConnKey>,
+    /// Connections whose parse goes on next turn.
+    backlog: Vec<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
 }
@@ -97,6 +99,7 @@ impl<D: Driver> Pump<D> {
             handlers: HashMap::new(),
             reads: Vec::new(),
             thirsty: Vec::new(),
+            backlog: Vec::new(),
             drained: Vec::new(),
             stopping: false,
         }
@@ -108,9 +111,14 @@ impl<D: Driver> Pump<D> {
         self.local.set_now_ns(self.driver.now_ns());
         let _turn = Turn::of(&self.local);
         let mut worked = false;
+        let backlog = self.backlog.len();
         while let Some(done) = self.driver.next() {
             worked = true;
             self.complete(done);
+        }
+        if backlog > 0 {
+            worked = true;
+            self.work_off(backlog);
         }
         worked |= self.take_commands();
         while let Some(what) = self.local.pop_due_timer() {
@@ -159,9 +167,14 @@ impl<D: Driver> Pump<D> {
 
     fn take_commands(&mut self) -> bool {
         let mut worked = false;
-        let letters = std::mem::take(&mut *self.local.letters.borrow_mut());
-        for (to, command) in letters {
-            to.post_surely(command);
+        if !self.local.letters.borrow().is_empty() {
+            let letters = std::mem::take(&mut *self.local.letters.borrow_mut());
+            for (to, command) in letters {
+                to.post_surely(command);
+            }
+        }
+        if self.local.errands.borrow().is_empty() && self.local.handle.inbox().is_empty() {
+            return false;
         }
         for _ in 0..INBOX_BUDGET {
             let errand = self.local.errands.borrow_mut().pop_front();
@@ -473,6 +486,7 @@ impl<D: Driver> Pump<D> {
             conn.mark_dirty();
             return;
         }
+        let had_yielded = link.rx.has_yielded();
         let parsed = match (done.payload, outcome) {
             (Payload::Received(data), Ok(count)) if count > 0 => {
                 conn.note_received();
@@ -495,11 +509,22 @@ impl<D: Driver> Pump<D> {
             (_, Err(error)) if is_passing(&error) => Ok(()),
             (_, Err(error)) => Err(CloseReason::Io(error)),
         };
+        if !had_yielded && link.rx.has_yielded() {
+            self.backlog.push(key);
+        }
         if let Err(reason) = parsed {
             conn.close(reason);
             return;
         }
         self.post_receive(key);
+    }
+
+    /// Goes on with the parses that the turn before broke off.
+    fn work_off(&mut self, count: usize) {
+        let keys: Vec<ConnKey> = self.backlog.drain(..count).collect();
+        for key in keys {
+            self.resume(key);
+        }
     }
 
     /// Posts the receive that fits the connection's state, or has a multishot end that does not.
@@ -564,11 +589,13 @@ impl<D: Driver> Pump<D> {
     fn resume(&mut self, key: ConnKey) {
         let Some(link) = self.link_of(key) else { return };
         let conn = Rc::clone(&link.conn);
-        if link.rx.is_stuck()
-            && let Err(reason) = link.rx.resume(&conn)
-        {
+        let waits = link.rx.is_stuck() || link.rx.has_yielded();
+        if waits && let Err(reason) = link.rx.resume(&conn) {
             conn.close(reason);
             return;
+        }
+        if link.rx.has_yielded() && !self.backlog.contains(&key) {
+            self.backlog.push(key);
         }
         self.post_receive(key);
     }
@@ -769,6 +796,7 @@ impl<D: Driver> Pump<D> {
     pub(super) fn has_work(&mut self) -> bool {
         self.local.has_dirty()
             || !self.thirsty.is_empty()
+            || !self.backlog.is_empty()
             || !self.local.letters.borrow().is_empty()
             || !self.local.handle.inbox().is_empty()
             || self.driver.ready()

@@ -432,7 +432,6 @@ impl Driver for UringDriver {
 
     fn enter(&mut self, park: Park) -> io::Result<()> {
         self.arm_wake();
-        let now = self.now_ns();
         let idle = self.immediate.is_empty() && self.harvested.is_empty();
         let queue = self.ring().submission();
         let to_submit = queue.len() as u32;
@@ -441,7 +440,7 @@ impl Driver for UringDriver {
         match park {
             Park::Until(until) if idle => {
                 self.stats.enters += 1;
-                let timeout = until.map(|at| at.saturating_sub(now));
+                let timeout = until.map(|at| at.saturating_sub(self.now_ns()));
                 self.entry.wait(to_submit, timeout)?;
             }
             _ if to_submit > 0 || pending => {
