@@ -134,7 +134,7 @@ pub enum RequestError {
     #[error("connection to {peer} closed: {reason}")]
     Closed {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// Why the connection ended.
         reason: Arc<CloseReason>,
     },
@@ -142,7 +142,7 @@ pub enum RequestError {
     #[error("no answer from {peer} in {after:?}: {reached}. This timeout is controlled by {key}")]
     TimedOut {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// The time allowed.
         after: Duration,
         /// How far the request had come.
@@ -154,7 +154,7 @@ pub enum RequestError {
     #[error("{peer} answered: {failure}")]
     Remote {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// Its failure.
         failure: RpcFailure,
     },
@@ -175,7 +175,7 @@ pub enum RequestError {
     #[error("a body of {len} bytes is more than {peer} accepts ({limit}): {key} there sets it")]
     TooLarge {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// Bytes of the body.
         len: u64,
         /// What is accepted.
@@ -187,9 +187,9 @@ pub enum RequestError {
     #[error("the answer from {peer} is damaged: {detail}. Ask again")]
     Damaged {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// What was announced and what was found.
-        detail: String,
+        detail: Box<str>,
     },
     /// The shard of this connection has stopped.
     #[error("the shard has stopped")]
@@ -297,7 +297,7 @@ pub enum ConnectError {
     #[error("cannot connect to {peer}: {detail}")]
     Io {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// Why not, and what to do.
         detail: String,
     },
@@ -305,7 +305,7 @@ pub enum ConnectError {
     #[error("no connection to {peer} within {after:?}. This timeout is controlled by {key}")]
     TimedOut {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// The time allowed.
         after: Duration,
         /// The key that sets it.
@@ -315,7 +315,7 @@ pub enum ConnectError {
     #[error("no handshake with {peer}: {reason}")]
     Handshake {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// Why it ended.
         reason: Arc<CloseReason>,
     },
@@ -323,7 +323,7 @@ pub enum ConnectError {
     #[error("the bootstrap of the connection to {peer} failed: {detail}")]
     Bootstrap {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// What it said.
         detail: String,
     },
@@ -331,7 +331,7 @@ pub enum ConnectError {
     #[error("{peer} failed {ago:?} ago; not tried again before ringrail.transport.retryWait")]
     FastFail {
         /// The peer.
-        peer: Addr,
+        peer: Arc<Addr>,
         /// How long ago.
         ago: Duration,
     },

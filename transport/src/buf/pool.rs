@@ -302,7 +302,9 @@ impl Pool {
 
     /// What the pool has done and holds.
     pub fn stats(&self) -> PoolStats {
-        self.collect();
+        if !self.inner.shared.returns.is_empty() {
+            self.collect();
+        }
         PoolStats {
             budget_bytes: self.inner.shared.budget,
             mapped_bytes: self.inner.shared.mapped.load(Ordering::Relaxed),

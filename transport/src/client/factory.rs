@@ -175,7 +175,7 @@ impl TransportClientFactory {
         match last.map(|at| at.elapsed()) {
             Some(ago) if ago < window => {
                 let peer = Addr::resolve(address).ok().and_then(|all| all.into_iter().next());
-                let peer = peer.ok_or(ConnectError::Stopped)?;
+                let peer = Arc::new(peer.ok_or(ConnectError::Stopped)?);
                 Err(ConnectError::FastFail { peer, ago })
             }
             _ => Ok(()),
@@ -212,11 +212,11 @@ impl TransportClientFactory {
         let order = ConnectOrder { addr: addr.clone(), handlers, opened };
         shard.post_surely(Command::Connect(Box::new(order)));
         let live = wait.await.map_err(|_| ConnectError::Stopped)??;
-        let client = TransportClient::new(shard, live, addr);
+        let client = TransportClient::new(shard, live, Arc::new(addr));
         for bootstrap in &self.inner.bootstraps {
             if let Err(detail) = bootstrap.bootstrap(&client).await {
                 client.close();
-                return Err(ConnectError::Bootstrap { peer: client.peer().clone(), detail });
+                return Err(ConnectError::Bootstrap { peer: Arc::new(client.peer().clone()), detail });
             }
         }
         Ok(client)

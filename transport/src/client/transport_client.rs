@@ -1,5 +1,6 @@
 //! A connection as every other thread sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +29,7 @@ const STREAM_WINDOW: u64 = 1 << 20;
 pub struct TransportClient {
     shard: ShardHandle,
     live: Live,
-    peer: Addr,
+    peer: Arc<Addr>,
 }
 
 /// What to fetch of a chunk, and how.
@@ -51,7 +52,7 @@ impl Default for ChunkOptions {
 }
 
 impl TransportClient {
-    pub(crate) fn new(shard: ShardHandle, live: Live, peer: Addr) -> Self {
+    pub(crate) fn new(shard: ShardHandle, live: Live, peer: Arc<Addr>) -> Self {
         Self { shard, live, peer }
     }
 

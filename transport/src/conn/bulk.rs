@@ -210,7 +210,6 @@ impl Conn {
             buf: None,
             assembly: Assembly::rpc(total_len, header.body_len),
             deadline_ns: self.deadline_ns(deadline_us),
-            granted: total_len,
         };
         let mut inbound = self.inbound.borrow_mut();
         let limit = self.local.conf.limits.max_outstanding as usize;
@@ -308,7 +307,7 @@ impl Conn {
     }
 
     fn fail_damaged(&self, id: u64, text: &str) {
-        let error = RequestError::Damaged { peer: self.peer.clone(), detail: text.to_owned() };
+        let error = RequestError::Damaged { peer: self.peer.clone(), detail: text.into() };
         self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
         self.resolve_failure(id, error);
     }

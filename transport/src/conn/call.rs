@@ -13,7 +13,7 @@ use crate::error::{Reached, RequestError};
 use crate::metrics::RequestKind;
 use crate::shard::local::TimerFor;
 
-use super::calls::{CallKind, Calls};
+use super::calls::{CallKind, Due};
 use super::received::Received;
 use super::sink::{Outcome, Sink};
 use super::transfer::{Carries, Transfer};
@@ -42,7 +42,56 @@ impl RpcBody<'_> {
     }
 }
 
+/// A timeout in the units that a request needs it in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeout {
+    ns: u64,
+    us: u32,
+    ms: u32,
+}
+
+impl Timeout {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            ns: u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX),
+            us: deadline_us(Some(timeout)),
+            ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 impl Conn {
+    #[inline]
+    fn timeout(&self, timeout: Option<Duration>) -> Timeout {
+        timeout.map_or(self.default_timeout, Timeout::new)
+    }
+
+    #[inline]
+    fn due(&self, timeout: Timeout) -> Due {
+        let deadline_ns = self.local.now_ns().saturating_add(timeout.ns);
+        Due { deadline_ns, timeout_ms: timeout.ms }
+    }
+
+    /// Sees that a timer fires no later than `deadline_ns`. One timer serves all requests of a
+    /// connection: with equal timeouts it is set once per timeout, not once per request.
+    #[inline]
+    fn expect_by(&self, deadline_ns: u64) {
+        if deadline_ns < self.call_timer_ns.get() {
+            self.set_call_timer(Some(deadline_ns));
+        }
+    }
+
+    #[cold]
+    fn set_call_timer(&self, deadline_ns: Option<u64>) {
+        if let Some(timer) = self.call_timer.take() {
+            self.local.cancel_timer(timer);
+        }
+        let after = deadline_ns.map(|at| Duration::from_nanos(at.saturating_sub(self.local.now_ns())));
+        let timer = after.and_then(|after| self.local.set_timer(after, TimerFor::Calls(self.key)));
+        self.call_timer_ns.set(timer.map_or(u64::MAX, |(_, at)| at));
+        self.call_timer.set(timer.map(|(key, _)| key));
+    }
+
     /// Sends a request that wants a reply.
     #[inline]
     pub(crate) fn send_rpc(
@@ -51,12 +100,12 @@ impl Conn {
         timeout: Option<Duration>,
         sink: Sink,
     ) -> Result<u64, Refused> {
-        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        let timeout = self.timeout(timeout);
         if let Err(error) = self.admit().and_then(|()| self.check_rpc_len(body.len())) {
             return Err(Box::new((error, sink)));
         }
-        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink);
-        let deadline_us = deadline_us(Some(timeout));
+        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink, self.due(timeout));
+        let deadline_us = timeout.us;
         let len = body.len();
         let request = RpcRequest { id, total_len: len as u64, deadline_us };
         let carries = Carries::Request { deadline_us };
@@ -71,12 +120,12 @@ impl Conn {
         timeout: Option<Duration>,
         sink: Sink,
     ) -> Result<u64, Refused> {
-        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        let timeout = self.timeout(timeout);
         if let Err(error) = self.admit() {
             return Err(Box::new((error, sink)));
         }
-        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink);
-        let deadline_us = deadline_us(Some(timeout));
+        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink, self.due(timeout));
+        let deadline_us = timeout.us;
         let written = self.write_archive(value, |len| {
             RpcRequest { id, total_len: u64::from(len), deadline_us }.header(len)
         });
@@ -105,7 +154,7 @@ impl Conn {
         &self,
         id: u64,
         value: &impl Encode,
-        timeout: Duration,
+        timeout: Timeout,
     ) -> Result<u64, Refused> {
         let body = match self.encode_large(value) {
             Ok(body) => body,
@@ -115,7 +164,7 @@ impl Conn {
         if let Err(error) = self.check_rpc_len(len) {
             return Err(self.take_back(id, error));
         }
-        let deadline_us = deadline_us(Some(timeout));
+        let deadline_us = timeout.us;
         let request = RpcRequest { id, total_len: len as u64, deadline_us };
         let carries = Carries::Request { deadline_us };
         let body = RpcBody::Shared(body);
@@ -154,13 +203,13 @@ impl Conn {
         timeout: Option<Duration>,
         sink: Sink,
     ) -> Result<u64, Refused> {
-        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        let timeout = self.timeout(timeout);
         if let Err(error) = self.admit() {
             return Err(Box::new((error, sink)));
         }
-        let id = self.calls.borrow_mut().insert(CallKind::Chunk, sink);
+        let id = self.calls.borrow_mut().insert(CallKind::Chunk, sink, self.due(timeout));
         let credit = self.lease_for_chunk(id, hint, max_len);
-        let deadline_us = deadline_us(Some(timeout));
+        let deadline_us = timeout.us;
         let request =
             ChunkRequest { id, stream_id, chunk_index, offset, max_len, credit, deadline_us };
         let mut tx = self.tx.borrow_mut();
@@ -179,7 +228,7 @@ impl Conn {
         timeout: Option<Duration>,
         sink: Sink,
     ) -> Result<u64, Refused> {
-        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        let timeout = self.timeout(timeout);
         let limit = self.local.conf.limits.max_stream_name_len as usize;
         let admitted = self.admit().and_then(|()| {
             self.check_len(name.len(), limit as u64, "ringrail.transport.maxStreamNameLen")
@@ -187,11 +236,11 @@ impl Conn {
         if let Err(error) = admitted {
             return Err(Box::new((error, sink)));
         }
-        let id = self.calls.borrow_mut().insert(CallKind::Stream, sink);
+        let id = self.calls.borrow_mut().insert(CallKind::Stream, sink, self.due(timeout));
         if let Some(bulk) = self.calls.borrow_mut().bulk(id) {
             bulk.granted = credit;
         }
-        let deadline_us = deadline_us(Some(timeout));
+        let deadline_us = timeout.us;
         let request = StreamRequest { id, offset, deadline_us, credit, name };
         let room = name.len() + 2 * HEADER_LEN;
         let written = self.tx.borrow_mut().frame_with(&self.local.pool, room, |body| {
@@ -209,7 +258,7 @@ impl Conn {
         timeout: Option<Duration>,
         sink: Sink,
     ) -> Result<u64, Refused> {
-        let timeout = timeout.unwrap_or(self.local.conf.request_timeout);
+        let timeout = self.timeout(timeout);
         let limit = u64::from(self.local.conf.limits.max_meta_len);
         let admitted = self
             .admit()
@@ -217,8 +266,8 @@ impl Conn {
         if let Err(error) = admitted {
             return Err(Box::new((error, sink)));
         }
-        let id = self.calls.borrow_mut().insert(CallKind::Upload, sink);
-        let deadline_us = deadline_us(Some(timeout));
+        let id = self.calls.borrow_mut().insert(CallKind::Upload, sink, self.due(timeout));
+        let deadline_us = timeout.us;
         let head = Upload { id, total_len: data.len(), deadline_us }.header(meta.len() as u32);
         let written = self.tx.borrow_mut().frame(&self.local.pool, &head, meta);
         if written.is_ok() {
@@ -228,7 +277,7 @@ impl Conn {
     }
 
     fn peer_credit(&self) -> u64 {
-        self.terms.get().map_or(0, |terms| terms.initial_credit)
+        self.terms.get().initial_credit
     }
 
     pub(crate) fn push_transfer(
@@ -239,8 +288,7 @@ impl Conn {
         credit: u64,
         deadline_ns: u64,
     ) {
-        let max = self.terms.get().map_or(u32::MAX, |terms| terms.max_body_len);
-        let slice_max = self.local.conf.slice_len.min(max);
+        let slice_max = self.local.conf.slice_len.min(self.terms.get().max_body_len);
         let transfer = Transfer::new(id, carries, data, slice_max, credit, deadline_ns);
         self.tx.borrow_mut().transfers.push_back(transfer);
         self.mark_dirty();
@@ -296,22 +344,13 @@ impl Conn {
         &self,
         id: u64,
         written: Result<(), NoMemory>,
-        timeout: Duration,
+        timeout: Timeout,
         kind: RequestKind,
     ) -> Result<u64, Refused> {
         if written.is_err() {
             return Err(self.take_back(id, self.busy_memory()));
         }
-        let call_slot = Calls::slot_of(id);
-        let timer = TimerFor::Call { conn: self.key.slot, call: call_slot };
-        let timer = self.local.set_timer(timeout, timer);
-        if let Some(call) = self.calls.borrow_mut().get(id) {
-            call.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-            if let Some((key, deadline_ns)) = timer {
-                call.timer = Some(key);
-                call.deadline_ns = deadline_ns;
-            }
-        }
+        self.expect_by(self.local.now_ns().saturating_add(timeout.ns));
         self.last_request_ns.set(self.local.now_ns());
         self.local.metrics.requests_out(kind).increment();
         self.local.metrics.frames_out.increment();
@@ -330,7 +369,7 @@ impl Conn {
         if self.state.get() != State::Open {
             return Err(self.closed_error());
         }
-        let limit = self.terms.get().map_or(1, |terms| terms.peer_max_outstanding) as usize;
+        let limit = self.terms.get().max_outstanding as usize;
         let conf = &self.local.conf;
         if self.calls.borrow().len() >= limit {
             return Err(self.busy("the peer's table of outstanding requests", limit, "maxOutstanding"));
@@ -370,8 +409,7 @@ impl Conn {
     }
 
     fn check_rpc_len(&self, len: usize) -> Result<(), RequestError> {
-        let limit = self.terms.get().map_or(u64::MAX, |terms| terms.max_rpc_len);
-        self.check_len(len, limit, "ringrail.transport.maxRpcLen")
+        self.check_len(len, self.max_peer_rpc_len(), "ringrail.transport.maxRpcLen")
     }
 
     fn check_len(&self, len: usize, limit: u64, key: &'static str) -> Result<(), RequestError> {
@@ -381,17 +419,15 @@ impl Conn {
         Err(RequestError::TooLarge { peer: self.peer.clone(), len: len as u64, limit, key })
     }
 
-    /// Takes a request off the table, its timer with it.
+    /// Takes a request off the table.
     #[inline]
     pub(crate) fn forget(&self, id: u64) -> Option<Sink> {
         let call = self.calls.borrow_mut().remove(id)?;
-        if let Some(timer) = call.timer {
-            self.local.cancel_timer(timer);
-        }
         self.note_bulk_over(call.kind);
         Some(call.sink)
     }
 
+    #[inline]
     fn note_bulk_over(&self, kind: CallKind) {
         if matches!(kind, CallKind::Chunk | CallKind::Stream) {
             self.bulk_expected.set(self.bulk_expected.get().saturating_sub(1));
@@ -404,17 +440,16 @@ impl Conn {
     fn resolve(&self, id: u64, ready: impl FnOnce() -> Outcome) -> Option<Sink> {
         let mut calls = self.calls.borrow_mut();
         let call = calls.get(id)?;
+        let kind = call.kind;
         let Sink::Future(waker) = &mut call.sink else {
+            let call = calls.remove(id)?;
             drop(calls);
-            return self.forget(id);
+            self.note_bulk_over(kind);
+            return Some(call.sink);
         };
         let waker = waker.take();
         call.sink = Sink::Ready(ready());
-        let (timer, kind) = (call.timer.take(), call.kind);
         drop(calls);
-        if let Some(timer) = timer {
-            self.local.cancel_timer(timer);
-        }
         self.note_bulk_over(kind);
         if let Some(waker) = waker {
             waker.wake();
@@ -469,15 +504,20 @@ impl Conn {
         }
     }
 
-    /// A request's time is up.
-    pub(crate) fn on_call_timer(self: &Rc<Self>, call_slot: u32) {
-        let mut calls = self.calls.borrow_mut();
-        let Some(call) = calls.at_slot(call_slot) else { return };
-        if call.deadline_ns > self.local.now_ns() || matches!(call.sink, Sink::Ready(_)) {
-            return;
+    /// The time of some requests may be up.
+    pub(crate) fn on_call_timer(self: &Rc<Self>) {
+        self.call_timer.set(None);
+        let (expired, next) = self.calls.borrow().expired(self.local.now_ns());
+        self.set_call_timer(next);
+        for id in expired {
+            self.time_out(id);
         }
-        call.timer = None;
-        let (id, after) = (call.id, Duration::from_millis(u64::from(call.timeout_ms)));
+    }
+
+    fn time_out(&self, id: u64) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get(id) else { return };
+        let after = Duration::from_millis(u64::from(call.timeout_ms));
         let has_bulk = call.bulk.is_some();
         let progress = if has_bulk { calls.bulk(id).map(|bulk| bulk.progress()) } else { None };
         drop(calls);

@@ -10,7 +10,6 @@ use ringrail_codec::native::Assembly;
 
 use crate::buf::LeaseMut;
 use crate::error::Reached;
-use crate::shard::timer::TimerKey;
 
 use super::sink::Sink;
 
@@ -27,11 +26,17 @@ pub(crate) enum CallKind {
     Upload,
 }
 
+/// When a request's time is up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) deadline_ns: u64,
+    pub(crate) timeout_ms: u32,
+}
+
 /// One outstanding request.
 pub(crate) struct Call {
     pub(crate) id: u64,
     pub(crate) sink: Sink,
-    pub(crate) timer: Option<TimerKey>,
     pub(crate) deadline_ns: u64,
     pub(crate) timeout_ms: u32,
     pub(crate) kind: CallKind,
@@ -93,16 +98,15 @@ impl Calls {
 
     /// Enters a request and gives it its id.
     #[inline]
-    pub(crate) fn insert(&mut self, kind: CallKind, sink: Sink) -> u64 {
+    pub(crate) fn insert(&mut self, kind: CallKind, sink: Sink, due: Due) -> u64 {
         self.count += 1;
         let slot = self.calls.vacant_entry();
         let id = (self.count << SLOT_BITS) | slot.key() as u64;
         slot.insert(Call {
             id,
             sink,
-            timer: None,
-            deadline_ns: u64::MAX,
-            timeout_ms: 0,
+            deadline_ns: due.deadline_ns,
+            timeout_ms: due.timeout_ms,
             kind,
             bulk: None,
         });
@@ -114,13 +118,18 @@ impl Calls {
         self.calls.get_mut((id & SLOT_MASK) as usize).filter(|call| call.id == id)
     }
 
-    /// The request in a slot, whoever it is: for timers.
-    pub(crate) fn at_slot(&mut self, slot: u32) -> Option<&mut Call> {
-        self.calls.get_mut(slot as usize)
-    }
-
-    pub(crate) fn slot_of(id: u64) -> u32 {
-        (id & SLOT_MASK) as u32
+    /// Requests that still wait at their deadline, and the earliest deadline of the others.
+    pub(crate) fn expired(&self, now_ns: u64) -> (Vec<u64>, Option<u64>) {
+        let waiting = self.calls.iter().filter(|(_, call)| !matches!(call.sink, Sink::Ready(_)));
+        let (mut expired, mut next) = (Vec::new(), None);
+        for (_, call) in waiting {
+            if call.deadline_ns <= now_ns {
+                expired.push(call.id);
+            } else {
+                next = Some(next.map_or(call.deadline_ns, |at: u64| at.min(call.deadline_ns)));
+            }
+        }
+        (expired, next)
     }
 
     #[inline]

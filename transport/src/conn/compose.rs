@@ -149,7 +149,7 @@ impl Conn {
     }
 
     pub(crate) fn sends_crc(&self) -> bool {
-        self.local.conf.checksum && self.terms.get().is_some_and(|terms| terms.send_crc)
+        self.local.conf.checksum && self.terms.get().send_crc
     }
 
     /// A slice of a file: straight from it where it is large and in memory, else through a lease.

@@ -474,7 +474,7 @@ impl Conn {
         self.answer_failure(id, &RpcFailure::new(code, text));
         if let Some(sink) = upload.sink {
             let peer = self.peer.clone();
-            self.fail_upload_sink(sink, &RequestError::Damaged { peer, detail: text.to_owned() });
+            self.fail_upload_sink(sink, &RequestError::Damaged { peer, detail: text.into() });
         }
     }
 

@@ -19,7 +19,6 @@ pub(crate) struct SlicedIn {
     pub(crate) buf: Option<LeaseMut>,
     pub(crate) assembly: Assembly,
     pub(crate) deadline_ns: u64,
-    pub(crate) granted: u64,
 }
 
 /// An upload on its way in.

@@ -42,12 +42,35 @@ use crate::shard::timer::TimerKey;
 use crate::sys::socket::Addr;
 
 pub(crate) use bulk::BodyPlan;
-pub(crate) use call::{RpcBody, Refused};
+use call::Timeout;
+pub(crate) use call::{Refused, RpcBody};
 use calls::Calls;
 use inbound::Inbound;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
 use tx::Tx;
+
+/// What the handshake found that sending looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PeerTerms {
+    pub(crate) max_rpc_len: u64,
+    pub(crate) initial_credit: u64,
+    pub(crate) max_outstanding: u32,
+    pub(crate) max_body_len: u32,
+    pub(crate) send_crc: bool,
+}
+
+impl From<Negotiated> for PeerTerms {
+    fn from(terms: Negotiated) -> Self {
+        Self {
+            max_rpc_len: terms.max_rpc_len,
+            initial_credit: terms.initial_credit,
+            max_outstanding: terms.peer_max_outstanding,
+            max_body_len: terms.max_body_len,
+            send_crc: terms.send_crc,
+        }
+    }
+}
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +98,7 @@ pub(crate) type Opened = oneshot::Sender<Result<Live, ConnectError>>;
 /// One connection. See the module.
 pub(crate) struct Conn {
     pub(crate) key: ConnKey,
-    pub(crate) peer: Addr,
+    pub(crate) peer: Arc<Addr>,
     /// This side connected.
     pub(crate) is_client: bool,
     pub(crate) local: Rc<ShardLocal>,
@@ -83,7 +106,7 @@ pub(crate) struct Conn {
     tx: RefCell<Tx>,
     calls: RefCell<Calls>,
     inbound: RefCell<Inbound>,
-    terms: Cell<Option<Negotiated>>,
+    terms: Cell<PeerTerms>,
     handler: RefCell<Rc<dyn RpcHandler>>,
     reason: RefCell<Option<Arc<CloseReason>>>,
     handshake: RefCell<Option<opening::Handshake>>,
@@ -100,6 +123,10 @@ pub(crate) struct Conn {
     last_in_ns: Cell<u64>,
     last_out_ns: Cell<u64>,
     last_request_ns: Cell<u64>,
+    /// The timer of the request whose time is up first, and when that is.
+    call_timer: Cell<Option<TimerKey>>,
+    call_timer_ns: Cell<u64>,
+    default_timeout: Timeout,
     /// Requests whose answers, or uploads whose slices, may be large: receive exactly.
     bulk_expected: Cell<usize>,
     /// Length of the chunk that came last: what the next request leases memory for.
@@ -111,7 +138,7 @@ pub(crate) struct Conn {
 impl Conn {
     pub(crate) fn new(
         key: ConnKey,
-        peer: Addr,
+        peer: Arc<Addr>,
         is_client: bool,
         local: &Rc<ShardLocal>,
         handler: Rc<dyn RpcHandler>,
@@ -127,7 +154,7 @@ impl Conn {
             tx: RefCell::default(),
             calls: RefCell::new(Calls::new()),
             inbound: RefCell::default(),
-            terms: Cell::new(None),
+            terms: Cell::new(PeerTerms::default()),
             handler: RefCell::new(handler),
             reason: RefCell::new(None),
             handshake: RefCell::new(None),
@@ -141,6 +168,9 @@ impl Conn {
             last_in_ns: Cell::new(now),
             last_out_ns: Cell::new(now),
             last_request_ns: Cell::new(now),
+            call_timer: Cell::new(None),
+            call_timer_ns: Cell::new(u64::MAX),
+            default_timeout: Timeout::new(local.conf.request_timeout),
             bulk_expected: Cell::new(0),
             chunk_hint: Cell::new(0),
             last_request_id: Cell::new(0),
@@ -251,7 +281,7 @@ impl Conn {
     }
 
     pub(crate) fn max_peer_rpc_len(&self) -> u64 {
-        self.terms.get().map_or(u64::MAX, |terms| terms.max_rpc_len)
+        self.terms.get().max_rpc_len
     }
 
     /// Counts a request in again whose answer turned out to be another one.
@@ -306,7 +336,8 @@ impl Conn {
         let reason = Arc::new(reason);
         tracing::debug!(target: "ringrail::conn", peer = %self.peer, %reason, "connection ends");
         *self.reason.borrow_mut() = Some(Arc::clone(&reason));
-        for timer in [self.opening_timer.take(), self.silence_timer.take()].into_iter().flatten() {
+        let timers = [&self.opening_timer, &self.silence_timer, &self.call_timer];
+        for timer in timers.into_iter().filter_map(Cell::take) {
             self.local.cancel_timer(timer);
         }
         self.fail_opening(&reason);

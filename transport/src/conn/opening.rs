@@ -139,7 +139,7 @@ impl Conn {
     }
 
     fn open(self: &Rc<Self>, negotiated: Negotiated) {
-        self.terms.set(Some(negotiated));
+        self.terms.set(negotiated.into());
         self.state.set(State::Open);
         self.active.store(true, std::sync::atomic::Ordering::Release);
         if let Some(timer) = self.opening_timer.take() {

@@ -30,8 +30,8 @@ pub(crate) struct ConnKey {
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerFor {
-    /// A request, by its slot in the outstanding table.
-    Call { conn: u32, call: u32 },
+    /// The requests of a connection: the time of one is up.
+    Calls(ConnKey),
     /// Connecting and the handshake.
     Opening(ConnKey),
     /// Silence on a connection.
@@ -47,7 +47,7 @@ const SLOT_MASK: u64 = (1 << 24) - 1;
 impl TimerFor {
     fn pack(self) -> u64 {
         let (kind, slot, low) = match self {
-            TimerFor::Call { conn, call } => (0, conn, call),
+            TimerFor::Calls(key) => (0, key.slot, key.generation),
             TimerFor::Opening(key) => (1, key.slot, key.generation),
             TimerFor::Silence(key) => (2, key.slot, key.generation),
             TimerFor::Drain(key) => (3, key.slot, key.generation),
@@ -60,7 +60,7 @@ impl TimerFor {
         let low = token as u32;
         let key = ConnKey { slot, generation: low };
         match token >> KIND_SHIFT {
-            0 => TimerFor::Call { conn: slot, call: low },
+            0 => TimerFor::Calls(key),
             1 => TimerFor::Opening(key),
             2 => TimerFor::Silence(key),
             _ => TimerFor::Drain(key),
@@ -88,7 +88,7 @@ pub(crate) struct ShardLocal {
     pub(crate) draining: Cell<bool>,
 }
 
-/// Timers of one shard at most: one per request and two per connection.
+/// Timers of one shard at most: a few per connection.
 const MAX_TIMERS: u32 = 1 << 22;
 
 impl ShardLocal {
@@ -169,10 +169,6 @@ impl ShardLocal {
         Some(Rc::clone(conn))
     }
 
-    pub(crate) fn conn_in_slot(&self, slot: u32) -> Option<Rc<Conn>> {
-        self.conns.borrow().get(slot as usize).map(Rc::clone)
-    }
-
     pub(crate) fn all_conns(&self) -> Vec<Rc<Conn>> {
         self.conns.borrow().iter().map(|(_, conn)| Rc::clone(conn)).collect()
     }
@@ -239,7 +235,7 @@ mod tests {
     fn timer_tokens_keep_what_they_are_for() {
         let key = ConnKey { slot: 0xff_fffe, generation: u32::MAX };
         for what in [
-            TimerFor::Call { conn: 7, call: 0xff_ffff },
+            TimerFor::Calls(key),
             TimerFor::Opening(key),
             TimerFor::Silence(key),
             TimerFor::Drain(key),

@@ -62,9 +62,12 @@ impl Idle {
 
     /// The shard slept.
     fn slept<D: Driver>(&mut self, pump: &Pump<D>, worked: bool) {
-        let now = pump.driver.now_ns();
+        if !self.spinner.is_enabled() {
+            return;
+        }
+        let now = pump.local.now_ns();
         let since = self.since_ns.take().unwrap_or(now);
-        if self.spinner.is_enabled() && !worked {
+        if !worked {
             self.spinner.miss();
         }
         self.spinner.parked(since, now, worked);
@@ -75,13 +78,15 @@ impl Idle {
 pub(super) fn run_bare<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
     let mut idle = Idle::new(spinner);
     while !pump.stopping {
-        if pump.turn(Park::No)? {
-            idle.worked(pump);
-            if idle.spinner.is_enabled() {
+        // A shard that does not spin looks and sleeps in one system call.
+        if idle.spinner.is_enabled() {
+            if pump.turn(Park::No)? {
+                idle.worked(pump);
                 continue;
             }
-        } else if idle.spin(pump) {
-            continue;
+            if idle.spin(pump) {
+                continue;
+            }
         }
         let worked = sleep_in_ring(pump)?;
         idle.slept(pump, worked);

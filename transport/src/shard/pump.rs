@@ -259,9 +259,9 @@ impl<D: Driver> Pump<D> {
 
     fn timer(&mut self, what: TimerFor) {
         match what {
-            TimerFor::Call { conn, call } => {
-                if let Some(conn) = self.local.conn_in_slot(conn) {
-                    conn.on_call_timer(call);
+            TimerFor::Calls(key) => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.on_call_timer();
                 }
             }
             TimerFor::Opening(key) => {
@@ -361,6 +361,7 @@ impl<D: Driver> Pump<D> {
     }
 
     fn adopt(&mut self, at: usize, sock: Sock, peer: Addr) {
+        let peer = Arc::new(peer);
         let Some(listener) = self.listeners[at].as_ref() else { return };
         let (factory, bootstraps) = (Arc::clone(&listener.handlers), Arc::clone(&listener.bootstraps));
         self.local.metrics.connections_accepted.increment();
@@ -412,7 +413,7 @@ impl<D: Driver> Pump<D> {
         let sock = match self.driver.socket(&addr, &self.local.conf.socket) {
             Ok(sock) => sock,
             Err(error) => {
-                let _ = opened.send(Err(ConnectError::Io { peer: addr, detail: error.to_string() }));
+                let _ = opened.send(Err(ConnectError::Io { peer: Arc::new(addr), detail: error.to_string() }));
                 return;
             }
         };
@@ -420,7 +421,7 @@ impl<D: Driver> Pump<D> {
         let mut opened = Some(opened);
         let made = self
             .local
-            .add_conn(|key| Conn::new(key, addr.clone(), true, &local, handler, opened.take()));
+            .add_conn(|key| Conn::new(key, Arc::new(addr.clone()), true, &local, handler, opened.take()));
         let Some(conn) = made else {
             self.driver.close(sock);
             let limit = self.local.conf.max_connections as u64;

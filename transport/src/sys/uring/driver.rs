@@ -24,6 +24,10 @@ use super::provided::{GROUP, Group};
 const WAKE: u64 = u64::MAX;
 /// `user_data` of entries whose completion nobody needs.
 const IGNORED: u64 = u64::MAX - 1;
+/// `user_data` of the timeouts of parks; their number is added.
+const TIMEOUTS: u64 = u64::MAX - 64;
+/// Timeouts in flight at most. A new one is posted only for a time before all others.
+const MAX_TIMEOUTS: usize = 16;
 
 /// Sizes of a ring.
 #[derive(Clone, Copy, Debug)]
@@ -112,8 +116,16 @@ pub struct UringDriver {
     /// Watched by another runtime: wake-ups are written straight to it. (A wake-up by way of a ring
     /// read does not reach it in time: the kernel puts off an eventfd signal that an eventfd causes.)
     notify_fd: Option<Arc<OwnedFd>>,
+    timeouts: Box<[Timeout; MAX_TIMEOUTS]>,
     listeners: Vec<Listener>,
     stats: DriverStats,
+}
+
+/// A timeout that lies in the ring, so that a park need not bring one along.
+#[derive(Clone, Copy, Debug, Default)]
+struct Timeout {
+    spec: types::Timespec,
+    due_ns: Option<u64>,
 }
 
 impl std::fmt::Debug for UringDriver {
@@ -163,6 +175,7 @@ impl UringDriver {
             wake_count: Box::new(0),
             wake_armed: false,
             notify_fd,
+            timeouts: Box::new([Timeout::default(); MAX_TIMEOUTS]),
             listeners: Vec::new(),
             stats: DriverStats::default(),
         })
@@ -199,6 +212,26 @@ impl UringDriver {
         let count = (&raw mut *self.wake_count).cast();
         let read = opcode::Read::new(types::Fd(self.wake_fd.as_raw_fd()), count, 8);
         self.push(&read.build().user_data(WAKE));
+    }
+
+    /// Sees that a completion comes by `at`; false where no more timeouts can be posted.
+    ///
+    /// A timeout stays in the ring when other completions end the park, and serves the next one:
+    /// a busy shard posts one per timer, not one per park.
+    fn wake_by(&mut self, at: u64) -> bool {
+        if self.timeouts.iter().any(|timeout| timeout.due_ns.is_some_and(|due| due <= at)) {
+            return true;
+        }
+        let Some(place) = self.timeouts.iter().position(|timeout| timeout.due_ns.is_none()) else {
+            return false;
+        };
+        let (sec, nsec) = (at / 1_000_000_000, (at % 1_000_000_000) as u32);
+        let spec = types::Timespec::new().sec(sec).nsec(nsec);
+        self.timeouts[place] = Timeout { spec, due_ns: Some(at) };
+        let spec = &raw const self.timeouts[place].spec;
+        let entry = opcode::Timeout::new(spec).flags(types::TimeoutFlags::ABS).build();
+        self.push(&entry.user_data(TIMEOUTS + place as u64));
+        true
     }
 
     fn post_send(&mut self, token: u64, sock: Sock, gather: Gather, more: bool) -> OpKey {
@@ -272,7 +305,10 @@ impl UringDriver {
             self.wake_armed = false;
             return None;
         }
-        if user_data == IGNORED {
+        if user_data >= TIMEOUTS {
+            if let Some(timeout) = self.timeouts.get_mut((user_data - TIMEOUTS) as usize) {
+                timeout.due_ns = None;
+            }
             return None;
         }
         let key = OpKey(user_data);
@@ -433,12 +469,17 @@ impl Driver for UringDriver {
     fn enter(&mut self, park: Park) -> io::Result<()> {
         self.arm_wake();
         let idle = self.immediate.is_empty() && self.harvested.is_empty();
+        // What cannot be put into the ring goes along with the call.
+        let until = match park {
+            Park::Until(Some(at)) if idle => (!self.wake_by(at)).then_some(at),
+            _ => None,
+        };
         let queue = self.ring().submission();
         let to_submit = queue.len() as u32;
         let pending = queue.taskrun() || queue.cq_overflow();
         drop(queue);
         match park {
-            Park::Until(until) if idle => {
+            Park::Until(_) if idle => {
                 self.stats.enters += 1;
                 let timeout = until.map(|at| at.saturating_sub(self.now_ns()));
                 self.entry.wait(to_submit, timeout)?;
