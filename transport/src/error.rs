@@ -281,6 +281,14 @@ pub enum CloseReason {
     },
 }
 
+impl CloseReason {
+    /// A broken frame, boxed: results that carry a reason stay small on the path without one.
+    #[cold]
+    pub(crate) fn protocol(error: FrameError) -> Box<Self> {
+        Box::new(CloseReason::Protocol(error))
+    }
+}
+
 /// Why no connection came about.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -42,7 +42,7 @@ fn what_is_counted_is_read_back() {
         assert_eq!(value(&snapshot, name), expected, "{name}");
     }
     let total: u64 = snapshot.iter().map(|metric| metric.value).sum();
-    assert_eq!(total, expected.iter().map(|(_, value)| value).sum());
+    assert_eq!(total, expected.iter().map(|(_, value)| value).sum::<u64>());
 }
 
 #[test]

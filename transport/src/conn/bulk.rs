@@ -40,8 +40,9 @@ pub(crate) enum Finish {
     Part { complete: bool },
 }
 
-fn broken(error: impl ToString) -> CloseReason {
-    CloseReason::Misbehaved(error.to_string())
+#[cold]
+fn broken(error: impl ToString) -> Box<CloseReason> {
+    Box::new(CloseReason::Misbehaved(error.to_string()))
 }
 
 impl Conn {
@@ -67,17 +68,17 @@ impl Conn {
 
     /// Says where the body of a frame goes that does not lie in a receive buffer as a whole, or
     /// that is a part of a larger one.
-    pub(crate) fn plan_body(self: &Rc<Self>, header: &Header) -> Result<BodyPlan, CloseReason> {
+    pub(crate) fn plan_body(self: &Rc<Self>, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
         let sliced = header.flags.contains(Flags::MORE);
         match header.kind {
             Kind::ChunkData => self.plan_chunk(header),
             Kind::RpcReply if sliced => self.plan_reply(header),
             Kind::RpcRequest if sliced => {
-                let frame = RpcRequest::from_header(header).map_err(CloseReason::Protocol)?;
+                let frame = RpcRequest::from_header(header).map_err(CloseReason::protocol)?;
                 self.begin_sliced(header, SliceOf::Request, frame.total_len, frame.deadline_us)
             }
             Kind::OneWay if sliced => {
-                let frame = OneWay::from_header(header).map_err(CloseReason::Protocol)?;
+                let frame = OneWay::from_header(header).map_err(CloseReason::protocol)?;
                 self.begin_sliced(header, SliceOf::OneWay, frame.total_len, 0)
             }
             Kind::RpcSlice => self.plan_slice(header),
@@ -89,8 +90,8 @@ impl Conn {
     }
 
     /// Books a slice of a chunk; `None` where nobody waits for it, else its place.
-    pub(crate) fn accept_chunk(&self, header: &Header) -> Result<Option<(u64, bool)>, CloseReason> {
-        let frame = ChunkData::from_header(header).map_err(CloseReason::Protocol)?;
+    pub(crate) fn accept_chunk(&self, header: &Header) -> Result<Option<(u64, bool)>, Box<CloseReason>> {
+        let frame = ChunkData::from_header(header).map_err(CloseReason::protocol)?;
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(header.id) else { return Ok(None) };
         let Some(assembly) = bulk.assembly.as_mut() else { return Ok(None) };
@@ -103,7 +104,7 @@ impl Conn {
         Ok(Some((accepted.offset, accepted.complete)))
     }
 
-    fn plan_chunk(&self, header: &Header) -> Result<BodyPlan, CloseReason> {
+    fn plan_chunk(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
         // Look before booking: a plan that finds no memory is made again.
         if !self.make_chunk_room(header.id, header.arg) {
             return Ok(BodyPlan::NoMemory);
@@ -140,8 +141,8 @@ impl Conn {
         }
     }
 
-    fn plan_reply(&self, header: &Header) -> Result<BodyPlan, CloseReason> {
-        let frame = RpcReply::from_header(header).map_err(CloseReason::Protocol)?;
+    fn plan_reply(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
+        let frame = RpcReply::from_header(header).map_err(CloseReason::protocol)?;
         self.check_total(frame.total_len)?;
         let mut calls = self.calls.borrow_mut();
         if calls.get(header.id).is_none() {
@@ -181,7 +182,7 @@ impl Conn {
         self.resolve_failure(id, error);
     }
 
-    fn check_total(&self, total_len: u64) -> Result<(), CloseReason> {
+    fn check_total(&self, total_len: u64) -> Result<(), Box<CloseReason>> {
         let limit = self.local.conf.limits.max_rpc_len;
         if total_len > limit {
             return Err(broken(format!(
@@ -197,7 +198,7 @@ impl Conn {
         of: SliceOf,
         total_len: u64,
         deadline_us: u32,
-    ) -> Result<BodyPlan, CloseReason> {
+    ) -> Result<BodyPlan, Box<CloseReason>> {
         self.check_total(total_len)?;
         if of == SliceOf::Request {
             self.begin_request(header.id)?;
@@ -233,8 +234,8 @@ impl Conn {
         }
     }
 
-    fn plan_slice(&self, header: &Header) -> Result<BodyPlan, CloseReason> {
-        let slice = RpcSlice::from_header(header).map_err(CloseReason::Protocol)?;
+    fn plan_slice(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
+        let slice = RpcSlice::from_header(header).map_err(CloseReason::protocol)?;
         let finish = |complete| Finish::Part { complete };
         if slice.of == SliceOf::Reply {
             let mut calls = self.calls.borrow_mut();
@@ -265,7 +266,7 @@ impl Conn {
         mut buf: LeaseMut,
         at: usize,
         finish: Finish,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<(), Box<CloseReason>> {
         let len = header.body_len as usize;
         buf.set_len(at + len);
         if let Err(error) = header.check_body(&buf.as_slice()[at..]) {
@@ -286,7 +287,7 @@ impl Conn {
 
     /// A body whose checksum does not match: the request it belongs to fails, no more.
     #[cold]
-    pub(crate) fn damaged(self: &Rc<Self>, header: &Header, text: &str) -> Result<(), CloseReason> {
+    pub(crate) fn damaged(self: &Rc<Self>, header: &Header, text: &str) -> Result<(), Box<CloseReason>> {
         self.local.metrics.errors_checksum.increment();
         let id = header.id;
         match header.kind {
@@ -335,7 +336,7 @@ impl Conn {
         }
     }
 
-    fn complete_body(self: &Rc<Self>, header: &Header, lease: Lease) -> Result<(), CloseReason> {
+    fn complete_body(self: &Rc<Self>, header: &Header, lease: Lease) -> Result<(), Box<CloseReason>> {
         let id = header.id;
         if header.kind == Kind::ChunkData || header.flags.contains(Flags::REPLY) {
             self.resolve_lease(id, lease);

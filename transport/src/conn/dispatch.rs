@@ -22,10 +22,11 @@ use super::received::Received;
 use super::sink::Sink;
 use super::transfer::Carries;
 
-type Handled = Result<(), CloseReason>;
+type Handled = Result<(), Box<CloseReason>>;
 
-fn broken(error: impl ToString) -> CloseReason {
-    CloseReason::Misbehaved(error.to_string())
+#[cold]
+fn broken(error: impl ToString) -> Box<CloseReason> {
+    Box::new(CloseReason::Misbehaved(error.to_string()))
 }
 
 impl Conn {
@@ -59,19 +60,19 @@ impl Conn {
         let more = header.flags.contains(Flags::MORE);
         match header.kind {
             Kind::RpcReply if !more => {
-                RpcReply::from_header(header).map_err(CloseReason::Protocol)?;
+                RpcReply::from_header(header).map_err(CloseReason::protocol)?;
                 self.resolve_received(header.id, Received::new(body, source));
                 Ok(())
             }
             Kind::RpcRequest if !more => {
-                let frame = RpcRequest::from_header(header).map_err(CloseReason::Protocol)?;
+                let frame = RpcRequest::from_header(header).map_err(CloseReason::protocol)?;
                 self.begin_request(frame.id)?;
                 let deadline_ns = self.deadline_ns(frame.deadline_us);
                 self.handle_rpc(frame.id, deadline_ns, Received::new(body, source));
                 Ok(())
             }
             Kind::OneWay if !more => {
-                OneWay::from_header(header).map_err(CloseReason::Protocol)?;
+                OneWay::from_header(header).map_err(CloseReason::protocol)?;
                 self.handle_one_way(Received::new(body, source));
                 Ok(())
             }
@@ -96,24 +97,24 @@ impl Conn {
                 self.on_failure(header, body)?;
             }
             Kind::Credit => {
-                let credit = Credit::from_header(header).map_err(CloseReason::Protocol)?;
+                let credit = Credit::from_header(header).map_err(CloseReason::protocol)?;
                 self.on_credit(&credit);
             }
             Kind::Cancel => {
-                let cancel = Cancel::from_header(header).map_err(CloseReason::Protocol)?;
+                let cancel = Cancel::from_header(header).map_err(CloseReason::protocol)?;
                 self.on_cancel(cancel.id);
             }
             Kind::Drain => {
-                let drain = Drain::from_header(header, body).map_err(CloseReason::Protocol)?;
+                let drain = Drain::from_header(header, body).map_err(CloseReason::protocol)?;
                 self.on_drain(&drain);
             }
             Kind::Ping => {
-                let ping = Ping::from_header(header).map_err(CloseReason::Protocol)?;
+                let ping = Ping::from_header(header).map_err(CloseReason::protocol)?;
                 let pong = Pong { opaque: ping.opaque };
                 self.control(&pong.header(), &[]);
             }
             Kind::Pong => {
-                Pong::from_header(header).map_err(CloseReason::Protocol)?;
+                Pong::from_header(header).map_err(CloseReason::protocol)?;
             }
             _ => return Err(broken(format!("a frame {:?} has no place here", header.kind))),
         }
@@ -124,11 +125,11 @@ impl Conn {
     fn copy_part(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
         match self.plan_body(header)? {
             BodyPlan::Discard => Ok(()),
-            BodyPlan::NoMemory => Err(CloseReason::Limit {
+            BodyPlan::NoMemory => Err(Box::new(CloseReason::Limit {
                 what: "the shard's buffer pool",
                 limit: self.local.conf.pool_budget as u64,
                 key: "ringrail.transport.poolBudget",
-            }),
+            })),
             BodyPlan::Into { mut buf, at, finish } => {
                 buf.buffer_mut()[at..at + body.len()].copy_from_slice(body);
                 let metrics = &self.local.metrics;
@@ -155,7 +156,7 @@ impl Conn {
     }
 
     fn on_stream_data(self: &Rc<Self>, header: &Header, body: &[u8], source: &Lease) -> Handled {
-        let frame = StreamData::from_header(header).map_err(CloseReason::Protocol)?;
+        let frame = StreamData::from_header(header).map_err(CloseReason::protocol)?;
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(frame.id) else { return Ok(()) };
         let assembly = bulk.assembly.get_or_insert_with(Assembly::stream);
@@ -180,7 +181,7 @@ impl Conn {
     }
 
     fn on_stream_end(&self, header: &Header) -> Handled {
-        let end = StreamEnd::from_header(header).map_err(CloseReason::Protocol)?;
+        let end = StreamEnd::from_header(header).map_err(CloseReason::protocol)?;
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(end.id) else { return Ok(()) };
         let assembly = bulk.assembly.get_or_insert_with(Assembly::stream);
@@ -202,7 +203,7 @@ impl Conn {
             }
             _ => StreamFailure::from_header(header).map(|frame| (frame.code, frame.retryable)),
         }
-        .map_err(CloseReason::Protocol)?;
+        .map_err(CloseReason::protocol)?;
         let body = FailureBody::decode(code, retryable, body).map_err(broken)?;
         let failure = RpcFailure::from_body(body);
         let mut tx = self.tx.borrow_mut();
@@ -335,7 +336,7 @@ impl Conn {
     }
 
     fn on_chunk_request(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
-        let request = ChunkRequest::from_header(header, body).map_err(CloseReason::Protocol)?;
+        let request = ChunkRequest::from_header(header, body).map_err(CloseReason::protocol)?;
         self.local.metrics.requests_in(RequestKind::Chunk).increment();
         self.begin_request(request.id)?;
         let connection = Connection::new(Rc::clone(self));
@@ -362,7 +363,7 @@ impl Conn {
     }
 
     fn on_stream_request(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
-        let request = StreamRequest::from_header(header, body).map_err(CloseReason::Protocol)?;
+        let request = StreamRequest::from_header(header, body).map_err(CloseReason::protocol)?;
         self.local.metrics.requests_in(RequestKind::Stream).increment();
         self.begin_request(request.id)?;
         let connection = Connection::new(Rc::clone(self));
@@ -393,7 +394,7 @@ impl Conn {
     }
 
     fn on_upload(self: &Rc<Self>, header: &Header, meta: &[u8]) -> Handled {
-        let upload = Upload::from_header(header).map_err(CloseReason::Protocol)?;
+        let upload = Upload::from_header(header).map_err(CloseReason::protocol)?;
         self.local.metrics.requests_in(RequestKind::Upload).increment();
         self.begin_request(upload.id)?;
         let connection = Connection::new(Rc::clone(self));
@@ -421,7 +422,7 @@ impl Conn {
     }
 
     fn on_upload_data(self: &Rc<Self>, header: &Header, body: &[u8], source: &Lease) -> Handled {
-        let frame = UploadData::from_header(header).map_err(CloseReason::Protocol)?;
+        let frame = UploadData::from_header(header).map_err(CloseReason::protocol)?;
         let mut inbound = self.inbound.borrow_mut();
         // Slices of an upload that was refused are still on their way.
         let Some(upload) = inbound.uploads.get_mut(&frame.id) else { return Ok(()) };
@@ -449,7 +450,7 @@ impl Conn {
     }
 
     fn on_upload_end(self: &Rc<Self>, header: &Header) -> Handled {
-        let end = UploadEnd::from_header(header).map_err(CloseReason::Protocol)?;
+        let end = UploadEnd::from_header(header).map_err(CloseReason::protocol)?;
         let mut inbound = self.inbound.borrow_mut();
         let Some(upload) = inbound.uploads.get_mut(&end.id) else { return Ok(()) };
         upload.assembly.upload_end(&end).map_err(broken)?;

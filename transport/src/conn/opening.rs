@@ -82,10 +82,10 @@ impl Conn {
 
     /// Reads the peer's Hello at the front of `bytes`: how many bytes it took, or how many must be
     /// there before it can be read.
-    pub(crate) fn on_hello(self: &Rc<Self>, bytes: &[u8]) -> Result<HelloRead, CloseReason> {
+    pub(crate) fn on_hello(self: &Rc<Self>, bytes: &[u8]) -> Result<HelloRead, Box<CloseReason>> {
         let mut place = self.handshake.borrow_mut();
         let Some(handshake) = place.as_mut() else {
-            return Err(CloseReason::Misbehaved("bytes before the handshake".into()));
+            return Err(Box::new(CloseReason::Misbehaved("bytes before the handshake".into())));
         };
         let step = match handshake {
             Handshake::Client(client) => client.receive(bytes),
@@ -105,7 +105,7 @@ impl Conn {
             let mut hello = [0; HELLO_ROOM];
             let (len, _) = server
                 .accept(&[], &mut hello)
-                .map_err(|error| CloseReason::Handshake(error.to_string()))?;
+                .map_err(|error| Box::new(CloseReason::Handshake(error.to_string())))?;
             self.write_raw(&hello[..len]);
         }
         *place = None;
@@ -116,7 +116,7 @@ impl Conn {
 
     /// Tells a peer that cannot be served why, in its own protocol where we know how.
     #[cold]
-    fn refuse(&self, error: &HandshakeError) -> CloseReason {
+    fn refuse(&self, error: &HandshakeError) -> Box<CloseReason> {
         let kind = match error {
             HandshakeError::Hello(HelloError::NotNative(Sniff::Refusal)) => ErrorKind::Version,
             HandshakeError::Hello(HelloError::NotNative(_)) => ErrorKind::ForeignProtocol,
@@ -125,7 +125,7 @@ impl Conn {
         self.local.metrics.errors(kind).increment();
         self.local.metrics.connections_refused.increment();
         tracing::warn!(target: "ringrail::conn", peer = %self.peer, %error, "handshake refused");
-        let reason = CloseReason::Handshake(error.to_string());
+        let reason = Box::new(CloseReason::Handshake(error.to_string()));
         if !self.is_client {
             let mut text = [0; HELLO_ROOM];
             if let Ok(len) = error.write_refusal(&mut text)

@@ -80,7 +80,7 @@ pub(crate) struct Rx {
     yielded: bool,
 }
 
-type Parsed = Result<(), CloseReason>;
+type Parsed = Result<(), Box<CloseReason>>;
 
 impl Rx {
     /// True where parsing stopped for want of memory or of room for answers.
@@ -152,7 +152,7 @@ impl Rx {
     }
 
     /// Parses `data[at..]`; how far it came.
-    fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Result<usize, CloseReason> {
+    fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Result<usize, Box<CloseReason>> {
         let mut left = FRAMES_PER_TURN;
         while at < data.len() && !self.starved {
             let bytes = &data[at..];
@@ -196,7 +196,7 @@ impl Rx {
         conn: &Rc<Conn>,
         data: &Lease,
         at: usize,
-    ) -> Result<usize, CloseReason> {
+    ) -> Result<usize, Box<CloseReason>> {
         let bytes = &data[at..];
         let Some(head) = bytes.first_chunk::<HEADER_LEN>() else {
             return Ok(self.stash(conn, bytes, HEADER_LEN));
@@ -259,7 +259,7 @@ impl Rx {
         bytes.len()
     }
 
-    fn feed_stash(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Result<usize, CloseReason> {
+    fn feed_stash(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Result<usize, Box<CloseReason>> {
         let Some(stash) = self.stash.as_mut() else { return Ok(0) };
         let take = bytes.len().min(self.need.saturating_sub(stash.len()));
         stash.put(&bytes[..take]);
@@ -335,7 +335,7 @@ impl Rx {
     }
 
     /// A part of a body that came with other bytes: copied to where it belongs.
-    fn feed_body(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Result<usize, CloseReason> {
+    fn feed_body(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Result<usize, Box<CloseReason>> {
         let Some(body) = self.body.as_mut() else { return Ok(0) };
         let take = bytes.len().min(body.need() - body.got);
         if let Some(buf) = body.buf.as_mut() {
@@ -428,19 +428,19 @@ impl Rx {
 }
 
 #[inline]
-fn read_header(conn: &Conn, bytes: &[u8; HEADER_LEN]) -> Result<Header, CloseReason> {
-    let parsed = Header::decode(bytes).and_then(|header| {
+fn read_header(conn: &Conn, bytes: &[u8; HEADER_LEN]) -> Result<Header, Box<CloseReason>> {
+    let parsed: Result<Header, FrameError> = Header::decode(bytes).and_then(|header| {
         check_header(&header, &conn.local.conf.limits)?;
         Ok(header)
     });
-    parsed.map_err(|error: FrameError| CloseReason::Protocol(error))
+    parsed.map_err(CloseReason::protocol)
 }
 
 #[cold]
-fn no_memory(conn: &Conn) -> CloseReason {
-    CloseReason::Limit {
+fn no_memory(conn: &Conn) -> Box<CloseReason> {
+    Box::new(CloseReason::Limit {
         what: "the shard's buffer pool",
         limit: conn.local.conf.pool_budget as u64,
         key: "ringrail.transport.poolBudget",
-    }
+    })
 }

@@ -13,34 +13,39 @@ use crate::sys::notify::Notify;
 use super::pump::Pump;
 use super::spin::Spinner;
 
-/// Turns after which the metrics that others count are copied, while the shard is busy.
-const PUBLISH_EVERY: u32 = 4096;
+/// Time after which the metrics that others count are copied, while the shard is busy.
+const PUBLISH_EVERY_NS: u64 = 1_000_000;
 
 /// Busy turns of a hosted shard before the runtime's other tasks get theirs.
 const HOSTED_TURNS: u32 = 16;
+
+/// Copies the metrics that others count, if that was not done just now.
+fn publish<D: Driver>(pump: &mut Pump<D>) {
+    let now = pump.local.now_ns();
+    if now >= pump.publish_due_ns {
+        pump.publish_due_ns = now + PUBLISH_EVERY_NS;
+        pump.publish_metrics();
+    }
+}
 
 /// The loop's memory of idleness.
 struct Idle {
     spinner: Spinner,
     since_ns: Option<u64>,
-    turns: u32,
 }
 
 impl Idle {
     fn new(spinner: Spinner) -> Self {
-        Self { spinner, since_ns: None, turns: 0 }
+        Self { spinner, since_ns: None }
     }
 
     /// A turn found work.
-    fn worked<D: Driver>(&mut self, pump: &Pump<D>) {
+    fn worked<D: Driver>(&mut self, pump: &mut Pump<D>) {
         if self.since_ns.take().is_some() && self.spinner.is_enabled() {
             self.spinner.hit();
             pump.local.metrics.spin_hits.increment();
         }
-        self.turns += 1;
-        if self.turns.is_multiple_of(PUBLISH_EVERY) {
-            pump.publish_metrics();
-        }
+        publish(pump);
     }
 
     /// A turn found nothing: spin on?
@@ -99,7 +104,7 @@ fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
     if pump.has_work() || !handle.inbox().prepare_sleep() {
         return pump.turn(Park::No);
     }
-    pump.publish_metrics();
+    publish(pump);
     pump.local.metrics.parks.increment();
     let until = pump.next_timer();
     let worked = pump.turn(Park::Until(until));
@@ -143,7 +148,7 @@ async fn sleep_in_runtime<D: Driver>(
         tokio::task::yield_now().await;
         return pump.turn(Park::No);
     }
-    pump.publish_metrics();
+    publish(pump);
     pump.local.metrics.parks.increment();
     let wait = pump.next_timer().map(|at| at.saturating_sub(pump.driver.now_ns()));
     match wait {

@@ -87,6 +87,7 @@ pub(crate) struct Pump<D> {
     backlog: Vec<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
+    pub(super) publish_due_ns: u64,
 }
 
 impl<D: Driver> Pump<D> {
@@ -102,6 +103,7 @@ impl<D: Driver> Pump<D> {
             backlog: Vec::new(),
             drained: Vec::new(),
             stopping: false,
+            publish_due_ns: 0,
         }
     }
 
@@ -502,19 +504,19 @@ impl<D: Driver> Pump<D> {
             }
             (Payload::Buffer(buf), Err(error)) if is_passing(&error) => link.rx.filled(&conn, buf, 0),
             (_, Ok(_)) if done.more => Ok(()),
-            (_, Ok(_)) => Err(CloseReason::Peer),
+            (_, Ok(_)) => Err(Box::new(CloseReason::Peer)),
             (_, Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 self.thirsty.push(key);
                 return;
             }
             (_, Err(error)) if is_passing(&error) => Ok(()),
-            (_, Err(error)) => Err(CloseReason::Io(error)),
+            (_, Err(error)) => Err(Box::new(CloseReason::Io(error))),
         };
         if !had_yielded && link.rx.has_yielded() {
             self.backlog.push(key);
         }
         if let Err(reason) = parsed {
-            conn.close(reason);
+            conn.close(*reason);
             return;
         }
         self.post_receive(key);
@@ -592,7 +594,7 @@ impl<D: Driver> Pump<D> {
         let conn = Rc::clone(&link.conn);
         let waits = link.rx.is_stuck() || link.rx.has_yielded();
         if waits && let Err(reason) = link.rx.resume(&conn) {
-            conn.close(reason);
+            conn.close(*reason);
             return;
         }
         if link.rx.has_yielded() && !self.backlog.contains(&key) {

@@ -48,7 +48,8 @@ pub(super) struct RpcLoad {
     answer: Vec<u8>,
     state: RefCell<State>,
     shared: Rc<RefCell<Shared>>,
-    this: std::rc::Weak<RpcLoad>,
+    /// Itself, for its requests; emptied at the end.
+    this: RefCell<Option<Rc<dyn ResponseHandler>>>,
 }
 
 struct State {
@@ -59,6 +60,7 @@ struct State {
     answered: u64,
     sent: u64,
     turn_ns: u64,
+    over: bool,
 }
 
 impl RpcLoad {
@@ -75,67 +77,79 @@ impl RpcLoad {
         let shared = Shared { meter: Some(meter), answer_size, done: Some(done) };
         let shared = Rc::new(RefCell::new(shared));
         let loads = per_connection(conns, |_, conn| {
-            Rc::new_cyclic(|this| RpcLoad {
+            let state = State {
+                log: SendLog::new(workload.in_flight),
+                next: 0,
+                due: 0,
+                answered: 0,
+                sent: 0,
+                turn_ns: 0,
+                over: false,
+            };
+            let load = Rc::new(RpcLoad {
                 clock: TurnClock::new(&conn),
                 conn,
                 request: request.clone(),
                 answer: answer.clone(),
-                state: RefCell::new(State {
-                    log: SendLog::new(workload.in_flight),
-                    next: 0,
-                    due: 0,
-                    answered: 0,
-                    sent: 0,
-                    turn_ns: 0,
-                }),
+                state: RefCell::new(state),
                 shared: Rc::clone(&shared),
-                this: this.clone(),
-            })
+                this: RefCell::new(None),
+            });
+            *load.this.borrow_mut() = Some(Rc::clone(&load) as Rc<dyn ResponseHandler>);
+            load
         });
         for load in &loads {
             for _ in 0..workload.in_flight {
                 load.send();
             }
         }
-        // The loads live on in the handlers of their outstanding requests.
     }
 
     #[inline]
     fn send(&self) {
-        let Some(this) = self.this.upgrade() else { return };
-        let handler: Rc<dyn ResponseHandler> = this;
         let mut state = self.state.borrow_mut();
         let token = state.next;
         state.next += 1;
         state.sent += 1;
         drop(state);
-        if let Err(error) = self.conn.send_rpc_with(&self.request, None, &handler, token) {
+        let sent = match &*self.this.borrow() {
+            Some(this) => self.conn.send_rpc_with(&self.request, None, this, token),
+            None => Ok(()),
+        };
+        if let Err(error) = sent {
             self.finish(Err(anyhow!("request {token} was not taken: {error}")));
         }
     }
 
-    /// Books what the last turn did, when a new one has begun.
+    /// Books what the last turn did, when a new one has begun; true where the work is over.
     #[inline]
-    fn book(&self) {
+    fn book(&self) -> bool {
         let now_ns = self.conn.now_ns();
         let mut state = self.state.borrow_mut();
-        if now_ns == state.turn_ns {
-            return;
+        if now_ns != state.turn_ns {
+            self.book_turn(&mut state, now_ns);
         }
+        state.over
+    }
+
+    fn book_turn(&self, state: &mut State, now_ns: u64) {
         let now = self.clock.now(&self.conn);
         let before = now - Duration::from_nanos(now_ns.saturating_sub(state.turn_ns));
         state.turn_ns = now_ns;
         let (answered, sent) = (state.answered, state.sent);
         (state.answered, state.sent) = (0, 0);
         let mut shared = self.shared.borrow_mut();
-        if let Some(meter) = shared.meter.as_mut() {
-            if answered > 0 {
-                meter.answered(answered, before, &mut state.log);
-            }
-            if sent > 0 {
-                state.log.push(sent, before);
-            }
+        let Some(meter) = shared.meter.as_mut() else {
+            state.over = true;
+            return;
+        };
+        if answered > 0 {
+            meter.answered(answered, before, &mut state.log);
         }
+        if sent > 0 {
+            state.log.push(sent, before);
+        }
+        state.over = meter.is_done();
     }
 
     #[inline]
@@ -157,32 +171,31 @@ impl RpcLoad {
 
     #[cold]
     fn finish(&self, outcome: anyhow::Result<()>) {
+        // Answers still come for the other requests in flight, and find the work over.
+        let this = self.this.borrow_mut().take();
         let mut shared = self.shared.borrow_mut();
         let size = shared.answer_size;
         if let (Some(meter), Some(done)) = (shared.meter.take(), shared.done.take()) {
             let report = outcome.map(|()| ClientReport::checked(&meter.finish(), size));
             let _ = done.send(report);
         }
+        drop((shared, this));
     }
 }
 
 impl ResponseHandler for RpcLoad {
     #[inline]
     fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
-        self.book();
-        if self.shared.borrow().meter.is_none() {
-            return;
+        if self.book() {
+            return self.finish(Ok(()));
         }
         let checked = match outcome {
             Ok(body) => self.check(token, body.bytes()),
             Err(error) => Err(anyhow!("request {token} failed: {error}")),
         };
-        if let Err(error) = checked {
-            return self.finish(Err(error));
+        match checked {
+            Ok(()) => self.send(),
+            Err(error) => self.finish(Err(error)),
         }
-        if self.shared.borrow().meter.as_ref().is_some_and(Meter::is_done) {
-            return self.finish(Ok(()));
-        }
-        self.send();
     }
 }

@@ -1,5 +1,6 @@
 //! The io_uring implementation of [`Driver`].
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -26,6 +27,12 @@ const WAKE: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
 /// `user_data` of the timeouts of parks; their number is added.
 const TIMEOUTS: u64 = u64::MAX - 64;
+/// Sends up to this size are done at once unless the socket is full.
+const QUICK_SEND_LEN: usize = 16 << 10;
+/// Parks that wait for nothing but what comes, after a send turned out not to be quick.
+const QUICK_PAUSE: u32 = 64;
+/// Longest that a park waits for a send that was thought to be quick.
+const QUICK_LIMIT_NS: u64 = 1_000_000;
 /// Timeouts in flight at most. A new one is posted only for a time before all others.
 const MAX_TIMEOUTS: usize = 16;
 
@@ -117,6 +124,12 @@ pub struct UringDriver {
     /// read does not reach it in time: the kernel puts off an eventfd signal that an eventfd causes.)
     notify_fd: Option<Arc<OwnedFd>>,
     timeouts: Box<[Timeout; MAX_TIMEOUTS]>,
+    /// Quick sends posted since the last call, and all that are not done.
+    quick_posted: u32,
+    quick_open: u32,
+    quick_pause: u32,
+    /// What the clock said last.
+    last_ns: Cell<u64>,
     listeners: Vec<Listener>,
     stats: DriverStats,
 }
@@ -176,6 +189,10 @@ impl UringDriver {
             wake_armed: false,
             notify_fd,
             timeouts: Box::new([Timeout::default(); MAX_TIMEOUTS]),
+            quick_posted: 0,
+            quick_open: 0,
+            quick_pause: 0,
+            last_ns: Cell::new(0),
             listeners: Vec::new(),
             stats: DriverStats::default(),
         })
@@ -234,6 +251,25 @@ impl UringDriver {
         true
     }
 
+    /// How many completions a park waits for: one, and one for each send that it submits and that
+    /// will be done at once. Waiting for the one alone would return with the send's, and cost a
+    /// second call to wait for what matters.
+    fn completions_wanted(&mut self) -> u32 {
+        if self.quick_open > self.quick_posted {
+            // One of an earlier call is still open: its socket is full.
+            self.quick_pause = QUICK_PAUSE;
+        }
+        let posted = std::mem::take(&mut self.quick_posted);
+        if self.quick_pause > 0 {
+            self.quick_pause -= 1;
+            return 1;
+        }
+        if posted > 0 && !self.wake_by(self.last_ns.get() + QUICK_LIMIT_NS) {
+            return 1;
+        }
+        1 + posted
+    }
+
     fn post_send(&mut self, token: u64, sock: Sock, gather: Gather, more: bool) -> OpKey {
         let mut scratch = self.scratch();
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if more { libc::MSG_MORE } else { 0 };
@@ -246,7 +282,10 @@ impl UringDriver {
         } else {
             opcode::SendMsg::new(types::Fd(sock.0), message).flags(flags as u32).build()
         };
-        let key = self.ops.insert(token, State::Send { gather, scratch });
+        let quick = gather.remaining() <= QUICK_SEND_LEN;
+        self.quick_posted += u32::from(quick);
+        self.quick_open += u32::from(quick);
+        let key = self.ops.insert(token, State::Send { gather, scratch, quick });
         self.push(&entry.user_data(key.0));
         key
     }
@@ -329,7 +368,8 @@ impl UringDriver {
         let (token, state) = self.ops.remove(key)?;
         let payload = match state {
             State::Recv { buf } | State::Read { buf, .. } => Payload::Buffer(buf),
-            State::Send { gather, scratch } => {
+            State::Send { gather, scratch, quick } => {
+                self.quick_open -= u32::from(quick);
                 self.scratch.push(scratch);
                 Payload::Gather(gather)
             }
@@ -474,6 +514,10 @@ impl Driver for UringDriver {
             Park::Until(Some(at)) if idle => (!self.wake_by(at)).then_some(at),
             _ => None,
         };
+        let want = match park {
+            Park::Until(_) if idle => self.completions_wanted(),
+            _ => 0,
+        };
         let queue = self.ring().submission();
         let to_submit = queue.len() as u32;
         let pending = queue.taskrun() || queue.cq_overflow();
@@ -482,10 +526,11 @@ impl Driver for UringDriver {
             Park::Until(_) if idle => {
                 self.stats.enters += 1;
                 let timeout = until.map(|at| at.saturating_sub(self.now_ns()));
-                self.entry.wait(to_submit, timeout)?;
+                self.entry.wait(to_submit, want, timeout)?;
             }
             _ if to_submit > 0 || pending => {
                 self.stats.enters += 1;
+                self.quick_posted = 0;
                 self.entry.poll(to_submit)?;
             }
             _ => {}
@@ -534,7 +579,9 @@ impl Driver for UringDriver {
     #[inline]
     fn now_ns(&self) -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+        let now = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+        self.last_ns.set(now);
+        now
     }
 
     fn waker(&self) -> Waker {

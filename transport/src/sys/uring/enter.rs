@@ -55,10 +55,15 @@ impl Entry {
         self.call(to_submit, 0, ENTER_GETEVENTS, std::ptr::null(), 0)
     }
 
-    /// Submits and waits for one completion, at most for `timeout_ns`.
-    pub(super) fn wait(self, to_submit: u32, timeout_ns: Option<u64>) -> io::Result<()> {
+    /// Submits and waits for `want` completions, at most for `timeout_ns`.
+    pub(super) fn wait(
+        self,
+        to_submit: u32,
+        want: u32,
+        timeout_ns: Option<u64>,
+    ) -> io::Result<()> {
         let Some(ns) = timeout_ns else {
-            return self.call(to_submit, 1, ENTER_GETEVENTS, std::ptr::null(), 0);
+            return self.call(to_submit, want, ENTER_GETEVENTS, std::ptr::null(), 0);
         };
         let spec = libc::timespec {
             tv_sec: (ns / 1_000_000_000) as libc::time_t,
@@ -71,7 +76,7 @@ impl Entry {
             timespec: (&raw const spec) as u64,
         };
         let flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
-        self.call(to_submit, 1, flags, (&raw const arg).cast(), size_of::<GetEventsArg>())
+        self.call(to_submit, want, flags, (&raw const arg).cast(), size_of::<GetEventsArg>())
     }
 
     fn call(

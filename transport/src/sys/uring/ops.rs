@@ -57,7 +57,8 @@ pub(super) enum State {
     Connect { _addr: SockAddr },
     RecvMulti,
     Recv { buf: LeaseMut },
-    Send { gather: Gather, scratch: Box<MsgScratch> },
+    /// `quick`: expected to be done when the call that submits it returns.
+    Send { gather: Gather, scratch: Box<MsgScratch>, quick: bool },
     SendFile { send: FileSend, scratch: Box<MsgScratch>, socket: RawFd, cancelled: bool },
     Read { buf: LeaseMut, _file: Arc<File> },
 }
