@@ -85,9 +85,9 @@ impl Connection {
         handler: &Rc<dyn ResponseHandler>,
         token: u64,
     ) -> Result<(), RequestError> {
-        let sink = Sink::Callback { handler: Rc::clone(handler), token };
+        let sink = || Sink::Callback { handler: Rc::clone(handler), token };
         let sent = self.conn.send_rpc(RpcBody::Copied(body), timeout, sink);
-        sent.map(|_| ()).map_err(|refused| refused.0)
+        sent.map(|_| ())
     }
 
     /// Sends a request of bytes.
@@ -102,7 +102,7 @@ impl Connection {
         body: &[u8],
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
-        let sent = self.conn.send_rpc(RpcBody::Copied(body), timeout, Sink::Future(None));
+        let sent = self.conn.send_rpc(RpcBody::Copied(body), timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -115,7 +115,7 @@ impl Connection {
         body: impl Into<Body>,
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
-        let sent = self.conn.send_rpc(RpcBody::Shared(body.into()), timeout, Sink::Future(None));
+        let sent = self.conn.send_rpc(RpcBody::Shared(body.into()), timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -128,7 +128,7 @@ impl Connection {
         value: &impl Encode,
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
-        let sent = self.conn.send_archive(value, timeout, Sink::Future(None));
+        let sent = self.conn.send_archive(value, timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -153,10 +153,10 @@ impl Connection {
         handler: &Rc<dyn ResponseHandler>,
         token: u64,
     ) -> Result<(), RequestError> {
-        let sink = Sink::Callback { handler: Rc::clone(handler), token };
+        let sink = || Sink::Callback { handler: Rc::clone(handler), token };
         let (chunk, range) = ((stream_id, index), (0, u64::MAX));
         let sent = self.conn.fetch_chunk(chunk, range, len_hint, timeout, sink);
-        sent.map(|_| ()).map_err(|refused| refused.0)
+        sent.map(|_| ())
     }
 
     /// Asks for a chunk.
@@ -174,7 +174,7 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
         let (chunk, range) = ((stream_id, index), (0, u64::MAX));
-        let sent = self.conn.fetch_chunk(chunk, range, len_hint, timeout, Sink::Future(None));
+        let sent = self.conn.fetch_chunk(chunk, range, len_hint, timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -188,7 +188,7 @@ impl Connection {
         data: ManagedBuffer,
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
-        let sent = self.conn.upload(meta, data, timeout, Sink::Future(None));
+        let sent = self.conn.upload(meta, data, timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -197,11 +197,8 @@ impl Connection {
         self.conn.close_after_flush(CloseReason::Local);
     }
 
-    fn future(&self, sent: Result<u64, crate::conn::Refused>) -> Result<CallFuture, RequestError> {
-        match sent {
-            Ok(id) => Ok(CallFuture { conn: Rc::clone(&self.conn), id }),
-            Err(refused) => Err(refused.0),
-        }
+    fn future(&self, sent: Result<u64, RequestError>) -> Result<CallFuture, RequestError> {
+        sent.map(|id| CallFuture { conn: Rc::clone(&self.conn), id })
     }
 }
 

@@ -21,9 +21,6 @@ use super::tx::NoMemory;
 use super::{Conn, State};
 use crate::conn::received::Reply;
 
-/// A request that was not taken, with the sink that its failure belongs to.
-pub(crate) type Refused = Box<(RequestError, Sink)>;
-
 /// The body of an RPC.
 #[derive(Debug)]
 pub(crate) enum RpcBody<'a> {
@@ -98,12 +95,11 @@ impl Conn {
         &self,
         body: RpcBody<'_>,
         timeout: Option<Duration>,
-        sink: Sink,
-    ) -> Result<u64, Refused> {
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
         let timeout = self.timeout(timeout);
-        if let Err(error) = self.admit().and_then(|()| self.check_rpc_len(body.len())) {
-            return Err(Box::new((error, sink)));
-        }
+        self.admit()?;
+        self.check_rpc_len(body.len())?;
         let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink, self.due(timeout));
         let deadline_us = timeout.us;
         let len = body.len();
@@ -118,12 +114,10 @@ impl Conn {
         &self,
         value: &impl Encode,
         timeout: Option<Duration>,
-        sink: Sink,
-    ) -> Result<u64, Refused> {
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
         let timeout = self.timeout(timeout);
-        if let Err(error) = self.admit() {
-            return Err(Box::new((error, sink)));
-        }
+        self.admit()?;
         let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink, self.due(timeout));
         let deadline_us = timeout.us;
         let written = self.write_archive(value, |len| {
@@ -155,14 +149,14 @@ impl Conn {
         id: u64,
         value: &impl Encode,
         timeout: Timeout,
-    ) -> Result<u64, Refused> {
+    ) -> Result<u64, RequestError> {
         let body = match self.encode_large(value) {
             Ok(body) => body,
-            Err(error) => return Err(self.take_back(id, error)),
+            Err(error) => return Ok(self.refuse_later(id, error)),
         };
         let len = body.len();
         if let Err(error) = self.check_rpc_len(len) {
-            return Err(self.take_back(id, error));
+            return Ok(self.refuse_later(id, error));
         }
         let deadline_us = timeout.us;
         let request = RpcRequest { id, total_len: len as u64, deadline_us };
@@ -201,12 +195,10 @@ impl Conn {
         (offset, max_len): (u64, u64),
         hint: Option<u64>,
         timeout: Option<Duration>,
-        sink: Sink,
-    ) -> Result<u64, Refused> {
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
         let timeout = self.timeout(timeout);
-        if let Err(error) = self.admit() {
-            return Err(Box::new((error, sink)));
-        }
+        self.admit()?;
         let id = self.calls.borrow_mut().insert(CallKind::Chunk, sink, self.due(timeout));
         let credit = self.lease_for_chunk(id, hint, max_len);
         let deadline_us = timeout.us;
@@ -226,16 +218,12 @@ impl Conn {
         offset: u64,
         credit: u64,
         timeout: Option<Duration>,
-        sink: Sink,
-    ) -> Result<u64, Refused> {
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
         let timeout = self.timeout(timeout);
         let limit = self.local.conf.limits.max_stream_name_len as usize;
-        let admitted = self.admit().and_then(|()| {
-            self.check_len(name.len(), limit as u64, "ringrail.transport.maxStreamNameLen")
-        });
-        if let Err(error) = admitted {
-            return Err(Box::new((error, sink)));
-        }
+        self.admit()?;
+        self.check_len(name.len(), limit as u64, "ringrail.transport.maxStreamNameLen")?;
         let id = self.calls.borrow_mut().insert(CallKind::Stream, sink, self.due(timeout));
         if let Some(bulk) = self.calls.borrow_mut().bulk(id) {
             bulk.granted = credit;
@@ -256,16 +244,12 @@ impl Conn {
         meta: &[u8],
         data: ManagedBuffer,
         timeout: Option<Duration>,
-        sink: Sink,
-    ) -> Result<u64, Refused> {
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
         let timeout = self.timeout(timeout);
         let limit = u64::from(self.local.conf.limits.max_meta_len);
-        let admitted = self
-            .admit()
-            .and_then(|()| self.check_len(meta.len(), limit, "ringrail.transport.maxMetaLen"));
-        if let Err(error) = admitted {
-            return Err(Box::new((error, sink)));
-        }
+        self.admit()?;
+        self.check_len(meta.len(), limit, "ringrail.transport.maxMetaLen")?;
         let id = self.calls.borrow_mut().insert(CallKind::Upload, sink, self.due(timeout));
         let deadline_us = timeout.us;
         let head = Upload { id, total_len: data.len(), deadline_us }.header(meta.len() as u32);
@@ -346,9 +330,9 @@ impl Conn {
         written: Result<(), NoMemory>,
         timeout: Timeout,
         kind: RequestKind,
-    ) -> Result<u64, Refused> {
+    ) -> Result<u64, RequestError> {
         if written.is_err() {
-            return Err(self.take_back(id, self.busy_memory()));
+            return Ok(self.refuse_later(id, self.busy_memory()));
         }
         self.expect_by(self.local.now_ns().saturating_add(timeout.ns));
         self.last_request_ns.set(self.local.now_ns());
@@ -358,10 +342,11 @@ impl Conn {
         Ok(id)
     }
 
+    /// A request that is in the table and cannot be sent: its sink is told.
     #[cold]
-    fn take_back(&self, id: u64, error: RequestError) -> Refused {
-        let sink = self.forget(id).unwrap_or(Sink::Future(None));
-        Box::new((error, sink))
+    fn refuse_later(&self, id: u64, error: RequestError) -> u64 {
+        self.resolve_failure(id, error);
+        id
     }
 
     #[inline]
@@ -437,7 +422,11 @@ impl Conn {
     /// Where the answer to a request goes: out of the table, unless a future on the shard has to
     /// find it there; then `ready` is put into its place.
     #[inline]
-    fn resolve(&self, id: u64, ready: impl FnOnce() -> Outcome) -> Option<Sink> {
+    fn resolve(
+        &self,
+        id: u64,
+        ready: impl FnOnce() -> Result<Lease, Box<RequestError>>,
+    ) -> Option<Sink> {
         let mut calls = self.calls.borrow_mut();
         let call = calls.get(id)?;
         let kind = call.kind;
@@ -460,7 +449,7 @@ impl Conn {
     /// A reply that lies in a receive buffer.
     #[inline]
     pub(crate) fn resolve_received(&self, id: u64, body: Received<'_>) {
-        if let Some(sink) = self.resolve(id, || Ok(Reply::new(body.keep()))) {
+        if let Some(sink) = self.resolve(id, || Ok(body.keep())) {
             self.guarded(|| sink.deliver(body));
         }
     }
@@ -468,7 +457,8 @@ impl Conn {
     /// An answer in a lease of its own.
     pub(crate) fn resolve_lease(&self, id: u64, lease: Lease) {
         let mut lease = Some(lease);
-        let sink = self.resolve(id, || lease.take().map(Reply::new).ok_or(RequestError::Cancelled));
+        let gone = || Box::new(RequestError::Cancelled);
+        let sink = self.resolve(id, || lease.take().ok_or_else(gone));
         if let (Some(sink), Some(lease)) = (sink, lease) {
             self.guarded(|| sink.deliver_lease(lease));
         }
@@ -477,7 +467,8 @@ impl Conn {
     /// A failure.
     pub(crate) fn resolve_failure(&self, id: u64, error: RequestError) {
         let mut error = Some(error);
-        let sink = self.resolve(id, || Err(error.take().unwrap_or(RequestError::Cancelled)));
+        let sink =
+            self.resolve(id, || Err(Box::new(error.take().unwrap_or(RequestError::Cancelled))));
         if let (Some(sink), Some(error)) = (sink, error) {
             self.guarded(|| sink.fail(error));
         }
@@ -552,7 +543,7 @@ impl Conn {
             return None;
         }
         match calls.remove(id)?.sink {
-            Sink::Ready(outcome) => Some(outcome),
+            Sink::Ready(outcome) => Some(outcome.map(Reply::new).map_err(|error| *error)),
             _ => Some(Err(RequestError::Cancelled)),
         }
     }

@@ -97,14 +97,21 @@ impl Calls {
     }
 
     /// Enters a request and gives it its id.
+    ///
+    /// The sink is made here, in its place in the table, instead of being moved there.
     #[inline]
-    pub(crate) fn insert(&mut self, kind: CallKind, sink: Sink, due: Due) -> u64 {
+    pub(crate) fn insert(
+        &mut self,
+        kind: CallKind,
+        sink: impl FnOnce() -> Sink,
+        due: Due,
+    ) -> u64 {
         self.count += 1;
         let slot = self.calls.vacant_entry();
         let id = (self.count << SLOT_BITS) | slot.key() as u64;
         slot.insert(Call {
             id,
-            sink,
+            sink: sink(),
             deadline_ns: due.deadline_ns,
             timeout_ms: due.timeout_ms,
             kind,

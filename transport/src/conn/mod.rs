@@ -43,7 +43,7 @@ use crate::sys::socket::Addr;
 
 pub(crate) use bulk::BodyPlan;
 use call::Timeout;
-pub(crate) use call::{Refused, RpcBody};
+pub(crate) use call::RpcBody;
 use calls::Calls;
 use inbound::Inbound;
 pub use received::{Received, Reply};

@@ -64,7 +64,7 @@ pub(crate) enum Sink {
     /// A future on the shard, which has not been polled to the end.
     Future(Option<Waker>),
     /// A future on the shard, whose answer is here.
-    Ready(Outcome),
+    Ready(Result<Lease, Box<RequestError>>),
     /// A caller on another thread.
     Remote(oneshot::Sender<Outcome>),
     /// A stream: slices go to its reader.

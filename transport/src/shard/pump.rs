@@ -209,9 +209,8 @@ impl<D: Driver> Pump<D> {
             }
             Command::Stream { key, name, offset, credit, timeout, feed, begun } => {
                 let Some(conn) = self.local.conn(key) else { return };
-                let sink = Sink::Stream(feed);
+                let sink = || Sink::Stream(feed);
                 let opened = conn.open_stream(&name, offset, credit, timeout, sink);
-                let opened = opened.map_err(|refused| refused.0);
                 let id = opened.as_ref().ok().copied();
                 if let (Err(_), Some(id)) = (begun.send(opened), id) {
                     conn.cancel(id);
@@ -816,20 +815,23 @@ fn ask_on(
     if waiter.ticket.is_retracted() {
         return;
     }
-    let sink = Sink::Remote(waiter.done);
+    let mut done = Some(waiter.done);
+    let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
     let sent = match ask {
-        Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, sink),
+        Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, &mut sink),
         Ask::Chunk { chunk, range, len_hint } => {
-            conn.fetch_chunk(chunk, range, len_hint, timeout, sink)
+            conn.fetch_chunk(chunk, range, len_hint, timeout, &mut sink)
         }
-        Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, sink),
+        Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, &mut sink),
     };
     match sent {
         Ok(id) if waiter.ticket.sent_as(id) => {}
         Ok(id) => conn.cancel(id),
-        Err(refused) => {
-            let (error, sink) = *refused;
-            sink.fail(error);
+        Err(error) => {
+            if let Some(done) = done {
+                // Whoever asked may be gone.
+                let _ = done.send(Err(error));
+            }
         }
     }
 }
