@@ -80,7 +80,7 @@ impl Default for TransportConf {
         Self {
             limits: Limits::default(),
             slice_len: 256 << 10,
-            send_batch: 256 << 10,
+            send_batch: 1 << 20,
             exact_min: 16 << 10,
             inline_max: 4 << 10,
             sendfile_min: 256 << 10,

@@ -24,4 +24,4 @@ pub use gather::{Body, Gather, MAX_PIECES, Piece};
 pub use lease::{Lease, LeaseMut};
 pub use managed::{FileSegment, ManagedBuffer};
 pub use map::{MapSlice, Mapping};
-pub use pool::{Pool, PoolStats};
+pub use pool::{Pool, PoolStats, Reservation};

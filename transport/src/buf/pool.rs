@@ -159,6 +159,8 @@ struct Inner {
     fresh: AtomicU64,
     exhausted: AtomicU64,
     spare_pieces: RefCell<Vec<Vec<Piece>>>,
+    /// Bytes promised to reservations.
+    reserved: Cell<usize>,
     /// Not Send: the lists belong to one thread.
     _local: PhantomData<*mut ()>,
 }
@@ -184,6 +186,7 @@ impl Pool {
             fresh: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
             spare_pieces: RefCell::new(Vec::new()),
+            reserved: Cell::new(0),
             _local: PhantomData,
         };
         Self { inner: Rc::new(inner) }
@@ -289,7 +292,26 @@ impl Pool {
     fn leased_bytes(&self) -> usize {
         // SAFETY: on the owner's thread; a read with no other borrow alive.
         let free = unsafe { &*self.inner.shared.free.get() }.free_bytes;
-        self.inner.shared.mapped.load(Ordering::Relaxed) - free
+        self.inner.shared.mapped.load(Ordering::Relaxed) - free + self.inner.reserved.get()
+    }
+
+    /// Promises a buffer of at least `len` bytes without giving one yet; `None` as
+    /// [`lease`](Self::lease).
+    ///
+    /// Whoever will need memory later holds a promise, not a buffer, so that the few buffers that
+    /// are really filled are the ones that came back last and are still in the cache.
+    pub fn reserve(&self, len: usize) -> Option<Reservation> {
+        let size = class_of(len).map(size_of_class)?;
+        if !self.inner.shared.returns.is_empty() {
+            self.collect();
+        }
+        let limit = self.inner.shared.budget - self.inner.reserve;
+        if self.leased_bytes() + size > limit {
+            bump(&self.inner.exhausted);
+            return None;
+        }
+        self.inner.reserved.set(self.inner.reserved.get() + size);
+        Some(Reservation { pool: self.clone(), size })
     }
 
     /// Bytes that [`lease`](Pool::lease) could still give, leaving class sizes aside.
@@ -313,6 +335,34 @@ impl Pool {
             fresh: self.inner.fresh.load(Ordering::Relaxed),
             exhausted: self.inner.exhausted.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// A buffer promised by [`Pool::reserve`]: counts against the budget until redeemed or dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    pool: Pool,
+    size: usize,
+}
+
+impl Reservation {
+    /// Bytes promised.
+    pub fn capacity(&self) -> usize {
+        self.size
+    }
+
+    /// The buffer; `None` only where the kernel gives no memory.
+    pub fn redeem(self) -> Option<LeaseMut> {
+        let (pool, size) = (self.pool.clone(), self.size);
+        drop(self);
+        pool.lease_reserved(size)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let reserved = &self.pool.inner.reserved;
+        reserved.set(reserved.get() - self.size);
     }
 }
 
@@ -397,6 +447,20 @@ mod tests {
         std::thread::spawn(move || drop(there)).join().unwrap();
         drop(here);
         assert_eq!(shared.mapped.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_reservation_counts_until_it_is_redeemed_or_dropped() {
+        let pool = Pool::new(64 << 10, 0);
+        let promise = pool.reserve(40 << 10).unwrap();
+        assert_eq!(promise.capacity(), 64 << 10);
+        assert!(pool.lease(1).is_none() && pool.reserve(1).is_none());
+        assert_eq!(pool.stats().mapped_bytes, 0, "a promise maps nothing");
+        let lease = promise.redeem().unwrap();
+        assert_eq!(pool.stats().leased_bytes, 64 << 10);
+        drop(lease);
+        drop(pool.reserve(1).unwrap());
+        assert_eq!(pool.stats().leased_bytes, 0);
     }
 
     #[test]

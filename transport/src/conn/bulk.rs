@@ -57,8 +57,8 @@ impl Conn {
         }
         // Small chunks arrive whole in a receive buffer and stay there.
         if guess >= self.local.conf.exact_min as u64 {
-            bulk.buf = self.local.pool.lease(padded_len(guess as usize));
-            if bulk.buf.is_none() {
+            bulk.promised = self.local.pool.reserve(padded_len(guess as usize));
+            if bulk.promised.is_none() {
                 return 0;
             }
         }
@@ -130,8 +130,15 @@ impl Conn {
             return true;
         }
         let all = usize::try_from(total_len).ok().map(padded_len);
-        let lease = all.and_then(|len| self.local.pool.lease(len));
-        let lease = lease.or_else(|| self.local.pool.lease(need));
+        let promised = bulk.promised.take();
+        let lease = match promised {
+            Some(promise) if all.is_some_and(|len| promise.capacity() >= len) => promise.redeem(),
+            promised => {
+                drop(promised);
+                all.and_then(|len| self.local.pool.lease(len))
+            }
+        };
+        let lease = lease.or_else(|| self.local.pool.lease_reserved(need));
         match lease {
             Some(lease) => {
                 bulk.buf = Some(lease);
@@ -373,6 +380,7 @@ impl Conn {
         }
         let need = padded_len(total_len as usize);
         if bulk.buf.as_ref().is_none_or(|buf| buf.capacity() < need) {
+            bulk.promised = None;
             let Some(mut larger) = self.local.pool.lease(need) else { return false };
             if let Some(begun) = bulk.buf.take() {
                 larger.put(begun.as_slice());

@@ -8,7 +8,7 @@ use slab::Slab;
 
 use ringrail_codec::native::Assembly;
 
-use crate::buf::LeaseMut;
+use crate::buf::{LeaseMut, Reservation};
 use crate::error::Reached;
 
 use super::sink::Sink;
@@ -49,6 +49,8 @@ pub(crate) struct Call {
 pub(crate) struct BulkIn {
     /// Where it goes; out while a receive is writing to it.
     pub(crate) buf: Option<LeaseMut>,
+    /// Memory promised for it, while nothing has come.
+    pub(crate) promised: Option<Reservation>,
     /// Known from the first slice on.
     pub(crate) assembly: Option<Assembly>,
     /// Bytes granted to the sender so far.

@@ -57,6 +57,8 @@ pub(crate) enum Next {
         at: usize,
         /// How many.
         len: usize,
+        /// Where the header behind the body goes: to be received right after, in one go.
+        header: Option<LeaseMut>,
     },
 }
 
@@ -389,7 +391,10 @@ impl Rx {
         if let Some(body) = self.body.as_mut() {
             let (at, len) = (body.at + body.got, body.need() - body.got);
             return match body.buf.take() {
-                Some(buf) => Next::Fill { buf, at, len },
+                Some(buf) => {
+                    let header = conn.local.pool.lease_reserved(HEADER_LEN);
+                    Next::Fill { buf, at, len, header }
+                }
                 None => Next::Nothing,
             };
         }
@@ -403,10 +408,15 @@ impl Rx {
         match stash {
             Some(buf) => {
                 let at = buf.len();
-                Next::Fill { buf, at, len: self.need - at }
+                Next::Fill { buf, at, len: self.need - at, header: None }
             }
             None => Next::Multi,
         }
+    }
+
+    /// The header behind the body has been asked for.
+    pub(crate) fn header_posted(&mut self) {
+        self.need = HEADER_LEN;
     }
 
     /// Takes the buffer of a [`Next::Fill`] back, with `count` more bytes in it.

@@ -19,6 +19,8 @@ pub(super) struct Link {
     pub(super) sock: Sock,
     pub(super) rx: Rx,
     pub(super) recv: Option<(OpKey, Receiving)>,
+    /// The receive of the header behind the body that `recv` is for.
+    pub(super) recv_header: Option<OpKey>,
     pub(super) send: Option<OpKey>,
     /// Bytes that the file send in flight must move; anything less is a file that shrank.
     pub(super) file_send_len: Option<usize>,
@@ -35,6 +37,7 @@ impl Link {
             sock,
             rx: Rx::default(),
             recv: None,
+            recv_header: None,
             send: None,
             file_send_len: None,
             connect: None,
@@ -47,7 +50,7 @@ impl Link {
     pub(super) fn operations(&self) -> impl Iterator<Item = OpKey> {
         let recv = self.recv.map(|(key, _)| key);
         let reads = self.reads.iter().map(|&(key, _)| key);
-        [recv, self.send, self.connect].into_iter().flatten().chain(reads)
+        [recv, self.recv_header, self.send, self.connect].into_iter().flatten().chain(reads)
     }
 
     pub(super) fn is_quiet(&self) -> bool {

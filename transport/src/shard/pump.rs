@@ -481,8 +481,13 @@ impl<D: Driver> Pump<D> {
         let Some(link) = self.link_of(key) else { return };
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
-        if !done.more {
-            link.recv = None;
+        if link.recv_header == Some(done.key) {
+            // The body came short, or its receive is still to be worked off: a linked receive ends
+            // after the one before it.
+            link.recv_header = None;
+        } else if !done.more {
+            let header = if outcome.is_ok() { link.recv_header.take() } else { None };
+            link.recv = header.map(|op| (op, Receiving::Fill));
         }
         if conn.state() == State::Closed {
             conn.mark_dirty();
@@ -549,6 +554,10 @@ impl<D: Driver> Pump<D> {
             }
             return;
         }
+        if link.recv_header.is_some() {
+            return;
+        }
+        let mut header = None;
         let (op, receiving) = match link.rx.next(conn) {
             Next::Nothing => {
                 if link.rx.is_starved() {
@@ -559,13 +568,26 @@ impl<D: Driver> Pump<D> {
             Next::Multi => {
                 (Op::RecvMulti { sock: link.sock }, Receiving::Multi { cancelled: false })
             }
-            Next::Fill { buf, at, len } => {
-                (Op::Recv { sock: link.sock, buf, at, len }, Receiving::Fill)
+            Next::Fill { buf, at, len, header: behind } => {
+                header = behind;
+                let linked = header.is_some();
+                (Op::Recv { sock: link.sock, buf, at, len, linked }, Receiving::Fill)
             }
         };
         self.local.metrics.recvs.increment();
         match self.driver.submit(For::Receive(key).token(), op) {
             Ok(op) => link.recv = Some((op, receiving)),
+            Err(_) => return conn.close(ring_full()),
+        }
+        let Some(buf) = header else { return };
+        let len = ringrail_codec::native::HEADER_LEN;
+        let op = Op::Recv { sock: link.sock, buf, at: 0, len, linked: false };
+        self.local.metrics.recvs.increment();
+        match self.driver.submit(For::Receive(key).token(), op) {
+            Ok(op) => {
+                link.recv_header = Some(op);
+                link.rx.header_posted();
+            }
             Err(_) => conn.close(ring_full()),
         }
     }

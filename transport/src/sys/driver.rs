@@ -63,6 +63,9 @@ pub enum Op {
         at: usize,
         /// Bytes wanted.
         len: usize,
+        /// The next operation submitted is a receive on the same socket, which begins when this one
+        /// has all its bytes, and is cancelled where this one ends short.
+        linked: bool,
     },
     /// Send what remains of a gather. Completes with [`Payload::Gather`], not yet advanced.
     Send {

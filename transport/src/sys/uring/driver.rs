@@ -217,6 +217,19 @@ impl UringDriver {
         }
     }
 
+    /// Links an entry to the next one; both must go into the kernel by the same call.
+    fn linked(&mut self, entry: squeue::Entry) -> squeue::Entry {
+        let queue = self.ring().submission();
+        let (queued, room) = (queue.len(), queue.capacity() - queue.len());
+        drop(queue);
+        if room < 2 {
+            self.stats.enters += 1;
+            // A ring that fails here fails in the next `enter` as well, which says so.
+            let _ = self.entry.poll(queued as u32);
+        }
+        entry.flags(squeue::Flags::IO_LINK)
+    }
+
     fn scratch(&mut self) -> Box<MsgScratch> {
         self.scratch.pop().unwrap_or_else(MsgScratch::new)
     }
@@ -451,10 +464,11 @@ impl Driver for UringDriver {
             Op::RecvMulti { sock } => {
                 (opcode::RecvMulti::new(types::Fd(sock.0), GROUP).build(), State::RecvMulti)
             }
-            Op::Recv { sock, mut buf, at, len } => {
+            Op::Recv { sock, mut buf, at, len, linked } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
                 let recv = opcode::Recv::new(types::Fd(sock.0), at.cast(), len as u32);
-                (recv.flags(libc::MSG_WAITALL).build(), State::Recv { buf })
+                let recv = recv.flags(libc::MSG_WAITALL).build();
+                (if linked { self.linked(recv) } else { recv }, State::Recv { buf })
             }
             Op::Read { file, offset, mut buf, at, len } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
