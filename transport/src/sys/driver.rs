@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::buf::{Gather, LeaseMut, Pool};
 
-use super::socket::{Addr, Listener, ListenSpec, SocketError, SocketSpec};
+use super::socket::{Addr, ListenSpec, Listener, SocketError, SocketSpec};
 
 /// A socket as the driver knows it. For the kernel's drivers this is the file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,8 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use rustix::event::EventfdFlags;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use rustix::event::EventfdFlags;
 
 use crate::buf::{Gather, Pool};
 use crate::sys::driver::{
@@ -95,7 +95,11 @@ impl UringError {
                 }
                 _ => "Run `ringrail doctor` for what this kernel offers",
             };
-            Self { step, source, advice }
+            Self {
+                step,
+                source,
+                advice,
+            }
         }
     }
 
@@ -236,17 +240,30 @@ impl UringDriver {
     /// A timeout stays in the ring when other completions end the park, and serves the next one:
     /// a busy shard posts one per timer, not one per park.
     fn wake_by(&mut self, at: u64) -> bool {
-        if self.timeouts.iter().any(|timeout| timeout.due_ns.is_some_and(|due| due <= at)) {
+        if self
+            .timeouts
+            .iter()
+            .any(|timeout| timeout.due_ns.is_some_and(|due| due <= at))
+        {
             return true;
         }
-        let Some(place) = self.timeouts.iter().position(|timeout| timeout.due_ns.is_none()) else {
+        let Some(place) = self
+            .timeouts
+            .iter()
+            .position(|timeout| timeout.due_ns.is_none())
+        else {
             return false;
         };
         let (sec, nsec) = (at / 1_000_000_000, (at % 1_000_000_000) as u32);
         let spec = types::Timespec::new().sec(sec).nsec(nsec);
-        self.timeouts[place] = Timeout { spec, due_ns: Some(at) };
+        self.timeouts[place] = Timeout {
+            spec,
+            due_ns: Some(at),
+        };
         let spec = &raw const self.timeouts[place].spec;
-        let entry = opcode::Timeout::new(spec).flags(types::TimeoutFlags::ABS).build();
+        let entry = opcode::Timeout::new(spec)
+            .flags(types::TimeoutFlags::ABS)
+            .build();
         self.push(&entry.user_data(TIMEOUTS + place as u64));
         true
     }
@@ -280,19 +297,33 @@ impl UringDriver {
                 .flags(flags)
                 .build()
         } else {
-            opcode::SendMsg::new(types::Fd(sock.0), message).flags(flags as u32).build()
+            opcode::SendMsg::new(types::Fd(sock.0), message)
+                .flags(flags as u32)
+                .build()
         };
         let quick = gather.remaining() <= QUICK_SEND_LEN;
         self.quick_posted += u32::from(quick);
         self.quick_open += u32::from(quick);
-        let key = self.ops.insert(token, State::Send { gather, scratch, quick });
+        let key = self.ops.insert(
+            token,
+            State::Send {
+                gather,
+                scratch,
+                quick,
+            },
+        );
         self.push(&entry.user_data(key.0));
         key
     }
 
     fn post_send_file(&mut self, token: u64, sock: Sock, send: FileSend) -> OpKey {
         let scratch = self.scratch();
-        let state = State::SendFile { send, scratch, socket: sock.0, cancelled: false };
+        let state = State::SendFile {
+            send,
+            scratch,
+            socket: sock.0,
+            cancelled: false,
+        };
         let key = self.ops.insert(token, state);
         self.advance_send_file(key);
         key
@@ -300,7 +331,15 @@ impl UringDriver {
 
     /// Moves a file on; ends the operation or waits for the socket.
     fn advance_send_file(&mut self, key: OpKey) {
-        let Some((_, State::SendFile { send, scratch, socket, cancelled })) = self.ops.get(key)
+        let Some((
+            _,
+            State::SendFile {
+                send,
+                scratch,
+                socket,
+                cancelled,
+            },
+        )) = self.ops.get(key)
         else {
             return;
         };
@@ -322,18 +361,27 @@ impl UringDriver {
         if let Some((token, State::SendFile { send, scratch, .. })) = self.ops.remove(key) {
             self.scratch.push(scratch);
             let payload = Payload::Gather(send.head);
-            self.immediate.push_back(Completion { token, key, result, more: false, payload });
+            self.immediate.push_back(Completion {
+                token,
+                key,
+                result,
+                more: false,
+                payload,
+            });
         }
     }
 
     /// Copies the completion queue out, so that handling one may post others.
     fn harvest(&mut self) {
-        let Some(ring) = self.ring.as_mut() else { return };
+        let Some(ring) = self.ring.as_mut() else {
+            return;
+        };
         let mut queue = ring.completion();
         let overflow = u64::from(queue.overflow());
         for entry in &mut queue {
             let entry: cqueue::Entry = entry;
-            self.harvested.push_back((entry.user_data(), entry.result(), entry.flags()));
+            self.harvested
+                .push_back((entry.user_data(), entry.result(), entry.flags()));
         }
         drop(queue);
         self.stats.cq_overflows = self.stats.cq_overflows.max(overflow);
@@ -368,14 +416,24 @@ impl UringDriver {
         let (token, state) = self.ops.remove(key)?;
         let payload = match state {
             State::Recv { buf } | State::Read { buf, .. } => Payload::Buffer(buf),
-            State::Send { gather, scratch, quick } => {
+            State::Send {
+                gather,
+                scratch,
+                quick,
+            } => {
                 self.quick_open -= u32::from(quick);
                 self.scratch.push(scratch);
                 Payload::Gather(gather)
             }
             _ => Payload::None,
         };
-        Some(Completion { token, key, result, more: false, payload })
+        Some(Completion {
+            token,
+            key,
+            result,
+            more: false,
+            payload,
+        })
     }
 
     fn accepted(&mut self, key: OpKey, token: u64, fd: RawFd, more: bool) -> Option<Completion> {
@@ -386,11 +444,20 @@ impl UringDriver {
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let peer = socket::peer_addr(fd.as_fd());
         let payload = match peer {
-            Ok(peer) => Payload::Accepted { sock: Sock(fd.into_raw_fd()), peer },
+            Ok(peer) => Payload::Accepted {
+                sock: Sock(fd.into_raw_fd()),
+                peer,
+            },
             // Gone before we looked: the descriptor closes here.
             Err(_) => Payload::None,
         };
-        Some(Completion { token, key, result: 0, more, payload })
+        Some(Completion {
+            token,
+            key,
+            result: 0,
+            more,
+            payload,
+        })
     }
 
     fn received(&mut self, key: OpKey, token: u64, result: i32, flags: u32) -> Option<Completion> {
@@ -408,7 +475,13 @@ impl UringDriver {
             },
             _ => Payload::None,
         };
-        Some(Completion { token, key, result, more, payload })
+        Some(Completion {
+            token,
+            key,
+            result,
+            more,
+            payload,
+        })
     }
 }
 
@@ -444,26 +517,60 @@ impl Driver for UringDriver {
             Op::Send { sock, gather, more } => {
                 return Ok(self.post_send(token, sock, gather, more));
             }
-            Op::SendFile { sock, head, file, offset, len, padding } => {
-                let send = FileSend { head, file, offset, left: len, padding, sent: 0 };
+            Op::SendFile {
+                sock,
+                head,
+                file,
+                offset,
+                len,
+                padding,
+            } => {
+                let send = FileSend {
+                    head,
+                    file,
+                    offset,
+                    left: len,
+                    padding,
+                    sent: 0,
+                };
                 return Ok(self.post_send_file(token, sock, send));
             }
-            Op::RecvMulti { sock } => {
-                (opcode::RecvMulti::new(types::Fd(sock.0), GROUP).build(), State::RecvMulti)
-            }
-            Op::Recv { sock, mut buf, at, len } => {
+            Op::RecvMulti { sock } => (
+                opcode::RecvMulti::new(types::Fd(sock.0), GROUP).build(),
+                State::RecvMulti,
+            ),
+            Op::Recv {
+                sock,
+                mut buf,
+                at,
+                len,
+            } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
                 let recv = opcode::Recv::new(types::Fd(sock.0), at.cast(), len as u32);
                 (recv.flags(libc::MSG_WAITALL).build(), State::Recv { buf })
             }
-            Op::Read { file, offset, mut buf, at, len } => {
+            Op::Read {
+                file,
+                offset,
+                mut buf,
+                at,
+                len,
+            } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
                 let read = opcode::Read::new(types::Fd(file.as_raw_fd()), at.cast(), len as u32);
-                (read.offset(offset).build(), State::Read { buf, _file: file })
+                (
+                    read.offset(offset).build(),
+                    State::Read { buf, _file: file },
+                )
             }
             Op::Accept { listener } => {
                 let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-                (opcode::AcceptMulti::new(types::Fd(listener.0)).flags(flags).build(), State::Accept)
+                (
+                    opcode::AcceptMulti::new(types::Fd(listener.0))
+                        .flags(flags)
+                        .build(),
+                    State::Accept,
+                )
             }
             Op::Connect { sock, addr } => {
                 // Addresses come parsed; one the kernel cannot take ends the operation at once.
@@ -491,7 +598,11 @@ impl Driver for UringDriver {
 
     fn shutdown(&mut self, sock: Sock, both: bool) {
         use rustix::net::Shutdown;
-        let how = if both { Shutdown::Both } else { Shutdown::Write };
+        let how = if both {
+            Shutdown::Both
+        } else {
+            Shutdown::Write
+        };
         // A socket that is not connected any more is shut down as it is.
         let _ = rustix::net::shutdown(borrow(&sock), how);
     }

@@ -39,13 +39,26 @@ pub(super) struct Entry {
 impl Entry {
     /// Registers `ring` for the calling thread; falls back to the plain descriptor.
     pub(super) fn register(ring: RawFd) -> Self {
-        let mut update = RsrcUpdate { offset: u32::MAX, resv: 0, data: ring as u64 };
+        let mut update = RsrcUpdate {
+            offset: u32::MAX,
+            resv: 0,
+            data: ring as u64,
+        };
         // SAFETY: the argument is one valid io_uring_rsrc_update, as nr_args = 1 says.
         let done = unsafe {
-            libc::syscall(libc::SYS_io_uring_register, ring, REGISTER_RING_FDS, &raw mut update, 1)
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                ring,
+                REGISTER_RING_FDS,
+                &raw mut update,
+                1,
+            )
         };
         match libc::c_int::try_from(update.offset) {
-            Ok(index) if done == 1 => Self { fd: index, flags: ENTER_REGISTERED_RING },
+            Ok(index) if done == 1 => Self {
+                fd: index,
+                flags: ENTER_REGISTERED_RING,
+            },
             _ => Self { fd: ring, flags: 0 },
         }
     }
@@ -56,12 +69,7 @@ impl Entry {
     }
 
     /// Submits and waits for `want` completions, at most for `timeout_ns`.
-    pub(super) fn wait(
-        self,
-        to_submit: u32,
-        want: u32,
-        timeout_ns: Option<u64>,
-    ) -> io::Result<()> {
+    pub(super) fn wait(self, to_submit: u32, want: u32, timeout_ns: Option<u64>) -> io::Result<()> {
         let Some(ns) = timeout_ns else {
             return self.call(to_submit, want, ENTER_GETEVENTS, std::ptr::null(), 0);
         };
@@ -76,7 +84,13 @@ impl Entry {
             timespec: (&raw const spec) as u64,
         };
         let flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
-        self.call(to_submit, want, flags, (&raw const arg).cast(), size_of::<GetEventsArg>())
+        self.call(
+            to_submit,
+            want,
+            flags,
+            (&raw const arg).cast(),
+            size_of::<GetEventsArg>(),
+        )
     }
 
     fn call(

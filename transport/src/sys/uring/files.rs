@@ -32,11 +32,20 @@ pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> 
     if len == 0 {
         return Some(true);
     }
-    let range = CachestatRange { offset, len: len as u64 };
+    let range = CachestatRange {
+        offset,
+        len: len as u64,
+    };
     let mut stat = Cachestat::default();
     // SAFETY: both pointers lead to live structures of the layout the system call defines.
     let done = unsafe {
-        libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const range, &raw mut stat, 0u32)
+        libc::syscall(
+            SYS_CACHESTAT,
+            file.as_raw_fd(),
+            &raw const range,
+            &raw mut stat,
+            0u32,
+        )
     };
     if done != 0 {
         return None;
@@ -48,7 +57,10 @@ pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> 
 
 /// Reads what is in the page cache (`RWF_NOWAIT`).
 pub(super) fn read_resident(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-    let iov = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let iov = libc::iovec {
+        iov_base: into.as_mut_ptr().cast(),
+        iov_len: into.len(),
+    };
     // SAFETY: one iovec over a live, writable slice.
     let done = unsafe {
         libc::preadv2(
@@ -90,7 +102,11 @@ impl FileSend {
         scratch: &mut MsgScratch,
     ) -> io::Result<Progress> {
         while self.head.remaining() > 0 {
-            let more = if self.left + self.padding > 0 { libc::MSG_MORE } else { 0 };
+            let more = if self.left + self.padding > 0 {
+                libc::MSG_MORE
+            } else {
+                0
+            };
             let message = scratch.describe(&self.head);
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more;
             // SAFETY: the message describes live buffers of `self.head`.
@@ -126,7 +142,12 @@ impl FileSend {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
             // SAFETY: a live constant, and no more of it than it is long.
             let done = unsafe {
-                libc::send(socket, ZEROS.as_ptr().cast(), self.padding.min(ZEROS.len()), flags)
+                libc::send(
+                    socket,
+                    ZEROS.as_ptr().cast(),
+                    self.padding.min(ZEROS.len()),
+                    flags,
+                )
             };
             match self.taken(done)? {
                 None => return Ok(Progress::Blocked),

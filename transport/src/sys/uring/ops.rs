@@ -24,15 +24,24 @@ impl MsgScratch {
     pub(super) fn new() -> Box<Self> {
         // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
         let header: libc::msghdr = unsafe { std::mem::zeroed() };
-        let empty = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Box::new(Self { header, iov: [empty; MAX_PIECES] })
+        let empty = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        Box::new(Self {
+            header,
+            iov: [empty; MAX_PIECES],
+        })
     }
 
     /// Describes what remains of `gather`; good while neither of the two is touched.
     pub(super) fn describe(&mut self, gather: &Gather) -> *const libc::msghdr {
         let mut count = 0;
         for (place, (at, len)) in self.iov.iter_mut().zip(gather.parts()) {
-            *place = libc::iovec { iov_base: at.cast_mut().cast(), iov_len: len };
+            *place = libc::iovec {
+                iov_base: at.cast_mut().cast(),
+                iov_len: len,
+            };
             count += 1;
         }
         self.header.msg_iov = self.iov.as_mut_ptr();
@@ -54,13 +63,29 @@ impl MsgScratch {
 pub(super) enum State {
     Accept,
     /// The address is only kept alive: the kernel reads it through the pointer it was given.
-    Connect { _addr: SockAddr },
+    Connect {
+        _addr: SockAddr,
+    },
     RecvMulti,
-    Recv { buf: LeaseMut },
+    Recv {
+        buf: LeaseMut,
+    },
     /// `quick`: expected to be done when the call that submits it returns.
-    Send { gather: Gather, scratch: Box<MsgScratch>, quick: bool },
-    SendFile { send: FileSend, scratch: Box<MsgScratch>, socket: RawFd, cancelled: bool },
-    Read { buf: LeaseMut, _file: Arc<File> },
+    Send {
+        gather: Gather,
+        scratch: Box<MsgScratch>,
+        quick: bool,
+    },
+    SendFile {
+        send: FileSend,
+        scratch: Box<MsgScratch>,
+        socket: RawFd,
+        cancelled: bool,
+    },
+    Read {
+        buf: LeaseMut,
+        _file: Arc<File>,
+    },
 }
 
 #[derive(Debug)]
@@ -80,7 +105,11 @@ pub(super) struct OpTable {
 
 impl OpTable {
     pub(super) fn new(limit: usize) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), limit }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            limit,
+        }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -90,7 +119,11 @@ impl OpTable {
     /// Takes an operation in. The caller looked at [`has_room`](Self::has_room).
     pub(super) fn insert(&mut self, token: u64, state: State) -> OpKey {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, token: 0, state: None });
+            self.slots.push(Slot {
+                generation: 0,
+                token: 0,
+                state: None,
+            });
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[index as usize];
