@@ -118,6 +118,10 @@ pub struct UringDriver {
     entry: Entry,
     group: Group,
     ops: OpTable,
+    #[expect(
+        clippy::vec_box,
+        reason = "the kernel holds the scratch's address: it must not move"
+    )]
     scratch: Vec<Box<MsgScratch>>,
     harvested: VecDeque<(u64, i32, u32)>,
     immediate: VecDeque<Completion>,

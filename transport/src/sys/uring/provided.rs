@@ -93,11 +93,6 @@ impl Group {
         lease.set_len(len.min(lease.capacity()));
         Some(lease)
     }
-
-    /// True where no place holds a buffer.
-    pub(super) fn is_dry(&self) -> bool {
-        self.empty.len() == self.places.len()
-    }
 }
 
 impl Drop for Group {
