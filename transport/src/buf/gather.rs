@@ -243,11 +243,13 @@ impl Gather {
         self.sent += count;
     }
 
-    /// The parts still to be sent, in order, as address and length: at most [`MAX_PIECES`].
+    /// The parts still to be sent less their first `count` bytes, in order, as address and length:
+    /// at most [`MAX_PIECES`]. A driver that took some bytes already still owes the gather to its
+    /// owner as it came, hence `count`.
     ///
     /// The addresses stay good while the gather is not written to, moved or not.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (*const u8, usize)> {
-        let mut skip = self.sent;
+    pub(crate) fn parts_after(&self, count: usize) -> impl Iterator<Item = (*const u8, usize)> {
+        let mut skip = self.sent + count;
         let head = self.head.as_slice();
         self.pieces.iter().filter_map(move |piece| {
             let len = piece.len();
@@ -272,7 +274,7 @@ mod tests {
 
     fn flatten(gather: &Gather) -> Vec<u8> {
         gather
-            .parts()
+            .parts_after(0)
             // SAFETY: the parts lie in live buffers of the gather.
             .flat_map(|(at, len)| unsafe { std::slice::from_raw_parts(at, len) }.to_vec())
             .collect()
@@ -289,7 +291,7 @@ mod tests {
         gather.put(b"tail");
         let whole = b"head1head2bodytail";
         assert_eq!(
-            gather.parts().count(),
+            gather.parts_after(0).count(),
             3,
             "neighbouring heads share a piece"
         );

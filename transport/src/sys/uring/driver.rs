@@ -294,7 +294,7 @@ impl UringDriver {
     fn post_send(&mut self, token: u64, sock: Sock, gather: Gather, more: bool) -> OpKey {
         let mut scratch = self.scratch();
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if more { libc::MSG_MORE } else { 0 };
-        let message = scratch.describe(&gather);
+        let message = scratch.describe(&gather, 0);
         let entry = if scratch.iov_count() == 1 {
             let part = scratch.first();
             opcode::Send::new(types::Fd(sock.0), part.iov_base.cast(), part.iov_len as u32)

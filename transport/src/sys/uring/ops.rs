@@ -34,10 +34,11 @@ impl MsgScratch {
         })
     }
 
-    /// Describes what remains of `gather`; good while neither of the two is touched.
-    pub(super) fn describe(&mut self, gather: &Gather) -> *const libc::msghdr {
+    /// Describes what remains of `gather` less its first `sent` bytes; good while neither of the
+    /// two is touched.
+    pub(super) fn describe(&mut self, gather: &Gather, sent: usize) -> *const libc::msghdr {
         let mut count = 0;
-        for (place, (at, len)) in self.iov.iter_mut().zip(gather.parts()) {
+        for (place, (at, len)) in self.iov.iter_mut().zip(gather.parts_after(sent)) {
             *place = libc::iovec {
                 iov_base: at.cast_mut().cast(),
                 iov_len: len,
