@@ -9,4 +9,5 @@ pub mod driver;
 pub(crate) mod notify;
 pub mod probe;
 pub mod socket;
+mod table;
 pub mod uring;

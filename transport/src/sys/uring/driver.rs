@@ -15,10 +15,11 @@ use crate::sys::driver::{
     Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Payload, Sock, Waker,
 };
 use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
+use crate::sys::table::OpTable;
 
 use super::enter::Entry;
 use super::files::{self, FileSend, Progress};
-use super::ops::{MsgScratch, OpTable, State};
+use super::ops::{MsgScratch, State};
 use super::provided::{GROUP, Group};
 
 /// `user_data` of the wake-up read.
@@ -117,7 +118,7 @@ pub struct UringDriver {
     ring: Option<IoUring>,
     entry: Entry,
     group: Group,
-    ops: OpTable,
+    ops: OpTable<State>,
     #[expect(
         clippy::vec_box,
         reason = "the kernel holds the scratch's address: it must not move"
