@@ -93,6 +93,11 @@ impl Group {
         lease.set_len(len.min(lease.capacity()));
         Some(lease)
     }
+
+    /// Never frees the memory: the kernel may still write to it.
+    pub(super) fn give_up(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.places));
+    }
 }
 
 impl Drop for Group {
