@@ -8,6 +8,7 @@ pub mod affinity;
 pub mod driver;
 pub(crate) mod notify;
 pub mod probe;
+pub mod sim;
 pub mod socket;
 mod table;
 pub mod uring;
