@@ -5,6 +5,8 @@
 //! `buf` and in the queues of `shard`.
 
 pub mod affinity;
+#[cfg(test)]
+mod conformance;
 pub mod driver;
 pub(crate) mod notify;
 pub mod probe;
