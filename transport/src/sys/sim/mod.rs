@@ -7,7 +7,7 @@
 //! engine: one that breaks a rule of the trait panics with the seed and the last events.
 //!
 //! Data flow: an operation waits in the submission queue (`host`) until enter, which starts it
-//! (`driver`): a send fills a [`pipe`]'s send buffer, `flow` turns that into segments, each an
+//! (`driver`): a send fills a `pipe`'s send buffer, `flow` turns that into segments, each an
 //! event of the `queue`, and what arrives fills the receives. Completions go through the
 //! completion queue, some of them late. `net` opens, connects, accepts and closes; `disk` decides
 //! which parts of a file are in memory; `world` holds it all and moves the clock.
