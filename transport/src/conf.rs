@@ -113,24 +113,40 @@ impl TransportConf {
     /// # Errors
     /// Names the key, its value and what it must be.
     pub fn check(&self) -> Result<(), EngineError> {
-        self.limits.check().map_err(|error| EngineError::Config(error.to_string()))?;
+        self.limits
+            .check()
+            .map_err(|error| EngineError::Config(error.to_string()))?;
         let rules: [(bool, &str); 7] = [
-            (self.slice_len >= 4096 && self.slice_len.is_multiple_of(16),
-             "ringrail.transport.sliceLen must be a multiple of 16 and at least 4 KiB"),
-            (self.slice_len <= self.limits.max_body_len,
-             "ringrail.transport.sliceLen must not pass ringrail.transport.maxBodyLen"),
-            (self.recv_buffers.is_power_of_two() && self.recv_buffers <= 1 << 15,
-             "ringrail.transport.recvBuffers must be a power of two up to 32 768"),
-            ((4096..=1 << 20).contains(&self.recv_buffer_len),
-             "ringrail.transport.recvBufferLen must be 4 KiB to 1 MiB"),
-            (self.inline_max <= 32 << 10,
-             "ringrail.transport.inlineMax must be 32 KiB at most"),
-            (self.pool_reserve < self.pool_budget
-                && self.pool_reserve >= usize::from(self.recv_buffers) * self.recv_buffer_len,
-             "ringrail.transport.poolReserve must hold all receive buffers (recvBuffers × \
-              recvBufferLen) and leave something of ringrail.transport.poolBudget"),
-            (self.connections_per_peer > 0 && self.max_connections > 0 && self.inbox > 0,
-             "ringrail.transport.{numConnectionsPerPeer, maxConnections, inbox} must be positive"),
+            (
+                self.slice_len >= 4096 && self.slice_len.is_multiple_of(16),
+                "ringrail.transport.sliceLen must be a multiple of 16 and at least 4 KiB",
+            ),
+            (
+                self.slice_len <= self.limits.max_body_len,
+                "ringrail.transport.sliceLen must not pass ringrail.transport.maxBodyLen",
+            ),
+            (
+                self.recv_buffers.is_power_of_two() && self.recv_buffers <= 1 << 15,
+                "ringrail.transport.recvBuffers must be a power of two up to 32 768",
+            ),
+            (
+                (4096..=1 << 20).contains(&self.recv_buffer_len),
+                "ringrail.transport.recvBufferLen must be 4 KiB to 1 MiB",
+            ),
+            (
+                self.inline_max <= 32 << 10,
+                "ringrail.transport.inlineMax must be 32 KiB at most",
+            ),
+            (
+                self.pool_reserve < self.pool_budget
+                    && self.pool_reserve >= usize::from(self.recv_buffers) * self.recv_buffer_len,
+                "ringrail.transport.poolReserve must hold all receive buffers (recvBuffers × \
+              recvBufferLen) and leave something of ringrail.transport.poolBudget",
+            ),
+            (
+                self.connections_per_peer > 0 && self.max_connections > 0 && self.inbox > 0,
+                "ringrail.transport.{numConnectionsPerPeer, maxConnections, inbox} must be positive",
+            ),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             None => Ok(()),

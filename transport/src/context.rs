@@ -47,7 +47,10 @@ impl TransportContext {
         engine: Engine,
         handler: impl Fn() -> Rc<H> + Send + Sync + 'static,
     ) -> Self {
-        Self { engine, handlers: Arc::new(move || handler() as Rc<dyn RpcHandler>) }
+        Self {
+            engine,
+            handlers: Arc::new(move || handler() as Rc<dyn RpcHandler>),
+        }
     }
 
     /// A context for a side that only asks.
@@ -77,7 +80,9 @@ impl TransportContext {
         addr: Addr,
         bootstraps: Vec<Arc<dyn ServerBootstrap>>,
     ) -> Result<TransportServer, SocketError> {
-        let (id, addr) = self.engine.listen(addr, &self.handlers, &bootstraps.into())?;
+        let (id, addr) = self
+            .engine
+            .listen(addr, &self.handlers, &bootstraps.into())?;
         Ok(TransportServer::new(self.engine.clone(), id, addr))
     }
 

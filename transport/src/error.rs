@@ -37,11 +37,15 @@ impl RpcFailure {
 
     /// A failure of the engine, in a given phase.
     pub(crate) fn in_phase(code: FailureCode, phase: Phase, message: impl Into<String>) -> Self {
-        Self { body: Box::new(FailureBody::new(code, phase, message)) }
+        Self {
+            body: Box::new(FailureBody::new(code, phase, message)),
+        }
     }
 
     pub(crate) fn from_body(body: FailureBody) -> Self {
-        Self { body: Box::new(body) }
+        Self {
+            body: Box::new(body),
+        }
     }
 
     /// Adds what caused it; the outermost cause first.

@@ -18,7 +18,9 @@ struct Handler {
 }
 
 fn chunk(index: u64, len: usize) -> Bytes {
-    (0..len).map(|at| (at as u64).wrapping_mul(31).wrapping_add(index) as u8).collect()
+    (0..len)
+        .map(|at| (at as u64).wrapping_mul(31).wrapping_add(index) as u8)
+        .collect()
 }
 
 impl RpcHandler for Handler {
@@ -27,7 +29,9 @@ impl RpcHandler for Handler {
         if let Some(count) = text.strip_prefix(b"open ") {
             let count: u64 = std::str::from_utf8(count).unwrap().parse().unwrap();
             let chunks = (0..count).map(|at| Ok(ManagedBuffer::from(chunk(at, 1 << 20))));
-            let id = self.streams.register_stream(from, chunks.collect::<Vec<_>>().into_iter());
+            let id = self
+                .streams
+                .register_stream(from, chunks.collect::<Vec<_>>().into_iter());
             return reply.reply(&id.to_le_bytes());
         }
         reply.reply(text);
@@ -39,19 +43,31 @@ impl RpcHandler for Handler {
 }
 
 fn engine(park: ParkMode) -> Engine {
-    Engine::builder(TransportConf::default()).shards(1).park(park).start().unwrap()
+    Engine::builder(TransportConf::default())
+        .shards(1)
+        .park(park)
+        .start()
+        .unwrap()
 }
 
 fn context(park: ParkMode) -> TransportContext {
-    TransportContext::new(engine(park), || Rc::new(Handler { streams: OneForOneStreamManager::new() }))
+    TransportContext::new(engine(park), || {
+        Rc::new(Handler {
+            streams: OneForOneStreamManager::new(),
+        })
+    })
 }
 
 fn echo_over(park: ParkMode, addr: &str) {
     let server_side = context(park);
-    let server = server_side.create_server(addr.parse::<Addr>().unwrap()).unwrap();
+    let server = server_side
+        .create_server(addr.parse::<Addr>().unwrap())
+        .unwrap();
     let client_side = TransportContext::client_only(engine(park));
     let clients = client_side.create_client_factory(Vec::new());
-    let client = clients.create_client_blocking(&server.local_addr().to_string()).unwrap();
+    let client = clients
+        .create_client_blocking(&server.local_addr().to_string())
+        .unwrap();
     for len in [0, 1, 64, 4096, 5000, 70_000, 300_000, 3_000_000] {
         let body = chunk(7, len);
         let reply = client.send_rpc(body.clone()).wait().unwrap();
@@ -73,25 +89,36 @@ fn rpcs_of_all_sizes_are_answered_hosted() {
 fn rpcs_travel_over_ipv6_and_unix_sockets() {
     echo_over(ParkMode::Bare, "[::1]:0");
     let dir = tempfile::tempdir().unwrap();
-    echo_over(ParkMode::Bare, &format!("unix:{}", dir.path().join("sock").display()));
+    echo_over(
+        ParkMode::Bare,
+        &format!("unix:{}", dir.path().join("sock").display()),
+    );
 }
 
 #[test]
 fn chunks_come_whole_and_in_order() {
     let server_side = context(ParkMode::Bare);
-    let server = server_side.create_server("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = server_side
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
     let client_side = TransportContext::client_only(engine(ParkMode::Bare));
     let clients = client_side.create_client_factory(Vec::new());
-    let client = clients.create_client_blocking(&server.local_addr().to_string()).unwrap();
+    let client = clients
+        .create_client_blocking(&server.local_addr().to_string())
+        .unwrap();
     let id = client.send_rpc("open 16").wait().unwrap();
     let id = u64::from_le_bytes(id[..].try_into().unwrap());
-    let asked: Vec<_> =
-        (0..16).map(|at| client.fetch_chunk(id, at, &ChunkOptions::default())).collect();
+    let asked: Vec<_> = (0..16)
+        .map(|at| client.fetch_chunk(id, at, &ChunkOptions::default()))
+        .collect();
     for (at, answer) in asked.into_iter().enumerate() {
         let got = answer.wait().unwrap();
         assert!(got[..] == chunk(at as u64, 1 << 20)[..], "chunk {at}");
     }
-    let error = client.fetch_chunk(id, 16, &ChunkOptions::default()).wait().unwrap_err();
+    let error = client
+        .fetch_chunk(id, 16, &ChunkOptions::default())
+        .wait()
+        .unwrap_err();
     assert!(error.to_string().contains("Unknown stream"), "{error}");
     let metrics = server_side.engine().metrics();
     assert_eq!(metrics.requests_in_chunk, 17);
@@ -104,8 +131,11 @@ fn a_failure_keeps_its_code_and_causes() {
         fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
             match body.bytes() {
                 b"fail" => reply.fail(
-                    &RpcFailure::new(ringrail_codec::native::FailureCode::NotFound, "no such thing")
-                        .caused_by("it never was"),
+                    &RpcFailure::new(
+                        ringrail_codec::native::FailureCode::NotFound,
+                        "no such thing",
+                    )
+                    .caused_by("it never was"),
                 ),
                 b"panic" => panic!("on purpose"),
                 b"later" => {
@@ -118,11 +148,18 @@ fn a_failure_keeps_its_code_and_causes() {
     }
     let engine = engine(ParkMode::Bare);
     let context = TransportContext::new(engine, || Rc::new(Failing));
-    let server = context.create_server("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = context
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
     let clients = Arc::new(context.create_client_factory(Vec::new()));
-    let client = clients.create_client_blocking(&server.local_addr().to_string()).unwrap();
+    let client = clients
+        .create_client_blocking(&server.local_addr().to_string())
+        .unwrap();
     let fail = client.send_rpc("fail").wait().unwrap_err().to_string();
-    assert!(fail.contains("no such thing (NotFound); caused by: it never was"), "{fail}");
+    assert!(
+        fail.contains("no such thing (NotFound); caused by: it never was"),
+        "{fail}"
+    );
     let panic = client.send_rpc("panic").wait().unwrap_err().to_string();
     assert!(panic.contains("HandlerPanicked"), "{panic}");
     let nothing = client.send_rpc("nothing").wait().unwrap_err().to_string();

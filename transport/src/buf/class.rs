@@ -68,7 +68,11 @@ mod tests {
             let size = size_of_class(class);
             assert_eq!(class_of(size), Some(class), "size {size}");
             if class > 0 {
-                assert_eq!(class_of(size_of_class(class - 1) + 1), Some(class), "above {size}");
+                assert_eq!(
+                    class_of(size_of_class(class - 1) + 1),
+                    Some(class),
+                    "above {size}"
+                );
             }
             assert_eq!(size % MIN_LEASE_LEN, 0);
         }

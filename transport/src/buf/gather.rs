@@ -119,7 +119,12 @@ impl Gather {
     pub(super) fn new(mut head: LeaseMut, pieces: Vec<Piece>) -> Self {
         debug_assert!(pieces.is_empty());
         head.set_len(0);
-        Self { head, pieces, total: 0, sent: 0 }
+        Self {
+            head,
+            pieces,
+            total: 0,
+            sent: 0,
+        }
     }
 
     /// The emptied list of pieces; bodies and head are released.
@@ -150,7 +155,10 @@ impl Gather {
         write(&mut self.head.buffer_mut()[start..start + len]);
         self.head.set_len(start + len);
         self.total += len;
-        if let Some(Piece::Head { start: at, len: have }) = self.pieces.last_mut()
+        if let Some(Piece::Head {
+            start: at,
+            len: have,
+        }) = self.pieces.last_mut()
             && *at + *have == start
         {
             *have += len;
@@ -189,7 +197,10 @@ impl Gather {
     }
 
     fn push(&mut self, piece: Piece) {
-        assert!(self.pieces.len() < MAX_PIECES, "a gather holds {MAX_PIECES} pieces at most");
+        assert!(
+            self.pieces.len() < MAX_PIECES,
+            "a gather holds {MAX_PIECES} pieces at most"
+        );
         self.pieces.push(piece);
     }
 
@@ -210,11 +221,13 @@ impl Gather {
 
     /// Bytes sent by reference, mapped ones apart: `(gathered, mapped)`.
     pub fn body_bytes(&self) -> (usize, usize) {
-        self.pieces.iter().fold((0, 0), |(gathered, mapped), piece| match piece {
-            Piece::Head { .. } => (gathered, mapped),
-            Piece::Body(Body::Mapped(map)) => (gathered, mapped + map.len()),
-            Piece::Body(body) => (gathered + body.len(), mapped),
-        })
+        self.pieces
+            .iter()
+            .fold((0, 0), |(gathered, mapped), piece| match piece {
+                Piece::Head { .. } => (gathered, mapped),
+                Piece::Body(Body::Mapped(map)) => (gathered, mapped + map.len()),
+                Piece::Body(body) => (gathered + body.len(), mapped),
+            })
     }
 
     /// Notes that the kernel took `count` more bytes.
@@ -222,15 +235,21 @@ impl Gather {
     /// # Panics
     /// Where that is more than there was.
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= self.remaining(), "sent {count} of {} bytes", self.remaining());
+        assert!(
+            count <= self.remaining(),
+            "sent {count} of {} bytes",
+            self.remaining()
+        );
         self.sent += count;
     }
 
-    /// The parts still to be sent, in order, as address and length: at most [`MAX_PIECES`].
+    /// The parts still to be sent less their first `count` bytes, in order, as address and length:
+    /// at most [`MAX_PIECES`]. A driver that took some bytes already still owes the gather to its
+    /// owner as it came, hence `count`.
     ///
     /// The addresses stay good while the gather is not written to, moved or not.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (*const u8, usize)> {
-        let mut skip = self.sent;
+    pub(crate) fn parts_after(&self, count: usize) -> impl Iterator<Item = (*const u8, usize)> {
+        let mut skip = self.sent + count;
         let head = self.head.as_slice();
         self.pieces.iter().filter_map(move |piece| {
             let len = piece.len();
@@ -255,7 +274,7 @@ mod tests {
 
     fn flatten(gather: &Gather) -> Vec<u8> {
         gather
-            .parts()
+            .parts_after(0)
             // SAFETY: the parts lie in live buffers of the gather.
             .flat_map(|(at, len)| unsafe { std::slice::from_raw_parts(at, len) }.to_vec())
             .collect()
@@ -271,7 +290,11 @@ mod tests {
         gather.put_body(Bytes::new().into());
         gather.put(b"tail");
         let whole = b"head1head2bodytail";
-        assert_eq!(gather.parts().count(), 3, "neighbouring heads share a piece");
+        assert_eq!(
+            gather.parts_after(0).count(),
+            3,
+            "neighbouring heads share a piece"
+        );
         for sent in 0..=whole.len() {
             assert_eq!(flatten(&gather), &whole[sent..]);
             if sent < whole.len() {

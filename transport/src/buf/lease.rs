@@ -61,7 +61,11 @@ impl LeaseMut {
     /// # Panics
     /// Where `len` passes the capacity.
     pub fn set_len(&mut self, len: usize) {
-        assert!(len <= self.capacity(), "length {len} passes capacity {}", self.capacity());
+        assert!(
+            len <= self.capacity(),
+            "length {len} passes capacity {}",
+            self.capacity()
+        );
         self.len = len;
     }
 
@@ -108,7 +112,11 @@ impl LeaseMut {
 
     /// Gives up the right to write; the filled bytes can then be shared.
     pub fn freeze(self) -> Lease {
-        let lease = Lease { slot: self.slot, at: self.slot().memory(), len: self.len };
+        let lease = Lease {
+            slot: self.slot,
+            at: self.slot().memory(),
+            len: self.len,
+        };
         std::mem::forget(self);
         lease
     }
@@ -158,12 +166,20 @@ impl Lease {
             Bound::Excluded(&at) => at,
             Bound::Unbounded => self.len,
         };
-        assert!(start <= end && end <= self.len, "{start}..{end} of {} bytes", self.len);
+        assert!(
+            start <= end && end <= self.len,
+            "{start}..{end} of {} bytes",
+            self.len
+        );
         // SAFETY: we hold the slot, so it is alive.
         unsafe { self.slot.as_ref() }.acquire();
         // SAFETY: `start` is inside this view, which is inside the buffer.
         let at = unsafe { self.at.add(start) };
-        Lease { slot: self.slot, at, len: end - start }
+        Lease {
+            slot: self.slot,
+            at,
+            len: end - start,
+        }
     }
 
     /// Shortens this view to its first `len` bytes; does nothing where it is shorter.
@@ -180,7 +196,10 @@ impl Lease {
         if !unsafe { self.slot.as_ref() }.is_unique() {
             return Err(self);
         }
-        let lease = LeaseMut { slot: self.slot, len: self.len };
+        let lease = LeaseMut {
+            slot: self.slot,
+            len: self.len,
+        };
         std::mem::forget(self);
         Ok(lease)
     }
@@ -196,7 +215,11 @@ impl Clone for Lease {
     fn clone(&self) -> Self {
         // SAFETY: we hold the slot, so it is alive.
         unsafe { self.slot.as_ref() }.acquire();
-        Lease { slot: self.slot, at: self.at, len: self.len }
+        Lease {
+            slot: self.slot,
+            at: self.at,
+            len: self.len,
+        }
     }
 }
 

@@ -65,7 +65,11 @@ impl ManagedBuffer {
     /// Where the range reaches beyond the end.
     pub fn slice(&self, offset: u64, len: u64) -> Self {
         let end = offset.checked_add(len);
-        assert!(end.is_some_and(|end| end <= self.len()), "{offset}+{len} of {}", self.len());
+        assert!(
+            end.is_some_and(|end| end <= self.len()),
+            "{offset}+{len} of {}",
+            self.len()
+        );
         match self {
             ManagedBuffer::Memory(body) => {
                 ManagedBuffer::Memory(body.slice(offset as usize..(offset + len) as usize))

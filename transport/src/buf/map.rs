@@ -31,7 +31,10 @@ impl Mapping {
         let len = usize::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "file too long to map"))?;
         if len == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty file has no mapping"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an empty file has no mapping",
+            ));
         }
         // SAFETY: a fresh shared read-only mapping at an address of the kernel's choice; no Rust
         // reference to its bytes is ever made (see the module's head).
@@ -63,7 +66,11 @@ impl Mapping {
     /// A view of `len` bytes from `offset`, or `None` where that reaches beyond the mapping.
     pub fn slice(self: &Arc<Self>, offset: usize, len: usize) -> Option<MapSlice> {
         let end = offset.checked_add(len)?;
-        (end <= self.len).then(|| MapSlice { mapping: Arc::clone(self), offset, len })
+        (end <= self.len).then(|| MapSlice {
+            mapping: Arc::clone(self),
+            offset,
+            len,
+        })
     }
 }
 
@@ -108,8 +115,16 @@ impl MapSlice {
 
     /// A part of this part.
     pub(crate) fn slice(&self, start: usize, len: usize) -> MapSlice {
-        assert!(start + len <= self.len, "{start}+{len} of {} mapped bytes", self.len);
-        MapSlice { mapping: Arc::clone(&self.mapping), offset: self.offset + start, len }
+        assert!(
+            start + len <= self.len,
+            "{start}+{len} of {} mapped bytes",
+            self.len
+        );
+        MapSlice {
+            mapping: Arc::clone(&self.mapping),
+            offset: self.offset + start,
+            len,
+        }
     }
 }
 

@@ -89,7 +89,9 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("budget", &self.budget).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
     }
 }
 
@@ -189,7 +191,9 @@ impl Pool {
             reserved: Cell::new(0),
             _local: PhantomData,
         };
-        Self { inner: Rc::new(inner) }
+        Self {
+            inner: Rc::new(inner),
+        }
     }
 
     /// A buffer of at least `len` bytes, or `None` where the budget less the reserve is used up
@@ -209,7 +213,10 @@ impl Pool {
     pub fn gather(&self, head_len: usize) -> Option<Gather> {
         let head = self.lease_reserved(head_len)?;
         let pieces = self.inner.spare_pieces.borrow_mut().pop();
-        Some(Gather::new(head, pieces.unwrap_or_else(|| Vec::with_capacity(MAX_PIECES))))
+        Some(Gather::new(
+            head,
+            pieces.unwrap_or_else(|| Vec::with_capacity(MAX_PIECES)),
+        ))
     }
 
     /// Takes a gather apart: its bodies are released, its memory is used again.
@@ -233,7 +240,11 @@ impl Pool {
             self.collect();
         }
         let leased = self.leased_bytes() + size;
-        let slot = if leased > limit { None } else { self.take(class, size) };
+        let slot = if leased > limit {
+            None
+        } else {
+            self.take(class, size)
+        };
         let Some(slot) = slot else {
             bump(&self.inner.exhausted);
             return None;
@@ -275,7 +286,9 @@ impl Pool {
         let shared = &self.inner.shared;
         for class in (0..CLASSES).rev() {
             while shared.mapped.load(Ordering::Relaxed) + size > shared.budget {
-                let Some(slot) = self.pop_free(class, size_of_class(class)) else { break };
+                let Some(slot) = self.pop_free(class, size_of_class(class)) else {
+                    break;
+                };
                 // SAFETY: a slot out of the free list has no holder and is in no list.
                 unsafe { Slot::destroy(slot) };
             }
@@ -286,7 +299,9 @@ impl Pool {
     fn collect(&self) {
         let shared = &self.inner.shared;
         // SAFETY: on the owner's thread; `put_free` ends its borrow before the next call.
-        shared.returns.take_all(|slot| unsafe { shared.put_free(slot) });
+        shared
+            .returns
+            .take_all(|slot| unsafe { shared.put_free(slot) });
     }
 
     fn leased_bytes(&self) -> usize {
@@ -311,7 +326,10 @@ impl Pool {
             return None;
         }
         self.inner.reserved.set(self.inner.reserved.get() + size);
-        Some(Reservation { pool: self.clone(), size })
+        Some(Reservation {
+            pool: self.clone(),
+            size,
+        })
     }
 
     /// Bytes that [`lease`](Pool::lease) could still give, leaving class sizes aside.
@@ -411,7 +429,10 @@ mod tests {
         assert_eq!(pool.stats().exhausted, 2);
         drop((held, reserved));
         assert_eq!(pool.stats().leased_bytes, 0);
-        assert!(pool.lease(40 << 10).is_none(), "a 64 KiB class does not fit beside the reserve");
+        assert!(
+            pool.lease(40 << 10).is_none(),
+            "a 64 KiB class does not fit beside the reserve"
+        );
     }
 
     #[test]
@@ -465,6 +486,10 @@ mod tests {
 
     #[test]
     fn a_length_past_the_largest_class_is_refused() {
-        assert!(Pool::new(usize::MAX, 0).lease(super::super::MAX_LEASE_LEN + 1).is_none());
+        assert!(
+            Pool::new(usize::MAX, 0)
+                .lease(super::super::MAX_LEASE_LEN + 1)
+                .is_none()
+        );
     }
 }

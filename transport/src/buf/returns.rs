@@ -18,7 +18,9 @@ pub(super) struct ReturnStack {
 
 impl ReturnStack {
     pub(super) fn new() -> Self {
-        Self { head: AtomicPtr::new(std::ptr::null_mut()) }
+        Self {
+            head: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     /// Puts a slot that nobody holds on the stack.

@@ -24,7 +24,11 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Maps fresh, zeroed, page-aligned memory; `None` where the kernel gives none.
-    pub(super) fn create(shared: &Arc<Shared>, class: usize, capacity: usize) -> Option<NonNull<Slot>> {
+    pub(super) fn create(
+        shared: &Arc<Shared>,
+        class: usize,
+        capacity: usize,
+    ) -> Option<NonNull<Slot>> {
         let memory = map_anonymous(capacity)?;
         let slot = Box::new(Slot {
             refs: AtomicUsize::new(0),
@@ -105,5 +109,9 @@ fn map_anonymous(len: usize) -> Option<NonNull<u8>> {
             0,
         )
     };
-    if address == libc::MAP_FAILED { None } else { NonNull::new(address.cast()) }
+    if address == libc::MAP_FAILED {
+        None
+    } else {
+        NonNull::new(address.cast())
+    }
 }

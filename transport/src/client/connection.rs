@@ -70,7 +70,11 @@ impl Connection {
     /// A handle to this connection for other threads.
     pub fn client(&self) -> TransportClient {
         let local = &self.conn.local;
-        TransportClient::new(local.handle.clone(), self.conn.live(), self.conn.peer.clone())
+        TransportClient::new(
+            local.handle.clone(),
+            self.conn.live(),
+            self.conn.peer.clone(),
+        )
     }
 
     /// Sends a request; `handler` gets the answer, with `token`. The fastest way to call.
@@ -85,7 +89,10 @@ impl Connection {
         handler: &Rc<dyn ResponseHandler>,
         token: u64,
     ) -> Result<(), RequestError> {
-        let sink = || Sink::Callback { handler: Rc::clone(handler), token };
+        let sink = || Sink::Callback {
+            handler: Rc::clone(handler),
+            token,
+        };
         let sent = self.conn.send_rpc(RpcBody::Copied(body), timeout, sink);
         sent.map(|_| ())
     }
@@ -102,7 +109,9 @@ impl Connection {
         body: &[u8],
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
-        let sent = self.conn.send_rpc(RpcBody::Copied(body), timeout, || Sink::Future(None));
+        let sent = self
+            .conn
+            .send_rpc(RpcBody::Copied(body), timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -115,7 +124,9 @@ impl Connection {
         body: impl Into<Body>,
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
-        let sent = self.conn.send_rpc(RpcBody::Shared(body.into()), timeout, || Sink::Future(None));
+        let sent = self
+            .conn
+            .send_rpc(RpcBody::Shared(body.into()), timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -128,7 +139,9 @@ impl Connection {
         value: &impl Encode,
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
-        let sent = self.conn.send_archive(value, timeout, || Sink::Future(None));
+        let sent = self
+            .conn
+            .send_archive(value, timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -153,7 +166,10 @@ impl Connection {
         handler: &Rc<dyn ResponseHandler>,
         token: u64,
     ) -> Result<(), RequestError> {
-        let sink = || Sink::Callback { handler: Rc::clone(handler), token };
+        let sink = || Sink::Callback {
+            handler: Rc::clone(handler),
+            token,
+        };
         let (chunk, range) = ((stream_id, index), (0, u64::MAX));
         let sent = self.conn.fetch_chunk(chunk, range, len_hint, timeout, sink);
         sent.map(|_| ())
@@ -174,7 +190,9 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<CallFuture, RequestError> {
         let (chunk, range) = ((stream_id, index), (0, u64::MAX));
-        let sent = self.conn.fetch_chunk(chunk, range, len_hint, timeout, || Sink::Future(None));
+        let sent = self
+            .conn
+            .fetch_chunk(chunk, range, len_hint, timeout, || Sink::Future(None));
         self.future(sent)
     }
 
@@ -198,7 +216,10 @@ impl Connection {
     }
 
     fn future(&self, sent: Result<u64, RequestError>) -> Result<CallFuture, RequestError> {
-        sent.map(|id| CallFuture { conn: Rc::clone(&self.conn), id })
+        sent.map(|id| CallFuture {
+            conn: Rc::clone(&self.conn),
+            id,
+        })
     }
 }
 

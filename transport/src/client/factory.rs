@@ -67,7 +67,15 @@ impl TransportClientFactory {
     ) -> Self {
         let turn = std::sync::atomic::AtomicUsize::new(0);
         let peers = Mutex::new(HashMap::new());
-        Self { inner: Arc::new(Inner { engine, handlers, bootstraps, peers, turn }) }
+        Self {
+            inner: Arc::new(Inner {
+                engine,
+                handlers,
+                bootstraps,
+                peers,
+                turn,
+            }),
+        }
     }
 
     /// A connection to `address` (`host:port`, `[v6]:port`, `unix:/path`), from the pool.
@@ -134,10 +142,19 @@ impl TransportClientFactory {
     }
 
     fn pool(&self, address: &str) -> Arc<PeerPool> {
-        let mut peers = self.inner.peers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut peers = self
+            .inner
+            .peers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let pool = peers.entry(address.to_owned()).or_insert_with(|| {
-            let slots = (0..self.conf().connections_per_peer).map(|_| Slot::default()).collect();
-            Arc::new(PeerPool { slots, last_failure: Mutex::new(None) })
+            let slots = (0..self.conf().connections_per_peer)
+                .map(|_| Slot::default())
+                .collect();
+            Arc::new(PeerPool {
+                slots,
+                last_failure: Mutex::new(None),
+            })
         });
         Arc::clone(pool)
     }
@@ -148,7 +165,10 @@ impl TransportClientFactory {
         fast_fail: bool,
     ) -> Result<TransportClient, ConnectError> {
         let pool = self.pool(address);
-        let turn = self.inner.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let turn = self
+            .inner
+            .turn
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut slot = pool.slots[turn % pool.slots.len()].lock().await;
         if let Some(client) = slot.as_ref().filter(|client| client.is_active()) {
             return Ok(client.clone());
@@ -164,17 +184,25 @@ impl TransportClientFactory {
         }
         let connected = self.connect(address).await;
         let failed = connected.as_ref().err().map(|_| Instant::now());
-        *pool.last_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = failed;
+        *pool
+            .last_failure
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = failed;
         *slot = Some(connected?);
         slot.clone().ok_or(ConnectError::Stopped)
     }
 
     fn check_window(&self, pool: &PeerPool, address: &str) -> Result<(), ConnectError> {
-        let last = *pool.last_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = *pool
+            .last_failure
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let window = self.conf().retry_wait.mul_f64(FAST_FAIL_PART);
         match last.map(|at| at.elapsed()) {
             Some(ago) if ago < window => {
-                let peer = Addr::resolve(address).ok().and_then(|all| all.into_iter().next());
+                let peer = Addr::resolve(address)
+                    .ok()
+                    .and_then(|all| all.into_iter().next());
                 let peer = Arc::new(peer.ok_or(ConnectError::Stopped)?);
                 Err(ConnectError::FastFail { peer, ago })
             }
@@ -209,14 +237,21 @@ impl TransportClientFactory {
         let (opened, wait) = oneshot::channel();
         let shard = self.inner.engine.next_shard().clone();
         let handlers = Arc::clone(&self.inner.handlers);
-        let order = ConnectOrder { addr: addr.clone(), handlers, opened };
+        let order = ConnectOrder {
+            addr: addr.clone(),
+            handlers,
+            opened,
+        };
         shard.post_surely(Command::Connect(Box::new(order)));
         let live = wait.await.map_err(|_| ConnectError::Stopped)??;
         let client = TransportClient::new(shard, live, Arc::new(addr));
         for bootstrap in &self.inner.bootstraps {
             if let Err(detail) = bootstrap.bootstrap(&client).await {
                 client.close();
-                return Err(ConnectError::Bootstrap { peer: Arc::new(client.peer().clone()), detail });
+                return Err(ConnectError::Bootstrap {
+                    peer: Arc::new(client.peer().clone()),
+                    detail,
+                });
             }
         }
         Ok(client)

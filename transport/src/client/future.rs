@@ -33,8 +33,20 @@ impl RequestFuture {
     pub(super) fn pair(shard: ShardHandle, key: ConnKey) -> (Self, Waiter) {
         let (done, answer) = oneshot::channel();
         let ticket = Ticket::new();
-        let waiter = Waiter { ticket: Arc::clone(&ticket), done };
-        (Self { answer, ticket, shard, key, over: false }, waiter)
+        let waiter = Waiter {
+            ticket: Arc::clone(&ticket),
+            done,
+        };
+        (
+            Self {
+                answer,
+                ticket,
+                shard,
+                key,
+                over: false,
+            },
+            waiter,
+        )
     }
 
     /// Waits for the answer, blocking this thread.
@@ -48,7 +60,9 @@ impl RequestFuture {
         self.over = true;
         let (_, stub) = oneshot::channel();
         let answer = std::mem::replace(&mut self.answer, stub);
-        answer.blocking_recv().unwrap_or(Err(RequestError::ShardStopped))
+        answer
+            .blocking_recv()
+            .unwrap_or(Err(RequestError::ShardStopped))
     }
 }
 
@@ -68,7 +82,8 @@ impl Drop for RequestFuture {
             return;
         }
         if let Some(id) = self.ticket.retract() {
-            self.shard.post_surely(Command::Cancel { key: self.key, id });
+            self.shard
+                .post_surely(Command::Cancel { key: self.key, id });
         }
     }
 }

@@ -34,7 +34,14 @@ impl StreamFeed {
         // One place is for the end.
         let (sender, events) = mpsc::channel(MAX_WAITING_SLICES + 1);
         let window = GrantWindow::new(window);
-        let reader = StreamReader { events, shard, key, id: 0, window, over: false };
+        let reader = StreamReader {
+            events,
+            shard,
+            key,
+            id: 0,
+            window,
+            over: false,
+        };
         (Self { events: sender }, reader)
     }
 
@@ -124,7 +131,11 @@ impl StreamReader {
         if self.window.receive(len).is_ok()
             && let Some(bytes) = self.window.release(len)
         {
-            self.shard.post_surely(Command::Grant { key: self.key, id: self.id, bytes });
+            self.shard.post_surely(Command::Grant {
+                key: self.key,
+                id: self.id,
+                bytes,
+            });
         }
     }
 }
@@ -132,7 +143,10 @@ impl StreamReader {
 impl Drop for StreamReader {
     fn drop(&mut self) {
         if !self.over && self.id != 0 {
-            self.shard.post_surely(Command::Cancel { key: self.key, id: self.id });
+            self.shard.post_surely(Command::Cancel {
+                key: self.key,
+                id: self.id,
+            });
         }
     }
 }

@@ -47,7 +47,12 @@ pub struct ChunkOptions {
 
 impl Default for ChunkOptions {
     fn default() -> Self {
-        Self { offset: 0, max_len: u64::MAX, len_hint: None, timeout: None }
+        Self {
+            offset: 0,
+            max_len: u64::MAX,
+            len_hint: None,
+            timeout: None,
+        }
     }
 }
 
@@ -93,7 +98,12 @@ impl TransportClient {
         body: impl Into<Bytes>,
         timeout: Option<Duration>,
     ) -> RequestFuture {
-        self.ask(Ask::Rpc { body: Body::Bytes(body.into()) }, timeout)
+        self.ask(
+            Ask::Rpc {
+                body: Body::Bytes(body.into()),
+            },
+            timeout,
+        )
     }
 
     /// Sends the archive of `value` as a request.
@@ -116,7 +126,10 @@ impl TransportClient {
     /// The shard's inbox is full, or it has stopped.
     pub fn send(&self, body: impl Into<Bytes>) -> Result<(), RequestError> {
         let body = Body::Bytes(body.into());
-        let posted = self.shard.post(Command::OneWay { key: self.live.key, body });
+        let posted = self.shard.post(Command::OneWay {
+            key: self.live.key,
+            body,
+        });
         posted.map_err(|error| self.refusal(&error))
     }
 
@@ -128,7 +141,14 @@ impl TransportClient {
         let chunk = (stream_id, index);
         let range = (options.offset, options.max_len);
         let len_hint = options.len_hint;
-        self.ask(Ask::Chunk { chunk, range, len_hint }, options.timeout)
+        self.ask(
+            Ask::Chunk {
+                chunk,
+                range,
+                len_hint,
+            },
+            options.timeout,
+        )
     }
 
     /// Opens a stream by name, from `offset` on (Spark: `stream`).
@@ -160,7 +180,6 @@ impl TransportClient {
         self.begun(reader, begun.blocking_recv())
     }
 
-    #[expect(clippy::type_complexity, reason = "the two halves go straight to `begun`")]
     fn post_stream(
         &self,
         name: String,
@@ -170,8 +189,15 @@ impl TransportClient {
         let (feed, reader) = StreamFeed::pair(self.shard.clone(), self.live.key, credit);
         let (begun, wait) = oneshot::channel();
         let (key, timeout) = (self.live.key, None);
-        let posted =
-            self.shard.post(Command::Stream { key, name, offset, credit, timeout, feed, begun });
+        let posted = self.shard.post(Command::Stream {
+            key,
+            name,
+            offset,
+            credit,
+            timeout,
+            feed,
+            begun,
+        });
         posted.map_err(|error| self.refusal(&error))?;
         Ok((reader, wait))
     }
@@ -190,17 +216,29 @@ impl TransportClient {
     /// # Errors
     /// By the future: why it was not taken.
     pub fn upload_stream(&self, meta: impl Into<Vec<u8>>, data: ManagedBuffer) -> RequestFuture {
-        self.ask(Ask::Upload { meta: meta.into(), data }, None)
+        self.ask(
+            Ask::Upload {
+                meta: meta.into(),
+                data,
+            },
+            None,
+        )
     }
 
     /// Ends the connection; outstanding requests fail.
     pub fn close(&self) {
-        self.shard.post_surely(Command::Close { key: self.live.key });
+        self.shard
+            .post_surely(Command::Close { key: self.live.key });
     }
 
     fn ask(&self, ask: Ask, timeout: Option<Duration>) -> RequestFuture {
         let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.live.key);
-        let command = Command::Ask { key: self.live.key, ask, timeout, waiter };
+        let command = Command::Ask {
+            key: self.live.key,
+            ask,
+            timeout,
+            waiter,
+        };
         if let Err(error) = self.shard.post(command) {
             let refusal = self.refusal(&error);
             if let Command::Ask { waiter, .. } = error.into_inner() {

@@ -24,7 +24,11 @@ use super::received::Received;
 #[derive(Debug)]
 pub(crate) enum BodyPlan {
     /// Into this buffer from `at` on; then to [`Conn::finish_body`].
-    Into { buf: LeaseMut, at: usize, finish: Finish },
+    Into {
+        buf: LeaseMut,
+        at: usize,
+        finish: Finish,
+    },
     /// Nowhere: nobody waits for it.
     Discard,
     /// There is no memory for it now.
@@ -68,7 +72,10 @@ impl Conn {
 
     /// Says where the body of a frame goes that does not lie in a receive buffer as a whole, or
     /// that is a part of a larger one.
-    pub(crate) fn plan_body(self: &Rc<Self>, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
+    pub(crate) fn plan_body(
+        self: &Rc<Self>,
+        header: &Header,
+    ) -> Result<BodyPlan, Box<CloseReason>> {
         let sliced = header.flags.contains(Flags::MORE);
         match header.kind {
             Kind::ChunkData => self.plan_chunk(header),
@@ -83,22 +90,37 @@ impl Conn {
             }
             Kind::RpcSlice => self.plan_slice(header),
             _ => Ok(match self.local.pool.lease(header.padded_body_len()) {
-                Some(buf) => BodyPlan::Into { buf, at: 0, finish: Finish::Whole },
+                Some(buf) => BodyPlan::Into {
+                    buf,
+                    at: 0,
+                    finish: Finish::Whole,
+                },
                 None => BodyPlan::NoMemory,
             }),
         }
     }
 
     /// Books a slice of a chunk; `None` where nobody waits for it, else its place.
-    pub(crate) fn accept_chunk(&self, header: &Header) -> Result<Option<(u64, bool)>, Box<CloseReason>> {
+    pub(crate) fn accept_chunk(
+        &self,
+        header: &Header,
+    ) -> Result<Option<(u64, bool)>, Box<CloseReason>> {
         let frame = ChunkData::from_header(header).map_err(CloseReason::protocol)?;
         let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(header.id) else { return Ok(None) };
-        let Some(assembly) = bulk.assembly.as_mut() else { return Ok(None) };
-        let accepted = assembly.chunk_data(&frame, header.body_len).map_err(broken)?;
+        let Some(bulk) = calls.bulk(header.id) else {
+            return Ok(None);
+        };
+        let Some(assembly) = bulk.assembly.as_mut() else {
+            return Ok(None);
+        };
+        let accepted = assembly
+            .chunk_data(&frame, header.body_len)
+            .map_err(broken)?;
         let (received, granted) = (assembly.received(), bulk.granted);
         if received > granted {
-            return Err(broken(format!("{received} bytes of a chunk where {granted} were granted")));
+            return Err(broken(format!(
+                "{received} bytes of a chunk where {granted} were granted"
+            )));
         }
         self.chunk_hint.set(frame.total_len as usize);
         Ok(Some((accepted.offset, accepted.complete)))
@@ -114,9 +136,11 @@ impl Conn {
         };
         let mut calls = self.calls.borrow_mut();
         match calls.bulk(header.id).and_then(|bulk| bulk.buf.take()) {
-            Some(buf) => {
-                Ok(BodyPlan::Into { buf, at: offset as usize, finish: Finish::Part { complete } })
-            }
+            Some(buf) => Ok(BodyPlan::Into {
+                buf,
+                at: offset as usize,
+                finish: Finish::Part { complete },
+            }),
             None => Ok(BodyPlan::Discard),
         }
     }
@@ -124,7 +148,9 @@ impl Conn {
     /// Sees that a chunk in slices has memory for what was granted; true also where nobody waits.
     fn make_chunk_room(&self, id: u64, total_len: u64) -> bool {
         let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(id) else { return true };
+        let Some(bulk) = calls.bulk(id) else {
+            return true;
+        };
         let need = padded_len(bulk.granted.min(total_len) as usize);
         if bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need) {
             return true;
@@ -166,14 +192,22 @@ impl Conn {
         }
         drop(calls);
         self.grant_rest(header.id, frame.total_len, false);
-        Ok(BodyPlan::Into { buf, at: 0, finish: Finish::Part { complete: false } })
+        Ok(BodyPlan::Into {
+            buf,
+            at: 0,
+            finish: Finish::Part { complete: false },
+        })
     }
 
     /// Grants what a sliced body has beyond the first grant of our Hello.
     fn grant_rest(&self, id: u64, total_len: u64, by_responder: bool) {
         let given = self.local.conf.limits.initial_credit;
         if total_len > given {
-            let credit = Credit { id, bytes: total_len - given, by_responder };
+            let credit = Credit {
+                id,
+                bytes: total_len - given,
+                by_responder,
+            };
             self.control(&credit.header(), &[]);
         }
     }
@@ -230,7 +264,11 @@ impl Conn {
         }
         drop(inbound);
         self.grant_rest(header.id, total_len, true);
-        Ok(BodyPlan::Into { buf, at: 0, finish: Finish::Part { complete: false } })
+        Ok(BodyPlan::Into {
+            buf,
+            at: 0,
+            finish: Finish::Part { complete: false },
+        })
     }
 
     #[cold]
@@ -246,13 +284,21 @@ impl Conn {
         let finish = |complete| Finish::Part { complete };
         if slice.of == SliceOf::Reply {
             let mut calls = self.calls.borrow_mut();
-            let Some(bulk) = calls.bulk(header.id) else { return Ok(BodyPlan::Discard) };
+            let Some(bulk) = calls.bulk(header.id) else {
+                return Ok(BodyPlan::Discard);
+            };
             let (Some(assembly), Some(buf)) = (bulk.assembly.as_mut(), bulk.buf.take()) else {
                 return Ok(BodyPlan::Discard);
             };
-            let place = assembly.rpc_slice(&slice, header.body_len).map_err(broken)?;
+            let place = assembly
+                .rpc_slice(&slice, header.body_len)
+                .map_err(broken)?;
             let at = place.offset as usize;
-            return Ok(BodyPlan::Into { buf, at, finish: finish(place.complete) });
+            return Ok(BodyPlan::Into {
+                buf,
+                at,
+                finish: finish(place.complete),
+            });
         }
         let mut inbound = self.inbound.borrow_mut();
         let table = match slice.of {
@@ -260,10 +306,21 @@ impl Conn {
             _ => &mut inbound.one_ways,
         };
         // A request that was refused or retracted may still send what was granted.
-        let Some(sliced) = table.get_mut(&header.id) else { return Ok(BodyPlan::Discard) };
-        let Some(buf) = sliced.buf.take() else { return Ok(BodyPlan::Discard) };
-        let place = sliced.assembly.rpc_slice(&slice, header.body_len).map_err(broken)?;
-        Ok(BodyPlan::Into { buf, at: place.offset as usize, finish: finish(place.complete) })
+        let Some(sliced) = table.get_mut(&header.id) else {
+            return Ok(BodyPlan::Discard);
+        };
+        let Some(buf) = sliced.buf.take() else {
+            return Ok(BodyPlan::Discard);
+        };
+        let place = sliced
+            .assembly
+            .rpc_slice(&slice, header.body_len)
+            .map_err(broken)?;
+        Ok(BodyPlan::Into {
+            buf,
+            at: place.offset as usize,
+            finish: finish(place.complete),
+        })
     }
 
     /// Takes a body that has arrived in the buffer of its plan.
@@ -294,7 +351,11 @@ impl Conn {
 
     /// A body whose checksum does not match: the request it belongs to fails, no more.
     #[cold]
-    pub(crate) fn damaged(self: &Rc<Self>, header: &Header, text: &str) -> Result<(), Box<CloseReason>> {
+    pub(crate) fn damaged(
+        self: &Rc<Self>,
+        header: &Header,
+        text: &str,
+    ) -> Result<(), Box<CloseReason>> {
         self.local.metrics.errors_checksum.increment();
         let id = header.id;
         match header.kind {
@@ -315,7 +376,10 @@ impl Conn {
     }
 
     fn fail_damaged(&self, id: u64, text: &str) {
-        let error = RequestError::Damaged { peer: self.peer.clone(), detail: text.into() };
+        let error = RequestError::Damaged {
+            peer: self.peer.clone(),
+            detail: text.into(),
+        };
         self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
         self.resolve_failure(id, error);
     }
@@ -337,13 +401,21 @@ impl Conn {
         }
         let mut inbound = self.inbound.borrow_mut();
         let one_way = header.kind == Kind::OneWay || header.flags.contains(Flags::ONE_WAY);
-        let table = if one_way { &mut inbound.one_ways } else { &mut inbound.requests };
+        let table = if one_way {
+            &mut inbound.one_ways
+        } else {
+            &mut inbound.requests
+        };
         if let Some(sliced) = table.get_mut(&id) {
             sliced.buf = Some(buf);
         }
     }
 
-    fn complete_body(self: &Rc<Self>, header: &Header, lease: Lease) -> Result<(), Box<CloseReason>> {
+    fn complete_body(
+        self: &Rc<Self>,
+        header: &Header,
+        lease: Lease,
+    ) -> Result<(), Box<CloseReason>> {
         let id = header.id;
         if header.kind == Kind::ChunkData || header.flags.contains(Flags::REPLY) {
             self.resolve_lease(id, lease);
@@ -356,7 +428,10 @@ impl Conn {
             self.handle_one_way(Received::new(&lease, &lease));
             return Ok(());
         }
-        let deadline_ns = inbound.requests.remove(&id).map_or(u64::MAX, |sliced| sliced.deadline_ns);
+        let deadline_ns = inbound
+            .requests
+            .remove(&id)
+            .map_or(u64::MAX, |sliced| sliced.deadline_ns);
         drop(inbound);
         self.handle_rpc(id, deadline_ns, Received::new(&lease, &lease));
         Ok(())
@@ -372,27 +447,46 @@ impl Conn {
     /// False where memory is still wanting.
     pub(crate) fn try_grant_chunk(&self, id: u64) -> bool {
         let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(id) else { return true };
-        let Some(assembly) = &bulk.assembly else { return true };
-        let Some(total_len) = assembly.total_len() else { return true };
+        let Some(bulk) = calls.bulk(id) else {
+            return true;
+        };
+        let Some(assembly) = &bulk.assembly else {
+            return true;
+        };
+        let Some(total_len) = assembly.total_len() else {
+            return true;
+        };
         if bulk.granted >= total_len || assembly.is_complete() {
             return true;
         }
         let need = padded_len(total_len as usize);
         if bulk.buf.as_ref().is_none_or(|buf| buf.capacity() < need) {
             bulk.promised = None;
-            let Some(mut larger) = self.local.pool.lease(need) else { return false };
+            let Some(mut larger) = self.local.pool.lease(need) else {
+                return false;
+            };
             if let Some(begun) = bulk.buf.take() {
                 larger.put(begun.as_slice());
                 self.local.metrics.copies_coalesced.increment();
-                self.local.metrics.copies_coalesced_bytes.add(begun.len() as u64);
+                self.local
+                    .metrics
+                    .copies_coalesced_bytes
+                    .add(begun.len() as u64);
             }
             bulk.buf = Some(larger);
         }
         let bytes = total_len - bulk.granted;
         bulk.granted = total_len;
         drop(calls);
-        self.control(&Credit { id, bytes, by_responder: false }.header(), &[]);
+        self.control(
+            &Credit {
+                id,
+                bytes,
+                by_responder: false,
+            }
+            .header(),
+            &[],
+        );
         true
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ringrail_codec::archive::{Encode, encode_into};
 use ringrail_codec::native::{
-    Cancel, ChunkRequest, Credit, HEADER_LEN, OneWay, RpcRequest, StreamRequest, Upload, deadline_us,
+    Cancel, ChunkRequest, Credit, HEADER_LEN, OneWay, RpcRequest, StreamRequest, Upload,
+    deadline_us,
 };
 
 use crate::buf::{Body, Lease, ManagedBuffer};
@@ -66,7 +67,10 @@ impl Conn {
     #[inline]
     fn due(&self, timeout: Timeout) -> Due {
         let deadline_ns = self.local.now_ns().saturating_add(timeout.ns);
-        Due { deadline_ns, timeout_ms: timeout.ms }
+        Due {
+            deadline_ns,
+            timeout_ms: timeout.ms,
+        }
     }
 
     /// Sees that a timer fires no later than `deadline_ns`. One timer serves all requests of a
@@ -83,7 +87,8 @@ impl Conn {
         if let Some(timer) = self.call_timer.take() {
             self.local.cancel_timer(timer);
         }
-        let after = deadline_ns.map(|at| Duration::from_nanos(at.saturating_sub(self.local.now_ns())));
+        let after =
+            deadline_ns.map(|at| Duration::from_nanos(at.saturating_sub(self.local.now_ns())));
         let timer = after.and_then(|after| self.local.set_timer(after, TimerFor::Calls(self.key)));
         self.call_timer_ns.set(timer.map_or(u64::MAX, |(_, at)| at));
         self.call_timer.set(timer.map(|(key, _)| key));
@@ -100,10 +105,17 @@ impl Conn {
         let timeout = self.timeout(timeout);
         self.admit()?;
         self.check_rpc_len(body.len())?;
-        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink, self.due(timeout));
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Rpc, sink, self.due(timeout));
         let deadline_us = timeout.us;
         let len = body.len();
-        let request = RpcRequest { id, total_len: len as u64, deadline_us };
+        let request = RpcRequest {
+            id,
+            total_len: len as u64,
+            deadline_us,
+        };
         let carries = Carries::Request { deadline_us };
         let written = self.write_rpc(id, carries, body, |body_len| request.header(body_len));
         self.sent_request(id, written, timeout, RequestKind::Rpc)
@@ -118,10 +130,18 @@ impl Conn {
     ) -> Result<u64, RequestError> {
         let timeout = self.timeout(timeout);
         self.admit()?;
-        let id = self.calls.borrow_mut().insert(CallKind::Rpc, sink, self.due(timeout));
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Rpc, sink, self.due(timeout));
         let deadline_us = timeout.us;
         let written = self.write_archive(value, |len| {
-            RpcRequest { id, total_len: u64::from(len), deadline_us }.header(len)
+            RpcRequest {
+                id,
+                total_len: u64::from(len),
+                deadline_us,
+            }
+            .header(len)
         });
         match written {
             Ok(true) => self.sent_request(id, Ok(()), timeout, RequestKind::Rpc),
@@ -137,10 +157,12 @@ impl Conn {
         header: impl FnOnce(u32) -> ringrail_codec::native::Header,
     ) -> Result<bool, NoMemory> {
         let max = self.local.conf.inline_max;
-        self.tx.borrow_mut().frame_with(&self.local.pool, max, |room| {
-            let len = encode_into(value, room).ok()?;
-            Some(header(len as u32))
-        })
+        self.tx
+            .borrow_mut()
+            .frame_with(&self.local.pool, max, |room| {
+                let len = encode_into(value, room).ok()?;
+                Some(header(len as u32))
+            })
     }
 
     #[cold]
@@ -159,7 +181,11 @@ impl Conn {
             return Ok(self.refuse_later(id, error));
         }
         let deadline_us = timeout.us;
-        let request = RpcRequest { id, total_len: len as u64, deadline_us };
+        let request = RpcRequest {
+            id,
+            total_len: len as u64,
+            deadline_us,
+        };
         let carries = Carries::Request { deadline_us };
         let body = RpcBody::Shared(body);
         let written = self.write_rpc(id, carries, body, |body_len| request.header(body_len));
@@ -179,10 +205,18 @@ impl Conn {
         self.admit()?;
         self.check_rpc_len(body.len())?;
         let id = self.calls.borrow_mut().fresh_id();
-        let message = OneWay { id, total_len: body.len() as u64 };
-        self.write_rpc(id, Carries::OneWay, body, |body_len| message.header(body_len))
-            .map_err(|NoMemory| self.busy_memory())?;
-        self.local.metrics.requests_out(RequestKind::OneWay).increment();
+        let message = OneWay {
+            id,
+            total_len: body.len() as u64,
+        };
+        self.write_rpc(id, Carries::OneWay, body, |body_len| {
+            message.header(body_len)
+        })
+        .map_err(|NoMemory| self.busy_memory())?;
+        self.local
+            .metrics
+            .requests_out(RequestKind::OneWay)
+            .increment();
         self.mark_dirty();
         Ok(())
     }
@@ -199,11 +233,21 @@ impl Conn {
     ) -> Result<u64, RequestError> {
         let timeout = self.timeout(timeout);
         self.admit()?;
-        let id = self.calls.borrow_mut().insert(CallKind::Chunk, sink, self.due(timeout));
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Chunk, sink, self.due(timeout));
         let credit = self.lease_for_chunk(id, hint, max_len);
         let deadline_us = timeout.us;
-        let request =
-            ChunkRequest { id, stream_id, chunk_index, offset, max_len, credit, deadline_us };
+        let request = ChunkRequest {
+            id,
+            stream_id,
+            chunk_index,
+            offset,
+            max_len,
+            credit,
+            deadline_us,
+        };
         let mut tx = self.tx.borrow_mut();
         let written = tx.frame(&self.local.pool, &request.header(), &request.body());
         drop(tx);
@@ -223,17 +267,33 @@ impl Conn {
         let timeout = self.timeout(timeout);
         let limit = self.local.conf.limits.max_stream_name_len as usize;
         self.admit()?;
-        self.check_len(name.len(), limit as u64, "ringrail.transport.maxStreamNameLen")?;
-        let id = self.calls.borrow_mut().insert(CallKind::Stream, sink, self.due(timeout));
+        self.check_len(
+            name.len(),
+            limit as u64,
+            "ringrail.transport.maxStreamNameLen",
+        )?;
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Stream, sink, self.due(timeout));
         if let Some(bulk) = self.calls.borrow_mut().bulk(id) {
             bulk.granted = credit;
         }
         let deadline_us = timeout.us;
-        let request = StreamRequest { id, offset, deadline_us, credit, name };
+        let request = StreamRequest {
+            id,
+            offset,
+            deadline_us,
+            credit,
+            name,
+        };
         let room = name.len() + 2 * HEADER_LEN;
-        let written = self.tx.borrow_mut().frame_with(&self.local.pool, room, |body| {
-            request.encode_body(body).ok().map(|_| request.header())
-        });
+        let written = self
+            .tx
+            .borrow_mut()
+            .frame_with(&self.local.pool, room, |body| {
+                request.encode_body(body).ok().map(|_| request.header())
+            });
         self.bulk_expected.set(self.bulk_expected.get() + 1);
         self.sent_request(id, written.map(|_| ()), timeout, RequestKind::Stream)
     }
@@ -250,9 +310,17 @@ impl Conn {
         let limit = u64::from(self.local.conf.limits.max_meta_len);
         self.admit()?;
         self.check_len(meta.len(), limit, "ringrail.transport.maxMetaLen")?;
-        let id = self.calls.borrow_mut().insert(CallKind::Upload, sink, self.due(timeout));
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Upload, sink, self.due(timeout));
         let deadline_us = timeout.us;
-        let head = Upload { id, total_len: data.len(), deadline_us }.header(meta.len() as u32);
+        let head = Upload {
+            id,
+            total_len: data.len(),
+            deadline_us,
+        }
+        .header(meta.len() as u32);
         let written = self.tx.borrow_mut().frame(&self.local.pool, &head, meta);
         if written.is_ok() {
             self.push_transfer(id, Carries::Upload, data, self.peer_credit(), u64::MAX);
@@ -291,7 +359,10 @@ impl Conn {
         let pool = &self.local.pool;
         let body = match body {
             RpcBody::Copied(bytes) if bytes.len() <= conf.inline_max => {
-                return self.tx.borrow_mut().frame(pool, &header(bytes.len() as u32), bytes);
+                return self
+                    .tx
+                    .borrow_mut()
+                    .frame(pool, &header(bytes.len() as u32), bytes);
             }
             RpcBody::Copied(bytes) => Body::Lease(self.copy_out(bytes)?),
             RpcBody::Shared(body) => body,
@@ -306,9 +377,18 @@ impl Conn {
             return self.tx.borrow_mut().frame(pool, &header(len as u32), bytes);
         }
         if len <= conf.slice_len as usize {
-            return self.tx.borrow_mut().frame_by_reference(pool, &header(len as u32), body);
+            return self
+                .tx
+                .borrow_mut()
+                .frame_by_reference(pool, &header(len as u32), body);
         }
-        self.push_transfer(id, carries, ManagedBuffer::Memory(body), self.peer_credit(), u64::MAX);
+        self.push_transfer(
+            id,
+            carries,
+            ManagedBuffer::Memory(body),
+            self.peer_credit(),
+            u64::MAX,
+        );
         Ok(())
     }
 
@@ -357,7 +437,11 @@ impl Conn {
         let limit = self.terms.get().max_outstanding as usize;
         let conf = &self.local.conf;
         if self.calls.borrow().len() >= limit {
-            return Err(self.busy("the peer's table of outstanding requests", limit, "maxOutstanding"));
+            return Err(self.busy(
+                "the peer's table of outstanding requests",
+                limit,
+                "maxOutstanding",
+            ));
         }
         if self.queued() > conf.request_queue {
             return Err(self.busy("the send queue", conf.request_queue, "requestQueue"));
@@ -372,7 +456,10 @@ impl Conn {
     fn draining_error(&self) -> RequestError {
         let text = String::from("it takes no further requests");
         let reason = std::sync::Arc::new(crate::error::CloseReason::Drained { text });
-        RequestError::Closed { peer: self.peer.clone(), reason }
+        RequestError::Closed {
+            peer: self.peer.clone(),
+            reason,
+        }
     }
 
     #[cold]
@@ -381,7 +468,11 @@ impl Conn {
             "maxOutstanding" => "ringrail.transport.maxOutstanding",
             _ => "ringrail.transport.requestQueue",
         };
-        RequestError::Busy { what, limit: limit as u64, key }
+        RequestError::Busy {
+            what,
+            limit: limit as u64,
+            key,
+        }
     }
 
     #[cold]
@@ -401,7 +492,12 @@ impl Conn {
         if len as u64 <= limit {
             return Ok(());
         }
-        Err(RequestError::TooLarge { peer: self.peer.clone(), len: len as u64, limit, key })
+        Err(RequestError::TooLarge {
+            peer: self.peer.clone(),
+            len: len as u64,
+            limit,
+            key,
+        })
     }
 
     /// Takes a request off the table.
@@ -415,7 +511,8 @@ impl Conn {
     #[inline]
     fn note_bulk_over(&self, kind: CallKind) {
         if matches!(kind, CallKind::Chunk | CallKind::Stream) {
-            self.bulk_expected.set(self.bulk_expected.get().saturating_sub(1));
+            self.bulk_expected
+                .set(self.bulk_expected.get().saturating_sub(1));
         }
     }
 
@@ -467,8 +564,9 @@ impl Conn {
     /// A failure.
     pub(crate) fn resolve_failure(&self, id: u64, error: RequestError) {
         let mut error = Some(error);
-        let sink =
-            self.resolve(id, || Err(Box::new(error.take().unwrap_or(RequestError::Cancelled))));
+        let sink = self.resolve(id, || {
+            Err(Box::new(error.take().unwrap_or(RequestError::Cancelled)))
+        });
         if let (Some(sink), Some(error)) = (sink, error) {
             self.guarded(|| sink.fail(error));
         }
@@ -488,7 +586,8 @@ impl Conn {
     /// Stops sending what belongs to a request of ours and tells the peer.
     fn retract(&self, id: u64) {
         let mut tx = self.tx.borrow_mut();
-        tx.transfers.retain(|transfer| !transfer.answers_to(id, true));
+        tx.transfers
+            .retain(|transfer| !transfer.answers_to(id, true));
         drop(tx);
         if self.is_open() {
             self.control(&Cancel { id }.header(), &[]);
@@ -510,7 +609,11 @@ impl Conn {
         let Some(call) = calls.get(id) else { return };
         let after = Duration::from_millis(u64::from(call.timeout_ms));
         let has_bulk = call.bulk.is_some();
-        let progress = if has_bulk { calls.bulk(id).map(|bulk| bulk.progress()) } else { None };
+        let progress = if has_bulk {
+            calls.bulk(id).map(|bulk| bulk.progress())
+        } else {
+            None
+        };
         drop(calls);
         self.retract(id);
         self.local.metrics.requests_timed_out.increment();
@@ -529,13 +632,23 @@ impl Conn {
         let Some(bulk) = calls.bulk(id) else { return };
         bulk.granted += bytes;
         drop(calls);
-        self.control(&Credit { id, bytes, by_responder: false }.header(), &[]);
+        self.control(
+            &Credit {
+                id,
+                bytes,
+                by_responder: false,
+            }
+            .header(),
+            &[],
+        );
     }
 
     /// A future on the shard asks for its answer.
     pub(crate) fn poll_call(&self, id: u64, waker: &std::task::Waker) -> Option<Outcome> {
         let mut calls = self.calls.borrow_mut();
-        let Some(call) = calls.get(id) else { return Some(Err(RequestError::Cancelled)) };
+        let Some(call) = calls.get(id) else {
+            return Some(Err(RequestError::Cancelled));
+        };
         if let Sink::Future(place) = &mut call.sink {
             if !place.as_ref().is_some_and(|have| have.will_wake(waker)) {
                 *place = Some(waker.clone());

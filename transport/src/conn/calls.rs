@@ -61,7 +61,11 @@ impl BulkIn {
     /// How far the body has come.
     pub(crate) fn progress(&self) -> Reached {
         match &self.assembly {
-            Some(assembly) if assembly.total_len().is_some_and(|total| total > self.granted) => {
+            Some(assembly)
+                if assembly
+                    .total_len()
+                    .is_some_and(|total| total > self.granted) =>
+            {
                 Reached::WaitingForMemory
             }
             Some(assembly) if assembly.received() > 0 => Reached::Receiving,
@@ -79,7 +83,11 @@ pub(crate) struct Calls {
 
 impl Calls {
     pub(crate) fn new() -> Self {
-        Self { calls: Slab::new(), bulks: Slab::new(), count: 0 }
+        Self {
+            calls: Slab::new(),
+            bulks: Slab::new(),
+            count: 0,
+        }
     }
 
     #[inline]
@@ -89,7 +97,10 @@ impl Calls {
 
     /// How many wait for an answer: those whose answer a future has yet to fetch do not.
     pub(crate) fn waiting(&self) -> usize {
-        self.calls.iter().filter(|(_, call)| !matches!(call.sink, Sink::Ready(_))).count()
+        self.calls
+            .iter()
+            .filter(|(_, call)| !matches!(call.sink, Sink::Ready(_)))
+            .count()
     }
 
     /// An id that no request has: for messages that are not answered.
@@ -102,12 +113,7 @@ impl Calls {
     ///
     /// The sink is made here, in its place in the table, instead of being moved there.
     #[inline]
-    pub(crate) fn insert(
-        &mut self,
-        kind: CallKind,
-        sink: impl FnOnce() -> Sink,
-        due: Due,
-    ) -> u64 {
+    pub(crate) fn insert(&mut self, kind: CallKind, sink: impl FnOnce() -> Sink, due: Due) -> u64 {
         self.count += 1;
         let slot = self.calls.vacant_entry();
         let id = (self.count << SLOT_BITS) | slot.key() as u64;
@@ -124,12 +130,17 @@ impl Calls {
 
     #[inline]
     pub(crate) fn get(&mut self, id: u64) -> Option<&mut Call> {
-        self.calls.get_mut((id & SLOT_MASK) as usize).filter(|call| call.id == id)
+        self.calls
+            .get_mut((id & SLOT_MASK) as usize)
+            .filter(|call| call.id == id)
     }
 
     /// Requests that still wait at their deadline, and the earliest deadline of the others.
     pub(crate) fn expired(&self, now_ns: u64) -> (Vec<u64>, Option<u64>) {
-        let waiting = self.calls.iter().filter(|(_, call)| !matches!(call.sink, Sink::Ready(_)));
+        let waiting = self
+            .calls
+            .iter()
+            .filter(|(_, call)| !matches!(call.sink, Sink::Ready(_)));
         let (mut expired, mut next) = (Vec::new(), None);
         for (_, call) in waiting {
             if call.deadline_ns <= now_ns {
@@ -158,7 +169,9 @@ impl Calls {
     pub(crate) fn bulk(&mut self, id: u64) -> Option<&mut BulkIn> {
         let slot = (id & SLOT_MASK) as usize;
         let call = self.calls.get_mut(slot).filter(|call| call.id == id)?;
-        let key = *call.bulk.get_or_insert_with(|| self.bulks.insert(BulkIn::default()) as u32);
+        let key = *call
+            .bulk
+            .get_or_insert_with(|| self.bulks.insert(BulkIn::default()) as u32);
         self.bulks.get_mut(key as usize)
     }
 

@@ -56,7 +56,9 @@ impl Conn {
     /// Takes what is to be sent next; reads that must come first are pushed on `reads`.
     pub(crate) fn compose<D: Driver>(&self, driver: &D, reads: &mut Vec<ReadOrder>) -> Outgoing {
         let mut tx = self.tx.borrow_mut();
-        let Some(mut gather) = tx.take(&self.local.pool) else { return Outgoing::Nothing };
+        let Some(mut gather) = tx.take(&self.local.pool) else {
+            return Outgoing::Nothing;
+        };
         if tx.has_backlog() || tx.transfers.is_empty() {
             return Outgoing::Gather(gather);
         }
@@ -85,7 +87,11 @@ impl Conn {
             self.end_transfer(&transfer, failure);
         }
         match direct {
-            Some((padding, range)) => Outgoing::File { head: gather, range, padding },
+            Some((padding, range)) => Outgoing::File {
+                head: gather,
+                range,
+                padding,
+            },
             None if gather.is_empty() => {
                 self.local.pool.recycle(gather);
                 Outgoing::Nothing
@@ -130,7 +136,9 @@ impl Conn {
     }
 
     fn add_slice(&self, transfer: &mut Transfer, gather: &mut Gather) -> Step {
-        let Some((header, body)) = transfer.cut() else { return Step::Blocked };
+        let Some((header, body)) = transfer.cut() else {
+            return Step::Blocked;
+        };
         self.local.metrics.frames_out.increment();
         let Some(body) = body else {
             gather.put(&header.encode());
@@ -180,9 +188,15 @@ impl Conn {
                 None => Step::Blocked,
             };
         }
-        let Some(mut lease) = self.local.pool.lease(range.len) else { return Step::Blocked };
+        let Some(mut lease) = self.local.pool.lease(range.len) else {
+            return Step::Blocked;
+        };
         let metrics = &self.local.metrics;
-        match driver.read_resident(&range.file, range.offset, &mut lease.buffer_mut()[..range.len]) {
+        match driver.read_resident(
+            &range.file,
+            range.offset,
+            &mut lease.buffer_mut()[..range.len],
+        ) {
             Ok(count) if count > 0 => {
                 lease.set_len(count);
                 metrics.bytes_out_file_read.add(count as u64);
@@ -194,7 +208,11 @@ impl Conn {
             Ok(_) => Step::Failed(transfer.truncated()),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 transfer.reading();
-                reads.push(ReadOrder { transfer: transfer.id, range, into: lease });
+                reads.push(ReadOrder {
+                    transfer: transfer.id,
+                    range,
+                    into: lease,
+                });
                 Step::Blocked
             }
             Err(error) => match transfer.loaded(Err(error)) {
@@ -208,7 +226,9 @@ impl Conn {
     pub(crate) fn file_read(&self, id: u64, into: LeaseMut, outcome: std::io::Result<usize>) {
         let mut tx = self.tx.borrow_mut();
         let is_it = |transfer: &Transfer| transfer.id == id && transfer.file().is_some();
-        let Some(at) = tx.transfers.iter().position(is_it) else { return };
+        let Some(at) = tx.transfers.iter().position(is_it) else {
+            return;
+        };
         let read = outcome.map(|count| {
             self.local.metrics.bytes_out_file_read.add(count as u64);
             let mut into = into;
@@ -238,7 +258,10 @@ impl Conn {
                 if let Some(failure) = failure {
                     let peer = self.peer.clone();
                     let error = crate::error::RequestError::Remote { peer, failure };
-                    self.control(&ringrail_codec::native::Cancel { id: transfer.id }.header(), &[]);
+                    self.control(
+                        &ringrail_codec::native::Cancel { id: transfer.id }.header(),
+                        &[],
+                    );
                     self.resolve_failure(transfer.id, error);
                 }
                 return;
@@ -260,7 +283,9 @@ impl Conn {
     pub(crate) fn gather_sent(&self, gather: Gather) {
         let (bodies, mapped) = gather.body_bytes();
         let metrics = &self.local.metrics;
-        metrics.bytes_out_gathered.add((gather.total() - mapped) as u64);
+        metrics
+            .bytes_out_gathered
+            .add((gather.total() - mapped) as u64);
         if mapped > 0 {
             metrics.bytes_out_mapped.add(mapped as u64);
         }

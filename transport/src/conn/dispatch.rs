@@ -110,13 +110,20 @@ impl Conn {
             }
             Kind::Ping => {
                 let ping = Ping::from_header(header).map_err(CloseReason::protocol)?;
-                let pong = Pong { opaque: ping.opaque };
+                let pong = Pong {
+                    opaque: ping.opaque,
+                };
                 self.control(&pong.header(), &[]);
             }
             Kind::Pong => {
                 Pong::from_header(header).map_err(CloseReason::protocol)?;
             }
-            _ => return Err(broken(format!("a frame {:?} has no place here", header.kind))),
+            _ => {
+                return Err(broken(format!(
+                    "a frame {:?} has no place here",
+                    header.kind
+                )));
+            }
         }
         Ok(())
     }
@@ -130,7 +137,11 @@ impl Conn {
                 limit: self.local.conf.pool_budget as u64,
                 key: "ringrail.transport.poolBudget",
             })),
-            BodyPlan::Into { mut buf, at, finish } => {
+            BodyPlan::Into {
+                mut buf,
+                at,
+                finish,
+            } => {
                 buf.buffer_mut()[at..at + body.len()].copy_from_slice(body);
                 let metrics = &self.local.metrics;
                 metrics.copies_coalesced.increment();
@@ -146,7 +157,9 @@ impl Conn {
             return self.copy_part(header, body);
         }
         // Whole in one slice, or an announcement: nothing to put together.
-        let Some((_, complete)) = self.accept_chunk(header)? else { return Ok(()) };
+        let Some((_, complete)) = self.accept_chunk(header)? else {
+            return Ok(());
+        };
         if complete {
             self.resolve_lease(header.id, Received::new(body, source).keep());
         } else {
@@ -158,15 +171,23 @@ impl Conn {
     fn on_stream_data(self: &Rc<Self>, header: &Header, body: &[u8], source: &Lease) -> Handled {
         let frame = StreamData::from_header(header).map_err(CloseReason::protocol)?;
         let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(frame.id) else { return Ok(()) };
+        let Some(bulk) = calls.bulk(frame.id) else {
+            return Ok(());
+        };
         let assembly = bulk.assembly.get_or_insert_with(Assembly::stream);
-        assembly.stream_data(&frame, header.body_len).map_err(broken)?;
+        assembly
+            .stream_data(&frame, header.body_len)
+            .map_err(broken)?;
         let (received, granted) = (assembly.received(), bulk.granted);
         if received > granted {
-            return Err(broken(format!("{received} stream bytes where {granted} were granted")));
+            return Err(broken(format!(
+                "{received} stream bytes where {granted} were granted"
+            )));
         }
         self.chunk_hint.set(self.chunk_hint.get().max(body.len()));
-        let Some(call) = calls.get(frame.id) else { return Ok(()) };
+        let Some(call) = calls.get(frame.id) else {
+            return Ok(());
+        };
         let full = match &call.sink {
             Sink::Stream(feed) if !body.is_empty() => {
                 feed.push(Received::new(body, source).keep()).is_err()
@@ -183,7 +204,9 @@ impl Conn {
     fn on_stream_end(&self, header: &Header) -> Handled {
         let end = StreamEnd::from_header(header).map_err(CloseReason::protocol)?;
         let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(end.id) else { return Ok(()) };
+        let Some(bulk) = calls.bulk(end.id) else {
+            return Ok(());
+        };
         let assembly = bulk.assembly.get_or_insert_with(Assembly::stream);
         assembly.stream_end(&end).map_err(broken)?;
         drop(calls);
@@ -207,7 +230,8 @@ impl Conn {
         let body = FailureBody::decode(code, retryable, body).map_err(broken)?;
         let failure = RpcFailure::from_body(body);
         let mut tx = self.tx.borrow_mut();
-        tx.transfers.retain(|transfer| !transfer.answers_to(header.id, true));
+        tx.transfers
+            .retain(|transfer| !transfer.answers_to(header.id, true));
         drop(tx);
         let peer = self.peer.clone();
         self.resolve_failure(header.id, RequestError::Remote { peer, failure });
@@ -269,8 +293,11 @@ impl Conn {
     fn on_drain(&self, drain: &Drain<'_>) {
         tracing::debug!(target: "ringrail::conn", peer = %self.peer, text = drain.text, "peer drains");
         self.peer_drains.set(true);
-        self.active.store(false, std::sync::atomic::Ordering::Release);
-        let reason = std::sync::Arc::new(CloseReason::Drained { text: drain.text.to_owned() });
+        self.active
+            .store(false, std::sync::atomic::Ordering::Release);
+        let reason = std::sync::Arc::new(CloseReason::Drained {
+            text: drain.text.to_owned(),
+        });
         if self.calls.borrow().waiting() == 0 {
             drop(reason);
             self.close_after_flush(CloseReason::Peer);
@@ -310,7 +337,10 @@ impl Conn {
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));
         let reply = Responder::new(self, id, deadline_ns);
-        if self.guarded(|| handler.receive(&connection, body, reply)).is_none() {
+        if self
+            .guarded(|| handler.receive(&connection, body, reply))
+            .is_none()
+        {
             self.answer_panicked(id);
         }
     }
@@ -337,18 +367,27 @@ impl Conn {
 
     fn on_chunk_request(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
         let request = ChunkRequest::from_header(header, body).map_err(CloseReason::protocol)?;
-        self.local.metrics.requests_in(RequestKind::Chunk).increment();
+        self.local
+            .metrics
+            .requests_in(RequestKind::Chunk)
+            .increment();
         self.begin_request(request.id)?;
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let (stream, index) = (request.stream_id, request.chunk_index);
         let chunk = self.guarded(|| match handler.stream_manager() {
-            None => Err(RpcFailure::new(FailureCode::Unsupported, "this server has no streams")),
+            None => Err(RpcFailure::new(
+                FailureCode::Unsupported,
+                "this server has no streams",
+            )),
             Some(manager) => manager
                 .check_authorization(&connection, stream)
                 .and_then(|()| manager.get_chunk(&connection, stream, index)),
         });
-        match chunk.unwrap_or_else(|| Err(panicked())).and_then(|data| range_of(data, &request)) {
+        match chunk
+            .unwrap_or_else(|| Err(panicked()))
+            .and_then(|data| range_of(data, &request))
+        {
             Ok(data) => {
                 if let Some(manager) = handler.stream_manager() {
                     manager.chunk_being_sent(stream);
@@ -364,29 +403,43 @@ impl Conn {
 
     fn on_stream_request(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
         let request = StreamRequest::from_header(header, body).map_err(CloseReason::protocol)?;
-        self.local.metrics.requests_in(RequestKind::Stream).increment();
+        self.local
+            .metrics
+            .requests_in(RequestKind::Stream)
+            .increment();
         self.begin_request(request.id)?;
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let data = self.guarded(|| match handler.stream_manager() {
-            None => Err(RpcFailure::new(FailureCode::Unsupported, "this server has no streams")),
+            None => Err(RpcFailure::new(
+                FailureCode::Unsupported,
+                "this server has no streams",
+            )),
             Some(manager) => manager.open_stream(&connection, request.name),
         });
-        let data = data.unwrap_or_else(|| Err(panicked())).and_then(|data| match data {
-            None => {
-                let text = format!("Stream '{}' was not found.", request.name);
-                Err(RpcFailure::new(FailureCode::NotFound, text))
-            }
-            Some(data) if request.offset > data.len() => {
-                let text = format!("offset {} of {} bytes", request.offset, data.len());
-                Err(RpcFailure::new(FailureCode::InvalidArgument, text))
-            }
-            Some(data) => Ok(data.slice(request.offset, data.len() - request.offset)),
-        });
+        let data = data
+            .unwrap_or_else(|| Err(panicked()))
+            .and_then(|data| match data {
+                None => {
+                    let text = format!("Stream '{}' was not found.", request.name);
+                    Err(RpcFailure::new(FailureCode::NotFound, text))
+                }
+                Some(data) if request.offset > data.len() => {
+                    let text = format!("offset {} of {} bytes", request.offset, data.len());
+                    Err(RpcFailure::new(FailureCode::InvalidArgument, text))
+                }
+                Some(data) => Ok(data.slice(request.offset, data.len() - request.offset)),
+            });
         match data {
             Ok(data) => {
                 let deadline_ns = self.deadline_ns(request.deadline_us);
-                self.push_transfer(request.id, Carries::Stream, data, request.credit, deadline_ns);
+                self.push_transfer(
+                    request.id,
+                    Carries::Stream,
+                    data,
+                    request.credit,
+                    deadline_ns,
+                );
             }
             Err(failure) => self.answer_failure_as(Kind::StreamFailure, request.id, &failure),
         }
@@ -395,11 +448,17 @@ impl Conn {
 
     fn on_upload(self: &Rc<Self>, header: &Header, meta: &[u8]) -> Handled {
         let upload = Upload::from_header(header).map_err(CloseReason::protocol)?;
-        self.local.metrics.requests_in(RequestKind::Upload).increment();
+        self.local
+            .metrics
+            .requests_in(RequestKind::Upload)
+            .increment();
         self.begin_request(upload.id)?;
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
-        let start = UploadStart { meta, total_len: upload.total_len };
+        let start = UploadStart {
+            meta,
+            total_len: upload.total_len,
+        };
         let sink = self.guarded(|| handler.receive_stream(&connection, start));
         match sink.unwrap_or_else(|| Err(panicked())) {
             Err(failure) => self.answer_failure(upload.id, &failure),
@@ -425,26 +484,48 @@ impl Conn {
         let frame = UploadData::from_header(header).map_err(CloseReason::protocol)?;
         let mut inbound = self.inbound.borrow_mut();
         // Slices of an upload that was refused are still on their way.
-        let Some(upload) = inbound.uploads.get_mut(&frame.id) else { return Ok(()) };
-        upload.assembly.upload_data(&frame, header.body_len).map_err(broken)?;
-        upload.window.receive(u64::from(header.body_len)).map_err(broken)?;
-        let Some(mut sink) = upload.sink.take() else { return Ok(()) };
+        let Some(upload) = inbound.uploads.get_mut(&frame.id) else {
+            return Ok(());
+        };
+        upload
+            .assembly
+            .upload_data(&frame, header.body_len)
+            .map_err(broken)?;
+        upload
+            .window
+            .receive(u64::from(header.body_len))
+            .map_err(broken)?;
+        let Some(mut sink) = upload.sink.take() else {
+            return Ok(());
+        };
         drop(inbound);
         self.chunk_hint.set(self.chunk_hint.get().max(body.len()));
         let lease = Received::new(body, source).keep();
-        let taken = self.guarded(|| sink.on_data(lease)).unwrap_or_else(|| Err(panicked()));
+        let taken = self
+            .guarded(|| sink.on_data(lease))
+            .unwrap_or_else(|| Err(panicked()));
         if let Err(failure) = taken {
             self.end_upload(frame.id);
             self.answer_failure(frame.id, &failure);
             return Ok(());
         }
         let mut inbound = self.inbound.borrow_mut();
-        let Some(upload) = inbound.uploads.get_mut(&frame.id) else { return Ok(()) };
+        let Some(upload) = inbound.uploads.get_mut(&frame.id) else {
+            return Ok(());
+        };
         upload.sink = Some(sink);
         let grant = upload.window.release(u64::from(header.body_len));
         drop(inbound);
         if let Some(bytes) = grant {
-            self.control(&Credit { id: frame.id, bytes, by_responder: true }.header(), &[]);
+            self.control(
+                &Credit {
+                    id: frame.id,
+                    bytes,
+                    by_responder: true,
+                }
+                .header(),
+                &[],
+            );
         }
         Ok(())
     }
@@ -452,7 +533,9 @@ impl Conn {
     fn on_upload_end(self: &Rc<Self>, header: &Header) -> Handled {
         let end = UploadEnd::from_header(header).map_err(CloseReason::protocol)?;
         let mut inbound = self.inbound.borrow_mut();
-        let Some(upload) = inbound.uploads.get_mut(&end.id) else { return Ok(()) };
+        let Some(upload) = inbound.uploads.get_mut(&end.id) else {
+            return Ok(());
+        };
         upload.assembly.upload_end(&end).map_err(broken)?;
         drop(inbound);
         if let Some(upload) = self.end_upload(end.id)
@@ -466,24 +549,29 @@ impl Conn {
 
     fn end_upload(&self, id: u64) -> Option<UploadIn> {
         let upload = self.inbound.borrow_mut().uploads.remove(&id)?;
-        self.bulk_expected.set(self.bulk_expected.get().saturating_sub(1));
+        self.bulk_expected
+            .set(self.bulk_expected.get().saturating_sub(1));
         Some(upload)
     }
 
     pub(crate) fn fail_upload(self: &Rc<Self>, id: u64, code: FailureCode, text: &str) {
-        let Some(upload) = self.end_upload(id) else { return };
+        let Some(upload) = self.end_upload(id) else {
+            return;
+        };
         self.answer_failure(id, &RpcFailure::new(code, text));
         if let Some(sink) = upload.sink {
             let peer = self.peer.clone();
-            self.fail_upload_sink(sink, &RequestError::Damaged { peer, detail: text.into() });
+            self.fail_upload_sink(
+                sink,
+                &RequestError::Damaged {
+                    peer,
+                    detail: text.into(),
+                },
+            );
         }
     }
 
-    fn fail_upload_sink(
-        &self,
-        mut sink: Box<dyn crate::server::UploadSink>,
-        error: &RequestError,
-    ) {
+    fn fail_upload_sink(&self, mut sink: Box<dyn crate::server::UploadSink>, error: &RequestError) {
         self.guarded(|| sink.on_failure(error));
     }
 
@@ -504,9 +592,24 @@ impl Conn {
         let _ = ringrail_codec::archive::encode_to_vec(&text, &mut body);
         let len = body.len() as u32;
         let header = match kind {
-            Kind::ChunkFailure => ChunkFailure { id, code, retryable }.header(len),
-            Kind::StreamFailure => StreamFailure { id, code, retryable }.header(len),
-            _ => FailureFrame { id, code, retryable }.header(len),
+            Kind::ChunkFailure => ChunkFailure {
+                id,
+                code,
+                retryable,
+            }
+            .header(len),
+            Kind::StreamFailure => StreamFailure {
+                id,
+                code,
+                retryable,
+            }
+            .header(len),
+            _ => FailureFrame {
+                id,
+                code,
+                retryable,
+            }
+            .header(len),
         };
         self.control(&header, &body);
         self.finish_drain();
@@ -522,7 +625,10 @@ impl Conn {
 }
 
 fn panicked() -> RpcFailure {
-    RpcFailure::new(FailureCode::HandlerPanicked, "the handler panicked; its log says why")
+    RpcFailure::new(
+        FailureCode::HandlerPanicked,
+        "the handler panicked; its log says why",
+    )
 }
 
 fn range_of(data: ManagedBuffer, request: &ChunkRequest) -> Result<ManagedBuffer, RpcFailure> {

@@ -42,8 +42,8 @@ use crate::shard::timer::TimerKey;
 use crate::sys::socket::Addr;
 
 pub(crate) use bulk::BodyPlan;
-use call::Timeout;
 pub(crate) use call::RpcBody;
+use call::Timeout;
 use calls::Calls;
 use inbound::Inbound;
 pub use received::{Received, Reply};
@@ -185,7 +185,10 @@ impl Conn {
 
     /// This connection for other threads.
     pub(crate) fn live(&self) -> Live {
-        Live { key: self.key, active: Arc::clone(&self.active) }
+        Live {
+            key: self.key,
+            active: Arc::clone(&self.active),
+        }
     }
 
     #[inline]
@@ -292,7 +295,10 @@ impl Conn {
     /// A handler will reply later.
     pub(crate) fn note_deferred(&self, id: u64) -> inbound::Retracted {
         let flag = inbound::Retracted::default();
-        self.inbound.borrow_mut().deferred.insert(id, Arc::clone(&flag));
+        self.inbound
+            .borrow_mut()
+            .deferred
+            .insert(id, Arc::clone(&flag));
         flag
     }
 
@@ -307,8 +313,13 @@ impl Conn {
     }
 
     pub(crate) fn closed_error(&self) -> RequestError {
-        let reason = self.reason().unwrap_or_else(|| Arc::new(CloseReason::Local));
-        RequestError::Closed { peer: self.peer.clone(), reason }
+        let reason = self
+            .reason()
+            .unwrap_or_else(|| Arc::new(CloseReason::Local));
+        RequestError::Closed {
+            peer: self.peer.clone(),
+            reason,
+        }
     }
 
     /// Ends the connection: every request fails with the reason, the pump closes the socket.
@@ -354,10 +365,15 @@ impl Conn {
     }
 
     fn fail_opening(&self, reason: &Arc<CloseReason>) {
-        let Some(opened) = self.opened.borrow_mut().take() else { return };
+        let Some(opened) = self.opened.borrow_mut().take() else {
+            return;
+        };
         let (peer, reason) = (self.peer.clone(), Arc::clone(reason));
         let error = match &*reason {
-            CloseReason::Io(error) => ConnectError::Io { peer, detail: error.to_string() },
+            CloseReason::Io(error) => ConnectError::Io {
+                peer,
+                detail: error.to_string(),
+            },
             _ => ConnectError::Handshake { peer, reason },
         };
         // Whoever waited may be gone.
@@ -368,14 +384,22 @@ impl Conn {
         let ids = self.calls.borrow().ids();
         for id in ids {
             let peer = self.peer.clone();
-            self.resolve_failure(id, RequestError::Closed { peer, reason: Arc::clone(reason) });
+            self.resolve_failure(
+                id,
+                RequestError::Closed {
+                    peer,
+                    reason: Arc::clone(reason),
+                },
+            );
         }
         let mut tx = self.tx.borrow_mut();
         tx.transfers.clear();
     }
 
     fn notify_inactive(&self) {
-        let Some(this) = self.local.conn(self.key) else { return };
+        let Some(this) = self.local.conn(self.key) else {
+            return;
+        };
         let handler = this.handler();
         let connection = crate::client::Connection::new(this);
         self.guarded(|| {
@@ -418,10 +442,18 @@ impl Conn {
         if !self.is_open() || self.draining.replace(true) {
             return;
         }
-        let drain = Drain { last_id: self.last_request_id.get(), reason: DrainReason::Shutdown, text };
+        let drain = Drain {
+            last_id: self.last_request_id.get(),
+            reason: DrainReason::Shutdown,
+            text,
+        };
         self.control(&drain.header(), text.as_bytes());
         let timeout = self.local.conf.drain_timeout;
-        if self.local.set_timer(timeout, TimerFor::Drain(self.key)).is_none() {
+        if self
+            .local
+            .set_timer(timeout, TimerFor::Drain(self.key))
+            .is_none()
+        {
             self.close(CloseReason::Shutdown);
         }
         self.finish_drain();

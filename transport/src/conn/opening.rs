@@ -29,7 +29,11 @@ pub(crate) enum Handshake {
 }
 
 fn terms_of(conf: &TransportConf) -> Terms {
-    let idle = if conf.close_idle { conf.connection_timeout } else { Duration::ZERO };
+    let idle = if conf.close_idle {
+        conf.connection_timeout
+    } else {
+        Duration::ZERO
+    };
     Terms {
         want_crc: conf.checksum,
         idle_timeout_ms: u32::try_from(idle.as_millis()).unwrap_or(u32::MAX),
@@ -85,7 +89,9 @@ impl Conn {
     pub(crate) fn on_hello(self: &Rc<Self>, bytes: &[u8]) -> Result<HelloRead, Box<CloseReason>> {
         let mut place = self.handshake.borrow_mut();
         let Some(handshake) = place.as_mut() else {
-            return Err(Box::new(CloseReason::Misbehaved("bytes before the handshake".into())));
+            return Err(Box::new(CloseReason::Misbehaved(
+                "bytes before the handshake".into(),
+            )));
         };
         let step = match handshake {
             Handshake::Client(client) => client.receive(bytes),
@@ -95,7 +101,11 @@ impl Conn {
             Ok(HandshakeStep::NeedMore { at_least }) => {
                 return Ok(HelloRead::NeedMore(at_least));
             }
-            Ok(HandshakeStep::Hello { negotiated, consumed, .. }) => (negotiated, consumed),
+            Ok(HandshakeStep::Hello {
+                negotiated,
+                consumed,
+                ..
+            }) => (negotiated, consumed),
             Err(error) => {
                 drop(place);
                 return Err(self.refuse(&error));
@@ -141,7 +151,8 @@ impl Conn {
     fn open(self: &Rc<Self>, negotiated: Negotiated) {
         self.terms.set(negotiated.into());
         self.state.set(State::Open);
-        self.active.store(true, std::sync::atomic::Ordering::Release);
+        self.active
+            .store(true, std::sync::atomic::Ordering::Release);
         if let Some(timer) = self.opening_timer.take() {
             self.local.cancel_timer(timer);
         }

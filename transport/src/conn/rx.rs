@@ -115,7 +115,11 @@ impl Rx {
 
     /// Keeps data for later: in a buffer of its own, so that receive buffers stay free.
     fn hold(&mut self, conn: &Rc<Conn>, data: Lease) {
-        let from = if self.held.is_empty() { std::mem::take(&mut self.held_at) } else { 0 };
+        let from = if self.held.is_empty() {
+            std::mem::take(&mut self.held_at)
+        } else {
+            0
+        };
         if self.yielded {
             self.held.push_back(data.slice(from..));
             return;
@@ -142,7 +146,9 @@ impl Rx {
             self.begin_body(conn, header)?;
         }
         while !self.is_stuck() && !self.yielded {
-            let Some(data) = self.held.pop_front() else { break };
+            let Some(data) = self.held.pop_front() else {
+                break;
+            };
             let from = std::mem::take(&mut self.held_at);
             let done = self.parse(conn, &data, from)?;
             if done < data.len() {
@@ -154,7 +160,12 @@ impl Rx {
     }
 
     /// Parses `data[at..]`; how far it came.
-    fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Result<usize, Box<CloseReason>> {
+    fn parse(
+        &mut self,
+        conn: &Rc<Conn>,
+        data: &Lease,
+        mut at: usize,
+    ) -> Result<usize, Box<CloseReason>> {
         let mut left = FRAMES_PER_TURN;
         while at < data.len() && !self.starved {
             let bytes = &data[at..];
@@ -218,13 +229,7 @@ impl Rx {
     }
 
     #[inline]
-    fn whole_frame(
-        &mut self,
-        conn: &Rc<Conn>,
-        header: &Header,
-        data: &Lease,
-        at: usize,
-    ) -> Parsed {
+    fn whole_frame(&mut self, conn: &Rc<Conn>, header: &Header, data: &Lease, at: usize) -> Parsed {
         let start = at + HEADER_LEN;
         let body = &data[start..start + header.body_len as usize];
         if !body.is_empty() && !(body.as_ptr() as usize).is_multiple_of(ALIGN) {
@@ -262,7 +267,9 @@ impl Rx {
     }
 
     fn feed_stash(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Result<usize, Box<CloseReason>> {
-        let Some(stash) = self.stash.as_mut() else { return Ok(0) };
+        let Some(stash) = self.stash.as_mut() else {
+            return Ok(0);
+        };
         let take = bytes.len().min(self.need.saturating_sub(stash.len()));
         stash.put(&bytes[..take]);
         conn.local.metrics.copies_straddle_bytes.add(take as u64);
@@ -272,7 +279,9 @@ impl Rx {
 
     /// Looks at the stash after bytes were added: perhaps what it waits for is there.
     fn stash_grew(&mut self, conn: &Rc<Conn>) -> Parsed {
-        let Some(stash) = self.stash.take() else { return Ok(()) };
+        let Some(stash) = self.stash.take() else {
+            return Ok(());
+        };
         if stash.len() < self.need {
             self.stash = Some(stash);
             return Ok(());
@@ -301,7 +310,11 @@ impl Rx {
         }
         self.calm = self.calm.saturating_add(1);
         let lease = stash.freeze();
-        conn.on_frame(&header, &lease[HEADER_LEN..HEADER_LEN + header.body_len as usize], &lease)
+        conn.on_frame(
+            &header,
+            &lease[HEADER_LEN..HEADER_LEN + header.body_len as usize],
+            &lease,
+        )
     }
 
     /// Waits for `need` bytes in a stash that can hold them.
@@ -332,13 +345,22 @@ impl Rx {
             }
         };
         conn.local.metrics.frames_in.increment();
-        self.body = Some(BodyIn { header, buf, at, finish, discard, got: 0 });
+        self.body = Some(BodyIn {
+            header,
+            buf,
+            at,
+            finish,
+            discard,
+            got: 0,
+        });
         Ok(())
     }
 
     /// A part of a body that came with other bytes: copied to where it belongs.
     fn feed_body(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Result<usize, Box<CloseReason>> {
-        let Some(body) = self.body.as_mut() else { return Ok(0) };
+        let Some(body) = self.body.as_mut() else {
+            return Ok(0);
+        };
         let take = bytes.len().min(body.need() - body.got);
         if let Some(buf) = body.buf.as_mut() {
             let at = body.at + body.got;
@@ -359,9 +381,13 @@ impl Rx {
             return Ok(());
         }
         match self.body.take() {
-            Some(BodyIn { header, buf: Some(buf), at, finish, .. }) => {
-                conn.finish_body(&header, buf, at, finish)
-            }
+            Some(BodyIn {
+                header,
+                buf: Some(buf),
+                at,
+                finish,
+                ..
+            }) => conn.finish_body(&header, buf, at, finish),
             _ => Ok(()),
         }
     }
@@ -393,7 +419,12 @@ impl Rx {
             return match body.buf.take() {
                 Some(buf) => {
                     let header = conn.local.pool.lease_reserved(HEADER_LEN);
-                    Next::Fill { buf, at, len, header }
+                    Next::Fill {
+                        buf,
+                        at,
+                        len,
+                        header,
+                    }
                 }
                 None => Next::Nothing,
             };
@@ -408,7 +439,12 @@ impl Rx {
         match stash {
             Some(buf) => {
                 let at = buf.len();
-                Next::Fill { buf, at, len: self.need - at, header: None }
+                Next::Fill {
+                    buf,
+                    at,
+                    len: self.need - at,
+                    header: None,
+                }
             }
             None => Next::Multi,
         }

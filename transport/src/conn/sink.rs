@@ -41,7 +41,9 @@ impl Ticket {
     /// The shard gives the request its id; false where the caller has retracted it.
     pub(crate) fn sent_as(&self, id: u64) -> bool {
         // AcqRel: what the caller did before retracting is seen, and the id is published.
-        self.0.compare_exchange(QUEUED, id, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0
+            .compare_exchange(QUEUED, id, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// The caller lets go; the id to cancel, where the request has been sent.
@@ -60,7 +62,10 @@ impl Ticket {
 /// The receiving end of one request.
 pub(crate) enum Sink {
     /// A callback on the shard.
-    Callback { handler: Rc<dyn ResponseHandler>, token: u64 },
+    Callback {
+        handler: Rc<dyn ResponseHandler>,
+        token: u64,
+    },
     /// A future on the shard, which has not been polled to the end.
     Future(Option<Waker>),
     /// A future on the shard, whose answer is here.

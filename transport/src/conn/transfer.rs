@@ -88,7 +88,15 @@ impl Transfer {
             Carries::Upload => Slicer::upload(total, slice_max, credit),
             _ => Slicer::rpc(total, slice_max, credit),
         };
-        Self { id, carries, deadline_ns, slicer, source, total, load: Load::Idle }
+        Self {
+            id,
+            carries,
+            deadline_ns,
+            slicer,
+            source,
+            total,
+            load: Load::Idle,
+        }
     }
 
     pub(crate) fn grant(&mut self, bytes: u64) {
@@ -109,7 +117,10 @@ impl Transfer {
     }
 
     pub(crate) fn is_response(&self) -> bool {
-        matches!(self.carries, Carries::Chunk { .. } | Carries::Stream | Carries::Reply)
+        matches!(
+            self.carries,
+            Carries::Chunk { .. } | Carries::Stream | Carries::Reply
+        )
     }
 
     /// What the next slice needs, looking no further than `slice_max` bytes.
@@ -138,8 +149,14 @@ impl Transfer {
             Load::Ready(lease) => lease.len() as u32,
             _ => u32::MAX,
         };
-        let Next::Slice(slice) = self.slicer.next(ready) else { return None };
-        let body = if slice.len == 0 { None } else { Some(self.body_of(&slice)) };
+        let Next::Slice(slice) = self.slicer.next(ready) else {
+            return None;
+        };
+        let body = if slice.len == 0 {
+            None
+        } else {
+            Some(self.body_of(&slice))
+        };
         Some((self.header(&slice), body))
     }
 
@@ -172,7 +189,13 @@ impl Transfer {
         let total_len = self.total;
         let of = match self.carries {
             Carries::Chunk { .. } => {
-                return ChunkData { id, total_len, seq, more }.header(len);
+                return ChunkData {
+                    id,
+                    total_len,
+                    seq,
+                    more,
+                }
+                .header(len);
             }
             Carries::Stream => return StreamData { id, total_len, seq }.header(len),
             Carries::Upload => {
@@ -180,7 +203,12 @@ impl Transfer {
                 return UploadData { id, offset, seq }.header(len);
             }
             Carries::Request { deadline_us } if seq == 0 => {
-                return RpcRequest { id, total_len, deadline_us }.header(len);
+                return RpcRequest {
+                    id,
+                    total_len,
+                    deadline_us,
+                }
+                .header(len);
             }
             Carries::Reply if seq == 0 => return RpcReply { id, total_len }.header(len),
             Carries::OneWay if seq == 0 => return OneWay { id, total_len }.header(len),
@@ -188,7 +216,14 @@ impl Transfer {
             Carries::Reply => SliceOf::Reply,
             Carries::OneWay => SliceOf::OneWay,
         };
-        RpcSlice { id, of, offset: slice.offset, seq, more }.header(len)
+        RpcSlice {
+            id,
+            of,
+            offset: slice.offset,
+            seq,
+            more,
+        }
+        .header(len)
     }
 
     /// A read of the next slice has been posted.
@@ -230,7 +265,10 @@ impl Transfer {
     /// True where the file is long enough for the range to be sent straight from it.
     pub(crate) fn file_holds(segment: &FileRange) -> bool {
         let end = segment.offset + segment.len as u64;
-        segment.file.metadata().is_ok_and(|metadata| metadata.len() >= end)
+        segment
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() >= end)
     }
 
     /// The file, where the source is one.

@@ -124,8 +124,16 @@ impl Tx {
     #[cold]
     fn next_gather(&mut self, pool: &Pool, len: usize) -> Result<(), NoMemory> {
         self.busy |= self.filling.is_some();
-        let head_len = if self.busy { BUSY_HEAD_LEN } else { MIN_LEASE_LEN }.max(len);
-        let fresh = pool.gather(head_len).or_else(|| pool.gather(len)).ok_or(NoMemory)?;
+        let head_len = if self.busy {
+            BUSY_HEAD_LEN
+        } else {
+            MIN_LEASE_LEN
+        }
+        .max(len);
+        let fresh = pool
+            .gather(head_len)
+            .or_else(|| pool.gather(len))
+            .ok_or(NoMemory)?;
         if let Some(full) = self.filling.replace(fresh) {
             self.full.push_back(full);
         }

@@ -43,7 +43,10 @@ pub trait RpcHandler {
         upload: UploadStart<'_>,
     ) -> Result<Box<dyn UploadSink>, RpcFailure> {
         let _ = (from, upload);
-        Err(RpcFailure::new(FailureCode::Unsupported, "this server takes no uploads"))
+        Err(RpcFailure::new(
+            FailureCode::Unsupported,
+            "this server takes no uploads",
+        ))
     }
 
     /// Where chunks and streams come from, if anywhere.
@@ -71,7 +74,10 @@ pub struct NoRpcHandler;
 
 impl RpcHandler for NoRpcHandler {
     fn receive(&self, _from: &Connection, _body: Received<'_>, reply: Responder<'_>) {
-        reply.fail(&RpcFailure::new(FailureCode::Unsupported, "this side takes no requests"));
+        reply.fail(&RpcFailure::new(
+            FailureCode::Unsupported,
+            "this side takes no requests",
+        ));
     }
 }
 
@@ -154,5 +160,6 @@ pub trait StreamManager {
 /// `TransportServerBootstrap`). Applied in order, so the last one added sees a request first.
 pub trait ServerBootstrap: Send + Sync {
     /// The handler to use for this connection in place of `handler`.
-    fn bootstrap(&self, connection: &Connection, handler: Rc<dyn RpcHandler>) -> Rc<dyn RpcHandler>;
+    fn bootstrap(&self, connection: &Connection, handler: Rc<dyn RpcHandler>)
+    -> Rc<dyn RpcHandler>;
 }

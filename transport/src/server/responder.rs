@@ -29,20 +29,27 @@ pub struct Responder<'a> {
 
 impl<'a> Responder<'a> {
     pub(crate) fn new(conn: &'a Rc<Conn>, id: u64, deadline_ns: u64) -> Self {
-        Self { conn, id, deadline_ns, answered: false }
+        Self {
+            conn,
+            id,
+            deadline_ns,
+            answered: false,
+        }
     }
 
     /// Answers with bytes, copied into the send buffer when they are few.
     #[inline]
     pub fn reply(mut self, body: &[u8]) {
         self.answered = true;
-        self.conn.answer(self.id, self.deadline_ns, RpcBody::Copied(body));
+        self.conn
+            .answer(self.id, self.deadline_ns, RpcBody::Copied(body));
     }
 
     /// Answers with memory that is sent from where it lies.
     pub fn reply_body(mut self, body: impl Into<Body>) {
         self.answered = true;
-        self.conn.answer(self.id, self.deadline_ns, RpcBody::Shared(body.into()));
+        self.conn
+            .answer(self.id, self.deadline_ns, RpcBody::Shared(body.into()));
     }
 
     /// Answers with the archive of `value`, serialised in the send buffer.
@@ -147,7 +154,12 @@ impl DeferredResponder {
     fn send(&mut self, answer: Answer) {
         self.answered = true;
         let (key, id, deadline_ns) = (self.key, self.id, self.deadline_ns);
-        self.shard.post_surely(Command::Answer { key, id, deadline_ns, answer });
+        self.shard.post_surely(Command::Answer {
+            key,
+            id,
+            deadline_ns,
+            answer,
+        });
     }
 }
 
@@ -180,8 +192,13 @@ impl Conn {
             self.answered();
             return;
         }
-        let written = self
-            .write_archive(value, |len| RpcReply { id, total_len: u64::from(len) }.header(len));
+        let written = self.write_archive(value, |len| {
+            RpcReply {
+                id,
+                total_len: u64::from(len),
+            }
+            .header(len)
+        });
         match written {
             Ok(true) => {
                 self.answered();

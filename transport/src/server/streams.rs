@@ -46,7 +46,12 @@ impl OneForOneStreamManager {
         self.count.set(self.count.get() + 1);
         let id = self.count.get();
         let (app, owner) = (owner.client_id(), owner.key());
-        let stream = Registered { chunks: Box::new(chunks), next: 0, app, owner };
+        let stream = Registered {
+            chunks: Box::new(chunks),
+            next: 0,
+            app,
+            owner,
+        };
         self.streams.borrow_mut().insert(id, stream);
         id
     }
@@ -81,7 +86,9 @@ impl StreamManager for OneForOneStreamManager {
         index: u32,
     ) -> Result<ManagedBuffer, RpcFailure> {
         let mut streams = self.streams.borrow_mut();
-        let Some(stream) = streams.get_mut(&stream_id).filter(|have| have.owner == from.key())
+        let Some(stream) = streams
+            .get_mut(&stream_id)
+            .filter(|have| have.owner == from.key())
         else {
             let text = format!("Unknown stream ID {stream_id}: never opened here, or finished");
             return Err(RpcFailure::new(FailureCode::StreamClosed, text));
@@ -122,10 +129,13 @@ impl StreamManager for OneForOneStreamManager {
     }
 
     fn chunk_sent(&self, _stream_id: u64) {
-        self.in_transfer.set(self.in_transfer.get().saturating_sub(1));
+        self.in_transfer
+            .set(self.in_transfer.get().saturating_sub(1));
     }
 
     fn connection_terminated(&self, connection: &Connection) {
-        self.streams.borrow_mut().retain(|_, stream| stream.owner != connection.key());
+        self.streams
+            .borrow_mut()
+            .retain(|_, stream| stream.owner != connection.key());
     }
 }

@@ -45,9 +45,18 @@ pub(crate) struct Waiter {
 
 /// What is asked.
 pub(crate) enum Ask {
-    Rpc { body: Body },
-    Chunk { chunk: (u64, u32), range: (u64, u64), len_hint: Option<u64> },
-    Upload { meta: Vec<u8>, data: ManagedBuffer },
+    Rpc {
+        body: Body,
+    },
+    Chunk {
+        chunk: (u64, u32),
+        range: (u64, u64),
+        len_hint: Option<u64>,
+    },
+    Upload {
+        meta: Vec<u8>,
+        data: ManagedBuffer,
+    },
 }
 
 /// A message to a shard.
@@ -55,8 +64,16 @@ pub(crate) enum Command {
     Connect(Box<ConnectOrder>),
     Listen(Box<ListenOrder>),
     Unlisten(ListenerId),
-    Ask { key: ConnKey, ask: Ask, timeout: Option<Duration>, waiter: Waiter },
-    OneWay { key: ConnKey, body: Body },
+    Ask {
+        key: ConnKey,
+        ask: Ask,
+        timeout: Option<Duration>,
+        waiter: Waiter,
+    },
+    OneWay {
+        key: ConnKey,
+        body: Body,
+    },
     Stream {
         key: ConnKey,
         name: String,
@@ -66,14 +83,30 @@ pub(crate) enum Command {
         feed: StreamFeed,
         begun: oneshot::Sender<Result<u64, RequestError>>,
     },
-    Answer { key: ConnKey, id: u64, deadline_ns: u64, answer: crate::server::Answer },
-    Grant { key: ConnKey, id: u64, bytes: u64 },
-    Cancel { key: ConnKey, id: u64 },
-    Close { key: ConnKey },
+    Answer {
+        key: ConnKey,
+        id: u64,
+        deadline_ns: u64,
+        answer: crate::server::Answer,
+    },
+    Grant {
+        key: ConnKey,
+        id: u64,
+        bytes: u64,
+    },
+    Cancel {
+        key: ConnKey,
+        id: u64,
+    },
+    Close {
+        key: ConnKey,
+    },
     /// Run this on the shard.
     Run(Box<dyn FnOnce(&super::ShardHandle) + Send>),
     /// Drain all connections; tell when none is left.
-    Drain { done: oneshot::Sender<()> },
+    Drain {
+        done: oneshot::Sender<()>,
+    },
     /// End the loop.
     Stop,
 }

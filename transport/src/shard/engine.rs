@@ -84,10 +84,16 @@ impl EngineBuilder {
     pub fn start(self) -> Result<Engine, EngineError> {
         self.conf.check()?;
         let budget = CpuBudget::of_process();
-        let count = if self.shards == 0 { budget.parallelism() } else { self.shards };
+        let count = if self.shards == 0 {
+            budget.parallelism()
+        } else {
+            self.shards
+        };
         let conf = Arc::new(self.conf.clone());
         let inner = Inner {
-            shards: (0..count).map(|index| ShardHandle::new(index, conf.inbox)).collect(),
+            shards: (0..count)
+                .map(|index| ShardHandle::new(index, conf.inbox))
+                .collect(),
             threads: Mutex::new(Vec::with_capacity(count)),
             conf,
             park: self.park,
@@ -95,7 +101,9 @@ impl EngineBuilder {
             turn: AtomicUsize::new(0),
         };
         // Built first, so that a shard that does not start takes the others down by drop.
-        let engine = Engine { inner: Arc::new(inner) };
+        let engine = Engine {
+            inner: Arc::new(inner),
+        };
         for shard in 0..count {
             let thread = self.start_shard(&engine.inner, shard, count)?;
             if let Ok(mut threads) = engine.inner.threads.lock() {
@@ -131,7 +139,9 @@ impl EngineBuilder {
         match started.recv() {
             Ok(Ok(())) => Ok(thread),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(failed(io::Error::other("the thread ended before it was ready"))),
+            Err(_) => Err(failed(io::Error::other(
+                "the thread ended before it was ready",
+            ))),
         }
     }
 }
@@ -193,7 +203,11 @@ impl ShardStart {
         let metrics = Arc::clone(self.handle.metrics());
         let now = driver.now_ns();
         let local = ShardLocal::new(self.handle.clone(), Arc::clone(&self.conf), metrics, now);
-        let placement = Placement { pinned, oversubscribed: self.oversubscribed, hosted };
+        let placement = Placement {
+            pinned,
+            oversubscribed: self.oversubscribed,
+            hosted,
+        };
         let spinner = Spinner::new(u64::from(self.conf.spin_us) * 1000, placement);
         Ok((Pump::new(driver, local), spinner))
     }
@@ -213,9 +227,14 @@ impl Drop for Inner {
         for shard in &self.shards {
             shard.post_surely(Command::Stop);
         }
-        let Ok(threads) = self.threads.get_mut() else { return };
+        let Ok(threads) = self.threads.get_mut() else {
+            return;
+        };
         let own = std::thread::current().id();
-        for thread in threads.drain(..).filter(|thread| thread.thread().id() != own) {
+        for thread in threads
+            .drain(..)
+            .filter(|thread| thread.thread().id() != own)
+        {
             // A shard that panicked has said so; there is nobody to pass it on to here.
             let _ = thread.join();
         }
@@ -242,7 +261,13 @@ pub struct Engine {
 impl Engine {
     /// Settings, to be changed and then [started](EngineBuilder::start).
     pub fn builder(conf: TransportConf) -> EngineBuilder {
-        EngineBuilder { conf, shards: 0, first_cpu: 0, pin: true, park: ParkMode::default() }
+        EngineBuilder {
+            conf,
+            shards: 0,
+            first_cpu: 0,
+            pin: true,
+            park: ParkMode::default(),
+        }
     }
 
     /// The settings.
@@ -262,7 +287,11 @@ impl Engine {
 
     /// The counters of all shards together.
     pub fn metrics(&self) -> MetricsSnapshot {
-        self.inner.shards.iter().map(|shard| shard.metrics().snapshot()).sum()
+        self.inner
+            .shards
+            .iter()
+            .map(|shard| shard.metrics().snapshot())
+            .sum()
     }
 
     /// The next shard, one after the other.
@@ -296,9 +325,14 @@ impl Engine {
         handlers: &Arc<HandlerFactory>,
         bootstraps: &Arc<[Arc<dyn ServerBootstrap>]>,
     ) -> Result<(ListenerId, Addr), SocketError> {
-        let spec = ListenSpec { socket: self.conf().socket.clone(), ..ListenSpec::new(addr) };
+        let spec = ListenSpec {
+            socket: self.conf().socket.clone(),
+            ..ListenSpec::new(addr)
+        };
         let group = spec.bind_group(self.inner.shards.len())?;
-        let bound = group.first().map_or(spec.addr, |listener| listener.addr().clone());
+        let bound = group
+            .first()
+            .map_or(spec.addr, |listener| listener.addr().clone());
         let id = ListenerId(self.inner.listeners.fetch_add(1, Ordering::Relaxed));
         for (shard, listener) in self.inner.shards.iter().zip(group) {
             let (done, result) = oneshot::channel();
@@ -352,11 +386,19 @@ impl Engine {
 }
 
 fn stopped(shard: usize) -> EngineError {
-    EngineError::Thread { shard, source: io::Error::other("the shard has stopped") }
+    EngineError::Thread {
+        shard,
+        source: io::Error::other("the shard has stopped"),
+    }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Engine({} shards, {:?})", self.inner.shards.len(), self.inner.park)
+        write!(
+            f,
+            "Engine({} shards, {:?})",
+            self.inner.shards.len(),
+            self.inner.park
+        )
     }
 }

@@ -48,8 +48,15 @@ impl Drop for Turn {
 impl ShardHandle {
     pub(crate) fn new(index: usize, inbox: usize) -> Self {
         let metrics = Arc::new(ShardMetrics::default());
-        let shared = Shared { index, inbox: Inbox::new(inbox), waker: OnceLock::new(), metrics };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared {
+            index,
+            inbox: Inbox::new(inbox),
+            waker: OnceLock::new(),
+            metrics,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Which shard of its engine.
@@ -105,7 +112,10 @@ impl ShardHandle {
             if Arc::ptr_eq(&local.handle.shared, &self.shared) {
                 local.errands.borrow_mut().push_back(command);
             } else if let Err(PushError::Full(command)) = self.post(command) {
-                local.letters.borrow_mut().push_back((self.clone(), command));
+                local
+                    .letters
+                    .borrow_mut()
+                    .push_back((self.clone(), command));
             }
             return;
         }

@@ -50,7 +50,10 @@ impl Link {
     pub(super) fn operations(&self) -> impl Iterator<Item = OpKey> {
         let recv = self.recv.map(|(key, _)| key);
         let reads = self.reads.iter().map(|&(key, _)| key);
-        [recv, self.recv_header, self.send, self.connect].into_iter().flatten().chain(reads)
+        [recv, self.recv_header, self.send, self.connect]
+            .into_iter()
+            .flatten()
+            .chain(reads)
     }
 
     pub(super) fn is_quiet(&self) -> bool {

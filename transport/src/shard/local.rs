@@ -58,7 +58,10 @@ impl TimerFor {
     pub(crate) fn unpack(token: u64) -> Self {
         let slot = (token >> SLOT_SHIFT & SLOT_MASK) as u32;
         let low = token as u32;
-        let key = ConnKey { slot, generation: low };
+        let key = ConnKey {
+            slot,
+            generation: low,
+        };
         match token >> KIND_SHIFT {
             0 => TimerFor::Calls(key),
             1 => TimerFor::Opening(key),
@@ -130,7 +133,11 @@ impl ShardLocal {
     #[inline]
     pub(crate) fn set_timer(&self, after: Duration, what: TimerFor) -> Option<(TimerKey, u64)> {
         let deadline = self.now_ns().saturating_add(after.as_nanos() as u64);
-        let key = self.timers.borrow_mut().insert(deadline, what.pack()).ok()?;
+        let key = self
+            .timers
+            .borrow_mut()
+            .insert(deadline, what.pack())
+            .ok()?;
         Some((key, deadline))
     }
 
@@ -140,7 +147,10 @@ impl ShardLocal {
     }
 
     pub(crate) fn pop_due_timer(&self) -> Option<TimerFor> {
-        self.timers.borrow_mut().pop_due(self.now_ns()).map(TimerFor::unpack)
+        self.timers
+            .borrow_mut()
+            .pop_due(self.now_ns())
+            .map(TimerFor::unpack)
     }
 
     pub(crate) fn next_timer(&self) -> Option<u64> {
@@ -156,7 +166,10 @@ impl ShardLocal {
         let generation = self.generation.get().wrapping_add(1);
         self.generation.set(generation);
         let entry = conns.vacant_entry();
-        let conn = make(ConnKey { slot: entry.key() as u32, generation });
+        let conn = make(ConnKey {
+            slot: entry.key() as u32,
+            generation,
+        });
         entry.insert(Rc::clone(&conn));
         self.metrics.connection_opened();
         Some(conn)
@@ -165,12 +178,18 @@ impl ShardLocal {
     #[inline]
     pub(crate) fn conn(&self, key: ConnKey) -> Option<Rc<Conn>> {
         let conns = self.conns.borrow();
-        let conn = conns.get(key.slot as usize).filter(|conn| conn.key == key)?;
+        let conn = conns
+            .get(key.slot as usize)
+            .filter(|conn| conn.key == key)?;
         Some(Rc::clone(conn))
     }
 
     pub(crate) fn all_conns(&self) -> Vec<Rc<Conn>> {
-        self.conns.borrow().iter().map(|(_, conn)| Rc::clone(conn)).collect()
+        self.conns
+            .borrow()
+            .iter()
+            .map(|(_, conn)| Rc::clone(conn))
+            .collect()
     }
 
     pub(crate) fn conn_count(&self) -> usize {
@@ -179,7 +198,10 @@ impl ShardLocal {
 
     pub(crate) fn remove_conn(&self, key: ConnKey) {
         let mut conns = self.conns.borrow_mut();
-        if conns.get(key.slot as usize).is_some_and(|conn| conn.key == key) {
+        if conns
+            .get(key.slot as usize)
+            .is_some_and(|conn| conn.key == key)
+        {
             conns.remove(key.slot as usize);
             self.metrics.connection_closed();
         }
@@ -233,7 +255,10 @@ mod tests {
 
     #[test]
     fn timer_tokens_keep_what_they_are_for() {
-        let key = ConnKey { slot: 0xff_fffe, generation: u32::MAX };
+        let key = ConnKey {
+            slot: 0xff_fffe,
+            generation: u32::MAX,
+        };
         for what in [
             TimerFor::Calls(key),
             TimerFor::Opening(key),

@@ -36,7 +36,10 @@ struct Idle {
 
 impl Idle {
     fn new(spinner: Spinner) -> Self {
-        Self { spinner, since_ns: None }
+        Self {
+            spinner,
+            since_ns: None,
+        }
     }
 
     /// A turn found work.
@@ -114,7 +117,10 @@ fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
 
 /// Runs a shard as a task of a `tokio_uring` runtime, until it is told to stop.
 pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
-    let fd = pump.driver.notify_fd().ok_or_else(|| io::Error::other("the driver has no eventfd"))?;
+    let fd = pump
+        .driver
+        .notify_fd()
+        .ok_or_else(|| io::Error::other("the driver has no eventfd"))?;
     let notify = Notify::new(fd)?;
     let mut idle = Idle::new(spinner);
     let mut busy = 0;
@@ -139,10 +145,7 @@ pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) 
     pump.shut_down()
 }
 
-async fn sleep_in_runtime<D: Driver>(
-    pump: &mut Pump<D>,
-    notify: &Notify,
-) -> io::Result<bool> {
+async fn sleep_in_runtime<D: Driver>(pump: &mut Pump<D>, notify: &Notify) -> io::Result<bool> {
     let handle = pump.local.handle.clone();
     if pump.has_work() || !handle.inbox().prepare_sleep() {
         tokio::task::yield_now().await;
@@ -150,7 +153,9 @@ async fn sleep_in_runtime<D: Driver>(
     }
     publish(pump);
     pump.local.metrics.parks.increment();
-    let wait = pump.next_timer().map(|at| at.saturating_sub(pump.driver.now_ns()));
+    let wait = pump
+        .next_timer()
+        .map(|at| at.saturating_sub(pump.driver.now_ns()));
     match wait {
         None => notify.wait().await?,
         // Time being up is as good as a completion: the turn finds the timer.

@@ -53,7 +53,10 @@ impl For {
 
     fn of(token: u64) -> Self {
         let slot = (token >> 32 & 0xff_ffff) as u32;
-        let key = ConnKey { slot, generation: token as u32 };
+        let key = ConnKey {
+            slot,
+            generation: token as u32,
+        };
         match token >> 56 {
             0 => For::Listener(slot),
             1 => For::Connect(key),
@@ -157,7 +160,9 @@ impl<D: Driver> Pump<D> {
         set(&metrics.cq_overflows, driver.cq_overflows);
         set(&metrics.enobufs, driver.no_buffers);
         metrics.pool_bytes_used.set(pool.leased_bytes as u64);
-        metrics.pool_bytes_high_water.set(pool.high_water_bytes as u64);
+        metrics
+            .pool_bytes_high_water
+            .set(pool.high_water_bytes as u64);
         metrics.pool_bytes_budget.set(pool.budget_bytes as u64);
         set(&metrics.pool_misses, pool.fresh);
         set(&metrics.pool_exhausted, pool.exhausted);
@@ -180,7 +185,9 @@ impl<D: Driver> Pump<D> {
         }
         for _ in 0..INBOX_BUDGET {
             let errand = self.local.errands.borrow_mut().pop_front();
-            let Some(command) = errand.or_else(|| self.local.handle.inbox().pop()) else { break };
+            let Some(command) = errand.or_else(|| self.local.handle.inbox().pop()) else {
+                break;
+            };
             worked = true;
             self.command(command);
         }
@@ -192,7 +199,12 @@ impl<D: Driver> Pump<D> {
             Command::Connect(order) => self.connect(*order),
             Command::Listen(order) => self.listen(*order),
             Command::Unlisten(id) => self.unlisten(|listener| listener.id == id),
-            Command::Ask { key, ask, timeout, waiter } => {
+            Command::Ask {
+                key,
+                ask,
+                timeout,
+                waiter,
+            } => {
                 let Some(conn) = self.local.conn(key) else {
                     let _ = waiter.done.send(Err(RequestError::Cancelled));
                     return;
@@ -200,15 +212,26 @@ impl<D: Driver> Pump<D> {
                 ask_on(&conn, ask, timeout, waiter);
             }
             Command::OneWay { key, body } => {
-                let sent = self.local.conn(key).map(|conn| {
-                    conn.send_one_way(crate::conn::RpcBody::Shared(body))
-                });
+                let sent = self
+                    .local
+                    .conn(key)
+                    .map(|conn| conn.send_one_way(crate::conn::RpcBody::Shared(body)));
                 if let Some(Err(error)) = sent {
                     tracing::warn!(target: "ringrail::client", %error, "one-way message dropped");
                 }
             }
-            Command::Stream { key, name, offset, credit, timeout, feed, begun } => {
-                let Some(conn) = self.local.conn(key) else { return };
+            Command::Stream {
+                key,
+                name,
+                offset,
+                credit,
+                timeout,
+                feed,
+                begun,
+            } => {
+                let Some(conn) = self.local.conn(key) else {
+                    return;
+                };
                 let sink = || Sink::Stream(feed);
                 let opened = conn.open_stream(&name, offset, credit, timeout, sink);
                 let id = opened.as_ref().ok().copied();
@@ -216,7 +239,12 @@ impl<D: Driver> Pump<D> {
                     conn.cancel(id);
                 }
             }
-            Command::Answer { key, id, deadline_ns, answer } => {
+            Command::Answer {
+                key,
+                id,
+                deadline_ns,
+                answer,
+            } => {
                 if let Some(conn) = self.local.conn(key) {
                     conn.deferred_answer(id, deadline_ns, answer);
                 }
@@ -286,21 +314,40 @@ impl<D: Driver> Pump<D> {
     /// The handler of a context on this shard, made on first use.
     fn handler_of(&mut self, factory: &Arc<HandlerFactory>) -> Rc<dyn RpcHandler> {
         let address = Arc::as_ptr(factory).cast::<()>() as usize;
-        let (_, handler) =
-            self.handlers.entry(address).or_insert_with(|| (Arc::clone(factory), factory()));
+        let (_, handler) = self
+            .handlers
+            .entry(address)
+            .or_insert_with(|| (Arc::clone(factory), factory()));
         Rc::clone(handler)
     }
 
     fn listen(&mut self, order: ListenOrder) {
-        let ListenOrder { id, on, handlers, bootstraps, done } = order;
+        let ListenOrder {
+            id,
+            on,
+            handlers,
+            bootstraps,
+            done,
+        } = order;
         let listened = self.driver.listen(on);
         let answer = listened.map(|(sock, addr)| {
             let closing = false;
-            let state = ListenerState { id, sock, op: None, handlers, bootstraps, closing };
-            let at = self.listeners.iter().position(Option::is_none).unwrap_or_else(|| {
-                self.listeners.push(None);
-                self.listeners.len() - 1
-            });
+            let state = ListenerState {
+                id,
+                sock,
+                op: None,
+                handlers,
+                bootstraps,
+                closing,
+            };
+            let at = self
+                .listeners
+                .iter()
+                .position(Option::is_none)
+                .unwrap_or_else(|| {
+                    self.listeners.push(None);
+                    self.listeners.len() - 1
+                });
             self.listeners[at] = Some(state);
             self.accept(at);
             addr
@@ -309,9 +356,16 @@ impl<D: Driver> Pump<D> {
     }
 
     fn accept(&mut self, at: usize) {
-        let Some(listener) = self.listeners[at].as_mut() else { return };
-        let op = Op::Accept { listener: listener.sock };
-        listener.op = self.driver.submit(For::Listener(at as u32).token(), op).ok();
+        let Some(listener) = self.listeners[at].as_mut() else {
+            return;
+        };
+        let op = Op::Accept {
+            listener: listener.sock,
+        };
+        listener.op = self
+            .driver
+            .submit(For::Listener(at as u32).token(), op)
+            .ok();
     }
 
     fn unlisten(&mut self, which: impl Fn(&ListenerState) -> bool) {
@@ -331,7 +385,9 @@ impl<D: Driver> Pump<D> {
     }
 
     fn accepted(&mut self, at: usize, done: Completion) {
-        let Some(listener) = self.listeners.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(listener) = self.listeners.get_mut(at).and_then(Option::as_mut) else {
+            return;
+        };
         if !done.more {
             listener.op = None;
         }
@@ -363,8 +419,13 @@ impl<D: Driver> Pump<D> {
 
     fn adopt(&mut self, at: usize, sock: Sock, peer: Addr) {
         let peer = Arc::new(peer);
-        let Some(listener) = self.listeners[at].as_ref() else { return };
-        let (factory, bootstraps) = (Arc::clone(&listener.handlers), Arc::clone(&listener.bootstraps));
+        let Some(listener) = self.listeners[at].as_ref() else {
+            return;
+        };
+        let (factory, bootstraps) = (
+            Arc::clone(&listener.handlers),
+            Arc::clone(&listener.bootstraps),
+        );
         self.local.metrics.connections_accepted.increment();
         let handler = self.handler_of(&factory);
         if let Err(error) = self.driver.configure(sock, &peer, &self.local.conf.socket) {
@@ -401,11 +462,18 @@ impl<D: Driver> Pump<D> {
     }
 
     fn link_of(&mut self, key: ConnKey) -> Option<&mut Link> {
-        self.links.get_mut(key.slot as usize)?.as_mut().filter(|link| link.conn.key == key)
+        self.links
+            .get_mut(key.slot as usize)?
+            .as_mut()
+            .filter(|link| link.conn.key == key)
     }
 
     fn connect(&mut self, order: ConnectOrder) {
-        let ConnectOrder { addr, handlers, opened } = order;
+        let ConnectOrder {
+            addr,
+            handlers,
+            opened,
+        } = order;
         if self.stopping || self.local.draining.get() {
             let _ = opened.send(Err(ConnectError::Stopped));
             return;
@@ -414,15 +482,25 @@ impl<D: Driver> Pump<D> {
         let sock = match self.driver.socket(&addr, &self.local.conf.socket) {
             Ok(sock) => sock,
             Err(error) => {
-                let _ = opened.send(Err(ConnectError::Io { peer: Arc::new(addr), detail: error.to_string() }));
+                let _ = opened.send(Err(ConnectError::Io {
+                    peer: Arc::new(addr),
+                    detail: error.to_string(),
+                }));
                 return;
             }
         };
         let local = Rc::clone(&self.local);
         let mut opened = Some(opened);
-        let made = self
-            .local
-            .add_conn(|key| Conn::new(key, Arc::new(addr.clone()), true, &local, handler, opened.take()));
+        let made = self.local.add_conn(|key| {
+            Conn::new(
+                key,
+                Arc::new(addr.clone()),
+                true,
+                &local,
+                handler,
+                opened.take(),
+            )
+        });
         let Some(conn) = made else {
             self.driver.close(sock);
             let limit = self.local.conf.max_connections as u64;
@@ -461,7 +539,9 @@ impl<D: Driver> Pump<D> {
     }
 
     fn connected(&mut self, key: ConnKey, done: Completion) {
-        let Some(link) = self.link_of(key) else { return };
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
         link.connect = None;
         let conn = Rc::clone(&link.conn);
         match done.outcome() {
@@ -478,7 +558,9 @@ impl<D: Driver> Pump<D> {
     }
 
     fn received(&mut self, key: ConnKey, done: Completion) {
-        let Some(link) = self.link_of(key) else { return };
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
         if link.recv_header == Some(done.key) {
@@ -486,7 +568,11 @@ impl<D: Driver> Pump<D> {
             // after the one before it.
             link.recv_header = None;
         } else if !done.more {
-            let header = if outcome.is_ok() { link.recv_header.take() } else { None };
+            let header = if outcome.is_ok() {
+                link.recv_header.take()
+            } else {
+                None
+            };
             link.recv = header.map(|op| (op, Receiving::Fill));
         }
         if conn.state() == State::Closed {
@@ -506,7 +592,9 @@ impl<D: Driver> Pump<D> {
                 conn.local.metrics.bytes_in.add(count as u64);
                 link.rx.filled(&conn, buf, count)
             }
-            (Payload::Buffer(buf), Err(error)) if is_passing(&error) => link.rx.filled(&conn, buf, 0),
+            (Payload::Buffer(buf), Err(error)) if is_passing(&error) => {
+                link.rx.filled(&conn, buf, 0)
+            }
             (_, Ok(_)) if done.more => Ok(()),
             (_, Ok(_)) => Err(Box::new(CloseReason::Peer)),
             (_, Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
@@ -536,7 +624,9 @@ impl<D: Driver> Pump<D> {
 
     /// Posts the receive that fits the connection's state, or has a multishot end that does not.
     fn post_receive(&mut self, key: ConnKey) {
-        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else { return };
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
         if link.conn.key != key || link.conn.state() == State::Closed {
             return;
         }
@@ -565,13 +655,28 @@ impl<D: Driver> Pump<D> {
                 }
                 return;
             }
-            Next::Multi => {
-                (Op::RecvMulti { sock: link.sock }, Receiving::Multi { cancelled: false })
-            }
-            Next::Fill { buf, at, len, header: behind } => {
+            Next::Multi => (
+                Op::RecvMulti { sock: link.sock },
+                Receiving::Multi { cancelled: false },
+            ),
+            Next::Fill {
+                buf,
+                at,
+                len,
+                header: behind,
+            } => {
                 header = behind;
                 let linked = header.is_some();
-                (Op::Recv { sock: link.sock, buf, at, len, linked }, Receiving::Fill)
+                (
+                    Op::Recv {
+                        sock: link.sock,
+                        buf,
+                        at,
+                        len,
+                        linked,
+                    },
+                    Receiving::Fill,
+                )
             }
         };
         self.local.metrics.recvs.increment();
@@ -581,7 +686,13 @@ impl<D: Driver> Pump<D> {
         }
         let Some(buf) = header else { return };
         let len = ringrail_codec::native::HEADER_LEN;
-        let op = Op::Recv { sock: link.sock, buf, at: 0, len, linked: false };
+        let op = Op::Recv {
+            sock: link.sock,
+            buf,
+            at: 0,
+            len,
+            linked: false,
+        };
         self.local.metrics.recvs.increment();
         match self.driver.submit(For::Receive(key).token(), op) {
             Ok(op) => {
@@ -595,7 +706,9 @@ impl<D: Driver> Pump<D> {
     /// Connections that waited for memory or receive buffers try again.
     fn quench(&mut self) {
         while let Some((key, call)) = self.local.pop_hungry() {
-            let Some(conn) = self.local.conn(key) else { continue };
+            let Some(conn) = self.local.conn(key) else {
+                continue;
+            };
             if !conn.try_grant_chunk(call) {
                 self.local.unpop_hungry(key, call);
                 break;
@@ -611,7 +724,9 @@ impl<D: Driver> Pump<D> {
     }
 
     fn resume(&mut self, key: ConnKey) {
-        let Some(link) = self.link_of(key) else { return };
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
         let conn = Rc::clone(&link.conn);
         let waits = link.rx.is_stuck() || link.rx.has_yielded();
         if waits && let Err(reason) = link.rx.resume(&conn) {
@@ -626,7 +741,9 @@ impl<D: Driver> Pump<D> {
 
     /// Posts what a connection has to send; takes it down where it is over.
     fn service(&mut self, key: ConnKey) {
-        let Some(link) = self.link_of(key) else { return };
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
         let conn = Rc::clone(&link.conn);
         conn.clear_dirty();
         match conn.state() {
@@ -652,14 +769,31 @@ impl<D: Driver> Pump<D> {
     fn post_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         let outgoing = conn.compose(&self.driver, &mut self.reads);
         self.post_reads(key);
-        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else { return };
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
         let op = match outgoing {
             Outgoing::Nothing => return,
-            Outgoing::Gather(gather) => Op::Send { sock: link.sock, gather, more: false },
-            Outgoing::File { head, range, padding } => {
+            Outgoing::Gather(gather) => Op::Send {
+                sock: link.sock,
+                gather,
+                more: false,
+            },
+            Outgoing::File {
+                head,
+                range,
+                padding,
+            } => {
                 link.file_send_len = Some(head.remaining() + range.len + padding);
                 let (offset, len) = (range.offset, range.len);
-                Op::SendFile { sock: link.sock, head, file: range.file, offset, len, padding }
+                Op::SendFile {
+                    sock: link.sock,
+                    head,
+                    file: range.file,
+                    offset,
+                    len,
+                    padding,
+                }
             }
         };
         self.local.metrics.sends.increment();
@@ -671,10 +805,22 @@ impl<D: Driver> Pump<D> {
 
     fn post_reads(&mut self, key: ConnKey) {
         for order in std::mem::take(&mut self.reads) {
-            let ReadOrder { transfer, range, into } = order;
+            let ReadOrder {
+                transfer,
+                range,
+                into,
+            } = order;
             let (file, offset, len) = (range.file, range.offset, range.len);
-            let op = Op::Read { file, offset, buf: into, at: 0, len };
-            let Some(Some(link)) = self.links.get_mut(key.slot as usize) else { return };
+            let op = Op::Read {
+                file,
+                offset,
+                buf: into,
+                at: 0,
+                len,
+            };
+            let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+                return;
+            };
             match self.driver.submit(For::Read(key).token(), op) {
                 Ok(op) => link.reads.push((op, transfer)),
                 Err(_) => link.conn.close(ring_full()),
@@ -683,12 +829,16 @@ impl<D: Driver> Pump<D> {
     }
 
     fn sent(&mut self, key: ConnKey, done: Completion) {
-        let Some(link) = self.link_of(key) else { return };
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
         link.send = None;
         let file_len = link.file_send_len.take();
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
-        let Payload::Gather(mut gather) = done.payload else { return };
+        let Payload::Gather(mut gather) = done.payload else {
+            return;
+        };
         if conn.state() == State::Closed {
             conn.mark_dirty();
             return;
@@ -706,7 +856,10 @@ impl<D: Driver> Pump<D> {
                 }
                 conn.gather_sent(gather);
             }
-            Err(error) if is_passing(&error) => return self.continue_send(key, &conn, gather),
+            // A file that was being sent cannot be continued: nobody knows how far it came.
+            Err(error) if is_passing(&error) && file_len.is_none() => {
+                return self.continue_send(key, &conn, gather);
+            }
             Err(error) => {
                 conn.close(CloseReason::Io(error));
                 return;
@@ -717,8 +870,14 @@ impl<D: Driver> Pump<D> {
 
     /// The rest of a short send.
     fn continue_send(&mut self, key: ConnKey, conn: &Rc<Conn>, gather: crate::buf::Gather) {
-        let Some(link) = self.link_of(key) else { return };
-        let op = Op::Send { sock: link.sock, gather, more: false };
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let op = Op::Send {
+            sock: link.sock,
+            gather,
+            more: false,
+        };
         match self.driver.submit(For::Send(key).token(), op) {
             Ok(op) => {
                 if let Some(link) = self.link_of(key) {
@@ -759,19 +918,27 @@ impl<D: Driver> Pump<D> {
     }
 
     fn read(&mut self, key: ConnKey, done: Completion) {
-        let Some(link) = self.link_of(key) else { return };
-        let Some(at) = link.reads.iter().position(|&(op, _)| op == done.key) else { return };
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let Some(at) = link.reads.iter().position(|&(op, _)| op == done.key) else {
+            return;
+        };
         let (_, transfer) = link.reads.swap_remove(at);
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
-        let Payload::Buffer(buf) = done.payload else { return };
+        let Payload::Buffer(buf) = done.payload else {
+            return;
+        };
         conn.file_read(transfer, buf, outcome);
         conn.mark_dirty();
     }
 
     /// Ends what is in flight, then the socket, then the connection.
     fn take_down(&mut self, key: ConnKey) {
-        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else { return };
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
         if !link.cancelled {
             link.cancelled = true;
             let operations: Vec<OpKey> = link.operations().collect();
@@ -828,12 +995,7 @@ impl<D: Driver> Pump<D> {
 }
 
 /// Passes a request from another thread on to its connection.
-fn ask_on(
-    conn: &Rc<Conn>,
-    ask: Ask,
-    timeout: Option<std::time::Duration>,
-    waiter: Waiter,
-) {
+fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, waiter: Waiter) {
     if waiter.ticket.is_retracted() {
         return;
     }
@@ -841,9 +1003,11 @@ fn ask_on(
     let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
     let sent = match ask {
         Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, &mut sink),
-        Ask::Chunk { chunk, range, len_hint } => {
-            conn.fetch_chunk(chunk, range, len_hint, timeout, &mut sink)
-        }
+        Ask::Chunk {
+            chunk,
+            range,
+            len_hint,
+        } => conn.fetch_chunk(chunk, range, len_hint, timeout, &mut sink),
         Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, &mut sink),
     };
     match sent {
@@ -880,7 +1044,10 @@ mod tests {
 
     #[test]
     fn tokens_keep_what_they_are_for() {
-        let key = ConnKey { slot: 0xff_ffff, generation: u32::MAX };
+        let key = ConnKey {
+            slot: 0xff_ffff,
+            generation: u32::MAX,
+        };
         for what in [
             For::Listener(3),
             For::Connect(key),

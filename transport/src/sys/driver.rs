@@ -9,7 +9,8 @@
 //!   with `more == true` before it;
 //! - cancelling an operation does not complete it early: its completion still comes, with
 //!   `-ECANCELED` or with what it had achieved;
-//! - operations may complete *short*; continuing is the engine's work;
+//! - operations may complete *short* (a file send only where the file ends); continuing is the
+//!   engine's work;
 //! - a socket is closed by the engine only when none of its operations is outstanding.
 
 use std::fmt;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use crate::buf::{Gather, LeaseMut, Pool};
 
-use super::socket::{Addr, Listener, ListenSpec, SocketError, SocketSpec};
+use super::socket::{Addr, ListenSpec, Listener, SocketError, SocketSpec};
 
 /// A socket as the driver knows it. For the kernel's drivers this is the file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,7 +78,9 @@ pub enum Op {
         more: bool,
     },
     /// Send what remains of `head`, then `len` bytes of the file without a user-space copy. The
-    /// result counts both. Short where the file ends early. Completes with [`Payload::Gather`].
+    /// result counts both. Short only where the file ends early, and then without the padding; an
+    /// error says nothing of what went before it. Completes with [`Payload::Gather`], not yet
+    /// advanced.
     SendFile {
         /// The socket.
         sock: Sock,

@@ -5,8 +5,12 @@
 //! `buf` and in the queues of `shard`.
 
 pub mod affinity;
+#[cfg(test)]
+mod conformance;
 pub mod driver;
 pub(crate) mod notify;
 pub mod probe;
+pub mod sim;
 pub mod socket;
+mod table;
 pub mod uring;

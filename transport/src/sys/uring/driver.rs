@@ -4,141 +4,68 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
+use io_uring::{IoUring, opcode, squeue, types};
 use rustix::event::EventfdFlags;
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use crate::buf::{Gather, Pool};
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Payload, Sock, Waker,
+    Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Sock, Waker,
 };
 use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
+use crate::sys::table::OpTable;
 
 use super::enter::Entry;
-use super::files::{self, FileSend, Progress};
-use super::ops::{MsgScratch, OpTable, State};
+use super::files::{self, FileSend};
+use super::ops::{MsgScratch, State};
 use super::provided::{GROUP, Group};
+use super::spec::{UringError, UringSpec};
+use super::wait::{MAX_TIMEOUTS, Timeout};
 
 /// `user_data` of the wake-up read.
-const WAKE: u64 = u64::MAX;
+pub(super) const WAKE: u64 = u64::MAX;
 /// `user_data` of entries whose completion nobody needs.
 const IGNORED: u64 = u64::MAX - 1;
 /// `user_data` of the timeouts of parks; their number is added.
-const TIMEOUTS: u64 = u64::MAX - 64;
+pub(super) const TIMEOUTS: u64 = u64::MAX - 64;
 /// Sends up to this size are done at once unless the socket is full.
 const QUICK_SEND_LEN: usize = 16 << 10;
-/// Parks that wait for nothing but what comes, after a send turned out not to be quick.
-const QUICK_PAUSE: u32 = 64;
-/// Longest that a park waits for a send that was thought to be quick.
-const QUICK_LIMIT_NS: u64 = 1_000_000;
-/// Timeouts in flight at most. A new one is posted only for a time before all others.
-const MAX_TIMEOUTS: usize = 16;
-
-/// Sizes of a ring.
-#[derive(Clone, Copy, Debug)]
-pub struct UringSpec {
-    /// Submission entries; a power of two.
-    pub sq_entries: u32,
-    /// Completion entries; a power of two. Generous, so that bursts do not overflow.
-    pub cq_entries: u32,
-    /// Places in the receive group; a power of two.
-    pub recv_buffers: u16,
-    /// Bytes of each receive buffer.
-    pub recv_buffer_len: usize,
-    /// Operations in flight at most.
-    pub max_ops: usize,
-    /// Register an eventfd that tells of completions, for a park inside another runtime.
-    pub notify: bool,
-}
-
-impl Default for UringSpec {
-    fn default() -> Self {
-        Self {
-            sq_entries: 1024,
-            cq_entries: 8192,
-            recv_buffers: 64,
-            recv_buffer_len: 64 << 10,
-            max_ops: 1 << 18,
-            notify: false,
-        }
-    }
-}
-
-/// Why a ring could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot set up io_uring ({step}): {source}. {advice}")]
-pub struct UringError {
-    step: &'static str,
-    source: io::Error,
-    advice: &'static str,
-}
-
-impl UringError {
-    fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| {
-            let advice = match source.raw_os_error() {
-                Some(libc::EPERM) => {
-                    "The system forbids it: allow io_uring_setup, io_uring_enter and \
-                     io_uring_register in the container's seccomp profile, and see that sysctl \
-                     kernel.io_uring_disabled is 0"
-                }
-                Some(libc::ENOSYS) => "This kernel has no io_uring: Linux 6.1 or newer is needed",
-                Some(libc::EINVAL) => "This kernel lacks a feature: Linux 6.1 or newer is needed",
-                Some(libc::ENOMEM) => {
-                    "Locked memory is used up: raise `ulimit -l` (LimitMEMLOCK=), or use fewer \
-                     shards or smaller rings"
-                }
-                Some(libc::EMFILE | libc::ENFILE) => {
-                    "File descriptors are used up: raise `ulimit -n` (LimitNOFILE=)"
-                }
-                _ => "Run `ringrail doctor` for what this kernel offers",
-            };
-            Self { step, source, advice }
-        }
-    }
-
-    /// The kernel's errno.
-    pub fn raw_os_error(&self) -> Option<i32> {
-        self.source.raw_os_error()
-    }
-}
 
 /// The hot ring of one shard.
 ///
 /// Must be made on the thread that uses it: the kernel binds the ring to its first issuer.
 pub struct UringDriver {
     // Dropped before `group` and `ops`: the kernel must let go of the memory first.
-    ring: Option<IoUring>,
-    entry: Entry,
-    group: Group,
-    ops: OpTable,
-    scratch: Vec<Box<MsgScratch>>,
-    harvested: VecDeque<(u64, i32, u32)>,
-    immediate: VecDeque<Completion>,
+    pub(super) ring: Option<IoUring>,
+    pub(super) entry: Entry,
+    pub(super) group: Group,
+    pub(super) ops: OpTable<State>,
+    #[expect(
+        clippy::vec_box,
+        reason = "the kernel holds the scratch's address: it must not move"
+    )]
+    pub(super) scratch: Vec<Box<MsgScratch>>,
+    pub(super) harvested: VecDeque<(u64, i32, u32)>,
+    pub(super) immediate: VecDeque<Completion>,
     wake_fd: Arc<OwnedFd>,
-    wake_count: Box<u64>,
-    wake_armed: bool,
+    pub(super) wake_count: Box<u64>,
+    pub(super) wake_armed: bool,
     /// Watched by another runtime: wake-ups are written straight to it. (A wake-up by way of a ring
     /// read does not reach it in time: the kernel puts off an eventfd signal that an eventfd causes.)
     notify_fd: Option<Arc<OwnedFd>>,
-    timeouts: Box<[Timeout; MAX_TIMEOUTS]>,
+    pub(super) timeouts: Box<[Timeout; MAX_TIMEOUTS]>,
     /// Quick sends posted since the last call, and all that are not done.
-    quick_posted: u32,
-    quick_open: u32,
-    quick_pause: u32,
+    pub(super) quick_posted: u32,
+    pub(super) quick_open: u32,
+    pub(super) quick_pause: u32,
     /// What the clock said last.
-    last_ns: Cell<u64>,
+    pub(super) last_ns: Cell<u64>,
+    /// Being dropped: no further wake-up is wanted.
+    pub(super) closing: bool,
     listeners: Vec<Listener>,
-    stats: DriverStats,
-}
-
-/// A timeout that lies in the ring, so that a park need not bring one along.
-#[derive(Clone, Copy, Debug, Default)]
-struct Timeout {
-    spec: types::Timespec,
-    due_ns: Option<u64>,
+    pub(super) stats: DriverStats,
 }
 
 impl std::fmt::Debug for UringDriver {
@@ -187,6 +114,7 @@ impl UringDriver {
             wake_fd: Arc::new(wake_fd),
             wake_count: Box::new(0),
             wake_armed: false,
+            closing: false,
             notify_fd,
             timeouts: Box::new([Timeout::default(); MAX_TIMEOUTS]),
             quick_posted: 0,
@@ -203,7 +131,7 @@ impl UringDriver {
         self.ring.as_mut().expect("the ring lives until drop")
     }
 
-    fn push(&mut self, entry: &squeue::Entry) {
+    pub(super) fn push(&mut self, entry: &squeue::Entry) {
         self.stats.submitted += 1;
         // SAFETY: the entry's memory belongs to `ops` (or to fields of this driver) and stays
         // there until its completion is harvested.
@@ -235,7 +163,7 @@ impl UringDriver {
     }
 
     fn arm_wake(&mut self) {
-        if self.wake_armed || self.notify_fd.is_some() {
+        if self.wake_armed || self.closing || self.notify_fd.is_some() {
             return;
         }
         self.wake_armed = true;
@@ -244,184 +172,46 @@ impl UringDriver {
         self.push(&read.build().user_data(WAKE));
     }
 
-    /// Sees that a completion comes by `at`; false where no more timeouts can be posted.
-    ///
-    /// A timeout stays in the ring when other completions end the park, and serves the next one:
-    /// a busy shard posts one per timer, not one per park.
-    fn wake_by(&mut self, at: u64) -> bool {
-        if self.timeouts.iter().any(|timeout| timeout.due_ns.is_some_and(|due| due <= at)) {
-            return true;
-        }
-        let Some(place) = self.timeouts.iter().position(|timeout| timeout.due_ns.is_none()) else {
-            return false;
-        };
-        let (sec, nsec) = (at / 1_000_000_000, (at % 1_000_000_000) as u32);
-        let spec = types::Timespec::new().sec(sec).nsec(nsec);
-        self.timeouts[place] = Timeout { spec, due_ns: Some(at) };
-        let spec = &raw const self.timeouts[place].spec;
-        let entry = opcode::Timeout::new(spec).flags(types::TimeoutFlags::ABS).build();
-        self.push(&entry.user_data(TIMEOUTS + place as u64));
-        true
-    }
-
-    /// How many completions a park waits for: one, and one for each send that it submits and that
-    /// will be done at once. Waiting for the one alone would return with the send's, and cost a
-    /// second call to wait for what matters.
-    fn completions_wanted(&mut self) -> u32 {
-        if self.quick_open > self.quick_posted {
-            // One of an earlier call is still open: its socket is full.
-            self.quick_pause = QUICK_PAUSE;
-        }
-        let posted = std::mem::take(&mut self.quick_posted);
-        if self.quick_pause > 0 {
-            self.quick_pause -= 1;
-            return 1;
-        }
-        if posted > 0 && !self.wake_by(self.last_ns.get() + QUICK_LIMIT_NS) {
-            return 1;
-        }
-        1 + posted
-    }
-
     fn post_send(&mut self, token: u64, sock: Sock, gather: Gather, more: bool) -> OpKey {
         let mut scratch = self.scratch();
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if more { libc::MSG_MORE } else { 0 };
-        let message = scratch.describe(&gather);
+        let message = scratch.describe(&gather, 0);
         let entry = if scratch.iov_count() == 1 {
             let part = scratch.first();
             opcode::Send::new(types::Fd(sock.0), part.iov_base.cast(), part.iov_len as u32)
                 .flags(flags)
                 .build()
         } else {
-            opcode::SendMsg::new(types::Fd(sock.0), message).flags(flags as u32).build()
+            opcode::SendMsg::new(types::Fd(sock.0), message)
+                .flags(flags as u32)
+                .build()
         };
         let quick = gather.remaining() <= QUICK_SEND_LEN;
         self.quick_posted += u32::from(quick);
         self.quick_open += u32::from(quick);
-        let key = self.ops.insert(token, State::Send { gather, scratch, quick });
+        let key = self.ops.insert(
+            token,
+            State::Send {
+                gather,
+                scratch,
+                quick,
+            },
+        );
         self.push(&entry.user_data(key.0));
         key
     }
 
     fn post_send_file(&mut self, token: u64, sock: Sock, send: FileSend) -> OpKey {
         let scratch = self.scratch();
-        let state = State::SendFile { send, scratch, socket: sock.0, cancelled: false };
+        let state = State::SendFile {
+            send,
+            scratch,
+            socket: sock.0,
+            cancelled: false,
+        };
         let key = self.ops.insert(token, state);
         self.advance_send_file(key);
         key
-    }
-
-    /// Moves a file on; ends the operation or waits for the socket.
-    fn advance_send_file(&mut self, key: OpKey) {
-        let Some((_, State::SendFile { send, scratch, socket, cancelled })) = self.ops.get(key)
-        else {
-            return;
-        };
-        let socket = *socket;
-        let outcome = if *cancelled {
-            Err(io::Error::from_raw_os_error(libc::ECANCELED))
-        } else {
-            send.advance(socket, scratch)
-        };
-        let result = match outcome {
-            Ok(Progress::Blocked) => {
-                let poll = opcode::PollAdd::new(types::Fd(socket), libc::POLLOUT as u32);
-                self.push(&poll.build().user_data(key.0));
-                return;
-            }
-            Ok(Progress::Done) => send.sent as i32,
-            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
-        };
-        if let Some((token, State::SendFile { send, scratch, .. })) = self.ops.remove(key) {
-            self.scratch.push(scratch);
-            let payload = Payload::Gather(send.head);
-            self.immediate.push_back(Completion { token, key, result, more: false, payload });
-        }
-    }
-
-    /// Copies the completion queue out, so that handling one may post others.
-    fn harvest(&mut self) {
-        let Some(ring) = self.ring.as_mut() else { return };
-        let mut queue = ring.completion();
-        let overflow = u64::from(queue.overflow());
-        for entry in &mut queue {
-            let entry: cqueue::Entry = entry;
-            self.harvested.push_back((entry.user_data(), entry.result(), entry.flags()));
-        }
-        drop(queue);
-        self.stats.cq_overflows = self.stats.cq_overflows.max(overflow);
-    }
-
-    fn complete(&mut self, user_data: u64, result: i32, flags: u32) -> Option<Completion> {
-        if user_data == WAKE {
-            self.wake_armed = false;
-            return None;
-        }
-        if user_data >= TIMEOUTS {
-            if let Some(timeout) = self.timeouts.get_mut((user_data - TIMEOUTS) as usize) {
-                timeout.due_ns = None;
-            }
-            return None;
-        }
-        let key = OpKey(user_data);
-        let more = cqueue::more(flags);
-        let (token, state) = self.ops.get(key)?;
-        match state {
-            State::SendFile { .. } => {
-                self.advance_send_file(key);
-                return None;
-            }
-            State::Accept if result >= 0 => return self.accepted(key, token, result, more),
-            State::RecvMulti => return self.received(key, token, result, flags),
-            _ => {}
-        }
-        if more {
-            return None;
-        }
-        let (token, state) = self.ops.remove(key)?;
-        let payload = match state {
-            State::Recv { buf } | State::Read { buf, .. } => Payload::Buffer(buf),
-            State::Send { gather, scratch, quick } => {
-                self.quick_open -= u32::from(quick);
-                self.scratch.push(scratch);
-                Payload::Gather(gather)
-            }
-            _ => Payload::None,
-        };
-        Some(Completion { token, key, result, more: false, payload })
-    }
-
-    fn accepted(&mut self, key: OpKey, token: u64, fd: RawFd, more: bool) -> Option<Completion> {
-        if !more {
-            self.ops.remove(key);
-        }
-        // SAFETY: the kernel has just given us this descriptor; nobody else knows it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let peer = socket::peer_addr(fd.as_fd());
-        let payload = match peer {
-            Ok(peer) => Payload::Accepted { sock: Sock(fd.into_raw_fd()), peer },
-            // Gone before we looked: the descriptor closes here.
-            Err(_) => Payload::None,
-        };
-        Some(Completion { token, key, result: 0, more, payload })
-    }
-
-    fn received(&mut self, key: OpKey, token: u64, result: i32, flags: u32) -> Option<Completion> {
-        let more = cqueue::more(flags);
-        if !more {
-            self.ops.remove(key);
-        }
-        if result == -libc::ENOBUFS {
-            self.stats.no_buffers += 1;
-        }
-        let payload = match cqueue::buffer_select(flags) {
-            Some(place) if result >= 0 => match self.group.take(place, result as usize) {
-                Some(lease) => Payload::Received(lease),
-                None => Payload::None,
-            },
-            _ => Payload::None,
-        };
-        Some(Completion { token, key, result, more, payload })
     }
 }
 
@@ -457,27 +247,65 @@ impl Driver for UringDriver {
             Op::Send { sock, gather, more } => {
                 return Ok(self.post_send(token, sock, gather, more));
             }
-            Op::SendFile { sock, head, file, offset, len, padding } => {
-                let send = FileSend { head, file, offset, left: len, padding, sent: 0 };
+            Op::SendFile {
+                sock,
+                head,
+                file,
+                offset,
+                len,
+                padding,
+            } => {
+                let send = FileSend {
+                    head,
+                    file,
+                    offset,
+                    left: len,
+                    padding,
+                    sent: 0,
+                };
                 return Ok(self.post_send_file(token, sock, send));
             }
-            Op::RecvMulti { sock } => {
-                (opcode::RecvMulti::new(types::Fd(sock.0), GROUP).build(), State::RecvMulti)
-            }
-            Op::Recv { sock, mut buf, at, len, linked } => {
+            Op::RecvMulti { sock } => (
+                opcode::RecvMulti::new(types::Fd(sock.0), GROUP).build(),
+                State::RecvMulti,
+            ),
+            Op::Recv {
+                sock,
+                mut buf,
+                at,
+                len,
+                linked,
+            } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
                 let recv = opcode::Recv::new(types::Fd(sock.0), at.cast(), len as u32);
                 let recv = recv.flags(libc::MSG_WAITALL).build();
-                (if linked { self.linked(recv) } else { recv }, State::Recv { buf })
+                (
+                    if linked { self.linked(recv) } else { recv },
+                    State::Recv { buf },
+                )
             }
-            Op::Read { file, offset, mut buf, at, len } => {
+            Op::Read {
+                file,
+                offset,
+                mut buf,
+                at,
+                len,
+            } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
                 let read = opcode::Read::new(types::Fd(file.as_raw_fd()), at.cast(), len as u32);
-                (read.offset(offset).build(), State::Read { buf, _file: file })
+                (
+                    read.offset(offset).build(),
+                    State::Read { buf, _file: file },
+                )
             }
             Op::Accept { listener } => {
                 let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-                (opcode::AcceptMulti::new(types::Fd(listener.0)).flags(flags).build(), State::Accept)
+                (
+                    opcode::AcceptMulti::new(types::Fd(listener.0))
+                        .flags(flags)
+                        .build(),
+                    State::Accept,
+                )
             }
             Op::Connect { sock, addr } => {
                 // Addresses come parsed; one the kernel cannot take ends the operation at once.
@@ -505,7 +333,11 @@ impl Driver for UringDriver {
 
     fn shutdown(&mut self, sock: Sock, both: bool) {
         use rustix::net::Shutdown;
-        let how = if both { Shutdown::Both } else { Shutdown::Write };
+        let how = if both {
+            Shutdown::Both
+        } else {
+            Shutdown::Write
+        };
         // A socket that is not connected any more is shut down as it is.
         let _ = rustix::net::shutdown(borrow(&sock), how);
     }
@@ -612,36 +444,6 @@ impl Driver for UringDriver {
 
     fn stats(&self) -> DriverStats {
         self.stats
-    }
-}
-
-impl Drop for UringDriver {
-    fn drop(&mut self) {
-        // Closing a ring does not wait for what is in flight: cancel, then wait, and only where
-        // the kernel still does not let go give the memory up rather than hand it to somebody.
-        let sync = self.ring.as_ref().map(|ring| {
-            let all = types::CancelBuilder::any();
-            ring.submitter().register_sync_cancel(None, all)
-        });
-        let mut rounds = 0;
-        while sync.is_some() && self.ops.in_flight() > 0 && rounds < 1_000 {
-            rounds += 1;
-            let until = self.now_ns() + 1_000_000;
-            if self.enter(Park::Until(Some(until))).is_err() {
-                break;
-            }
-            while self.next().is_some() {}
-        }
-        let leaked = self.ops.in_flight() > 0;
-        self.ring = None;
-        if leaked {
-            tracing::error!(
-                target: "ringrail::sys",
-                operations = self.ops.in_flight(),
-                "operations did not end with their ring; their buffers are given up"
-            );
-            std::mem::forget(std::mem::replace(&mut self.ops, OpTable::new(0)));
-        }
     }
 }
 

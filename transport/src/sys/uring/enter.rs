@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 const REGISTER_RING_FDS: libc::c_uint = 20;
+const UNREGISTER_RING_FDS: libc::c_uint = 21;
 const ENTER_GETEVENTS: libc::c_uint = 1 << 0;
 const ENTER_EXT_ARG: libc::c_uint = 1 << 3;
 const ENTER_REGISTERED_RING: libc::c_uint = 1 << 4;
@@ -39,15 +40,59 @@ pub(super) struct Entry {
 impl Entry {
     /// Registers `ring` for the calling thread; falls back to the plain descriptor.
     pub(super) fn register(ring: RawFd) -> Self {
-        let mut update = RsrcUpdate { offset: u32::MAX, resv: 0, data: ring as u64 };
+        let mut update = RsrcUpdate {
+            offset: u32::MAX,
+            resv: 0,
+            data: ring as u64,
+        };
         // SAFETY: the argument is one valid io_uring_rsrc_update, as nr_args = 1 says.
         let done = unsafe {
-            libc::syscall(libc::SYS_io_uring_register, ring, REGISTER_RING_FDS, &raw mut update, 1)
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                ring,
+                REGISTER_RING_FDS,
+                &raw mut update,
+                1,
+            )
         };
         match libc::c_int::try_from(update.offset) {
-            Ok(index) if done == 1 => Self { fd: index, flags: ENTER_REGISTERED_RING },
+            Ok(index) if done == 1 => Self {
+                fd: index,
+                flags: ENTER_REGISTERED_RING,
+            },
             _ => Self { fd: ring, flags: 0 },
         }
+    }
+
+    /// Takes the registration of `ring` back: it would hold the ring open, and one of the
+    /// thread's 16 places, for as long as the thread lives.
+    pub(super) fn unregister(self, ring: RawFd) {
+        let Ok(offset) = u32::try_from(self.fd) else {
+            return;
+        };
+        if !self.is_registered() {
+            return;
+        }
+        let mut update = RsrcUpdate {
+            offset,
+            resv: 0,
+            data: 0,
+        };
+        // SAFETY: the argument is one valid io_uring_rsrc_update, as nr_args = 1 says. On failure
+        // the place stays taken until the thread ends, and that is all.
+        unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                ring,
+                UNREGISTER_RING_FDS,
+                &raw mut update,
+                1,
+            )
+        };
+    }
+
+    fn is_registered(self) -> bool {
+        self.flags & ENTER_REGISTERED_RING != 0
     }
 
     /// Submits and collects without waiting.
@@ -56,12 +101,7 @@ impl Entry {
     }
 
     /// Submits and waits for `want` completions, at most for `timeout_ns`.
-    pub(super) fn wait(
-        self,
-        to_submit: u32,
-        want: u32,
-        timeout_ns: Option<u64>,
-    ) -> io::Result<()> {
+    pub(super) fn wait(self, to_submit: u32, want: u32, timeout_ns: Option<u64>) -> io::Result<()> {
         let Some(ns) = timeout_ns else {
             return self.call(to_submit, want, ENTER_GETEVENTS, std::ptr::null(), 0);
         };
@@ -76,7 +116,13 @@ impl Entry {
             timespec: (&raw const spec) as u64,
         };
         let flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
-        self.call(to_submit, want, flags, (&raw const arg).cast(), size_of::<GetEventsArg>())
+        self.call(
+            to_submit,
+            want,
+            flags,
+            (&raw const arg).cast(),
+            size_of::<GetEventsArg>(),
+        )
     }
 
     fn call(
@@ -109,6 +155,20 @@ impl Entry {
             // caller's ordinary business.
             Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
             _ => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{UringDriver, UringSpec};
+
+    #[test]
+    fn a_thread_may_make_any_number_of_rings_one_after_the_other() {
+        // The kernel registers 16 per thread.
+        for number in 0..40 {
+            let driver = UringDriver::new(&UringSpec::default()).unwrap();
+            assert!(driver.entry.is_registered(), "ring {number}");
         }
     }
 }

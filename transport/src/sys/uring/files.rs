@@ -32,11 +32,20 @@ pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> 
     if len == 0 {
         return Some(true);
     }
-    let range = CachestatRange { offset, len: len as u64 };
+    let range = CachestatRange {
+        offset,
+        len: len as u64,
+    };
     let mut stat = Cachestat::default();
     // SAFETY: both pointers lead to live structures of the layout the system call defines.
     let done = unsafe {
-        libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const range, &raw mut stat, 0u32)
+        libc::syscall(
+            SYS_CACHESTAT,
+            file.as_raw_fd(),
+            &raw const range,
+            &raw mut stat,
+            0u32,
+        )
     };
     if done != 0 {
         return None;
@@ -48,7 +57,10 @@ pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> 
 
 /// Reads what is in the page cache (`RWF_NOWAIT`).
 pub(super) fn read_resident(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-    let iov = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let iov = libc::iovec {
+        iov_base: into.as_mut_ptr().cast(),
+        iov_len: into.len(),
+    };
     // SAFETY: one iovec over a live, writable slice.
     let done = unsafe {
         libc::preadv2(
@@ -65,6 +77,7 @@ pub(super) fn read_resident(file: &File, offset: u64, into: &mut [u8]) -> io::Re
 /// A file on its way into a socket: some bytes first, then a range of the file.
 #[derive(Debug)]
 pub(super) struct FileSend {
+    /// Handed back as it came: `sent` alone tells how much of it went.
     pub(super) head: Gather,
     pub(super) file: std::sync::Arc<File>,
     pub(super) offset: u64,
@@ -89,15 +102,19 @@ impl FileSend {
         socket: RawFd,
         scratch: &mut MsgScratch,
     ) -> io::Result<Progress> {
-        while self.head.remaining() > 0 {
-            let more = if self.left + self.padding > 0 { libc::MSG_MORE } else { 0 };
-            let message = scratch.describe(&self.head);
+        while self.sent < self.head.remaining() {
+            let more = if self.left + self.padding > 0 {
+                libc::MSG_MORE
+            } else {
+                0
+            };
+            let message = scratch.describe(&self.head, self.sent);
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more;
             // SAFETY: the message describes live buffers of `self.head`.
-            let done = unsafe { libc::sendmsg(socket, message, flags) };
-            match self.taken(done)? {
-                None => return Ok(Progress::Blocked),
-                Some(count) => self.head.advance(count),
+            match taken(unsafe { libc::sendmsg(socket, message, flags) })? {
+                Taken::Nothing => return Ok(Progress::Blocked),
+                Taken::Interrupted => {}
+                Taken::Bytes(count) => self.sent += count,
             }
         }
         while self.left > 0 {
@@ -108,10 +125,12 @@ impl FileSend {
             let done = unsafe {
                 libc::sendfile(socket, self.file.as_raw_fd(), &raw mut offset, self.left)
             };
-            match self.taken(done)? {
-                None => return Ok(Progress::Blocked),
-                Some(0) => return Ok(Progress::Done),
-                Some(count) => {
+            match taken(done)? {
+                Taken::Nothing => return Ok(Progress::Blocked),
+                Taken::Interrupted => {}
+                Taken::Bytes(0) => return Ok(Progress::Done),
+                Taken::Bytes(count) => {
+                    self.sent += count;
                     self.offset += count as u64;
                     self.left -= count;
                 }
@@ -124,29 +143,38 @@ impl FileSend {
         const ZEROS: [u8; 16] = [0; 16];
         while self.padding > 0 {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            let len = self.padding.min(ZEROS.len());
             // SAFETY: a live constant, and no more of it than it is long.
-            let done = unsafe {
-                libc::send(socket, ZEROS.as_ptr().cast(), self.padding.min(ZEROS.len()), flags)
-            };
-            match self.taken(done)? {
-                None => return Ok(Progress::Blocked),
-                Some(count) => self.padding -= count,
+            match taken(unsafe { libc::send(socket, ZEROS.as_ptr().cast(), len, flags) })? {
+                Taken::Nothing => return Ok(Progress::Blocked),
+                Taken::Interrupted => {}
+                Taken::Bytes(count) => {
+                    self.sent += count;
+                    self.padding -= count;
+                }
             }
         }
         Ok(Progress::Done)
     }
+}
 
-    fn taken(&mut self, done: libc::ssize_t) -> io::Result<Option<usize>> {
-        match usize::try_from(done) {
-            Ok(count) => {
-                self.sent += count;
-                Ok(Some(count))
-            }
-            Err(_) => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                error if error.kind() == io::ErrorKind::Interrupted => Ok(Some(0)),
-                error => Err(error),
-            },
-        }
+/// What one call to the kernel took.
+enum Taken {
+    Bytes(usize),
+    /// The socket is full.
+    Nothing,
+    /// A signal came first: to be called again, and not the end of the file.
+    Interrupted,
+}
+
+fn taken(done: libc::ssize_t) -> io::Result<Taken> {
+    if let Ok(count) = usize::try_from(done) {
+        return Ok(Taken::Bytes(count));
+    }
+    let error = io::Error::last_os_error();
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Ok(Taken::Nothing),
+        io::ErrorKind::Interrupted => Ok(Taken::Interrupted),
+        _ => Err(error),
     }
 }

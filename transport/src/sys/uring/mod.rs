@@ -2,14 +2,20 @@
 //!
 //! `SINGLE_ISSUER | DEFER_TASKRUN | TASKRUN_FLAG`, a registered ring descriptor, multishot accept
 //! and receive, a group of provided buffers that are leases of the shard's pool. The split:
-//! `enter` the system call, `ops` the table of operations in flight, `provided` the buffer group,
-//! `files` what concerns files and the page cache, `driver` the [`Driver`](super::driver::Driver)
-//! that ties them together.
+//! `enter` the system call, `wait` what a park waits for, `ops` what an operation owns in flight,
+//! `complete` how that comes back, `close` how all of it ends with the driver, `provided` the
+//! buffer group, `files` what concerns files and the page cache, `spec` sizes and errors, `driver`
+//! the [`Driver`](super::driver::Driver) that ties them together.
 
+mod close;
+mod complete;
 mod driver;
 mod enter;
 mod files;
 mod ops;
 mod provided;
+mod spec;
+mod wait;
 
-pub use driver::{UringDriver, UringError, UringSpec};
+pub use driver::UringDriver;
+pub use spec::{UringError, UringSpec};

@@ -48,7 +48,10 @@ impl Group {
         };
         // SAFETY: the memory is `count` entries long and lives until the group is dropped, which
         // the driver does after its ring is gone.
-        unsafe { ring.submitter().register_buf_ring_with_flags(memory as u64, count, GROUP, 0) }?;
+        unsafe {
+            ring.submitter()
+                .register_buf_ring_with_flags(memory as u64, count, GROUP, 0)
+        }?;
         Ok(group)
     }
 
@@ -59,7 +62,9 @@ impl Group {
         }
         let mask = self.places.len() as u16 - 1;
         while let Some(&place) = self.empty.last() {
-            let Some(mut lease) = pool.lease_reserved(self.buffer_len) else { break };
+            let Some(mut lease) = pool.lease_reserved(self.buffer_len) else {
+                break;
+            };
             self.empty.pop();
             // SAFETY: the index is inside the ring, and the kernel does not read the entry before
             // the tail passes it.
@@ -89,9 +94,9 @@ impl Group {
         Some(lease)
     }
 
-    /// True where no place holds a buffer.
-    pub(super) fn is_dry(&self) -> bool {
-        self.empty.len() == self.places.len()
+    /// Never frees the memory: the kernel may still write to it.
+    pub(super) fn give_up(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.places));
     }
 }
 

@@ -1,0 +1,75 @@
+//! The table of operations, parking and waking.
+
+use super::*;
+
+pub(super) fn a_full_table_gives_the_operation_back<R: Rig>() {
+    let mut shard = Shard::<R>::with_ops(2);
+    let file = file_of(b"abc");
+    let read = |buf| Op::Read {
+        file: Arc::clone(&file),
+        offset: 0,
+        buf,
+        at: 0,
+        len: 3,
+    };
+    let buffers = [(); 3].map(|()| shard.buffer(4096));
+    let [first, second, third] = buffers.map(|buf| shard.driver.submit(TOKEN, read(buf)));
+    let back = third.unwrap_err();
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(shard.end_of(first).result, 3);
+    let third = shard.submit(back);
+    assert_eq!(shard.end_of(second).result, 3);
+    assert_eq!(shard.end_of(third).result, 3);
+    shard.finish(&[]);
+}
+
+pub(super) fn more_operations_than_the_rings_hold_all_complete<R: Rig>() {
+    let mut shard = Shard::<R>::with_ops(300);
+    let file = file_of(b"abc");
+    let keys: Vec<_> = (0..300)
+        .map(|_| {
+            let (buf, file) = (shard.buffer(4096), Arc::clone(&file));
+            shard.submit(Op::Read {
+                file,
+                offset: 0,
+                buf,
+                at: 0,
+                len: 3,
+            })
+        })
+        .collect();
+    for key in keys {
+        assert_eq!(shard.next_of(key).result, 3);
+    }
+    shard.finish(&[]);
+}
+
+pub(super) fn a_park_ends_at_its_time<R: Rig>() {
+    let mut shard = Shard::<R>::new();
+    let until_ns = shard.driver.now_ns() + 3_000_000;
+    shard.rig.park(&mut shard.driver, Some(until_ns));
+    // The kernel may come back early, for its own affairs; not for ever.
+    for _ in 0..MAX_TURNS {
+        if shard.driver.now_ns() >= until_ns {
+            return shard.finish(&[]);
+        }
+        shard.rig.park(&mut shard.driver, Some(until_ns));
+    }
+    panic!("the time never came");
+}
+
+pub(super) fn any_thread_wakes_a_parked_driver<R: Rig>() {
+    let mut shard = Shard::<R>::new();
+    let waker: Waker = shard.driver.waker();
+    // A wake-up before the park: it returns at once.
+    let early = waker.clone();
+    std::thread::spawn(move || early.wake()).join().unwrap();
+    shard.driver.enter(Park::Until(None)).unwrap();
+    assert!(shard.driver.next().is_none());
+    // One at the same time. A park that slept through it would never end.
+    let thread = std::thread::spawn(move || waker.wake());
+    shard.driver.enter(Park::Until(None)).unwrap();
+    assert!(shard.driver.next().is_none());
+    thread.join().unwrap();
+    shard.finish(&[]);
+}

@@ -1,0 +1,248 @@
+//! One simulated shard: its operations, its queues, and the handle by which a test looks at it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::buf::{Gather, LeaseMut};
+use crate::sys::driver::{Completion, DriverStats, OpKey, Sock};
+use crate::sys::socket::Addr;
+use crate::sys::table::OpTable;
+
+use super::conn::Lane;
+use super::faults::Kind;
+use super::world::World;
+
+/// Number of a host in its world, in the order of making.
+pub(super) type HostId = usize;
+
+/// Sizes of one simulated driver, as those of a ring.
+#[derive(Clone, Copy, Debug)]
+pub struct SimSpec {
+    /// Operations in flight at most.
+    pub max_ops: usize,
+    /// Completion entries; what comes beyond waits for the next enter and is counted.
+    pub cq_entries: usize,
+    /// Places in the receive group.
+    pub recv_buffers: u16,
+    /// Bytes of each receive buffer.
+    pub recv_buffer_len: usize,
+}
+
+impl Default for SimSpec {
+    fn default() -> Self {
+        Self {
+            max_ops: 4096,
+            cq_entries: 8192,
+            recv_buffers: 64,
+            recv_buffer_len: 64 << 10,
+        }
+    }
+}
+
+/// An operation's own part.
+#[derive(Debug)]
+pub(super) enum Work {
+    Accept,
+    Connect {
+        addr: Addr,
+    },
+    RecvMulti,
+    Recv {
+        buf: LeaseMut,
+        at: usize,
+    },
+    Send {
+        gather: Gather,
+    },
+    SendFile {
+        head: Gather,
+        file: Arc<File>,
+        offset: u64,
+        /// Where, among the bytes of this send, the file ends and the padding begins.
+        file_end: usize,
+    },
+    Read {
+        file: Arc<File>,
+        offset: u64,
+        buf: LeaseMut,
+        at: usize,
+    },
+    /// Its last completion is on its way to the engine.
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct SimOp {
+    pub(super) kind: Kind,
+    /// `None` for reads of files.
+    pub(super) sock: Option<Sock>,
+    pub(super) work: Work,
+    /// Entered; before that it only waits in the submission queue.
+    pub(super) started: bool,
+    /// Bytes wanted in all.
+    pub(super) len: usize,
+    /// Bytes after which it completes: `len`, or less where it is to be short.
+    pub(super) limit: usize,
+    pub(super) done: usize,
+    /// Completions before this time would overtake one that was held back.
+    pub(super) floor_ns: u64,
+}
+
+impl SimOp {
+    pub(super) fn lane(&self) -> Lane {
+        match self.kind {
+            Kind::Accept | Kind::Connect => Lane::Open,
+            Kind::RecvMulti | Kind::Recv | Kind::Read => Lane::Recv,
+            Kind::Send | Kind::SendFile => Lane::Send,
+        }
+    }
+
+    /// True while it can still do something.
+    pub(super) fn is_live(&self) -> bool {
+        self.started && !matches!(self.work, Work::Over)
+    }
+}
+
+/// What waits in the submission queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Posted {
+    Start(OpKey),
+    Cancel(OpKey),
+}
+
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) spec: SimSpec,
+    pub(super) ops: OpTable<SimOp>,
+    pub(super) posted: VecDeque<Posted>,
+    pub(super) completed: VecDeque<Completion>,
+    pub(super) overflow: VecDeque<Completion>,
+    pub(super) collected: VecDeque<Completion>,
+    pub(super) group: VecDeque<LeaseMut>,
+    pub(super) forced: Vec<(Kind, i32)>,
+    pub(super) woken: Arc<AtomicBool>,
+    pub(super) parked_until: Option<u64>,
+    pub(super) stats: DriverStats,
+    pub(super) open_sockets: usize,
+    /// Its driver was dropped.
+    pub(super) gone: bool,
+    pub(super) unplugged: bool,
+}
+
+impl Host {
+    pub(super) fn new(spec: SimSpec) -> Self {
+        Self {
+            spec,
+            ops: OpTable::new(spec.max_ops),
+            posted: VecDeque::new(),
+            completed: VecDeque::new(),
+            overflow: VecDeque::new(),
+            collected: VecDeque::new(),
+            group: VecDeque::new(),
+            forced: Vec::new(),
+            woken: Arc::new(AtomicBool::new(false)),
+            parked_until: None,
+            stats: DriverStats::default(),
+            open_sockets: 0,
+            gone: false,
+            unplugged: false,
+        }
+    }
+
+    /// True where the next enter has completions to collect, or a wake-up.
+    pub(super) fn is_ready(&self) -> bool {
+        let queues = [&self.collected, &self.completed, &self.overflow];
+        queues.iter().any(|queue| !queue.is_empty()) || self.woken.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.gone || (self.posted.is_empty() && !self.is_ready())
+    }
+
+    /// The error that a test has ordered for the next operation of this kind.
+    pub(super) fn take_forced(&mut self, kind: Kind) -> Option<i32> {
+        let at = self.forced.iter().position(|(wanted, _)| *wanted == kind)?;
+        Some(self.forced.remove(at).1)
+    }
+
+    /// Puts a completion into the queue, or behind it where it is full.
+    pub(super) fn complete(&mut self, done: Completion, entries: usize) {
+        if self.overflow.is_empty() && self.completed.len() < entries {
+            self.completed.push_back(done);
+        } else {
+            self.stats.cq_overflows += 1;
+            self.overflow.push_back(done);
+        }
+    }
+
+    /// Collects the queue, then moves up what had overflowed.
+    pub(super) fn collect(&mut self, entries: usize) {
+        self.collected.append(&mut self.completed);
+        let count = self.overflow.len().min(entries);
+        self.completed.extend(self.overflow.drain(..count));
+    }
+}
+
+/// A look at one host of a [`SimWorld`](super::SimWorld), while the engine owns its driver.
+#[derive(Clone)]
+pub struct SimHost {
+    pub(super) world: Rc<RefCell<World>>,
+    pub(super) id: HostId,
+}
+
+impl fmt::Debug for SimHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimHost({})", self.id)
+    }
+}
+
+impl SimHost {
+    /// The time that the last [`enter`](crate::sys::driver::Driver::enter) wanted to sleep until;
+    /// `None` where it found something to do, or wanted to sleep until woken.
+    pub fn parked_until(&self) -> Option<u64> {
+        self.world.borrow().hosts[self.id].parked_until
+    }
+
+    /// True where a turn of this shard would find nothing: nothing posted, nothing completed, no
+    /// wake-up.
+    pub fn is_idle(&self) -> bool {
+        self.world.borrow().hosts[self.id].is_idle()
+    }
+
+    /// Operations in flight: submitted, and their last completion not yet taken.
+    pub fn in_flight(&self) -> usize {
+        self.world.borrow().hosts[self.id].ops.in_flight()
+    }
+
+    /// Sockets and listeners that are open.
+    pub fn open_sockets(&self) -> usize {
+        self.world.borrow().hosts[self.id].open_sockets
+    }
+
+    /// Makes the next operation of this kind that starts (an accept: that would give a
+    /// connection) end with an errno such as [`libc::EMFILE`]. Several orders queue up.
+    pub fn fail_next(&self, kind: Kind, errno: i32) {
+        self.world.borrow_mut().hosts[self.id]
+            .forced
+            .push((kind, errno));
+    }
+
+    /// Pulls the plug: every connection of this host goes silent for good, and connects to it get
+    /// no answer. The host itself runs on.
+    pub fn unplug(&self) {
+        self.world.borrow_mut().unplug(self.id);
+    }
+
+    /// Checks that a clean shutdown left nothing behind: no operation, no completion, no socket.
+    ///
+    /// # Panics
+    /// Where something is left, with the seed and the trace.
+    pub fn assert_quiescent(&self) {
+        self.world.borrow().assert_quiescent(self.id);
+    }
+}

@@ -1,0 +1,175 @@
+//! From the completion queue to completions: what an operation owned goes back to the engine.
+
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+
+use io_uring::{cqueue, opcode, types};
+
+use crate::sys::driver::{Completion, OpKey, Payload, Sock};
+use crate::sys::socket;
+
+use super::driver::{TIMEOUTS, UringDriver, WAKE};
+use super::files::Progress;
+use super::ops::State;
+
+impl UringDriver {
+    /// Moves a file on; ends the operation or waits for the socket.
+    pub(super) fn advance_send_file(&mut self, key: OpKey) {
+        let Some((
+            _,
+            State::SendFile {
+                send,
+                scratch,
+                socket,
+                cancelled,
+            },
+        )) = self.ops.get(key)
+        else {
+            return;
+        };
+        let socket = *socket;
+        let outcome = if *cancelled {
+            Err(io::Error::from_raw_os_error(libc::ECANCELED))
+        } else {
+            send.advance(socket, scratch)
+        };
+        let result = match outcome {
+            Ok(Progress::Blocked) => {
+                let poll = opcode::PollAdd::new(types::Fd(socket), libc::POLLOUT as u32);
+                self.push(&poll.build().user_data(key.0));
+                return;
+            }
+            Ok(Progress::Done) => send.sent as i32,
+            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        };
+        if let Some((token, State::SendFile { send, scratch, .. })) = self.ops.remove(key) {
+            self.scratch.push(scratch);
+            let payload = Payload::Gather(send.head);
+            self.immediate.push_back(Completion {
+                token,
+                key,
+                result,
+                more: false,
+                payload,
+            });
+        }
+    }
+
+    /// Copies the completion queue out, so that handling one may post others.
+    pub(super) fn harvest(&mut self) {
+        let Some(ring) = self.ring.as_mut() else {
+            return;
+        };
+        let mut queue = ring.completion();
+        let overflow = u64::from(queue.overflow());
+        for entry in &mut queue {
+            let entry: cqueue::Entry = entry;
+            self.harvested
+                .push_back((entry.user_data(), entry.result(), entry.flags()));
+        }
+        drop(queue);
+        self.stats.cq_overflows = self.stats.cq_overflows.max(overflow);
+    }
+
+    pub(super) fn complete(
+        &mut self,
+        user_data: u64,
+        result: i32,
+        flags: u32,
+    ) -> Option<Completion> {
+        if user_data == WAKE {
+            self.wake_armed = false;
+            return None;
+        }
+        if user_data >= TIMEOUTS {
+            if let Some(timeout) = self.timeouts.get_mut((user_data - TIMEOUTS) as usize) {
+                timeout.due_ns = None;
+            }
+            return None;
+        }
+        let key = OpKey(user_data);
+        let more = cqueue::more(flags);
+        let (token, state) = self.ops.get(key)?;
+        match state {
+            State::SendFile { .. } => {
+                self.advance_send_file(key);
+                return None;
+            }
+            State::Accept if result >= 0 => return self.accepted(key, token, result, more),
+            State::RecvMulti => return self.received(key, token, result, flags),
+            _ => {}
+        }
+        if more {
+            return None;
+        }
+        let (token, state) = self.ops.remove(key)?;
+        let payload = match state {
+            State::Recv { buf } | State::Read { buf, .. } => Payload::Buffer(buf),
+            State::Send {
+                gather,
+                scratch,
+                quick,
+            } => {
+                self.quick_open -= u32::from(quick);
+                self.scratch.push(scratch);
+                Payload::Gather(gather)
+            }
+            _ => Payload::None,
+        };
+        Some(Completion {
+            token,
+            key,
+            result,
+            more: false,
+            payload,
+        })
+    }
+
+    fn accepted(&mut self, key: OpKey, token: u64, fd: RawFd, more: bool) -> Option<Completion> {
+        if !more {
+            self.ops.remove(key);
+        }
+        // SAFETY: the kernel has just given us this descriptor; nobody else knows it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let peer = socket::peer_addr(fd.as_fd());
+        let payload = match peer {
+            Ok(peer) => Payload::Accepted {
+                sock: Sock(fd.into_raw_fd()),
+                peer,
+            },
+            // Gone before we looked: the descriptor closes here.
+            Err(_) => Payload::None,
+        };
+        Some(Completion {
+            token,
+            key,
+            result: 0,
+            more,
+            payload,
+        })
+    }
+
+    fn received(&mut self, key: OpKey, token: u64, result: i32, flags: u32) -> Option<Completion> {
+        let more = cqueue::more(flags);
+        if !more {
+            self.ops.remove(key);
+        }
+        if result == -libc::ENOBUFS {
+            self.stats.no_buffers += 1;
+        }
+        let payload = match cqueue::buffer_select(flags) {
+            Some(place) if result >= 0 => match self.group.take(place, result as usize) {
+                Some(lease) => Payload::Received(lease),
+                None => Payload::None,
+            },
+            _ => Payload::None,
+        };
+        Some(Completion {
+            token,
+            key,
+            result,
+            more,
+            payload,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! What a park waits for: how many completions, and the timeouts that lie in the ring.
+
+use io_uring::{opcode, types};
+
+use super::driver::{TIMEOUTS, UringDriver};
+
+/// Parks that wait for nothing but what comes, after a send turned out not to be quick.
+const QUICK_PAUSE: u32 = 64;
+/// Longest that a park waits for a send that was thought to be quick.
+const QUICK_LIMIT_NS: u64 = 1_000_000;
+/// Timeouts in flight at most. A new one is posted only for a time before all others.
+pub(super) const MAX_TIMEOUTS: usize = 16;
+
+/// A timeout that lies in the ring, so that a park need not bring one along.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timeout {
+    spec: types::Timespec,
+    pub(super) due_ns: Option<u64>,
+}
+
+impl UringDriver {
+    /// Sees that a completion comes by `at`; false where no more timeouts can be posted.
+    ///
+    /// A timeout stays in the ring when other completions end the park, and serves the next one:
+    /// a busy shard posts one per timer, not one per park.
+    pub(super) fn wake_by(&mut self, at: u64) -> bool {
+        if self
+            .timeouts
+            .iter()
+            .any(|timeout| timeout.due_ns.is_some_and(|due| due <= at))
+        {
+            return true;
+        }
+        let Some(place) = self
+            .timeouts
+            .iter()
+            .position(|timeout| timeout.due_ns.is_none())
+        else {
+            return false;
+        };
+        let (sec, nsec) = (at / 1_000_000_000, (at % 1_000_000_000) as u32);
+        let spec = types::Timespec::new().sec(sec).nsec(nsec);
+        self.timeouts[place] = Timeout {
+            spec,
+            due_ns: Some(at),
+        };
+        let spec = &raw const self.timeouts[place].spec;
+        let entry = opcode::Timeout::new(spec)
+            .flags(types::TimeoutFlags::ABS)
+            .build();
+        self.push(&entry.user_data(TIMEOUTS + place as u64));
+        true
+    }
+
+    /// How many completions a park waits for: one, and one for each send that it submits and that
+    /// will be done at once. Waiting for the one alone would return with the send's, and cost a
+    /// second call to wait for what matters.
+    pub(super) fn completions_wanted(&mut self) -> u32 {
+        if self.quick_open > self.quick_posted {
+            // One of an earlier call is still open: its socket is full.
+            self.quick_pause = QUICK_PAUSE;
+        }
+        let posted = std::mem::take(&mut self.quick_posted);
+        if self.quick_pause > 0 {
+            self.quick_pause -= 1;
+            return 1;
+        }
+        if posted > 0 && !self.wake_by(self.last_ns.get() + QUICK_LIMIT_NS) {
+            return 1;
+        }
+        1 + posted
+    }
+}
