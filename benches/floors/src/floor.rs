@@ -1,9 +1,11 @@
 //! The floors by name.
 
+use crate::blocking;
 use crate::meter::Metered;
+use crate::ring::{self, Reading};
 use crate::role::{Served, Serving};
-use crate::workload::{Wait, Workload};
-use crate::{blocking, ring};
+use crate::sendfile;
+use crate::workload::{Source, Wait, Work, Workload};
 use anyhow::Result;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -17,11 +19,15 @@ pub enum Floor {
     Blocking,
     /// One io_uring loop that checks every request and every answer.
     Ring,
+    /// The same loop, whose server sends back what arrives without reading it.
+    RingEcho,
+    /// Blocking sockets, bodies by `sendfile`.
+    Sendfile,
 }
 
 impl Floor {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Blocking, Self::Ring];
+    pub const ALL: [Self; 4] = [Self::Blocking, Self::Ring, Self::RingEcho, Self::Sendfile];
 
     /// The name on the command line and in tables.
     #[must_use]
@@ -29,16 +35,28 @@ impl Floor {
         match self {
             Self::Blocking => "blocking",
             Self::Ring => "ring",
+            Self::RingEcho => "ring-echo",
+            Self::Sendfile => "sendfile",
         }
     }
 
     /// Whether the floor can do this work.
     #[must_use]
     pub fn supports(self, workload: &Workload) -> bool {
+        let is_parked = workload.wait == Wait::Parked;
+        let is_echo = matches!(workload.work, Work::Rpc { size, reply } if size == reply);
         match self {
-            Self::Blocking => workload.wait == Wait::Parked,
+            Self::Blocking => is_parked,
             Self::Ring => true,
+            Self::RingEcho => is_echo,
+            Self::Sendfile => is_parked && matches!(workload.source(), Some(Source::File { .. })),
         }
+    }
+
+    /// Whether others are measured against it. The unread echo is not: nobody who answers a request can do without reading it.
+    #[must_use]
+    pub fn is_baseline(self) -> bool {
+        self != Self::RingEcho
     }
 
     /// Runs the server's side.
@@ -50,15 +68,17 @@ impl Floor {
     ) -> Result<Served> {
         match self {
             Self::Blocking => blocking::serve(serving, listener, stop),
-            Self::Ring => ring::serve(serving, listener, stop),
+            Self::Ring => ring::serve(serving, Reading::Checked, listener, stop),
+            Self::RingEcho => ring::serve(serving, Reading::Unparsed, listener, stop),
+            Self::Sendfile => sendfile::serve(serving, listener, stop),
         }
     }
 
     /// Runs the client's side.
     pub(crate) fn drive(self, workload: &Workload, addr: SocketAddr) -> Result<Metered> {
         match self {
-            Self::Blocking => blocking::run_client(workload, addr),
-            Self::Ring => ring::run_client(workload, addr),
+            Self::Blocking | Self::Sendfile => blocking::run_client(workload, addr),
+            Self::Ring | Self::RingEcho => ring::run_client(workload, addr),
         }
     }
 }

@@ -46,52 +46,36 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// An RPC's request; its answer looks the same.
-    pub(crate) fn rpc(workload: &Workload) -> Self {
-        Self {
-            len_field: workload.size().into(),
-            body_len: workload.size() as usize,
-            content: Some(1),
-        }
-    }
-
-    /// A request for a chunk: a header that says the length wanted.
-    pub(crate) fn chunk_request(workload: &Workload) -> Self {
-        Self {
-            len_field: workload.size().into(),
-            body_len: 0,
-            content: None,
-        }
-    }
-
-    /// A chunk.
-    pub(crate) fn chunk(workload: &Workload) -> Self {
-        Self {
-            len_field: workload.size().into(),
-            body_len: workload.size() as usize,
-            content: Some(workload.source_chunks()),
-        }
-    }
-
-    /// What the client of a workload sends.
+    /// What the client of a workload sends. Content is for clients to check.
     pub(crate) fn request(workload: &Workload) -> Self {
-        match workload.work {
-            Work::Rpc { .. } => Self::rpc(workload),
-            Work::Chunks { .. } => Self::chunk_request(workload),
+        let body_len = match workload.work {
+            Work::Rpc { size, .. } => size as usize,
+            Work::Chunks { .. } => 0,
+        };
+        Self {
+            len_field: workload.size().into(),
+            body_len,
+            content: None,
         }
     }
 
     /// What the server of a workload answers.
     pub(crate) fn answer(workload: &Workload) -> Self {
-        match workload.work {
-            Work::Rpc { .. } => Self::rpc(workload),
-            Work::Chunks { .. } => Self::chunk(workload),
+        Self {
+            len_field: workload.answer_size().into(),
+            body_len: workload.answer_size() as usize,
+            content: Some(workload.source_chunks()),
         }
     }
 
     /// Length of a whole frame in bytes.
     pub(crate) fn frame_len(&self) -> usize {
         HEADER_LEN + self.body_len
+    }
+
+    /// The most bytes of such frames that a connection has in flight.
+    pub(crate) fn window(&self, workload: &Workload) -> u64 {
+        self.frame_len() as u64 * u64::from(workload.in_flight)
     }
 }
 
@@ -123,11 +107,6 @@ impl Walker {
     /// The id that the next frame must carry.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id
-    }
-
-    /// Bytes of an unfinished frame at the end of everything absorbed so far.
-    pub(crate) fn partial(&self) -> usize {
-        self.seen
     }
 
     /// Takes the next bytes of the stream and returns how many frames ended in them.
@@ -204,7 +183,7 @@ impl Walker {
         let Some(chunks) = self.shape.content else {
             return Ok(());
         };
-        if self.next_id % CONTENT_SAMPLE != 0 {
+        if !self.next_id.is_multiple_of(CONTENT_SAMPLE) {
             return Ok(());
         }
         let offset = pattern::chunk_offset(self.next_id, chunks, self.shape.body_len as u64);
@@ -255,22 +234,8 @@ mod tests {
                 for piece in bytes.chunks(step) {
                     frames += walker.absorb(piece).expect("a good stream");
                 }
-                assert_eq!(
-                    (frames, walker.partial()),
-                    (130, 0),
-                    "body {body_len}, step {step}"
-                );
+                assert_eq!(frames, 130, "body {body_len}, step {step}");
             }
-        }
-    }
-
-    #[test]
-    fn partial_counts_the_bytes_after_the_last_whole_frame() {
-        let bytes = stream(8, 3);
-        for cut in 0..bytes.len() {
-            let mut walker = Walker::new(shape(8), Some(0));
-            let frames = walker.absorb(&bytes[..cut]).expect("a good prefix");
-            assert_eq!(frames as usize * 24 + walker.partial(), cut);
         }
     }
 

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// The congestion control that both sides of every comparison use. A system's default may pace (as BBR does), which on
 /// loopback measures the pacing and not the program.
-pub const CONGESTION: &str = "cubic";
+pub(crate) const CONGESTION: &str = "cubic";
 
 /// Gives a socket [`CONGESTION`].
 ///

@@ -48,10 +48,22 @@ pub fn matches(offset: u64, bytes: &[u8]) -> bool {
     let mut at = offset;
     let mut rest = bytes;
     while !rest.is_empty() {
-        let expected = word(at / 8).to_le_bytes();
+        let skip = (at % 8) as usize;
+        if skip == 0 {
+            let (words, tail) = rest.as_chunks::<8>();
+            if !words
+                .iter()
+                .zip(at / 8..)
+                .all(|(&w, n)| u64::from_le_bytes(w) == word(n))
+            {
+                return false;
+            }
+            at += 8 * words.len() as u64;
+            rest = tail;
+        }
         let skip = (at % 8) as usize;
         let take = (8 - skip).min(rest.len());
-        if rest[..take] != expected[skip..skip + take] {
+        if rest[..take] != word(at / 8).to_le_bytes()[skip..skip + take] {
             return false;
         }
         rest = &rest[take..];

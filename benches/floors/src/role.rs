@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Map;
 use std::env;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::{Command, ExitCode};
@@ -39,6 +40,11 @@ impl Serving<'_> {
     /// The chunks' bytes; none for RPCs.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.chunks.as_ref().map_or(&[], Chunks::bytes)
+    }
+
+    /// The chunks' file, if they come from one.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.chunks.as_ref().and_then(Chunks::file)
     }
 }
 
@@ -123,7 +129,7 @@ fn server(floor: Floor, workload: &Workload) -> Result<()> {
 fn client(floor: Floor, workload: &Workload) -> Result<()> {
     let addr = var(ADDR)?.parse().context("reading the server's address")?;
     let metered = floor.drive(workload, addr)?;
-    say_json(&ClientReport::checked(&metered, workload.size()))
+    say_json(&ClientReport::checked(&metered, workload.answer_size()))
 }
 
 fn var(name: &str) -> Result<String> {

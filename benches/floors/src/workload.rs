@@ -3,6 +3,7 @@
 //! A [`Workload`] travels as JSON from the harness to the two processes of a candidate, so that every candidate is told
 //! exactly the same.
 
+use crate::frame::EXACT_LEN;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ pub const MAX_CHUNK_SIZE: u32 = 64 << 20;
 pub const MAX_CONNS: u32 = 1024;
 /// Most requests in flight on one connection.
 pub const MAX_IN_FLIGHT: u32 = 4096;
-/// Most bytes that one connection may have in flight (requests plus answers): bounds the memory of a run.
+/// Most payload bytes that one connection may have in flight in either direction: bounds the memory of a run.
 pub const MAX_IN_FLIGHT_BYTES: u64 = 1 << 30;
 
 /// One measurement's work, the same for every candidate.
@@ -39,10 +40,13 @@ pub struct Workload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
-    /// A request with a payload of `size` bytes is answered with the same bytes.
+    /// A request with a payload of `size` bytes is answered with a payload of `reply` bytes. Either payload is the start of
+    /// [`crate::pattern`].
     Rpc {
-        /// Payload in bytes, header not counted.
+        /// The request's payload in bytes, header not counted.
         size: u32,
+        /// The answer's payload in bytes, header not counted; the usual call answers as much as it was asked.
+        reply: u32,
     },
     /// A request without payload is answered with a chunk of `size` bytes.
     Chunks {
@@ -150,7 +154,7 @@ impl Workload {
     #[must_use]
     pub fn ping_pong(size: u32, placement: Placement, wait: Wait, length: Length) -> Self {
         Self {
-            work: Work::Rpc { size },
+            work: Work::Rpc { size, reply: size },
             conns: 1,
             in_flight: 1,
             placement,
@@ -159,11 +163,20 @@ impl Workload {
         }
     }
 
-    /// Payload of an RPC or size of a chunk, in bytes.
+    /// Payload of an RPC's request or size of a chunk, in bytes.
     #[must_use]
     pub fn size(&self) -> u32 {
         match self.work {
-            Work::Rpc { size } | Work::Chunks { size, .. } => size,
+            Work::Rpc { size, .. } | Work::Chunks { size, .. } => size,
+        }
+    }
+
+    /// Payload of an answer in bytes.
+    #[must_use]
+    pub fn answer_size(&self) -> u32 {
+        match self.work {
+            Work::Rpc { reply, .. } => reply,
+            Work::Chunks { size, .. } => size,
         }
     }
 
@@ -189,6 +202,11 @@ impl Workload {
             .map_or(1, |source| source.bytes() / u64::from(self.size().max(1)))
     }
 
+    /// Whether answers are large chunks, received exactly.
+    pub(crate) fn receives_exactly(&self) -> bool {
+        matches!(self.work, Work::Chunks { size, .. } if size as usize >= EXACT_LEN)
+    }
+
     /// The id of the first request on connection number `conn`: connections start evenly spread over the source.
     #[must_use]
     pub fn first_id(&self, conn: u32) -> u64 {
@@ -202,7 +220,10 @@ impl Workload {
     pub fn validate(&self) -> Result<(), WorkloadError> {
         let size = u64::from(self.size());
         match &self.work {
-            Work::Rpc { .. } => within("rpc size", size, 0, MAX_RPC_SIZE.into())?,
+            Work::Rpc { reply, .. } => {
+                within("rpc size", size, 0, MAX_RPC_SIZE.into())?;
+                within("rpc reply", u64::from(*reply), 0, MAX_RPC_SIZE.into())?;
+            }
             Work::Chunks { source, .. } => {
                 within("chunk size", size, 1, MAX_CHUNK_SIZE.into())?;
                 within("source bytes", source.bytes(), size, u64::MAX)?;
@@ -210,7 +231,7 @@ impl Workload {
         }
         within("conns", self.conns.into(), 1, MAX_CONNS.into())?;
         within("in_flight", self.in_flight.into(), 1, MAX_IN_FLIGHT.into())?;
-        let bytes = size * u64::from(self.in_flight);
+        let bytes = size.max(self.answer_size().into()) * u64::from(self.in_flight);
         within("size x in_flight", bytes, 0, MAX_IN_FLIGHT_BYTES)?;
         if self.placement == Placement::SameCore && self.wait == Wait::Spinning {
             return Err(WorkloadError::SpinningOnOneCore);
@@ -249,8 +270,20 @@ impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_size(f, self.size().into())?;
         match &self.work {
-            Work::Rpc { .. } if self.is_ping_pong() => write!(f, " ping-pong")?,
-            Work::Rpc { .. } => write!(f, " rpc, {} x {}", self.conns, self.in_flight)?,
+            Work::Rpc { size, reply } => {
+                f.write_str(if self.is_ping_pong() {
+                    " ping-pong"
+                } else {
+                    " rpc"
+                })?;
+                if size != reply {
+                    f.write_str(", reply ")?;
+                    write_size(f, (*reply).into())?;
+                }
+                if !self.is_ping_pong() {
+                    write!(f, ", {} x {}", self.conns, self.in_flight)?;
+                }
+            }
             Work::Chunks { source, .. } => {
                 let from = match source {
                     Source::Memory { .. } => "memory",
@@ -304,12 +337,9 @@ mod tests {
         assert_eq!(what(&|w| w.conns = MAX_CONNS + 1), "conns");
         assert_eq!(what(&|w| w.in_flight = MAX_IN_FLIGHT + 1), "in_flight");
         assert_eq!(what(&|w| w.length = Length::Ops(0)), "ops");
-        assert_eq!(
-            what(&|w| w.work = Work::Rpc {
-                size: MAX_RPC_SIZE + 1
-            }),
-            "rpc size"
-        );
+        let rpc = |size, reply| Work::Rpc { size, reply };
+        assert_eq!(what(&|w| w.work = rpc(MAX_RPC_SIZE + 1, 0)), "rpc size");
+        assert_eq!(what(&|w| w.work = rpc(0, MAX_RPC_SIZE + 1)), "rpc reply");
         assert_eq!(
             what(&|w| *w = chunks(MAX_CHUNK_SIZE + 1, 1 << 30)),
             "chunk size"

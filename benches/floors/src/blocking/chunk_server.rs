@@ -28,7 +28,7 @@ pub(crate) fn each_batch(
     stream: &TcpStream,
     mut batch: impl FnMut(Range<u64>) -> Result<()>,
 ) -> Result<()> {
-    let mut walker = Walker::new(Shape::chunk_request(serving.workload), None);
+    let mut walker = Walker::new(Shape::request(serving.workload), None);
     let mut buf = vec![0; serving.workload.in_flight as usize * HEADER_LEN];
     loop {
         let got = socket::recv(stream, &mut buf)?;

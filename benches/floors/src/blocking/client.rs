@@ -5,19 +5,19 @@
 
 use super::chunk_client;
 use super::socket::{self, May};
-use crate::frame::{EXACT_LEN, Shape, Walker};
+use crate::frame::{Shape, Walker};
 use crate::meter::{Meter, Metered, SendLog};
 use crate::net;
-use crate::requests::Requests;
+use crate::outgoing::Outgoing;
 use crate::usage::Who;
-use crate::workload::{Length, Work, Workload};
+use crate::workload::{Length, Workload};
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-/// Length of the receive buffer in bytes, unless one answer is longer.
+/// Length of the receive buffer in bytes.
 const RECV_LEN: usize = 256 << 10;
 
 /// Runs the workload against `addr` and returns what was measured.
@@ -51,7 +51,7 @@ pub(super) struct Link<'a> {
     pub(super) workload: &'a Workload,
     pub(super) stream: &'a TcpStream,
     pub(super) first_id: u64,
-    pub(super) requests: Requests,
+    pub(super) requests: Outgoing,
     pub(super) sent: SendLog,
     pub(super) meter: Meter,
 }
@@ -71,12 +71,11 @@ fn connection(
         workload,
         stream,
         first_id,
-        requests: Requests::new(Shape::request(workload), workload.in_flight, first_id),
+        requests: Outgoing::new(Shape::request(workload), workload.in_flight, first_id),
         sent: SendLog::new(workload.in_flight),
         meter: Meter::new(length, Who::Thread, start)?,
     };
-    let exact = matches!(workload.work, Work::Chunks { size, .. } if size as usize >= EXACT_LEN);
-    if exact {
+    if workload.receives_exactly() {
         chunk_client::run(link)
     } else {
         stream_answers(link)
@@ -84,9 +83,8 @@ fn connection(
 }
 
 fn stream_answers(mut link: Link<'_>) -> Result<Metered> {
-    let shape = Shape::answer(link.workload);
-    let mut walker = Walker::new(shape, Some(link.first_id));
-    let mut buf = vec![0; RECV_LEN.max(shape.frame_len())];
+    let mut walker = Walker::new(Shape::answer(link.workload), Some(link.first_id));
+    let mut buf = vec![0; RECV_LEN];
     link.issue(Instant::now());
     while link.requests.outstanding() > 0 {
         link.flush()?;
@@ -117,7 +115,7 @@ impl Link<'_> {
     pub(super) fn answered(&mut self, answers: u64) -> Result<()> {
         if answers > 0 {
             let now = Instant::now();
-            self.requests.answered(answers)?;
+            self.requests.release(answers)?;
             self.meter.answered(answers, now, &mut self.sent);
             self.issue(now);
         }

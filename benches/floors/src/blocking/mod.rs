@@ -10,5 +10,7 @@ mod rpc_server;
 mod server;
 mod socket;
 
+pub(crate) use chunk_server::each_batch;
 pub(crate) use client::run as run_client;
-pub(crate) use server::serve;
+pub(crate) use server::{accept_each, serve};
+pub(crate) use socket::again;

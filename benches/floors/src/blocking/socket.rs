@@ -71,7 +71,7 @@ pub(crate) fn recv_exact(socket: &TcpStream, mut pieces: &mut [IoSliceMut<'_>]) 
 }
 
 /// Repeats a call that a signal interrupted.
-fn again(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+pub(crate) fn again(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
         let got = call();
         if let Ok(got) = usize::try_from(got) {

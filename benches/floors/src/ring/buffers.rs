@@ -18,6 +18,7 @@ pub(super) struct Buffers {
     entries: Region,
     data: Region,
     tail: u16,
+    published: u16,
 }
 
 impl Buffers {
@@ -41,6 +42,7 @@ impl Buffers {
             entries,
             data: Region::new(usize::from(COUNT) * LEN)?,
             tail: 0,
+            published: 0,
         };
         (0..COUNT).for_each(|id| buffers.recycle(id));
         buffers.publish();
@@ -75,13 +77,18 @@ impl Buffers {
         self.tail = self.tail.wrapping_add(1);
     }
 
-    /// Lets the kernel see every buffer recycled so far.
-    pub(super) fn publish(&mut self) {
+    /// Lets the kernel see every buffer recycled so far; returns whether there was any.
+    pub(super) fn publish(&mut self) -> bool {
+        if self.published == self.tail {
+            return false;
+        }
         let base = self.entries.as_mut_ptr().cast::<BufRingEntry>();
         // SAFETY: the tail lies in the first entry of the live, aligned ring; the kernel reads it with acquire ordering.
         unsafe {
             AtomicU16::from_ptr(BufRingEntry::tail(base).cast_mut())
                 .store(self.tail, Ordering::Release)
         };
+        self.published = self.tail;
+        true
     }
 }

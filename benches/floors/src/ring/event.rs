@@ -1,6 +1,7 @@
 //! What a completion is about: the operation and its connection, packed into the 64 bits that travel with it.
 
 use io_uring::cqueue;
+use std::io;
 
 /// The operations that the loops post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,14 @@ impl Event {
             buffer: cqueue::buffer_select(entry.flags()),
             more: cqueue::more(entry.flags()),
         }
+    }
+
+    /// The result as a count (or a descriptor).
+    ///
+    /// # Errors
+    /// The operation's own.
+    pub(super) fn count(&self) -> io::Result<usize> {
+        usize::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
     }
 }
 

@@ -10,11 +10,17 @@
 //!        └─────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
+mod answers;
 mod buffers;
+mod chunks;
 mod client;
+mod echo;
 mod event;
-mod rpc_server;
+mod gather;
+mod receive;
+mod rpc;
+mod server;
 mod uring;
 
 pub(crate) use client::run as run_client;
-pub(crate) use rpc_server::serve;
+pub(crate) use server::{Reading, serve};

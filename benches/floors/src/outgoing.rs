@@ -1,27 +1,28 @@
-//! The requests of one connection: a ring of ready-made frames, so that issuing one writes its id and nothing else.
+//! The small frames that one side of a connection sends, requests or RPC answers: a ring of ready-made frames, so that issuing
+//! one writes its id and nothing else.
 //!
-//! A slot is used again only when its answer has arrived, and an answer's request has left, so the bytes that a send is
-//! still reading never change.
+//! A slot is used again only when it has been released (a request by its answer, an answer by its departure), so the bytes
+//! that a send is still reading never change.
 
 use crate::frame::{self, HEADER_LEN, Shape};
 use crate::pattern;
 use anyhow::{Result, ensure};
 
-/// Requests of one connection in flight.
+/// The frames of one direction of one connection.
 #[derive(Debug)]
-pub(crate) struct Requests {
+pub(crate) struct Outgoing {
     slots: Vec<u8>,
     frame_len: usize,
     len_field: u64,
     in_flight: u64,
     first_id: u64,
     issued: u64,
-    answered: u64,
+    released: u64,
     sent_bytes: u64,
 }
 
-impl Requests {
-    /// Room for `in_flight` requests of this shape, whose payloads are the start of the pattern.
+impl Outgoing {
+    /// Room for `in_flight` frames of this shape, whose payloads are the start of the pattern.
     pub(crate) fn new(shape: Shape, in_flight: u32, first_id: u64) -> Self {
         let mut frame = vec![0; shape.frame_len()];
         pattern::fill(0, &mut frame[HEADER_LEN..]);
@@ -32,34 +33,37 @@ impl Requests {
             in_flight: in_flight.into(),
             first_id,
             issued: 0,
-            answered: 0,
+            released: 0,
             sent_bytes: 0,
         }
     }
 
-    /// Requests issued and not yet answered.
+    /// Frames issued and not yet released.
     #[inline]
     pub(crate) fn outstanding(&self) -> u64 {
-        self.issued - self.answered
+        self.issued - self.released
     }
 
-    /// Whole requests that have left and are not yet answered.
+    /// Whole frames that have left and are not yet released.
     pub(crate) fn awaited(&self) -> u64 {
-        (self.sent_bytes / self.frame_len as u64).saturating_sub(self.answered)
+        (self.sent_bytes / self.frame_len as u64).saturating_sub(self.released)
     }
 
-    /// Requests that may be issued now.
+    /// Frames that may be issued now.
     #[inline]
     pub(crate) fn room(&self) -> u64 {
         self.in_flight - self.outstanding()
     }
 
-    /// Makes `count` more requests ready to send. `count` must not exceed [`Self::room`].
+    /// Makes `count` more frames ready to send.
+    ///
+    /// # Panics
+    /// If `count` exceeds [`Self::room`].
     #[inline]
     pub(crate) fn issue(&mut self, count: u64) {
         assert!(
             count <= self.room(),
-            "a slot still in flight would be overwritten"
+            "a slot still in use would be overwritten"
         );
         let mut slot = (self.issued % self.in_flight) as usize;
         for id in self.issued..self.issued + count {
@@ -93,18 +97,25 @@ impl Requests {
         self.sent_bytes += bytes as u64;
     }
 
-    /// `count` answers have arrived.
+    /// Everything issued has left and is done with.
+    #[inline]
+    pub(crate) fn all_left(&mut self) {
+        self.sent_bytes = self.issued * self.frame_len as u64;
+        self.released = self.issued;
+    }
+
+    /// The oldest `count` frames are done with.
     ///
     /// # Errors
-    /// The peer answered what was never asked.
+    /// There are not as many: the peer answered what was never asked.
     #[inline]
-    pub(crate) fn answered(&mut self, count: u64) -> Result<()> {
+    pub(crate) fn release(&mut self, count: u64) -> Result<()> {
         ensure!(
             count <= self.outstanding(),
             "{count} answers arrived for {} requests in flight",
             self.outstanding()
         );
-        self.answered += count;
+        self.released += count;
         Ok(())
     }
 }
@@ -121,7 +132,7 @@ mod tests {
             body_len,
             content: Some(1),
         };
-        let mut requests = Requests::new(shape, in_flight, 5);
+        let mut requests = Outgoing::new(shape, in_flight, 5);
         let mut walker = Walker::new(shape, Some(5));
         let mut frames = 0;
         while frames < 200 {
@@ -130,7 +141,7 @@ mod tests {
             let piece = &unsent.concat()[..step.min(unsent[0].len() + unsent[1].len())];
             let left = walker.absorb(piece).expect("frames in order");
             requests.sent(piece.len());
-            requests.answered(left).expect("asked");
+            requests.release(left).expect("asked");
             frames += left;
         }
     }
@@ -153,10 +164,10 @@ mod tests {
             body_len: 0,
             content: None,
         };
-        let mut requests = Requests::new(empty, 4, 0);
+        let mut requests = Outgoing::new(empty, 4, 0);
         requests.issue(2);
-        assert!(requests.answered(3).is_err());
-        assert!(requests.answered(2).is_ok());
-        assert!(requests.answered(1).is_err());
+        assert!(requests.release(3).is_err());
+        assert!(requests.release(2).is_ok());
+        assert!(requests.release(1).is_err());
     }
 }
