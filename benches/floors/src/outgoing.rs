@@ -44,11 +44,6 @@ impl Outgoing {
         self.issued - self.released
     }
 
-    /// Whole frames that have left and are not yet released.
-    pub(crate) fn awaited(&self) -> u64 {
-        (self.sent_bytes / self.frame_len as u64).saturating_sub(self.released)
-    }
-
     /// Frames that may be issued now.
     #[inline]
     pub(crate) fn room(&self) -> u64 {

@@ -4,7 +4,7 @@ use ringrail_floors::floor::Floor;
 use ringrail_floors::harness::{Candidate, FloorCandidate, HarnessError, Side, run_once};
 use ringrail_floors::report::ServerReport;
 use ringrail_floors::workload::{Length, Placement, Wait, Workload};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
@@ -163,4 +163,29 @@ fn a_failed_client_leaves_no_server_behind() {
     let pid = std::fs::read_to_string(pid_file).expect("it started");
     let is_alive = std::path::Path::new("/proc").join(pid.trim()).exists();
     assert!(!is_alive, "process {pid} is still there");
+}
+
+#[test]
+fn a_client_that_breaks_the_rules_ends_only_its_own_connection() {
+    for floor in [Floor::Blocking, Floor::Ring] {
+        let floor = FloorCandidate::new(floor, EXE);
+        let mut server = floor.server_cmd(&ping());
+        server.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut server = server.spawn().expect("built by cargo");
+        let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines();
+        let ready = lines.next().expect("a first line").expect("UTF-8");
+        let addr = ready.strip_prefix("ready ").expect("ready ADDR");
+        let mut rude = TcpStream::connect(addr).expect("it listens");
+        rude.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .expect("room");
+        let end = rude.read(&mut [0; 1]);
+        assert!(matches!(end, Ok(0) | Err(_)), "closed without an answer");
+        let polite = floor
+            .client_cmd(&ping(), addr)
+            .output()
+            .expect("built by cargo");
+        assert!(polite.status.success());
+        drop(server.stdin.take());
+        assert!(server.wait().expect("a child").success());
+    }
 }

@@ -4,7 +4,7 @@
 //! [`EXACT_LEN`](crate::frame::EXACT_LEN) and more are received exactly ([`super::chunk_client`]).
 
 use super::chunk_client;
-use super::socket::{self, May};
+use super::socket::{self, Can, May};
 use crate::frame::{Shape, Walker};
 use crate::meter::{Meter, Metered, SendLog};
 use crate::net;
@@ -122,7 +122,7 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Sends what has been issued. Sleeps for room in the socket only while no whole request is with the server: it could be
+    /// Sends what has been issued. If the socket is full, returns as soon as there is something to receive: the server could be
     /// asleep itself, for room to send answers that nobody here receives.
     pub(super) fn flush(&mut self) -> Result<()> {
         loop {
@@ -132,14 +132,14 @@ impl Link<'_> {
             }
             let pieces = [IoSlice::new(first), IoSlice::new(second)];
             let count = if second.is_empty() { 1 } else { 2 };
-            let may = if self.requests.awaited() == 0 {
-                May::Sleep
-            } else {
-                May::NotSleep
-            };
-            match socket::send(self.stream, &pieces[..count], may) {
+            match socket::send(self.stream, &pieces[..count], May::NotSleep) {
                 Ok(sent) => self.requests.sent(sent),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if socket::wait(self.stream).context("waiting for the server")? == Can::Receive
+                    {
+                        return Ok(());
+                    }
+                }
                 Err(e) => return Err(e).context("sending requests"),
             }
         }

@@ -1,4 +1,4 @@
-//! The four socket calls of the blocking floors, by their own names: what `std` offers lacks the flags.
+//! The socket calls of the blocking floors, by their own names: what `std` offers lacks the flags.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::TcpStream;
@@ -40,6 +40,31 @@ pub(crate) fn send_all(socket: &TcpStream, mut pieces: &mut [IoSlice<'_>]) -> io
         IoSlice::advance_slices(&mut pieces, sent);
     }
     Ok(())
+}
+
+/// What a socket is ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Can {
+    /// There is something to receive, if only an error.
+    Receive,
+    /// There is room to send, and nothing to receive.
+    Send,
+}
+
+/// Sleeps until the socket is ready for something.
+pub(crate) fn wait(socket: &TcpStream) -> io::Result<Can> {
+    let mut ready = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events: libc::POLLIN | libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one live pollfd, as stated.
+    again(|| unsafe { libc::poll(&raw mut ready, 1, -1) } as isize)?;
+    Ok(if ready.revents == libc::POLLOUT {
+        Can::Send
+    } else {
+        Can::Receive
+    })
 }
 
 /// Receives what there is, sleeping until there is something. 0 is the end of the stream.

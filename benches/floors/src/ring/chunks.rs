@@ -37,8 +37,9 @@ impl<'a> ChunkAnswers<'a> {
 
 impl Answers for ChunkAnswers<'_> {
     fn take(&mut self, buffers: &mut Buffers, id: u16, len: usize) -> Result<()> {
-        self.owed += self.walker.absorb(buffers.received(id, len))?;
+        let requests = self.walker.absorb(buffers.received(id, len));
         buffers.recycle(id);
+        self.owed += requests?;
         Ok(())
     }
 

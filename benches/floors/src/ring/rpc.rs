@@ -38,8 +38,9 @@ impl RpcAnswers {
 impl Answers for RpcAnswers {
     #[inline]
     fn take(&mut self, buffers: &mut Buffers, id: u16, len: usize) -> Result<()> {
-        self.owed += self.walker.absorb(buffers.received(id, len))?;
+        let requests = self.walker.absorb(buffers.received(id, len));
         buffers.recycle(id);
+        self.owed += requests?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::gather::Gather;
 use super::rpc::RpcAnswers;
 use super::uring::{self, Ring};
 use crate::frame::Shape;
+use crate::net;
 use crate::role::{Served, Serving};
 use crate::workload::Work;
 use anyhow::{Context, Result, ensure};
@@ -89,6 +90,16 @@ struct Conn<A> {
     answers: A,
     sending: Gather,
     is_dirty: bool,
+    is_open: bool,
+}
+
+impl<A> Conn<A> {
+    /// Ends the connection of a client that broke the rules or went away; the others do not notice.
+    fn end(&mut self, error: &anyhow::Error) {
+        eprintln!("a connection ended early: {error:#}");
+        net::shut_down(&self.stream);
+        self.is_open = false;
+    }
 }
 
 impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
@@ -131,6 +142,7 @@ impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
             answers: (self.answers)(),
             sending: Gather::new(),
             is_dirty: false,
+            is_open: true,
         });
         self.receive(self.conns.len() - 1)
     }
@@ -150,9 +162,10 @@ impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
             return Ok(());
         };
         let len = event.count().context("receiving requests")?;
-        self.conns[event.conn]
-            .answers
-            .take(&mut self.buffers, id, len)?;
+        let conn = &mut self.conns[event.conn];
+        if let Err(error) = conn.answers.take(&mut self.buffers, id, len) {
+            conn.end(&error);
+        }
         self.mark(event.conn);
         if event.more {
             Ok(())
@@ -170,10 +183,12 @@ impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
     }
 
     fn sent(&mut self, event: Event) -> Result<()> {
-        let sent = event.count().context("sending answers")?;
         let conn = &mut self.conns[event.conn];
-        conn.sending.advance(sent);
-        if !conn.sending.is_empty() {
+        match event.count().context("sending answers") {
+            Ok(sent) => conn.sending.advance(sent),
+            Err(error) => conn.end(&error),
+        }
+        if conn.is_open && !conn.sending.is_empty() {
             return self.send(event.conn);
         }
         conn.answers.left(&mut self.buffers);
@@ -187,7 +202,7 @@ impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
         while let Some(index) = self.dirty.pop() {
             let conn = &mut self.conns[index];
             conn.is_dirty = false;
-            if conn.sending.is_empty() {
+            if conn.is_open && conn.sending.is_empty() {
                 conn.answers.gather(&mut self.buffers, &mut conn.sending);
                 if !conn.sending.is_empty() {
                     self.send(index)?;
