@@ -190,14 +190,12 @@ impl Common {
             .map(|&floor| FloorCandidate::new(floor, &exe))
             .collect();
         let candidates: Vec<&dyn Candidate> = floors.iter().map(|floor| floor as _).collect();
+        let plan = Plan {
+            rounds: self.rounds,
+            ..Plan::default()
+        };
         for workload in workloads {
-            let comparison = measure(
-                &candidates,
-                workload,
-                Plan {
-                    rounds: self.rounds,
-                },
-            )?;
+            let comparison = measure(&candidates, workload, plan)?;
             let mut out = io::stdout().lock();
             if self.json {
                 writeln!(out, "{}", serde_json::to_string(&comparison)?)?;

@@ -1,4 +1,4 @@
-//! CPU time of this process or thread, user and system together.
+//! CPU time of this process, thread or family, user and system together.
 
 use std::mem::MaybeUninit;
 
@@ -9,6 +9,8 @@ pub(crate) enum Who {
     Process,
     /// The calling thread alone.
     Thread,
+    /// Child processes that have ended and been waited for.
+    Children,
 }
 
 /// CPU seconds used so far.
@@ -16,6 +18,7 @@ pub(crate) fn cpu_seconds(who: Who) -> f64 {
     let who = match who {
         Who::Process => libc::RUSAGE_SELF,
         Who::Thread => libc::RUSAGE_THREAD,
+        Who::Children => libc::RUSAGE_CHILDREN,
     };
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is to a live rusage; it is zeroed, and so initialised even if the call failed.

@@ -2,7 +2,7 @@
 
 use ringrail_floors::floor::Floor;
 use ringrail_floors::harness::{
-    Candidate, FloorCandidate, HarnessError, PatternFile, Side, run_once,
+    Candidate, FloorCandidate, HarnessError, PatternFile, Run, Side, run_once,
 };
 use ringrail_floors::workload::{Length, Placement, Source, Wait, Work, Workload};
 use std::process::Command;
@@ -36,7 +36,7 @@ fn run_on_every_floor(workload: &Workload) {
         .filter(|floor| floor.supports(workload));
     let mut floors = 0;
     for floor in able {
-        let (client, server) = run_once(&FloorCandidate::new(floor, EXE), workload)
+        let Run { client, server, .. } = run_once(&FloorCandidate::new(floor, EXE), workload)
             .unwrap_or_else(|e| panic!("{floor}, {workload}: {e}"));
         assert!(client.verified, "{floor}, {workload}");
         assert!(

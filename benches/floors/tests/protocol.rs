@@ -1,7 +1,7 @@
 //! The line protocol: servers end with their stdin whatever happens, and the harness says what a candidate did wrong.
 
 use ringrail_floors::floor::Floor;
-use ringrail_floors::harness::{Candidate, FloorCandidate, HarnessError, Side, run_once};
+use ringrail_floors::harness::{Candidate, FloorCandidate, HarnessError, Run, Side, run_once};
 use ringrail_floors::report::ServerReport;
 use ringrail_floors::workload::{Length, Placement, Wait, Workload};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -98,7 +98,8 @@ fn any_program_can_be_a_candidate() {
         server: SERVER,
         client: CLIENT,
     };
-    let (client, server) = run_once(&scripts, &ping()).expect("they keep to the protocol");
+    let Run { client, server, .. } =
+        run_once(&scripts, &ping()).expect("they keep to the protocol");
     assert_eq!((client.ops, server.cpu_s), (1, 0.5));
     assert_eq!(server.extra["hits"], 3);
 }

@@ -22,6 +22,13 @@ impl Cores {
         let allowed = allowed().map_err(HarnessError::Cores)?;
         choose_from(&allowed, placement, siblings)
     }
+
+    /// Each core once.
+    pub(super) fn list(self) -> Vec<usize> {
+        BTreeSet::from([self.server, self.client])
+            .into_iter()
+            .collect()
+    }
 }
 
 fn choose_from(

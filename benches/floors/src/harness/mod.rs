@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Turns, because a machine's speed drifts: what runs side by side is compared, never a number from another day. Medians, because
-//! one round in a bad moment must not count. A run whose client did not verify its answers is an error, not a result.
+//! one round in a bad moment must not count. A run that others disturbed is repeated, and what remains is shown. A run whose client did not verify its answers is an error, not a result.
 //!
 //! What is measured plugs in as a [`Candidate`]: two command lines and the line protocol described there. The floors of this
 //! crate are candidates like any other ([`FloorCandidate`]).
@@ -19,6 +19,7 @@ mod compare;
 mod cores;
 mod error;
 mod file;
+mod load;
 mod process;
 mod sample;
 pub mod suite;
@@ -28,5 +29,5 @@ pub use candidate::{Candidate, FloorCandidate};
 pub use compare::{Comparison, Entry, Plan, Ratios, measure};
 pub use error::{HarnessError, Side};
 pub use file::PatternFile;
-pub use process::run_once;
+pub use process::{Run, run_once};
 pub use sample::Sample;

@@ -3,6 +3,7 @@
 use super::candidate::Candidate;
 use super::cores::{self, Cores};
 use super::error::{HarnessError, Side};
+use super::load::Watch;
 use crate::report::{ClientReport, ServerReport};
 use crate::workload::{Length, Workload};
 use serde::de::DeserializeOwned;
@@ -15,14 +16,22 @@ use std::time::{Duration, Instant};
 /// How long a process may be silent beyond the workload's own length.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What came out of one run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// The client's last line.
+    pub client: ClientReport,
+    /// The server's last line.
+    pub server: ServerReport,
+    /// The fraction of the cores' time that neither side used and that was not idle: what neighbours took.
+    pub used_by_others: f64,
+}
+
 /// Runs `workload` once with `candidate` and returns what its two sides reported.
 ///
 /// # Errors
 /// See [`HarnessError`]; whatever happens, both processes have ended when this returns.
-pub fn run_once(
-    candidate: &dyn Candidate,
-    workload: &Workload,
-) -> Result<(ClientReport, ServerReport), HarnessError> {
+pub fn run_once(candidate: &dyn Candidate, workload: &Workload) -> Result<Run, HarnessError> {
     workload.validate()?;
     let cores = Cores::choose(workload.placement)?;
     let name = candidate.name();
@@ -30,6 +39,7 @@ pub fn run_once(
         Length::Seconds(seconds) => PATIENCE + Duration::from_secs_f64(seconds * 1.5),
         Length::Ops(_) => PATIENCE,
     };
+    let watch = Watch::start(cores);
     let mut server = Process::start(
         candidate.server_cmd(workload),
         name,
@@ -49,11 +59,15 @@ pub fn run_once(
         Side::Client,
         cores.client,
     )?;
-    let client_report: ClientReport = client.report(patience)?;
+    let client_report = client.report(patience)?;
     client.end()?;
     let server_report = server.report(PATIENCE)?;
     server.end()?;
-    Ok((client_report, server_report))
+    Ok(Run {
+        client: client_report,
+        server: server_report,
+        used_by_others: watch.used_by_others(),
+    })
 }
 
 /// A child process that cannot outlive this value.

@@ -1,7 +1,7 @@
 //! One round's numbers, and the medians of several.
 
 use super::error::HarnessError;
-use crate::report::{ClientReport, ServerReport};
+use super::process::Run;
 use serde::{Deserialize, Serialize};
 
 /// What one run measured, or the median of several runs, number by number.
@@ -25,6 +25,8 @@ pub struct Sample {
     pub server_s_per_gb: f64,
     /// The client's CPU seconds per 10⁹ payload bytes; 0 if there were none.
     pub client_s_per_gb: f64,
+    /// The fraction of the cores' time that others used meanwhile.
+    pub used_by_others: f64,
 }
 
 impl Sample {
@@ -32,11 +34,8 @@ impl Sample {
     ///
     /// # Errors
     /// [`HarnessError::NotMeasured`] if the client did not verify its answers, or got none, or took no time.
-    pub fn new(
-        candidate: &str,
-        client: &ClientReport,
-        server: &ServerReport,
-    ) -> Result<Self, HarnessError> {
+    pub fn new(candidate: &str, run: &Run) -> Result<Self, HarnessError> {
+        let Run { client, server, .. } = run;
         let refuse = |what| {
             Err(HarnessError::NotMeasured {
                 candidate: candidate.to_owned(),
@@ -64,6 +63,7 @@ impl Sample {
             client_us_per_op: ratio(client.cpu_s * 1e6, client.ops as f64),
             server_s_per_gb: ratio(server.cpu_s * 1e9, server_bytes),
             client_s_per_gb: ratio(client.cpu_s * 1e9, client.bytes as f64),
+            used_by_others: run.used_by_others,
         })
     }
 
@@ -81,6 +81,7 @@ impl Sample {
             client_us_per_op: of(|s| s.client_us_per_op),
             server_s_per_gb: of(|s| s.server_s_per_gb),
             client_s_per_gb: of(|s| s.client_s_per_gb),
+            used_by_others: of(|s| s.used_by_others),
         }
     }
 }
@@ -104,9 +105,10 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{ClientReport, ServerReport};
 
-    fn client() -> ClientReport {
-        ClientReport {
+    fn run(server: ServerReport) -> Run {
+        let client = ClientReport {
             ops: 1000,
             bytes: 64_000,
             elapsed_s: 0.5,
@@ -116,6 +118,11 @@ mod tests {
             p999_us: 30.0,
             verified: true,
             ..ClientReport::default()
+        };
+        Run {
+            client,
+            server,
+            used_by_others: 0.25,
         }
     }
 
@@ -127,8 +134,8 @@ mod tests {
             bytes: Some(96_000),
             ..ServerReport::default()
         };
-        let sample = Sample::new("x", &client(), &server).expect("a good run");
-        assert_eq!(sample.ops_per_s, 2000.0);
+        let sample = Sample::new("x", &run(server)).expect("a good run");
+        assert_eq!((sample.ops_per_s, sample.used_by_others), (2000.0, 0.25));
         assert!((sample.gb_per_s - 0.000_128).abs() < 1e-12);
         assert!((sample.server_us_per_op - 200.0).abs() < 1e-9);
         assert!((sample.client_us_per_op - 200.0).abs() < 1e-9);
@@ -142,16 +149,16 @@ mod tests {
             cpu_s: 0.3,
             ..ServerReport::default()
         };
-        let sample = Sample::new("x", &client(), &server).expect("a good run");
+        let sample = Sample::new("x", &run(server)).expect("a good run");
         assert!((sample.server_us_per_op - 300.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_run_that_measured_nothing_is_refused() {
         let refused = |change: fn(&mut ClientReport)| {
-            let mut client = client();
-            change(&mut client);
-            match Sample::new("x", &client, &ServerReport::default()) {
+            let mut run = run(ServerReport::default());
+            change(&mut run.client);
+            match Sample::new("x", &run) {
                 Err(HarnessError::NotMeasured { what, .. }) => what,
                 other => panic!("{other:?}"),
             }
