@@ -79,7 +79,7 @@ impl Default for TransportConf {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            slice_len: 256 << 10,
+            slice_len: 1 << 20,
             send_batch: 1 << 20,
             exact_min: 16 << 10,
             inline_max: 4 << 10,
