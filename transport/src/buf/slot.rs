@@ -96,7 +96,36 @@ impl Slot {
     }
 }
 
+/// Size from which buffers lie in huge pages, where the kernel has any.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Fresh memory; large buffers begin at a huge page, so that copies spend no time on page tables.
 fn map_anonymous(len: usize) -> Option<NonNull<u8>> {
+    if len < HUGE_PAGE {
+        return map(len);
+    }
+    let room = map(len + HUGE_PAGE)?;
+    let start = room.as_ptr() as usize;
+    let skip = start.next_multiple_of(HUGE_PAGE) - start;
+    // SAFETY: `skip` is less than a huge page, so it lies inside the mapping.
+    let memory = unsafe { room.add(skip) };
+    unmap(room, skip);
+    // SAFETY: the end of the buffer lies inside the mapping, for `skip` is at most a huge page.
+    unmap(unsafe { memory.add(len) }, HUGE_PAGE - skip);
+    // SAFETY: advice on our own mapping; a kernel without huge pages refuses it, and that is fine.
+    unsafe { libc::madvise(memory.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+    Some(memory)
+}
+
+/// Gives a part of a mapping back.
+fn unmap(at: NonNull<u8>, len: usize) {
+    if len > 0 {
+        // SAFETY: the callers name parts of their own fresh mapping that nobody uses.
+        unsafe { libc::munmap(at.as_ptr().cast(), len) };
+    }
+}
+
+fn map(len: usize) -> Option<NonNull<u8>> {
     // SAFETY: an anonymous private mapping at an address of the kernel's choice touches no
     // existing memory; the result is checked.
     let address = unsafe {

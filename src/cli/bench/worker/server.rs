@@ -11,7 +11,7 @@ use ringrail_floors::pattern;
 use ringrail_floors::report::ServerReport;
 use ringrail_floors::usage::{Who, cpu_seconds};
 use ringrail_floors::workload::{Source, Workload};
-use ringrail_transport::buf::ManagedBuffer;
+use ringrail_transport::buf::{ManagedBuffer, Pool};
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
     Connection, Received, Responder, RpcFailure, RpcHandler, TransportContext,
@@ -59,9 +59,13 @@ fn reply_pattern(workload: &Workload) -> Bytes {
 fn load(source: &Source) -> anyhow::Result<ManagedBuffer> {
     match source {
         Source::Memory { bytes } => {
-            let mut region = vec![0; usize::try_from(*bytes)?];
-            pattern::fill(0, &mut region);
-            Ok(Bytes::from(region).into())
+            // Pooled memory, as an application would hold its blocks in; the pool may go first.
+            let len = usize::try_from(*bytes)?;
+            let pool = Pool::new(len.next_power_of_two(), 0);
+            let mut region = pool.lease(len).context("leasing memory for the chunks")?;
+            region.set_len(len);
+            pattern::fill(0, &mut region.buffer_mut()[..len]);
+            Ok(region.freeze().into())
         }
         Source::File { path, .. } => {
             let file = std::fs::File::open(path)
