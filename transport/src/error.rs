@@ -273,6 +273,9 @@ pub enum CloseReason {
         /// The time allowed.
         after: Duration,
     },
+    /// A file was shortened while it was sent: what its frame had promised cannot follow.
+    #[error("a file was shortened by somebody while it was being sent")]
+    FileShortened,
     /// The shard ran out of something.
     #[error("{what} is full ({limit}): raise {key}")]
     Limit {

@@ -172,9 +172,6 @@ impl Conn {
     ) -> Step {
         let direct = range.len >= self.local.conf.sendfile_min && !self.sends_crc();
         if direct && driver.is_resident(&range.file, range.offset, range.len) {
-            if !Transfer::file_holds(&range) {
-                return Step::Failed(transfer.truncated());
-            }
             if left < self.local.conf.send_batch {
                 // What is gathered goes first; the file is next time's.
                 return Step::Blocked;
@@ -187,6 +184,9 @@ impl Conn {
                 }
                 None => Step::Blocked,
             };
+        }
+        if let Some(step) = self.add_mapped(transfer, gather, driver, &range) {
+            return step;
         }
         let Some(mut lease) = self.local.pool.lease(range.len) else {
             return Step::Blocked;
@@ -220,6 +220,25 @@ impl Conn {
                 Ok(()) => Step::Blocked,
             },
         }
+    }
+
+    /// A small slice of a mapped file: gathered from the mapping where it lies in memory.
+    fn add_mapped<D: Driver>(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        driver: &D,
+        range: &FileRange,
+    ) -> Option<Step> {
+        let mapping = range.mapping.as_ref().filter(|_| !self.sends_crc())?;
+        let body = mapping.slice(usize::try_from(range.offset).ok()?, range.len)?;
+        if !driver.is_resident(&range.file, range.offset, range.len) {
+            return None;
+        }
+        let header = transfer.cut_file(range.len)?;
+        put_by_reference(gather, &header, Body::Mapped(body));
+        self.local.metrics.frames_out.increment();
+        Some(Step::Added(range.len))
     }
 
     /// A read ordered by [`compose`](Self::compose) has ended.

@@ -8,7 +8,7 @@ use ringrail_codec::native::{
     Slicer, StreamData, UploadData,
 };
 
-use crate::buf::{Body, FileSegment, Lease, ManagedBuffer};
+use crate::buf::{Body, FileSegment, Lease, ManagedBuffer, Mapping};
 use crate::error::RpcFailure;
 
 /// What a body belongs to.
@@ -57,6 +57,7 @@ pub(crate) struct FileRange {
     pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
     pub(crate) len: usize,
+    pub(crate) mapping: Option<Arc<Mapping>>,
 }
 
 /// What the next slice needs.
@@ -139,6 +140,7 @@ impl Transfer {
                 file: Arc::clone(&segment.file),
                 offset: segment.offset + slice.offset,
                 len: slice.len.min(slice_max) as usize,
+                mapping: segment.mapping.clone(),
             }),
         }
     }
@@ -260,15 +262,6 @@ impl Transfer {
                 self.total
             ),
         )
-    }
-
-    /// True where the file is long enough for the range to be sent straight from it.
-    pub(crate) fn file_holds(segment: &FileRange) -> bool {
-        let end = segment.offset + segment.len as u64;
-        segment
-            .file
-            .metadata()
-            .is_ok_and(|metadata| metadata.len() >= end)
     }
 
     /// The file, where the source is one.

@@ -860,6 +860,10 @@ impl<D: Driver> Pump<D> {
             Err(error) if is_passing(&error) && file_len.is_none() => {
                 return self.continue_send(key, &conn, gather);
             }
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
+                conn.close(CloseReason::FileShortened);
+                return;
+            }
             Err(error) => {
                 conn.close(CloseReason::Io(error));
                 return;
@@ -898,9 +902,7 @@ impl<D: Driver> Pump<D> {
     ) {
         if count < expected {
             // The header has promised more than the file has now: nothing sensible can follow.
-            conn.close(CloseReason::Misbehaved(format!(
-                "no, this side: a file was shortened while it was sent ({count} of {expected} bytes)"
-            )));
+            conn.close(CloseReason::FileShortened);
             return;
         }
         let body = count - gather.total();

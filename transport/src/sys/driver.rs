@@ -262,7 +262,8 @@ pub trait Driver {
     /// Fills the receive group up with buffers of the pool; true where it is full.
     fn refill(&mut self, pool: &Pool) -> bool;
 
-    /// True where the whole range lies in the page cache, as far as can be told cheaply.
+    /// True where the whole range lies in the page cache, as far as can be told cheaply. A range
+    /// that reaches beyond the end of the file does not.
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> bool;
 
     /// Reads into `into` only what is in the page cache: `WouldBlock` where the disk is needed.

@@ -11,7 +11,7 @@ use ringrail_floors::pattern;
 use ringrail_floors::report::ServerReport;
 use ringrail_floors::usage::{Who, cpu_seconds};
 use ringrail_floors::workload::{Source, Workload};
-use ringrail_transport::buf::{ManagedBuffer, Pool};
+use ringrail_transport::buf::{ManagedBuffer, Mapping, Pool};
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
     Connection, Received, Responder, RpcFailure, RpcHandler, TransportContext,
@@ -71,7 +71,8 @@ fn load(source: &Source) -> anyhow::Result<ManagedBuffer> {
             let file = std::fs::File::open(path)
                 .with_context(|| format!("opening {}", path.display()))?;
             let len = file.metadata()?.size();
-            Ok(ManagedBuffer::file(Arc::new(file), 0, len))
+            let mapping = Mapping::of(&file).context("mapping the file")?;
+            Ok(ManagedBuffer::mapped_file(Arc::new(file), mapping, 0, len))
         }
     }
 }
