@@ -24,6 +24,9 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Pages of a manifest that are asked for at a time.
 const PAGES_IN_FLIGHT: usize = 8;
 
+/// Bytes of a manifest's page that are taken; a server closes its pages long before.
+const MAX_PAGE_LEN: u64 = 1 << 20;
+
 /// Asks a [`BlockServer`](super::BlockServer) over one connection; cheap to clone.
 ///
 /// Answers are futures; [`Answer::wait`] is for plain threads.
@@ -112,14 +115,17 @@ impl BlockClient {
         self.ask(&BlockRequest::Digests { of }, Some(LONG_TIMEOUT), decode)
     }
 
-    /// Asks for chunk `index` of an open block; `len` is its length where that is known.
+    /// Asks for chunk `index` of an open block; `len` is its length where that is known, and more
+    /// than that is not taken.
     ///
     /// # Errors
     /// By the future: why it did not come.
     pub fn fetch_chunk(&self, stream: u64, index: u32, len: Option<u32>) -> RequestFuture {
         let len_hint = len.map(u64::from);
+        let max_len = len_hint.unwrap_or(u64::MAX);
         let options = ChunkOptions {
             len_hint,
+            max_len,
             ..ChunkOptions::default()
         };
         self.client.fetch_chunk(stream, index, &options)
@@ -153,7 +159,11 @@ impl BlockClient {
     /// # Errors
     /// By the future: why it did not come.
     pub fn manifest_page(&self, stream: u64, index: u32) -> Answer<Page> {
-        let answer = self.fetch_chunk(stream, index, None);
+        let options = ChunkOptions {
+            max_len: MAX_PAGE_LEN,
+            ..ChunkOptions::default()
+        };
+        let answer = self.client.fetch_chunk(stream, index, &options);
         Answer {
             answer,
             peer: self.client.peer().clone(),

@@ -53,8 +53,13 @@ pub enum EntryKind {
         /// What it points to, as it stands in the link.
         target: Vec<u8>,
     },
-    /// Something that cannot be served.
-    Skipped {
+    /// A pipe, a socket or a device: there is nothing to fetch.
+    Special {
+        /// What it is.
+        what: String,
+    },
+    /// Something that the server cannot read.
+    Unreadable {
         /// Why not.
         reason: String,
     },
@@ -77,7 +82,9 @@ impl Entry {
     pub(super) fn weight(&self) -> usize {
         let more = match &self.kind {
             EntryKind::Symlink { target } => target.len(),
-            EntryKind::Skipped { reason } => reason.len(),
+            EntryKind::Special { what: text } | EntryKind::Unreadable { reason: text } => {
+                text.len()
+            }
             EntryKind::File { .. } | EntryKind::Directory => 0,
         };
         size_of::<ArchivedEntry>() + self.path.len() + more

@@ -5,11 +5,12 @@
 //! ```
 //!
 //! A [`BlockServer`] answers for a [`BlockStore`]; a [`BlockClient`] asks it, call by call; a
-//! `Fetcher` brings a whole tree or file to disk: in parallel, resumed where it broke off,
+//! [`fetch::Fetcher`] brings a whole tree or file to disk: in parallel, resumed where it broke off,
 //! verified against the server's digests. [`BlockRequest`] has what travels.
 
 mod client;
 pub mod digest;
+pub mod fetch;
 mod id;
 mod manifest;
 mod message;

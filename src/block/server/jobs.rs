@@ -242,7 +242,7 @@ fn manifest(place: &Place, id: Vec<u8>, digests: bool, reply: DeferredResponder)
     answer(reply, found);
 }
 
-/// Adds its digest to a file's entry; one that cannot be read is skipped instead.
+/// Adds its digest to a file's entry; one that cannot be read is listed as such instead.
 fn add_digest(store: &dyn BlockStore, top: &BlockId, entry: &mut Entry) {
     let EntryKind::File { digest: place } = &mut entry.kind else {
         return;
@@ -261,7 +261,7 @@ fn add_digest(store: &dyn BlockStore, top: &BlockId, entry: &mut Entry) {
             *place = Some(digest);
             entry.stamp = stamp;
         }
-        Err(reason) => entry.kind = EntryKind::Skipped { reason },
+        Err(reason) => entry.kind = EntryKind::Unreadable { reason },
     }
 }
 

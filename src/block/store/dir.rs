@@ -167,7 +167,7 @@ impl Walk<'_, '_> {
             Err(Errno::NOENT | Errno::NOTDIR) if !path.is_root() => return Ok(Vec::new()),
             Err(errno) if !path.is_root() => {
                 let reason = format!("the directory cannot be read: {}", io::Error::from(errno));
-                self.skip(path, reason)?;
+                self.unreadable(path, reason)?;
                 return Ok(Vec::new());
             }
             Err(errno) => return Err(error_of(self.top, errno)),
@@ -184,7 +184,7 @@ impl Walk<'_, '_> {
         for name in names {
             let Ok(path) = path.join(&name) else {
                 let lost = BlockId::new(path.as_bytes()).unwrap_or_default();
-                self.skip(
+                self.unreadable(
                     &lost,
                     String::from("a name in it is longer than 4095 bytes"),
                 )?;
@@ -230,7 +230,7 @@ impl Walk<'_, '_> {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => {
-                self.skip(&path, io::Error::from(errno).to_string())?;
+                self.unreadable(&path, io::Error::from(errno).to_string())?;
                 return Ok(None);
             }
         };
@@ -241,12 +241,12 @@ impl Walk<'_, '_> {
                 Ok(target) => EntryKind::Symlink {
                     target: target.into_bytes(),
                 },
-                Err(errno) => EntryKind::Skipped {
+                Err(errno) => EntryKind::Unreadable {
                     reason: io::Error::from(errno).to_string(),
                 },
             },
-            other => EntryKind::Skipped {
-                reason: format!("it is {}", kind_name(other)),
+            other => EntryKind::Special {
+                what: kind_name(other).to_owned(),
             },
         };
         let path = path.as_bytes().to_vec();
@@ -258,8 +258,8 @@ impl Walk<'_, '_> {
         Ok(None)
     }
 
-    fn skip(&mut self, path: &BlockId, reason: String) -> Result<(), StoreError> {
-        let kind = EntryKind::Skipped { reason };
+    fn unreadable(&mut self, path: &BlockId, reason: String) -> Result<(), StoreError> {
+        let kind = EntryKind::Unreadable { reason };
         (self.visit)(Entry {
             path: path.as_bytes().to_vec(),
             kind,

@@ -43,7 +43,7 @@ pub trait BlockStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// There is nothing of that name, or `visit` ended the walk. A part of the tree that cannot be
-    /// read is no error but an entry of kind [`Skipped`](super::EntryKind::Skipped).
+    /// read is no error but an entry of kind [`Unreadable`](super::EntryKind::Unreadable).
     fn walk(&self, id: &BlockId, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }
 
