@@ -122,11 +122,6 @@ impl FileJob {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True where the file is complete or has failed.
-    pub(super) fn is_over(&self) -> bool {
-        self.state().over
-    }
-
     /// True where nobody need fetch this chunk any more.
     pub(super) fn has(&self, index: u32) -> bool {
         let state = self.state();
@@ -231,7 +226,7 @@ mod tests {
             assert!(job.has(index));
             assert!(matches!(job.arrived(index, None), Arrival::Late));
         }
-        assert!(job.is_over() && !job.fail(), "it has had its outcome");
+        assert!(!job.fail(), "it has had its outcome");
         assert!(job.part(&to).unwrap().is_none());
     }
 
