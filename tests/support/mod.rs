@@ -15,7 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringrail::block::fetch::{FetchConf, Fetcher};
-use ringrail::block::{BlockServer, BlockServerConf, BlockStore, DirStore};
+use ringrail::block::{
+    BlockId, BlockServer, BlockServerConf, BlockStore, DirStore, MemoryStore, OpenBlock,
+    StoreError, Visit,
+};
 use ringrail::{Addr, Engine, ParkMode, TransportConf, TransportContext, TransportServer};
 
 /// Data that depends on the name and differs in every place.
@@ -210,4 +213,35 @@ pub fn fetcher(server: &TransportServer, conf: FetchConf) -> Fetcher {
 pub fn fetcher_of(address: &str, conf: FetchConf) -> Fetcher {
     let clients = TransportContext::client_only(engine()).create_client_factory(Vec::new());
     Fetcher::new(clients, address, conf)
+}
+
+/// A store in memory whose block `gone` is listed but cannot be opened.
+pub struct Vanishing(MemoryStore);
+
+impl Vanishing {
+    pub fn of(blocks: &[(&str, usize)]) -> Self {
+        Self(memory(blocks))
+    }
+}
+
+impl BlockStore for Vanishing {
+    fn open(&self, id: &BlockId) -> Result<OpenBlock, StoreError> {
+        if id.as_bytes() == b"gone" {
+            return Err(StoreError::NotFound { id: id.clone() });
+        }
+        self.0.open(id)
+    }
+
+    fn walk(&self, id: &BlockId, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.0.walk(id, visit)
+    }
+}
+
+/// A store of blocks with [`data`].
+pub fn memory(blocks: &[(&str, usize)]) -> MemoryStore {
+    let store = MemoryStore::new(1 << 30);
+    for (name, len) in blocks {
+        store.put(name.parse().unwrap(), data(name, *len)).unwrap();
+    }
+    store
 }
