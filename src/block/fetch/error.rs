@@ -1,0 +1,207 @@
+//! What can go wrong with a fetch, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use ringrail_transport::ConnectError;
+use rustix::io::Errno;
+
+use crate::block::{BlockError, BlockId};
+
+/// Something that this side's file system refused.
+#[derive(Debug)]
+pub struct LocalError {
+    /// What was being done, as in `cannot write`.
+    pub doing: &'static str,
+    /// To what.
+    pub path: PathBuf,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl LocalError {
+    pub(super) fn new(doing: &'static str, path: impl Into<PathBuf>, source: Errno) -> Self {
+        Self {
+            doing,
+            path: path.into(),
+            source: source.into(),
+        }
+    }
+
+    fn errno(&self) -> Option<Errno> {
+        self.source.raw_os_error().map(Errno::from_raw_os_error)
+    }
+
+    /// True where every other file would meet the same: the disk is full, the descriptors are used
+    /// up.
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self.errno(),
+            Some(
+                Errno::NOSPC
+                    | Errno::DQUOT
+                    | Errno::ROFS
+                    | Errno::IO
+                    | Errno::MFILE
+                    | Errno::NFILE
+                    | Errno::NODEV
+                    | Errno::STALE
+            )
+        )
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.errno() {
+            Some(Errno::NOSPC) => "; make room and run it again: it goes on where it stopped",
+            Some(Errno::DQUOT) => "; the quota is used up: make room and run it again",
+            Some(Errno::ROFS) => "; the file system is mounted read-only",
+            Some(Errno::ACCESS | Errno::PERM) => "; check owner and mode of the directory",
+            Some(Errno::NAMETOOLONG) => "; this file system takes no name or path so long",
+            Some(Errno::MFILE) => "; raise `ulimit -n`",
+            Some(Errno::LOOP) => "; a symbolic link is in the way, and none is written through",
+            Some(Errno::NOTDIR) => "; something that is no directory is in the way",
+            Some(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => "; a directory is in the way",
+            Some(Errno::FBIG) => "; the file is too large for this file system",
+            Some(Errno::XDEV) => "; another file system is mounted inside the destination",
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot {} {}: {}{}",
+            self.doing,
+            self.path.display(),
+            self.source,
+            self.advice()
+        )
+    }
+}
+
+impl std::error::Error for LocalError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Why a fetch ended early, or never began. What failed for one file alone is in the
+/// [`FetchReport`](super::FetchReport).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server did not say what there is.
+    #[error(transparent)]
+    Manifest(BlockError),
+    /// The server's manifest cannot be right; nothing of it was written.
+    #[error("the server's manifest is refused: {path}: {reason}")]
+    Refused {
+        /// The entry's path, as text.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What was asked for can be listed but not fetched.
+    #[error("{id} cannot be fetched: {reason}")]
+    NotFetchable {
+        /// What was asked for.
+        id: BlockId,
+        /// Why not.
+        reason: String,
+    },
+    /// The destination cannot be written.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// Another fetch is writing there.
+    #[error("another fetch is writing to {path}: wait for it, or choose another destination")]
+    InUse {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// The server went away and did not come back.
+    #[error(
+        "the server is gone with {files_left} files unfinished: {source}. Run it again: it goes on \
+         where it stopped"
+    )]
+    Lost {
+        /// Files that are not complete.
+        files_left: u64,
+        /// The last thing that happened.
+        source: Box<FetchError>,
+    },
+    /// A request failed for good.
+    #[error(transparent)]
+    Request(BlockError),
+    /// What arrived is not what the server has, by its digest.
+    #[error("chunk {chunk} of {path} differs from what the server has")]
+    Differs {
+        /// The file.
+        path: BlockId,
+        /// Which chunk.
+        chunk: u32,
+    },
+    /// The [`Canceller`](super::Canceller) was used.
+    #[error("the fetch was cancelled")]
+    Cancelled,
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Config(&'static str),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+impl FetchError {
+    /// True where the server could not be reached or went away: trying later may help.
+    pub fn is_connection(&self) -> bool {
+        match self {
+            FetchError::Connect(_) | FetchError::Lost { .. } => true,
+            FetchError::Manifest(error) | FetchError::Request(error) => {
+                matches!(error, BlockError::Request(error) if error.is_retryable())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the same step, tried again, may succeed.
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            FetchError::Connect(error) => !matches!(error, ConnectError::Stopped),
+            FetchError::Manifest(error) | FetchError::Request(error) => error.is_retryable(),
+            FetchError::Differs { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Why one file of a fetch failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The server cannot give it.
+    #[error(transparent)]
+    Remote(BlockError),
+    /// It cannot be written here.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// It was written to while it was fetched.
+    #[error("it changed on the server meanwhile: run the fetch again")]
+    Changed,
+    /// What came is not what the server has.
+    #[error(
+        "what arrived differs from what the server has (chunk {chunk}, {attempts} attempts): its \
+         file is being written to, or memory or a disk on the way is damaged"
+    )]
+    Damaged {
+        /// Which chunk.
+        chunk: u32,
+        /// How often it was fetched.
+        attempts: u32,
+    },
+}

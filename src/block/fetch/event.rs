@@ -1,0 +1,178 @@
+//! What a fetch tells while it runs, and what it has to say at the end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{FetchError, FileError};
+use crate::block::BlockId;
+use crate::block::digest::Digest;
+
+/// Failures that a report keeps one by one; the others are counted.
+pub const MAX_FAILURES_KEPT: usize = 1000;
+
+/// Something that happened during a fetch. Told on the thread where it happened; keep it short.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FetchEvent<'a> {
+    /// It is known what there is to do.
+    Planned {
+        /// Files to fetch.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Files that are complete here already.
+        kept: u64,
+    },
+    /// Bytes were received and written, or found here.
+    Progress {
+        /// How many.
+        bytes: u64,
+        /// True where they were here already, from an earlier attempt.
+        resumed: bool,
+    },
+    /// A file is complete and has its name. Each file has one outcome: this or the next.
+    FileDone {
+        /// The file.
+        path: &'a BlockId,
+        /// Its digest, where the fetch verifies.
+        digest: Option<Digest>,
+    },
+    /// A file failed.
+    FileFailed {
+        /// The file.
+        path: &'a BlockId,
+        /// Why.
+        error: &'a FileError,
+    },
+    /// A connection failed and will be tried again.
+    Retrying {
+        /// Why.
+        error: &'a FetchError,
+        /// Which attempt comes now, from 1.
+        attempt: u32,
+        /// After what time.
+        wait: Duration,
+    },
+}
+
+/// Takes the events of a fetch, on any thread.
+pub type Listener = dyn Fn(&FetchEvent<'_>) + Send + Sync;
+
+/// Ends a fetch from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Canceller {
+    flag: Arc<AtomicBool>,
+}
+
+impl Canceller {
+    /// Ends the fetch: no further chunk is asked for. What is complete stays, what is not can be
+    /// resumed.
+    pub fn cancel(&self) {
+        self.flag.store(true, Ordering::Release);
+    }
+
+    /// True once cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+}
+
+/// A file that failed, and why.
+#[derive(Debug)]
+pub struct FileFailure {
+    /// The file.
+    pub path: BlockId,
+    /// Why.
+    pub error: FileError,
+}
+
+/// Something of the server's tree that was not fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// What.
+    pub path: BlockId,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a fetch has done.
+#[derive(Debug, Default)]
+pub struct FetchReport {
+    /// Files fetched.
+    pub files: u64,
+    /// Files that were complete here already.
+    pub files_kept: u64,
+    /// Directories made or found.
+    pub directories: u64,
+    /// Symbolic links made or found.
+    pub symlinks: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Bytes found here, from an earlier attempt.
+    pub bytes_resumed: u64,
+    /// Bytes of the files kept.
+    pub bytes_kept: u64,
+    /// How often something was tried again.
+    pub retries: u64,
+    /// Pipes, sockets and devices, which are left out.
+    pub skipped: Vec<Skipped>,
+    /// What the server could not read, and files that failed; the first [`MAX_FAILURES_KEPT`].
+    pub failures: Vec<FileFailure>,
+    /// What the server could not read.
+    pub unreadable: Vec<Skipped>,
+    /// All failures.
+    pub failed: u64,
+    /// The digest of the file, where one file was fetched and verified.
+    pub digest: Option<Digest>,
+    /// From the first request to the last file's name.
+    pub elapsed: Duration,
+}
+
+impl FetchReport {
+    /// True where everything that can be fetched is there.
+    pub fn is_complete(&self) -> bool {
+        self.failed == 0
+    }
+
+    /// Bytes received per second.
+    pub fn bytes_per_second(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 {
+            self.bytes as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+impl fmt::Display for FetchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = self.bytes_per_second() / 1e9;
+        write!(
+            f,
+            "{} files, {} bytes in {seconds:.3} s, {rate:.3} GB/s",
+            self.files, self.bytes
+        )?;
+        if self.bytes_resumed > 0 {
+            write!(
+                f,
+                "; {} bytes were here from an earlier attempt",
+                self.bytes_resumed
+            )?;
+        }
+        if self.files_kept > 0 {
+            write!(
+                f,
+                "; {} files ({} bytes) were complete",
+                self.files_kept, self.bytes_kept
+            )?;
+        }
+        if self.failed > 0 {
+            write!(f, "; {} failed", self.failed)?;
+        }
+        Ok(())
+    }
+}

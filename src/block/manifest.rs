@@ -1,0 +1,100 @@
+//! What a directory of blocks holds: entries, and the pages they travel in.
+//!
+//! A store's `walk` gives entries; the server packs them into pages; the fetcher reads the pages and
+//! plans its work by them. A short manifest travels in the reply itself, a long one as the chunks of
+//! a stream, one page each.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use super::digest::Digest;
+
+/// Bytes of entries after which a page is closed: 256 KiB.
+pub const PAGE_LEN: usize = 256 << 10;
+
+/// When and how a block was last written.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Stamp {
+    /// Bytes.
+    pub len: u64,
+    /// Permission bits, as of `chmod`.
+    pub mode: u32,
+    /// Time of the last write, in seconds since 1970.
+    pub mtime_s: i64,
+    /// The part of that time below a second, in ns.
+    pub mtime_ns: u32,
+    /// Differs where the block was replaced or written in between, whatever the time says.
+    pub version: u64,
+}
+
+impl Stamp {
+    /// True where both describe the same state of a block; the mode does not count.
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.len == other.len
+            && self.version == other.version
+            && self.mtime_s == other.mtime_s
+            && self.mtime_ns == other.mtime_ns
+    }
+}
+
+/// What an entry is.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum EntryKind {
+    /// A block that can be opened and fetched.
+    File {
+        /// Its digest, where the manifest was asked for with digests.
+        digest: Option<Digest>,
+    },
+    /// A directory.
+    Directory,
+    /// A symbolic link; it is not followed.
+    Symlink {
+        /// What it points to, as it stands in the link.
+        target: Vec<u8>,
+    },
+    /// A pipe, a socket or a device: there is nothing to fetch.
+    Special {
+        /// What it is.
+        what: String,
+    },
+    /// Something that the server cannot read.
+    Unreadable {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// One line of a manifest.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Entry {
+    /// The path below the one that was asked for; empty for that one itself.
+    pub path: Vec<u8>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its length, mode and time.
+    pub stamp: Stamp,
+}
+
+impl Entry {
+    /// Bytes that it takes in a page, about.
+    pub(super) fn weight(&self) -> usize {
+        let more = match &self.kind {
+            EntryKind::Symlink { target } => target.len(),
+            EntryKind::Special { what: text } | EntryKind::Unreadable { reason: text } => {
+                text.len()
+            }
+            EntryKind::File { .. } | EntryKind::Directory => 0,
+        };
+        size_of::<ArchivedEntry>() + self.path.len() + more
+    }
+}
+
+/// Some entries, in the order of the walk: a directory before what it holds.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Page {
+    /// The entries.
+    pub entries: Vec<Entry>,
+}

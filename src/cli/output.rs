@@ -1,0 +1,22 @@
+//! Results on stdout: lines for people, or one JSON document for programs.
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// Prints a line at once, so that whoever waits for it in a pipe gets it.
+pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .context("cannot write to stdout")?;
+    Ok(())
+}
+
+/// Prints a value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    line(serde_json::to_string_pretty(value).context("cannot write JSON")?)
+}

@@ -1,0 +1,122 @@
+//! `ringrail serve`: a directory, read-only, until a signal comes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use ringrail::block::{BlockId, BlockServer, BlockServerConf, DirStore, RailUri};
+use ringrail::{Addr, Engine, ParkMode, TransportConf};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::failure::{Failure, Outcome};
+use super::output;
+
+/// Serve a directory, read-only, to `ringrail fetch`
+///
+/// The first line on stdout is `listening on rail://HOST:PORT`, once connections are taken. Names
+/// never lead out of DIR: symbolic links are followed only as long as they stay inside. Whoever can
+/// connect can read everything in DIR; there is no authentication, so by default only this machine
+/// can connect.
+///
+/// SIGTERM and SIGINT drain: no further requests are taken, chunks under way are sent, then it
+/// exits with 0. A second signal ends it at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringrail serve /srv/data                             on 127.0.0.1, port 7337
+  ringrail serve /srv/data --listen 0.0.0.0:7337       for other machines too
+  ringrail serve /srv/data --listen '[::]:0'           IPv6, any free port
+  ringrail serve . --listen unix:/run/ringrail.sock    a Unix-domain socket
+
+Exit codes: 0 drained after a signal, 1 failed, 2 wrong arguments.")]
+pub(crate) struct Serve {
+    /// The directory to serve
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or unix:@NAME; port 0 means any free one
+    #[arg(long, short, value_name = "ADDR", default_value = "127.0.0.1:7337")]
+    listen: String,
+    /// Shards (threads with a ring each); 0 means one per processor
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    shards: usize,
+    /// Leave it to the kernel which processor runs which shard
+    #[arg(long)]
+    no_pin: bool,
+    /// Send no checksums (CRC32C); files then go out by sendfile, at about half the processor time
+    #[arg(long)]
+    no_checksum: bool,
+    /// How long an idle shard spins before it sleeps, in µs: lower latency for a busy processor
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    spin_us: u32,
+    /// Threads that open, list and hash files; 0 means one per processor, up to four
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Seconds that a drain may take before what is left is cut off
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    drain_timeout: u64,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Outcome {
+        let signals = watch_signals()?;
+        let store = DirStore::open_root(&self.dir)
+            .with_context(|| format!("cannot serve {}", self.dir.display()))?;
+        let conf = TransportConf {
+            checksum: !self.no_checksum,
+            spin_us: self.spin_us,
+            drain_timeout: Duration::from_secs(self.drain_timeout),
+            ..TransportConf::default()
+        };
+        let builder = Engine::builder(conf)
+            .shards(self.shards)
+            .park(ParkMode::Bare);
+        let builder = if self.no_pin {
+            builder.unpinned()
+        } else {
+            builder
+        };
+        let engine = builder.start()?;
+        let blocks = BlockServerConf {
+            threads: self.threads,
+            ..BlockServerConf::default()
+        };
+        let blocks = BlockServer::new(Arc::new(store), &blocks)?;
+        let server = blocks.context(engine).create_server(self.address()?)?;
+        let uri = RailUri::new(server.local_addr().to_string(), BlockId::ROOT);
+        output::line(format_args!("listening on {uri}"))?;
+        let signal = signals
+            .recv()
+            .map_err(|_| anyhow!("no signals can be received"))?;
+        tracing::info!(signal, "draining; a second signal ends at once");
+        server.drain()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn address(&self) -> Result<Addr, Failure> {
+        let text = &self.listen;
+        let found = Addr::resolve(text).with_context(|| format!("cannot listen on {text}"))?;
+        let first = found.into_iter().next();
+        Ok(first.ok_or_else(|| anyhow!("cannot listen on {text}: it has no address"))?)
+    }
+}
+
+/// Passes the first SIGTERM or SIGINT on; the second ends the process.
+fn watch_signals() -> Result<Receiver<i32>, Failure> {
+    let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot watch for signals")?;
+    let (first, received) = sync_channel(1);
+    std::thread::Builder::new()
+        .name(String::from("ringrail-signals"))
+        .spawn(move || {
+            for signal in signals.forever() {
+                if first.try_send(signal).is_err() {
+                    std::process::exit(128 + signal);
+                }
+            }
+        })?;
+    Ok(received)
+}
