@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, everything else (logs, progress, errors) to stderr.
 
+mod bench;
 mod demo;
 mod doctor;
 mod failure;
@@ -28,7 +29,8 @@ Examples:
   ringrail demo                                    see it work, with figures, on this machine
   ringrail serve /srv/data --listen 0.0.0.0:7337   serve a directory
   ringrail fetch rail://host:7337 -o /data/copy    fetch it, from another machine
-  ringrail doctor                                  what this kernel offers, and how to mend it")]
+  ringrail doctor                                  what this kernel offers, and how to mend it
+  ringrail bench rpc                               how fast it is here, beside bare sockets")]
 struct Cli {
     /// What to log, to stderr: a level (error, warn, info, debug, trace) or a filter such as
     /// `warn,ringrail::block=debug`; a server logs warnings by default, other commands errors
@@ -44,10 +46,17 @@ enum Command {
     Fetch(fetch::Fetch),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
+    #[command(hide = true)]
+    BenchWorker(bench::Worker),
 }
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
+    // Floors of `bench` are this program started again.
+    if let Some(code) = ringrail_floors::role::run_if_asked() {
+        return code;
+    }
     let cli = Cli::parse();
     // What other commands could warn of, they say in their own words.
     let quiet = if matches!(cli.command, Command::Serve(_)) {
@@ -61,6 +70,8 @@ pub(crate) fn main() -> ExitCode {
             Command::Fetch(fetch) => fetch.run(),
             Command::Demo(demo) => demo.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::Bench(bench) => bench.run(),
+            Command::BenchWorker(worker) => worker.run(),
         });
     match outcome {
         Ok(code) => code,

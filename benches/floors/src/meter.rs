@@ -14,15 +14,15 @@ const MAX_LATENCY_NS: u64 = 60_000_000_000;
 
 /// What one client loop measured.
 #[derive(Debug)]
-pub(crate) struct Metered {
+pub struct Metered {
     /// Answers inside the window.
-    pub(crate) ops: u64,
+    pub ops: u64,
     /// The window.
-    pub(crate) elapsed: Duration,
+    pub elapsed: Duration,
     /// CPU seconds inside the window.
-    pub(crate) cpu_s: f64,
+    pub cpu_s: f64,
     /// Latency of each of those answers.
-    pub(crate) latency_ns: Histogram<u64>,
+    pub latency_ns: Histogram<u64>,
 }
 
 impl Metered {
@@ -30,7 +30,7 @@ impl Metered {
     ///
     /// # Errors
     /// Never for meters of this module, whose histograms are alike.
-    pub(crate) fn merge(&mut self, other: &Self) -> anyhow::Result<()> {
+    pub fn merge(&mut self, other: &Self) -> anyhow::Result<()> {
         self.ops += other.ops;
         self.elapsed = self.elapsed.max(other.elapsed);
         self.cpu_s += other.cpu_s;
@@ -48,7 +48,7 @@ enum Phase {
 
 /// Counts answers of one client loop: warm-up first, then the window, then the drain.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub struct Meter {
     who: Who,
     length: Length,
     phase: Phase,
@@ -61,7 +61,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// A meter whose warm-up begins at `start`. Loops that share a workload share `start` and split the `Ops`.
-    pub(crate) fn new(length: Length, who: Who, start: Instant) -> anyhow::Result<Self> {
+    pub fn new(length: Length, who: Who, start: Instant) -> anyhow::Result<Self> {
         Ok(Self {
             who,
             length,
@@ -80,13 +80,13 @@ impl Meter {
 
     /// Whether the window is over: issue nothing more, wait for what is still in flight.
     #[inline]
-    pub(crate) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
     }
 
     /// Counts the answers that arrived at `now`, oldest first out of `sent`.
     #[inline]
-    pub(crate) fn answered(&mut self, mut answers: u64, now: Instant, sent: &mut SendLog) {
+    pub fn answered(&mut self, mut answers: u64, now: Instant, sent: &mut SendLog) {
         if self.phase == Phase::Measuring {
             self.ops += answers;
             while let Some((count, at)) = sent.pop(answers) {
@@ -136,20 +136,20 @@ impl Meter {
     }
 
     /// What was measured, once the window is over.
-    pub(crate) fn finish(self) -> Metered {
+    pub fn finish(self) -> Metered {
         self.measured
     }
 }
 
 /// When the requests in flight on one connection left, as runs of equal times.
 #[derive(Debug)]
-pub(crate) struct SendLog {
+pub struct SendLog {
     runs: VecDeque<(u64, Instant)>,
 }
 
 impl SendLog {
     /// A log for `in_flight` requests at most.
-    pub(crate) fn new(in_flight: u32) -> Self {
+    pub fn new(in_flight: u32) -> Self {
         Self {
             runs: VecDeque::with_capacity(in_flight as usize),
         }
@@ -157,7 +157,7 @@ impl SendLog {
 
     /// `count` requests left at `at`.
     #[inline]
-    pub(crate) fn push(&mut self, count: u64, at: Instant) {
+    pub fn push(&mut self, count: u64, at: Instant) {
         self.runs.push_back((count, at));
     }
 

@@ -47,7 +47,7 @@ pub struct ClientReport {
 
 impl ClientReport {
     /// The report of a client whose every answer was checked.
-    pub(crate) fn checked(metered: &Metered, payload_len: u32) -> Self {
+    pub fn checked(metered: &Metered, payload_len: u32) -> Self {
         let us = |quantile| metered.latency_ns.value_at_quantile(quantile) as f64 / 1e3;
         Self {
             ops: metered.ops,

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 /// Whose CPU time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub enum Who {
     /// All threads of the process, the ring's kernel workers included.
     Process,
     /// The calling thread alone.
@@ -14,7 +14,7 @@ pub(crate) enum Who {
 }
 
 /// CPU seconds used so far.
-pub(crate) fn cpu_seconds(who: Who) -> f64 {
+pub fn cpu_seconds(who: Who) -> f64 {
     let who = match who {
         Who::Process => libc::RUSAGE_SELF,
         Who::Thread => libc::RUSAGE_THREAD,

@@ -43,7 +43,11 @@ impl ChunkLoad {
             Ok(meter) => meter,
             Err(error) => return drop(done.send(Err(error))),
         };
-        let shared = Shared { meter: Some(meter), size: workload.size(), done: Some(done) };
+        let shared = Shared {
+            meter: Some(meter),
+            size: workload.size(),
+            done: Some(done),
+        };
         let shared = Rc::new(RefCell::new(shared));
         let loads = per_connection(conns, |index, conn| {
             let first = workload.first_id(index);
@@ -68,7 +72,9 @@ impl ChunkLoad {
     }
 
     fn send(&self) {
-        let Some(this) = self.this.upgrade() else { return };
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
         let handler: Rc<dyn ResponseHandler> = this;
         let mut state = self.state.borrow_mut();
         let id = state.next;
@@ -76,7 +82,9 @@ impl ChunkLoad {
         state.log.push(1, self.clock.now(&self.conn));
         drop(state);
         let size = u64::from(self.shared.borrow().size);
-        let asked = self.conn.fetch_chunk_with((id, 0), Some(size), None, &handler, id);
+        let asked = self
+            .conn
+            .fetch_chunk_with((id, 0), Some(size), None, &handler, id);
         if let Err(error) = asked {
             self.finish(Err(anyhow!("chunk {id} was not asked for: {error}")));
         }
@@ -124,10 +132,16 @@ impl ResponseHandler for ChunkLoad {
         let now = self.clock.now(&self.conn);
         let mut shared = self.shared.borrow_mut();
         let mut state = self.state.borrow_mut();
-        let Some(meter) = shared.meter.as_mut() else { return };
+        let Some(meter) = shared.meter.as_mut() else {
+            return;
+        };
         meter.answered(1, now, &mut state.log);
         let over = meter.is_done();
         drop((shared, state));
-        if over { self.finish(Ok(())) } else { self.send() }
+        if over {
+            self.finish(Ok(()))
+        } else {
+            self.send()
+        }
     }
 }

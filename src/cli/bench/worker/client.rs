@@ -21,8 +21,10 @@ pub(crate) fn run(workload: &Workload, setup: Setup, addr: &str) -> anyhow::Resu
     let context = TransportContext::client_only(engine(workload, setup)?);
     let clients = context.create_client_factory(Vec::new());
     let connect = |_| clients.create_unmanaged_client_blocking(addr);
-    let conns: Vec<TransportClient> =
-        (0..workload.conns).map(connect).collect::<Result<_, _>>().context("connecting")?;
+    let conns: Vec<TransportClient> = (0..workload.conns)
+        .map(connect)
+        .collect::<Result<_, _>>()
+        .context("connecting")?;
     let (done, report) = mpsc::sync_channel(1);
     let load = workload.clone();
     context.engine().run_on(0, move |_| {
@@ -36,7 +38,9 @@ pub(crate) fn run(workload: &Workload, setup: Setup, addr: &str) -> anyhow::Resu
             Work::Chunks { .. } => ChunkLoad::start(&load, conns, done),
         }
     })?;
-    let mut report = report.recv().context("the shard ended before the work was done")??;
+    let mut report = report
+        .recv()
+        .context("the shard ended before the work was done")??;
     let metrics = context.engine().metrics();
     report.extra.extend(
         metrics
@@ -52,5 +56,8 @@ pub(super) fn per_connection<T>(
     conns: Vec<Connection>,
     make: impl Fn(u32, Connection) -> Rc<T>,
 ) -> Vec<Rc<T>> {
-    (0..).zip(conns).map(|(index, conn)| make(index, conn)).collect()
+    (0..)
+        .zip(conns)
+        .map(|(index, conn)| make(index, conn))
+        .collect()
 }

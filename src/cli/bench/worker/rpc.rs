@@ -25,7 +25,10 @@ pub(super) struct TurnClock {
 
 impl TurnClock {
     pub(super) fn new(conn: &Connection) -> Self {
-        Self { start: Instant::now(), start_ns: conn.now_ns() }
+        Self {
+            start: Instant::now(),
+            start_ns: conn.now_ns(),
+        }
     }
 
     pub(super) fn now(&self, conn: &Connection) -> Instant {
@@ -74,7 +77,11 @@ impl RpcLoad {
             Err(error) => return drop(done.send(Err(error))),
         };
         let answer_size = workload.answer_size();
-        let shared = Shared { meter: Some(meter), answer_size, done: Some(done) };
+        let shared = Shared {
+            meter: Some(meter),
+            answer_size,
+            done: Some(done),
+        };
         let shared = Rc::new(RefCell::new(shared));
         let loads = per_connection(conns, |_, conn| {
             let state = State {
@@ -160,7 +167,11 @@ impl RpcLoad {
         }
         state.due += 1;
         if body.len() != self.answer.len() {
-            bail!("answer {token} has {} bytes, not {}", body.len(), self.answer.len());
+            bail!(
+                "answer {token} has {} bytes, not {}",
+                body.len(),
+                self.answer.len()
+            );
         }
         if token.is_multiple_of(COMPARE_EVERY) && body != self.answer {
             bail!("answer {token} has another content");

@@ -28,12 +28,21 @@ pub(crate) fn run(workload: &Workload, setup: Setup) -> anyhow::Result<()> {
     let reply = reply_pattern(workload);
     let (chunk_len, chunks) = (u64::from(workload.size()), workload.source_chunks());
     let context = TransportContext::new(engine, move || {
-        let chunks = data.clone().map(|data| Chunks { data, chunk_len, chunks });
-        Rc::new(Serving { reply: reply.clone(), chunks })
+        let chunks = data.clone().map(|data| Chunks {
+            data,
+            chunk_len,
+            chunks,
+        });
+        Rc::new(Serving {
+            reply: reply.clone(),
+            chunks,
+        })
     });
     let server = context.create_server("127.0.0.1:0".parse()?)?;
     say(&format!("ready {}", server.local_addr()))?;
-    std::io::stdin().read_to_end(&mut Vec::new()).context("waiting for the end of stdin")?;
+    std::io::stdin()
+        .read_to_end(&mut Vec::new())
+        .context("waiting for the end of stdin")?;
     let metrics = context.engine().metrics();
     let report = ServerReport {
         cpu_s: cpu_seconds(Who::Process) - before,
@@ -68,8 +77,8 @@ fn load(source: &Source) -> anyhow::Result<ManagedBuffer> {
             Ok(region.freeze().into())
         }
         Source::File { path, .. } => {
-            let file = std::fs::File::open(path)
-                .with_context(|| format!("opening {}", path.display()))?;
+            let file =
+                std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
             let len = file.metadata()?.size();
             let mapping = Mapping::of(&file).context("mapping the file")?;
             Ok(ManagedBuffer::mapped_file(Arc::new(file), mapping, 0, len))
@@ -92,7 +101,9 @@ impl RpcHandler for Serving {
     }
 
     fn stream_manager(&self) -> Option<&dyn StreamManager> {
-        self.chunks.as_ref().map(|chunks| chunks as &dyn StreamManager)
+        self.chunks
+            .as_ref()
+            .map(|chunks| chunks as &dyn StreamManager)
     }
 }
 

@@ -1,0 +1,67 @@
+//! The product as the harness sees it: two command lines.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+
+use ringrail_floors::harness::Candidate;
+use ringrail_floors::workload::{Work, Workload};
+
+use super::worker::Setup;
+
+/// ringrail in one of its set-ups, run by this executable.
+#[derive(Debug)]
+pub(super) struct Product {
+    name: &'static str,
+    setup: Setup,
+    exe: PathBuf,
+}
+
+impl Product {
+    /// The set-ups that are measured: without checksums, and with them.
+    pub(super) fn all() -> io::Result<Vec<Self>> {
+        let exe = std::env::current_exe()?;
+        let product = |name, checksum| Product {
+            name,
+            setup: Setup {
+                checksum,
+                hosted: false,
+            },
+            exe: exe.clone(),
+        };
+        Ok(vec![
+            product("ringrail", false),
+            product("ringrail+crc", true),
+        ])
+    }
+
+    /// A command line of this executable.
+    pub(super) fn command(&self, role: &str, workload: &Workload) -> Command {
+        let mut command = Command::new(&self.exe);
+        let workload = serde_json::to_string(workload).unwrap_or_default();
+        let setup = serde_json::to_string(&self.setup).unwrap_or_default();
+        command.args(["bench-worker", role, &workload, &setup]);
+        command
+    }
+}
+
+impl Candidate for Product {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn supports(&self, workload: &Workload) -> bool {
+        // Checksums are of bodies that travel in slices; RPCs of this size have none.
+        !self.setup.checksum || matches!(workload.work, Work::Chunks { .. })
+    }
+
+    fn server_cmd(&self, workload: &Workload) -> Command {
+        self.command("server", workload)
+    }
+
+    fn client_cmd(&self, workload: &Workload, addr: &str) -> Command {
+        let mut command = self.command("client", workload);
+        command.arg(addr);
+        command
+    }
+}

@@ -1,0 +1,231 @@
+//! `ringrail bench`: what the transport reaches, against floors that do the same work with nothing
+//! between them and the kernel.
+//!
+//! Floors and product run in turns, in two processes each, pinned, with the same congestion control;
+//! every answer is checked. `worker` is the product's side, `mixed` measures RPCs beside bulk data.
+
+mod candidate;
+mod mixed;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+use ringrail_floors::harness::{Candidate, FloorCandidate, PatternFile, Plan, measure, suite};
+use ringrail_floors::workload::{Length, Placement, Source, Wait, Work, Workload};
+
+use super::failure::{Failure, Outcome};
+use super::output;
+use super::size::Size;
+use candidate::Product;
+
+pub(crate) use worker::Worker;
+
+/// Measure this machine: RPCs and chunk fetches, beside floors that do the same work on bare sockets
+///
+/// Prints ratios to the best floor of the same sitting; absolute figures say little on a shared
+/// machine. Close other programs first: with two processors, anything else that runs is measured too.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringrail bench rpc                                     64-byte ping-pong, sleeping
+  ringrail bench rpc --spin --in-flight 256              pipelined, spinning
+  ringrail bench fetch --size 4MiB --in-flight 8         chunks from memory
+  ringrail bench fetch --size 64KiB --source file        chunks from a page-cached file
+  ringrail bench mixed                                   RPC latency beside 16 MiB chunks
+  ringrail bench suite --json > figures.jsonl            everything, for scripts")]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Requests and answers
+    Rpc(Rpc),
+    /// Chunks from memory or from a file
+    Fetch(Fetch),
+    /// RPCs on a connection that carries chunks at full speed, or while cold files are read
+    Mixed(mixed::Mixed),
+    /// Every workload that the project is judged by
+    Suite(Common),
+}
+
+#[derive(Debug, Args)]
+struct Rpc {
+    /// Bytes of a request and of its answer
+    #[arg(long, value_name = "SIZE", default_value = "64")]
+    size: Size,
+    #[command(flatten)]
+    width: Width,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Fetch {
+    /// Bytes of a chunk
+    #[arg(long, value_name = "SIZE", default_value = "4MiB")]
+    size: Size,
+    /// Where the server takes chunks from
+    #[arg(long, value_enum, default_value_t = From::Memory)]
+    source: From,
+    #[command(flatten)]
+    width: Width,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum From {
+    Memory,
+    File,
+}
+
+#[derive(Debug, Args)]
+struct Width {
+    /// Connections
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    conns: u32,
+    /// Requests in flight on each
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    in_flight: u32,
+    /// Put server and client on the same processor
+    #[arg(long)]
+    same_core: bool,
+    /// Look for work without ever sleeping
+    #[arg(long)]
+    spin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// Length of a measured run
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    seconds: f64,
+    /// Runs of each, taken in turns; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+    /// Directory for the file that chunks come from
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
+    dir: PathBuf,
+    /// Measure ringrail alone, without floors
+    #[arg(long)]
+    no_floors: bool,
+    /// Print one line of JSON per workload instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Outcome {
+        match self.what {
+            What::Rpc(rpc) => rpc.run()?,
+            What::Fetch(fetch) => fetch.run()?,
+            What::Mixed(mixed) => mixed.run()?,
+            What::Suite(common) => common.suite()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Rpc {
+    fn run(&self) -> Result<(), Failure> {
+        let size = narrow(self.size)?;
+        let work = Work::Rpc { size, reply: size };
+        let workload = self.width.workload(work, self.common.length());
+        self.common.measure_all(&[workload])
+    }
+}
+
+impl Fetch {
+    fn run(&self) -> Result<(), Failure> {
+        let bytes = suite::MEMORY_BYTES;
+        // Kept until the end: dropping it removes the file.
+        let file = match self.source {
+            From::Memory => None,
+            From::File => Some(self.common.file(suite::FILE_BYTES)?),
+        };
+        let source = file
+            .as_ref()
+            .map_or(Source::Memory { bytes }, PatternFile::source);
+        let size = narrow(self.size)?;
+        let work = Work::Chunks { size, source };
+        let workload = self.width.workload(work, self.common.length());
+        self.common.measure_all(&[workload])
+    }
+}
+
+impl Width {
+    fn workload(&self, work: Work, length: Length) -> Workload {
+        Workload {
+            work,
+            conns: self.conns,
+            in_flight: self.in_flight,
+            placement: if self.same_core {
+                Placement::SameCore
+            } else {
+                Placement::TwoCores
+            },
+            wait: if self.spin {
+                Wait::Spinning
+            } else {
+                Wait::Parked
+            },
+            length,
+        }
+    }
+}
+
+impl Common {
+    fn length(&self) -> Length {
+        Length::Seconds(self.seconds)
+    }
+
+    fn file(&self, bytes: u64) -> anyhow::Result<PatternFile> {
+        PatternFile::create(&self.dir, bytes)
+            .with_context(|| format!("writing {bytes} bytes to {}", self.dir.display()))
+    }
+
+    fn suite(&self) -> Result<(), Failure> {
+        let file = self.file(suite::FILE_BYTES)?;
+        self.measure_all(&suite::standard(self.length(), Some(&file.source())))
+    }
+
+    fn measure_all(&self, workloads: &[Workload]) -> Result<(), Failure> {
+        let floors = if self.no_floors {
+            Vec::new()
+        } else {
+            FloorCandidate::all().context("finding this program")?
+        };
+        let products = Product::all().context("finding this program")?;
+        let floors = floors.iter().map(|floor| floor as &dyn Candidate);
+        let products = products.iter().map(|product| product as &dyn Candidate);
+        let candidates: Vec<&dyn Candidate> = floors.chain(products).collect();
+        let plan = Plan {
+            rounds: self.rounds,
+            ..Plan::default()
+        };
+        for workload in workloads {
+            let comparison = measure(&candidates, workload, plan).context("measuring")?;
+            if self.json {
+                output::line(serde_json::to_string(&comparison).context("cannot write JSON")?)?;
+            } else {
+                output::line(&comparison)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A size as the workloads have it.
+fn narrow(size: Size) -> anyhow::Result<u32> {
+    let bytes = size.0;
+    ensure!(
+        bytes <= 1 << 30,
+        "a size of {bytes} bytes is too large to measure"
+    );
+    Ok(bytes as u32)
+}
