@@ -162,6 +162,9 @@ pub enum RequestError {
         /// Its failure.
         failure: RpcFailure,
     },
+    /// The connection had ended before the request reached it; nothing was sent.
+    #[error("the connection had ended before the request was sent: open another one")]
+    NotConnected,
     /// The caller retracted it.
     #[error("the request was cancelled")]
     Cancelled,
@@ -205,6 +208,7 @@ impl RequestError {
     pub fn is_retryable(&self) -> bool {
         match self {
             RequestError::Closed { .. }
+            | RequestError::NotConnected
             | RequestError::TimedOut { .. }
             | RequestError::Busy { .. }
             | RequestError::Damaged { .. } => true,

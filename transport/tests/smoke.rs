@@ -8,8 +8,8 @@ use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::server::{OneForOneStreamManager, StreamManager};
 use ringrail_transport::{
-    Addr, Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportConf,
-    TransportContext,
+    Addr, Connection, Engine, ParkMode, Received, RequestError, Responder, RpcFailure, RpcHandler,
+    TransportConf, TransportContext,
 };
 
 /// Echoes requests; a request `open N` registers a stream of N chunks of 1 MiB, named by index.
@@ -165,4 +165,32 @@ fn a_failure_keeps_its_code_and_causes() {
     let nothing = client.send_rpc("nothing").wait().unwrap_err().to_string();
     assert!(nothing.contains("NoReply"), "{nothing}");
     assert_eq!(&client.send_rpc("later").wait().unwrap()[..], b"here");
+}
+
+#[test]
+fn requests_on_a_connection_that_has_ended_say_so_and_may_be_tried_again() {
+    let server_side = context(ParkMode::Bare);
+    let server = server_side
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
+    let client_side = TransportContext::client_only(engine(ParkMode::Bare));
+    let clients = client_side.create_client_factory(Vec::new());
+    let client = clients
+        .create_client_blocking(&server.local_addr().to_string())
+        .unwrap();
+    client.close();
+    while client.is_active() {
+        std::thread::yield_now();
+    }
+    // The shard takes the connection down in its own time; until then the answer is `Closed`.
+    let error = loop {
+        match client.send_rpc("late").wait().unwrap_err() {
+            RequestError::Closed { .. } => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(error, RequestError::NotConnected), "{error}");
+    assert!(error.is_retryable());
+    let stream = client.stream_blocking("name", 0).unwrap_err();
+    assert!(matches!(stream, RequestError::NotConnected), "{stream}");
 }

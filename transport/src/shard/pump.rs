@@ -206,7 +206,7 @@ impl<D: Driver> Pump<D> {
                 waiter,
             } => {
                 let Some(conn) = self.local.conn(key) else {
-                    let _ = waiter.done.send(Err(RequestError::Cancelled));
+                    let _ = waiter.done.send(Err(RequestError::NotConnected));
                     return;
                 };
                 ask_on(&conn, ask, timeout, waiter);
@@ -230,6 +230,8 @@ impl<D: Driver> Pump<D> {
                 begun,
             } => {
                 let Some(conn) = self.local.conn(key) else {
+                    // Whoever asked may have gone too.
+                    let _ = begun.send(Err(RequestError::NotConnected));
                     return;
                 };
                 let sink = || Sink::Stream(feed);
