@@ -476,7 +476,10 @@ impl Shared<'_> {
 
     /// A chunk did not come.
     fn not_fetched(&self, job: &FileJob, error: RequestError) -> Setback {
-        let lost = matches!(error, RequestError::Closed { .. });
+        let lost = matches!(
+            error,
+            RequestError::Closed { .. } | RequestError::NotConnected
+        );
         match &error {
             RequestError::ShardStopped | RequestError::Cancelled => {
                 Setback::All(FetchError::Request(error.into()))
