@@ -64,6 +64,14 @@ fn wrong_arguments_are_named_with_what_to_write() {
             &["fetch", "rail://host:1", "-o", "x", "--chunk", "many"],
             "write 4096, 64KiB",
         ),
+        (
+            &["fetch", "rail://host:1", "-o", "x", "--chunk", "5000"],
+            "a power of two",
+        ),
+        (
+            &["fetch", "rail://host:1", "-o", "x", "--connections", "0"],
+            "1..=256",
+        ),
         (&["serve"], "DIR"),
         (&["nothing"], "nothing"),
     ] {
@@ -76,15 +84,7 @@ fn wrong_arguments_are_named_with_what_to_write() {
         );
     }
     for (args, says) in [
-        (
-            &["fetch", "rail://host:1", "-o", "x", "--chunk", "5000"][..],
-            "a power of two",
-        ),
-        (
-            &["fetch", "rail://host:1", "-o", "x", "--connections", "0"],
-            "1 to 256",
-        ),
-        (&["serve", ".", "--listen", "7337"], "HOST:PORT"),
+        (&["serve", ".", "--listen", "7337"][..], "HOST:PORT"),
         (&["serve", ".", "--listen", "127.0.0.1:99999"], "0 to 65535"),
         (&["--log", "=/", "doctor"], "--log"),
     ] {

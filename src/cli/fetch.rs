@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use ringrail::block::RailUri;
 use ringrail::block::digest::Chunking;
-use ringrail::block::fetch::{FetchConf, FetchError, FetchReport, Fetcher, Resume};
+use ringrail::block::fetch::{
+    FetchConf, FetchError, FetchReport, Fetcher, MAX_CONNECTIONS, MAX_IN_FLIGHT, Resume,
+};
 use ringrail::{Engine, ParkMode, TransportConf, TransportContext};
 
 use super::failure::{FAILED, Failure, INCOMPLETE, NO_DESTINATION, NO_SERVER, Outcome};
@@ -48,14 +51,14 @@ pub(crate) struct Fetch {
     #[arg(long, short, value_name = "DEST")]
     output: PathBuf,
     /// Connections to open
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = up_to(MAX_CONNECTIONS))]
     connections: usize,
     /// Chunks in flight on each connection
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = up_to(MAX_IN_FLIGHT))]
     in_flight: usize,
     /// Length of a chunk: a power of two from 16KiB to 64MiB
-    #[arg(long, value_name = "SIZE", default_value = "4MiB")]
-    chunk: Size,
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = chunk_len)]
+    chunk: u32,
     /// Bytes that may be in flight or waiting to be written, of all connections together
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: Size,
@@ -143,19 +146,13 @@ impl Fetch {
     }
 
     fn conf(&self) -> Result<FetchConf, Failure> {
-        let chunk_len = u32::try_from(self.chunk.0)
-            .ok()
-            .filter(|len| Chunking::new(0, *len).is_some());
-        let chunk_len = chunk_len.ok_or(FetchError::Config(
-            "--chunk must be a power of two from 16KiB to 64MiB",
-        ))?;
         let retry_wait = Duration::try_from_secs_f64(self.retry_wait)
             .map_err(|_| FetchError::Config("--retry-wait must be a number of seconds"))?;
         Ok(FetchConf {
             connections: self.connections,
             in_flight: self.in_flight,
             max_bytes_in_flight: self.memory.0,
-            chunk_len,
+            chunk_len: self.chunk,
             verify: !self.no_verify,
             resume: match self.resume {
                 ResumeArg::Continue => Resume::Continue,
@@ -171,7 +168,7 @@ impl Fetch {
     /// Buffers for everything that may be in flight, and the transport's own reserve.
     fn transport(&self) -> TransportConf {
         let mut conf = TransportConf::default();
-        let least = self.chunk.0.saturating_mul(self.connections as u64);
+        let least = u64::from(self.chunk) * self.connections as u64;
         let in_flight = usize::try_from(self.memory.0.max(least)).unwrap_or(usize::MAX / 4);
         let wanted = conf
             .pool_reserve
@@ -181,6 +178,19 @@ impl Fetch {
         conf.request_timeout = Duration::from_secs(self.timeout);
         conf
     }
+}
+
+/// Reads a number from 1 to `most`.
+fn up_to(most: usize) -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..=most as u64)
+}
+
+fn chunk_len(text: &str) -> Result<u32, String> {
+    let size: Size = text.parse()?;
+    let len = u32::try_from(size.0)
+        .ok()
+        .filter(|len| Chunking::new(0, *len).is_some());
+    len.ok_or_else(|| format!("{size} is not a power of two from 16KiB to 64MiB"))
 }
 
 fn code_of(error: &FetchError) -> u8 {

@@ -296,7 +296,7 @@ fn stamp_of(stat: &Stat) -> Stamp {
         stat.st_dev,
         stat.st_ino,
         stat.st_ctime as u64,
-        stat.st_ctime_nsec as u64,
+        stat.st_ctime_nsec,
         stat.st_size as u64,
     ] {
         hasher.update(&part.to_le_bytes());

@@ -234,7 +234,7 @@ impl Destination {
                 && u64::try_from(stat.st_size) == Ok(stamp.len)
                 && (any_time
                     || (stat.st_mtime == stamp.mtime_s
-                        && stat.st_mtime_nsec as u64 == u64::from(stamp.mtime_ns)))
+                        && stat.st_mtime_nsec == u64::from(stamp.mtime_ns)))
         })
     }
 
