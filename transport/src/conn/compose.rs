@@ -170,71 +170,82 @@ impl Conn {
         range: FileRange,
         left: usize,
     ) -> Step {
-        let direct = range.len >= self.local.conf.sendfile_min && !self.sends_crc();
-        if direct && driver.is_resident(&range.file, range.offset, range.len) {
-            if left < self.local.conf.send_batch {
-                // What is gathered goes first; the file is next time's.
-                return Step::Blocked;
+        let resident = driver.is_resident(&range.file, range.offset, range.len);
+        if resident == Some(true) {
+            if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
+                return self.send_directly(transfer, gather, range, left);
             }
-            return match transfer.cut_file(range.len) {
-                Some(header) => {
-                    gather.put(&header.encode());
-                    self.local.metrics.frames_out.increment();
-                    Step::Direct(header, range)
-                }
-                None => Step::Blocked,
-            };
+            if let Some(step) = self.add_mapped(transfer, gather, &range) {
+                return step;
+            }
         }
-        if let Some(step) = self.add_mapped(transfer, gather, driver, &range) {
-            return step;
-        }
-        let Some(mut lease) = self.local.pool.lease(range.len) else {
+        let Some(into) = self.local.pool.lease(range.len) else {
+            self.local.wait_for_memory(self.key);
             return Step::Blocked;
         };
-        let metrics = &self.local.metrics;
-        match driver.read_resident(
-            &range.file,
-            range.offset,
-            &mut lease.buffer_mut()[..range.len],
-        ) {
-            Ok(count) if count > 0 => {
-                lease.set_len(count);
-                metrics.bytes_out_file_read.add(count as u64);
-                match transfer.loaded(Ok(lease.freeze())) {
-                    Ok(()) => self.add_slice(transfer, gather),
-                    Err(failure) => Step::Failed(failure),
-                }
-            }
-            Ok(_) => Step::Failed(transfer.truncated()),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                transfer.reading();
-                reads.push(ReadOrder {
-                    transfer: transfer.id,
-                    range,
-                    into: lease,
-                });
-                Step::Blocked
-            }
-            Err(error) => match transfer.loaded(Err(error)) {
-                Err(failure) => Step::Failed(failure),
-                Ok(()) => Step::Blocked,
-            },
+        if resident == Some(false) {
+            return order_read(transfer, reads, range, into);
         }
+        self.add_read(transfer, gather, driver, reads, range, into)
     }
 
-    /// A small slice of a mapped file: gathered from the mapping where it lies in memory.
-    fn add_mapped<D: Driver>(
+    /// A slice that leaves by itself, straight from the page cache.
+    fn send_directly(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        range: FileRange,
+        left: usize,
+    ) -> Step {
+        if left < self.local.conf.send_batch {
+            // What is gathered goes first; the file is next time's.
+            return Step::Blocked;
+        }
+        let Some(header) = transfer.cut_file(range.len) else {
+            return Step::Blocked;
+        };
+        gather.put(&header.encode());
+        self.local.metrics.frames_out.increment();
+        Step::Direct(header, range)
+    }
+
+    /// A slice that is read into a lease, if it lies in memory as it seems to.
+    fn add_read<D: Driver>(
         &self,
         transfer: &mut Transfer,
         gather: &mut Gather,
         driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        range: FileRange,
+        mut into: LeaseMut,
+    ) -> Step {
+        let room = &mut into.buffer_mut()[..range.len];
+        let read = match driver.read_resident(&range.file, range.offset, room) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return order_read(transfer, reads, range, into);
+            }
+            Err(error) => Err(error),
+            Ok(count) => {
+                self.local.metrics.bytes_out_file_read.add(count as u64);
+                into.set_len(count);
+                Ok(into.freeze())
+            }
+        };
+        match transfer.loaded(read) {
+            Ok(()) => self.add_slice(transfer, gather),
+            Err(failure) => Step::Failed(failure),
+        }
+    }
+
+    /// A small slice of a mapped file: gathered from the mapping. It lies in memory.
+    fn add_mapped(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
         range: &FileRange,
     ) -> Option<Step> {
         let mapping = range.mapping.as_ref().filter(|_| !self.sends_crc())?;
         let body = mapping.slice(usize::try_from(range.offset).ok()?, range.len)?;
-        if !driver.is_resident(&range.file, range.offset, range.len) {
-            return None;
-        }
         let header = transfer.cut_file(range.len)?;
         put_by_reference(gather, &header, Body::Mapped(body));
         self.local.metrics.frames_out.increment();
@@ -316,4 +327,20 @@ impl Conn {
     pub(crate) fn is_flushed(&self) -> bool {
         self.tx.borrow().is_empty()
     }
+}
+
+/// Has a slice read off the disk, away from the shard.
+fn order_read(
+    transfer: &mut Transfer,
+    reads: &mut Vec<ReadOrder>,
+    range: FileRange,
+    into: LeaseMut,
+) -> Step {
+    transfer.reading();
+    reads.push(ReadOrder {
+        transfer: transfer.id,
+        range,
+        into,
+    });
+    Step::Blocked
 }

@@ -84,6 +84,8 @@ pub(crate) struct ShardLocal {
     dirty: RefCell<Vec<ConnKey>>,
     /// Chunks that wait for memory, first come first served.
     hungry: RefCell<VecDeque<(ConnKey, u64)>>,
+    /// Connections that wait for memory to send from.
+    parched: RefCell<Vec<ConnKey>>,
     /// Work that code on the shard leaves for the pump.
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
@@ -113,6 +115,7 @@ impl ShardLocal {
             generation: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
             hungry: RefCell::new(VecDeque::new()),
+            parched: RefCell::new(Vec::new()),
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
             draining: Cell::new(false),
@@ -233,8 +236,18 @@ impl ShardLocal {
         self.hungry.borrow_mut().push_front((key, call));
     }
 
+    /// A connection waits for memory to send from.
+    pub(crate) fn wait_for_memory(&self, key: ConnKey) {
+        self.parched.borrow_mut().push(key);
+    }
+
+    pub(crate) fn take_parched(&self) -> Vec<ConnKey> {
+        self.parched.take()
+    }
+
+    /// True where somebody waits for memory.
     pub(crate) fn has_hungry(&self) -> bool {
-        !self.hungry.borrow().is_empty()
+        !self.hungry.borrow().is_empty() || !self.parched.borrow().is_empty()
     }
 
     /// Bytes of answers that may wait on one connection before its requests are no longer read:

@@ -29,6 +29,9 @@ use super::local::{ConnKey, ShardLocal, TimerFor};
 /// Commands taken from the inbox per turn, so that completions are not kept waiting.
 const INBOX_BUDGET: usize = 1024;
 
+/// How often those who wait for memory look again.
+const MEMORY_RETRY_NS: u64 = 1_000_000;
+
 /// What a completion belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum For {
@@ -716,6 +719,11 @@ impl<D: Driver> Pump<D> {
                 break;
             }
         }
+        for key in self.local.take_parched() {
+            if let Some(conn) = self.local.conn(key) {
+                conn.mark_dirty();
+            }
+        }
         self.driver.refill(&self.local.pool);
         let mut thirsty = std::mem::take(&mut self.thirsty);
         thirsty.sort_unstable_by_key(|key| (key.slot, key.generation));
@@ -984,13 +992,18 @@ impl<D: Driver> Pump<D> {
 
     /// When the next timer is due.
     pub(super) fn next_timer(&self) -> Option<u64> {
-        self.local.next_timer()
+        let timer = self.local.next_timer();
+        if self.thirsty.is_empty() && !self.local.has_hungry() {
+            return timer;
+        }
+        // Memory comes back without a word; whoever waits for it looks again soon.
+        let soon = self.local.now_ns() + MEMORY_RETRY_NS;
+        Some(timer.map_or(soon, |at| at.min(soon)))
     }
 
     /// True where a turn would find something without entering the kernel.
     pub(super) fn has_work(&mut self) -> bool {
         self.local.has_dirty()
-            || !self.thirsty.is_empty()
             || !self.backlog.is_empty()
             || !self.local.letters.borrow().is_empty()
             || !self.local.handle.inbox().is_empty()

@@ -262,9 +262,9 @@ pub trait Driver {
     /// Fills the receive group up with buffers of the pool; true where it is full.
     fn refill(&mut self, pool: &Pool) -> bool;
 
-    /// True where the whole range lies in the page cache, as far as can be told cheaply. A range
+    /// Whether the whole range lies in the page cache; `None` where this kernel cannot tell. A range
     /// that reaches beyond the end of the file does not.
-    fn is_resident(&self, file: &File, offset: u64, len: usize) -> bool;
+    fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool>;
 
     /// Reads into `into` only what is in the page cache: `WouldBlock` where the disk is needed.
     ///

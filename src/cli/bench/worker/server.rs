@@ -93,7 +93,7 @@ struct Serving {
 
 impl RpcHandler for Serving {
     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
-        if body.bytes().len() == self.reply.len() {
+        if self.chunks.is_some() || body.bytes().len() == self.reply.len() {
             reply.reply(body.bytes());
         } else {
             reply.reply_body(self.reply.clone());

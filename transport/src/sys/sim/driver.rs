@@ -330,10 +330,10 @@ impl Driver for SimDriver {
         })
     }
 
-    fn is_resident(&self, file: &File, offset: u64, len: usize) -> bool {
+    fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {
         self.with(|world, _| {
             let cold = world.faults.cold;
-            world.disk.is_resident(file, offset, len, cold)
+            Some(world.disk.is_resident(file, offset, len, cold))
         })
     }
 

@@ -293,10 +293,9 @@ impl Driver for UringDriver {
             } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
                 let read = opcode::Read::new(types::Fd(file.as_raw_fd()), at.cast(), len as u32);
-                (
-                    read.offset(offset).build(),
-                    State::Read { buf, _file: file },
-                )
+                // Straight to a worker: even to start reading ahead may block this thread.
+                let read = read.offset(offset).build().flags(squeue::Flags::ASYNC);
+                (read, State::Read { buf, _file: file })
             }
             Op::Accept { listener } => {
                 let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -414,8 +413,8 @@ impl Driver for UringDriver {
         self.group.refill(pool)
     }
 
-    fn is_resident(&self, file: &File, offset: u64, len: usize) -> bool {
-        files::is_resident(file, offset, len).unwrap_or(false)
+    fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {
+        files::is_resident(file, offset, len)
     }
 
     fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
