@@ -16,9 +16,12 @@ pub struct TransportConf {
     /// Limits on what a peer may send: `ringrail.transport.max…`.
     pub limits: Limits,
     /// Bytes of a body per frame, so that control frames wait for one slice at most; a multiple
-    /// of 16. `ringrail.transport.sliceLen`, 256 KiB.
+    /// of 16. `ringrail.transport.sliceLen`, 1 MiB.
     pub slice_len: u32,
-    /// Bytes of bodies in one vectored send. `ringrail.transport.sendBatch`, 256 KiB.
+    /// Bytes of a body per frame, and of bodies in one vectored send, while RPCs travel on the same
+    /// connection: what an RPC waits for at most. `ringrail.transport.mixedSliceLen`, 256 KiB.
+    pub mixed_slice_len: u32,
+    /// Bytes of bodies in one vectored send. `ringrail.transport.sendBatch`, 1 MiB.
     pub send_batch: usize,
     /// Bodies of at least this size are received straight into their own lease.
     /// `ringrail.transport.exactMin`, 16 KiB.
@@ -80,6 +83,7 @@ impl Default for TransportConf {
         Self {
             limits: Limits::default(),
             slice_len: 1 << 20,
+            mixed_slice_len: 256 << 10,
             send_batch: 1 << 20,
             exact_min: 16 << 10,
             inline_max: 4 << 10,
@@ -116,7 +120,14 @@ impl TransportConf {
         self.limits
             .check()
             .map_err(|error| EngineError::Config(error.to_string()))?;
-        let rules: [(bool, &str); 7] = [
+        let rules: [(bool, &str); 8] = [
+            (
+                self.mixed_slice_len >= 4096
+                    && self.mixed_slice_len.is_multiple_of(16)
+                    && self.mixed_slice_len <= self.slice_len,
+                "ringrail.transport.mixedSliceLen must be a multiple of 16, at least 4 KiB, and at \
+                 most ringrail.transport.sliceLen",
+            ),
             (
                 self.slice_len >= 4096 && self.slice_len.is_multiple_of(16),
                 "ringrail.transport.sliceLen must be a multiple of 16 and at least 4 KiB",

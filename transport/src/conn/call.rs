@@ -416,6 +416,9 @@ impl Conn {
         }
         self.expect_by(self.local.now_ns().saturating_add(timeout.ns));
         self.last_request_ns.set(self.local.now_ns());
+        if kind == RequestKind::Rpc {
+            self.note_rpc();
+        }
         self.local.metrics.requests_out(kind).increment();
         self.local.metrics.frames_out.increment();
         self.mark_dirty();

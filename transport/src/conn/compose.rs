@@ -62,11 +62,19 @@ impl Conn {
         if tx.has_backlog() || tx.transfers.is_empty() {
             return Outgoing::Gather(gather);
         }
-        let mut left = self.local.conf.send_batch;
+        let (slice_max, batch) = self.portions();
+        let mut left = batch;
         let (mut at, mut ended) = (0, Vec::new());
         let mut direct = None;
         while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 {
-            match self.step(&mut tx, at, &mut gather, driver, reads, left) {
+            match self.step(
+                &mut tx,
+                at,
+                &mut gather,
+                driver,
+                reads,
+                (slice_max, left == batch),
+            ) {
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
                 Step::Blocked => at += 1,
                 Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
@@ -107,7 +115,7 @@ impl Conn {
         gather: &mut Gather,
         driver: &D,
         reads: &mut Vec<ReadOrder>,
-        left: usize,
+        (slice_max, is_first): (u32, bool),
     ) -> Step {
         debug_assert!(gather.piece_room() + RESERVED_PIECES > 0);
         let transfer = &mut tx.transfers[at];
@@ -115,11 +123,11 @@ impl Conn {
             self.local.metrics.requests_timed_out.increment();
             return Step::Finished;
         }
-        match transfer.want(self.local.conf.slice_len) {
+        match transfer.want(slice_max) {
             Want::Done => self.close_body(transfer, gather),
             Want::Wait => Step::Blocked,
-            Want::Ready => self.add_slice(transfer, gather),
-            Want::File(range) => self.add_file(transfer, gather, driver, reads, range, left),
+            Want::Ready => self.add_slice(transfer, gather, slice_max),
+            Want::File(range) => self.add_file(transfer, gather, driver, reads, range, is_first),
         }
     }
 
@@ -135,8 +143,8 @@ impl Conn {
         Step::Finished
     }
 
-    fn add_slice(&self, transfer: &mut Transfer, gather: &mut Gather) -> Step {
-        let Some((header, body)) = transfer.cut() else {
+    fn add_slice(&self, transfer: &mut Transfer, gather: &mut Gather, slice_max: u32) -> Step {
+        let Some((header, body)) = transfer.cut(slice_max) else {
             return Step::Blocked;
         };
         self.local.metrics.frames_out.increment();
@@ -168,12 +176,12 @@ impl Conn {
         driver: &D,
         reads: &mut Vec<ReadOrder>,
         range: FileRange,
-        left: usize,
+        is_first: bool,
     ) -> Step {
         let resident = driver.is_resident(&range.file, range.offset, range.len);
         if resident == Some(true) {
             if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
-                return self.send_directly(transfer, gather, range, left);
+                return self.send_directly(transfer, gather, range, is_first);
             }
             if let Some(step) = self.add_mapped(transfer, gather, &range) {
                 return step;
@@ -195,9 +203,9 @@ impl Conn {
         transfer: &mut Transfer,
         gather: &mut Gather,
         range: FileRange,
-        left: usize,
+        is_first: bool,
     ) -> Step {
-        if left < self.local.conf.send_batch {
+        if !is_first {
             // What is gathered goes first; the file is next time's.
             return Step::Blocked;
         }
@@ -232,7 +240,7 @@ impl Conn {
             }
         };
         match transfer.loaded(read) {
-            Ok(()) => self.add_slice(transfer, gather),
+            Ok(()) => self.add_slice(transfer, gather, u32::MAX),
             Err(failure) => Step::Failed(failure),
         }
     }

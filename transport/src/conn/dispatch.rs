@@ -331,6 +331,7 @@ impl Conn {
     #[inline]
     pub(crate) fn handle_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
         self.local.metrics.requests_in_rpc.increment();
+        self.note_rpc();
         if self.is_draining() {
             return self.refuse_draining(id);
         }

@@ -50,6 +50,9 @@ pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
 use tx::Tx;
 
+/// How long after an RPC others are expected, for whose sake bodies are cut small.
+const MIXED_FOR_NS: u64 = 20_000_000;
+
 /// What the handshake found that sending looks at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PeerTerms {
@@ -123,6 +126,8 @@ pub(crate) struct Conn {
     last_in_ns: Cell<u64>,
     last_out_ns: Cell<u64>,
     last_request_ns: Cell<u64>,
+    /// When an RPC last travelled here, in either direction.
+    last_rpc_ns: Cell<u64>,
     /// The timer of the request whose time is up first, and when that is.
     call_timer: Cell<Option<TimerKey>>,
     call_timer_ns: Cell<u64>,
@@ -168,6 +173,7 @@ impl Conn {
             last_in_ns: Cell::new(now),
             last_out_ns: Cell::new(now),
             last_request_ns: Cell::new(now),
+            last_rpc_ns: Cell::new(0),
             call_timer: Cell::new(None),
             call_timer_ns: Cell::new(u64::MAX),
             default_timeout: Timeout::new(local.conf.request_timeout),
@@ -273,6 +279,20 @@ impl Conn {
     /// True where bodies are to be received into leases of their own.
     pub(crate) fn expects_bulk(&self) -> bool {
         self.bulk_expected.get() > 0 && self.chunk_hint.get() >= self.local.conf.exact_min
+    }
+
+    #[inline]
+    pub(crate) fn note_rpc(&self) {
+        self.last_rpc_ns.set(self.local.now_ns());
+    }
+
+    /// Bytes of bodies in a frame and in a send: fewer while RPCs would wait for them.
+    pub(crate) fn portions(&self) -> (u32, usize) {
+        let conf = &self.local.conf;
+        if self.local.now_ns().saturating_sub(self.last_rpc_ns.get()) < MIXED_FOR_NS {
+            return (conf.mixed_slice_len, conf.mixed_slice_len as usize);
+        }
+        (conf.slice_len, conf.send_batch)
     }
 
     pub(crate) fn note_received(&self) {

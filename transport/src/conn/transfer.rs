@@ -127,7 +127,7 @@ impl Transfer {
     /// What the next slice needs, looking no further than `slice_max` bytes.
     pub(crate) fn want(&self, slice_max: u32) -> Want {
         let mut probe = self.slicer;
-        let slice = match probe.next(u32::MAX) {
+        let slice = match probe.next(slice_max) {
             Next::Done => return Want::Done,
             Next::Blocked => return Want::Wait,
             Next::Slice(slice) => slice,
@@ -139,17 +139,17 @@ impl Transfer {
             (ManagedBuffer::File(segment), Load::Idle) => Want::File(FileRange {
                 file: Arc::clone(&segment.file),
                 offset: segment.offset + slice.offset,
-                len: slice.len.min(slice_max) as usize,
+                len: slice.len as usize,
                 mapping: segment.mapping.clone(),
             }),
         }
     }
 
-    /// The next slice from memory: header (without checksum) and body.
-    pub(crate) fn cut(&mut self) -> Option<(Header, Option<Body>)> {
+    /// The next slice from memory, of at most `slice_max` bytes: header (without checksum) and body.
+    pub(crate) fn cut(&mut self, slice_max: u32) -> Option<(Header, Option<Body>)> {
         let ready = match &self.load {
-            Load::Ready(lease) => lease.len() as u32,
-            _ => u32::MAX,
+            Load::Ready(lease) => slice_max.min(lease.len() as u32),
+            _ => slice_max,
         };
         let Next::Slice(slice) = self.slicer.next(ready) else {
             return None;

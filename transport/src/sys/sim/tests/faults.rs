@@ -313,7 +313,10 @@ fn cold_files_take_the_disk_s_time_once() {
     assert!((500_000..=5_000_000).contains(&took_ns), "{took_ns}");
 
     assert_eq!(both.driver.is_resident(&file, 0, 1 << 16), Some(true));
-    assert_eq!(both.driver.is_resident(&file, 0, (1 << 16) + 1), Some(false));
+    assert_eq!(
+        both.driver.is_resident(&file, 0, (1 << 16) + 1),
+        Some(false)
+    );
     assert_eq!(
         both.driver.read_resident(&file, 65_500, &mut into).unwrap(),
         36
