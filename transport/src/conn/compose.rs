@@ -12,6 +12,9 @@ use super::tx::{RESERVED_PIECES, Tx, put_by_reference};
 /// Transfers looked at for one send: those behind them wait for the next.
 const LOOK_AHEAD: usize = 16;
 
+/// How long after a cold read files are left to the workers.
+const DISK_BUSY_NS: u64 = 20_000_000;
+
 /// What the pump is to post.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
@@ -178,7 +181,12 @@ impl Conn {
         range: FileRange,
         is_first: bool,
     ) -> Step {
-        let resident = driver.is_resident(&range.file, range.offset, range.len);
+        let mut resident = driver.is_resident(&range.file, range.offset, range.len);
+        if resident == Some(false) {
+            self.note_disk_busy();
+        } else if self.disk_is_busy() {
+            resident = Some(false);
+        }
         if resident == Some(true) {
             if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
                 return self.send_directly(transfer, gather, range, is_first);
@@ -195,6 +203,18 @@ impl Conn {
             return order_read(transfer, reads, range, into);
         }
         self.add_read(transfer, gather, driver, reads, range, into)
+    }
+
+    /// True for a while after something had to be read off the disk. Even pages that are in memory
+    /// are then left to the workers: to touch them starts the kernel's reading ahead, which blocks
+    /// whoever does it when the disk's queue is full.
+    fn disk_is_busy(&self) -> bool {
+        self.local.now_ns() < self.local.disk_busy_until_ns.get()
+    }
+
+    fn note_disk_busy(&self) {
+        let until = self.local.now_ns() + DISK_BUSY_NS;
+        self.local.disk_busy_until_ns.set(until);
     }
 
     /// A slice that leaves by itself, straight from the page cache.

@@ -91,6 +91,8 @@ pub(crate) struct ShardLocal {
     /// Messages to other shards whose inboxes were full.
     pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
     pub(crate) draining: Cell<bool>,
+    /// Until when files are read by workers alone; see `conn::compose`.
+    pub(crate) disk_busy_until_ns: Cell<u64>,
 }
 
 /// Timers of one shard at most: a few per connection.
@@ -119,6 +121,7 @@ impl ShardLocal {
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
             draining: Cell::new(false),
+            disk_busy_until_ns: Cell::new(0),
         })
     }
 
