@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use ringrail_transport::ConnectError;
+use ringrail_codec::native::FailureCode;
+use ringrail_transport::{ConnectError, RequestError};
 use rustix::io::Errno;
 
 use crate::block::{BlockError, BlockId};
@@ -163,7 +164,15 @@ impl FetchError {
         match self {
             FetchError::Connect(_) | FetchError::Lost { .. } => true,
             FetchError::Manifest(error) | FetchError::Request(error) => {
-                matches!(error, BlockError::Request(error) if error.is_retryable())
+                let lost = matches!(
+                    error,
+                    BlockError::Request(
+                        RequestError::Closed { .. }
+                            | RequestError::NotConnected
+                            | RequestError::TimedOut { .. }
+                    )
+                );
+                lost || error.code() == Some(FailureCode::ShuttingDown)
             }
             _ => false,
         }
@@ -204,4 +213,38 @@ pub enum FileError {
         /// How often it was fetched.
         attempts: u32,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(errno: Errno) -> LocalError {
+        LocalError::new("write", "/data/file", errno)
+    }
+
+    #[test]
+    fn a_full_disk_ends_everything_and_says_what_to_do() {
+        for errno in [Errno::NOSPC, Errno::DQUOT] {
+            let error = local(errno);
+            assert!(error.is_fatal());
+            let text = error.to_string();
+            assert!(text.contains("cannot write /data/file"), "{text}");
+            assert!(text.contains("make room and run it again"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_file_does_not_end_the_others() {
+        for (errno, says) in [
+            (Errno::ACCESS, "check owner and mode"),
+            (Errno::NAMETOOLONG, "no name or path so long"),
+            (Errno::ISDIR, "a directory is in the way"),
+            (Errno::LOOP, "none is written through"),
+        ] {
+            let error = local(errno);
+            assert!(!error.is_fatal(), "{errno}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
 }

@@ -310,7 +310,7 @@ impl Fetch<'_> {
         let tally = shared.tally;
         match tally.take_fatal() {
             None => Ok(tally),
-            Some(error) if error.is_retryable() => {
+            Some(error) if error.is_connection() => {
                 let files_left = planned.saturating_sub(tally.files_over());
                 Err(FetchError::Lost {
                     files_left,

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringrail_codec::native::FailureCode;
 use ringrail_transport::client::{RequestFuture, TransportClientFactory};
 use ringrail_transport::{Reply, RequestError};
 
@@ -422,6 +423,12 @@ fn nonsense(client: &BlockClient, detail: &str) -> BlockError {
     }
 }
 
+/// Failures of one file's data at the server: its disk is not mended by asking again at once, and
+/// other files need not wait for it.
+fn is_of_file(code: FailureCode) -> bool {
+    matches!(code, FailureCode::SourceIo | FailureCode::SourceTruncated)
+}
+
 impl Shared<'_> {
     /// Acts on a setback: an error is for everything.
     fn suffer(&self, job: &FileJob, setback: Setback) -> Result<(), FetchError> {
@@ -445,7 +452,7 @@ impl Shared<'_> {
     }
 
     fn refused(&self, job: &FileJob, client: &BlockClient, refusal: Refusal) -> Setback {
-        let retryable = refusal.retryable;
+        let retryable = refusal.retryable && !is_of_file(FailureCode::from_wire(refusal.code));
         let peer = client.transport().peer().clone();
         let error = BlockError::Refused { peer, refusal };
         if retryable {
@@ -486,6 +493,9 @@ impl Shared<'_> {
             }
             // That is the connection's fault, not the file's.
             _ if lost => Setback::All(FetchError::Request(error.into())),
+            RequestError::Remote { failure, .. } if is_of_file(failure.code()) => {
+                Setback::File(FileError::Remote(error.into()))
+            }
             _ if error.is_retryable() => {
                 let again = FetchError::Request(error.clone().into());
                 self.again(job, again, FileError::Remote(error.into()))

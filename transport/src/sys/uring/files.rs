@@ -56,7 +56,25 @@ pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> 
 }
 
 /// Reads what is in the page cache (`RWF_NOWAIT`).
+///
+/// Some file systems (tmpfs is one) do not know that flag. There, what `cachestat` says is in memory
+/// is read as it is, and everything else is left to the ring's workers: `WouldBlock`.
 pub(super) fn read_resident(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    match read_now(file, offset, into, libc::RWF_NOWAIT) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            // Behind the end there is nothing in memory, and nothing to wait for either.
+            let len = file.metadata()?.len().saturating_sub(offset);
+            let len = usize::try_from(len).map_or(into.len(), |len| len.min(into.len()));
+            match is_resident(file, offset, len) {
+                Some(true) => read_now(file, offset, &mut into[..len], 0),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+        done => done,
+    }
+}
+
+fn read_now(file: &File, offset: u64, into: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
     let iov = libc::iovec {
         iov_base: into.as_mut_ptr().cast(),
         iov_len: into.len(),
@@ -68,7 +86,7 @@ pub(super) fn read_resident(file: &File, offset: u64, into: &mut [u8]) -> io::Re
             &raw const iov,
             1,
             libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?,
-            libc::RWF_NOWAIT,
+            flags,
         )
     };
     usize::try_from(done).map_err(|_| io::Error::last_os_error())
@@ -176,5 +194,32 @@ fn taken(done: libc::ssize_t) -> io::Result<Taken> {
         io::ErrorKind::WouldBlock => Ok(Taken::Nothing),
         io::ErrorKind::Interrupted => Ok(Taken::Interrupted),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn files_are_read_where_the_file_system_knows_no_reads_without_waiting() {
+        // A file in memory, as on tmpfs: neither knows RWF_NOWAIT.
+        let memory = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let mut file = File::from(memory);
+        file.write_all(&[7; 10_000]).unwrap();
+        let mut into = [0; 4096];
+        assert_eq!(read_resident(&file, 0, &mut into).unwrap(), 4096);
+        assert_eq!(into, [7; 4096]);
+        assert_eq!(
+            read_resident(&file, 8192, &mut into).unwrap(),
+            10_000 - 8192
+        );
+        assert_eq!(read_resident(&file, 10_000, &mut into).unwrap(), 0);
+        assert_eq!(read_resident(&file, 20_000, &mut into).unwrap(), 0);
+        // A hole is not in memory: whoever waits may read it.
+        file.set_len(1 << 20).unwrap();
+        let error = read_resident(&file, 512 << 10, &mut into).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }
