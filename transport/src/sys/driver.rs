@@ -64,8 +64,9 @@ pub enum Op {
         at: usize,
         /// Bytes wanted.
         len: usize,
-        /// The next operation submitted is a receive on the same socket, which begins when this one
-        /// has all its bytes, and is cancelled where this one ends short.
+        /// The next call to the driver submits a receive on the same socket, not linked itself. It
+        /// begins when this one has all its bytes and completes after it; where this one ends
+        /// short, it completes with `-ECANCELED`. Before it begins, no cancel reaches it.
         linked: bool,
     },
     /// Send what remains of a gather. Completes with [`Payload::Gather`], not yet advanced.
@@ -109,6 +110,14 @@ pub enum Op {
         /// Bytes wanted.
         len: usize,
     },
+}
+
+impl Op {
+    /// Places of a driver's table that it must have free: a linked receive's second half counts.
+    #[inline]
+    pub(super) fn places(&self) -> usize {
+        1 + usize::from(matches!(self, Op::Recv { linked: true, .. }))
+    }
 }
 
 /// What a completion hands back.
@@ -235,7 +244,8 @@ pub trait Driver {
     /// Takes over an operation.
     ///
     /// # Errors
-    /// Gives the operation back where the table of operations is full.
+    /// Gives the operation back where the table of operations is full; a linked receive also where
+    /// it has no room for the one behind it.
     fn submit(&mut self, token: u64, op: Op) -> Result<OpKey, Op>;
 
     /// Asks for an operation to end soon; its completion still comes.

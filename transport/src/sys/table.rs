@@ -29,8 +29,10 @@ impl<S> OpTable<S> {
         }
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        !self.free.is_empty() || self.slots.len() < self.limit
+    /// Room for `count` more operations.
+    #[inline]
+    pub(super) fn has_room(&self, count: usize) -> bool {
+        self.free.len() + self.limit.saturating_sub(self.slots.len()) >= count
     }
 
     /// Takes an operation in. The caller looked at [`has_room`](Self::has_room).
@@ -108,8 +110,9 @@ mod tests {
     fn the_table_is_bounded() {
         let mut table = OpTable::new(1);
         let key = table.insert(1, ());
-        assert!(!table.has_room());
+        assert!(!table.has_room(1));
         table.remove(key);
-        assert!(table.has_room());
+        assert!(table.has_room(1));
+        assert!(!table.has_room(2));
     }
 }

@@ -4,6 +4,7 @@
 //! one moves its world's clock. The tests know only the trait.
 
 mod cancel;
+mod linked;
 mod open;
 mod receive;
 mod send;
@@ -292,6 +293,7 @@ macro_rules! suite {
 suite! {
     open: accepts_many_until_cancelled a_taken_address_is_refused a_connect_to_nobody_is_refused,
     receive: a_multishot_receive_gives_everything_and_then_the_end an_exact_receive_waits_for_all_of_it a_peer_that_closed_ends_both_directions shutting_down_both_directions_ends_a_receive a_dry_group_ends_receives_until_it_is_refilled a_refill_is_bounded_by_the_pool,
+    linked: a_linked_receive_hands_over_to_the_next a_linked_receive_that_ends_short_cancels_the_next a_cancelled_linked_receive_takes_the_next_along a_receive_that_waits_for_its_link_is_reached_by_no_cancel a_linked_receive_needs_two_places_in_the_table,
     send: a_gather_goes_out_in_order_and_resumes a_full_socket_makes_a_send_wait a_file_goes_out_between_its_head_and_its_padding a_file_that_ends_early_is_sent_short_and_without_padding files_are_read_where_and_as_far_as_they_go,
     cancel: cancelled_operations_complete_once a_cancelled_receive_tells_what_it_got a_cancelled_memory_send_ends a_cancelled_file_send_ends operations_in_flight_give_their_memory_back_with_the_driver,
     turn: a_full_table_gives_the_operation_back more_operations_than_the_rings_hold_all_complete a_park_ends_at_its_time any_thread_wakes_a_parked_driver,

@@ -208,4 +208,24 @@ pub(super) struct Socket {
     pub(super) local: Option<Addr>,
     pub(super) spec: SocketSpec,
     pub(super) lanes: [Option<OpKey>; 3],
+    /// The receive linked behind the one in the lane.
+    pub(super) behind: Option<OpKey>,
+}
+
+impl Socket {
+    /// Operations outstanding.
+    pub(super) fn outstanding(&self) -> impl Iterator<Item = OpKey> + use<> {
+        self.lanes.into_iter().chain([self.behind]).flatten()
+    }
+
+    /// The last completion of an operation has been taken.
+    pub(super) fn release(&mut self, key: OpKey, lane: Lane) {
+        if self.behind == Some(key) {
+            self.behind = None;
+        } else if lane == Lane::Recv {
+            self.lanes[Lane::Recv as usize] = self.behind.take();
+        } else {
+            self.lanes[lane as usize] = None;
+        }
+    }
 }

@@ -12,9 +12,10 @@ use crate::sys::driver::{
 };
 use crate::sys::socket::{Addr, DEFAULT_BACKLOG, SocketError, SocketSpec};
 
-use super::conn::{self, Role};
+use super::conn::{self, Lane, Role};
 use super::faults::Kind;
 use super::host::{Posted, SimHost, SimOp, Work};
+use super::net::Place;
 use super::queue::Event;
 use super::world::World;
 
@@ -127,10 +128,38 @@ impl World {
             sock,
             work,
             started: false,
+            waits: false,
             len,
             limit,
             done: 0,
             floor_ns: 0,
+        }
+    }
+
+    /// The receive that `key` is has ended; the one linked behind it begins, or is cancelled.
+    pub(super) fn go_on_behind(&mut self, host: usize, key: OpKey, whole: bool) {
+        let sock = self.hosts[host].ops.get(key).and_then(|(_, op)| op.sock);
+        let Some(sock) = sock else { return };
+        let socket = self.socket(sock);
+        let Some(behind) = socket
+            .behind
+            .filter(|_| socket.lanes[Lane::Recv as usize] == Some(key))
+        else {
+            return;
+        };
+        let floor_ns = self.hosts[host]
+            .ops
+            .get(key)
+            .map_or(0, |(_, op)| op.floor_ns);
+        if let Some((_, op)) = self.hosts[host].ops.get(behind) {
+            op.waits = false;
+            op.floor_ns = floor_ns;
+            op.started = !whole;
+        }
+        if whole {
+            self.start(host, behind);
+        } else {
+            self.end(host, behind, -libc::ECANCELED);
         }
     }
 
@@ -139,6 +168,9 @@ impl World {
         let Some((_, op)) = self.hosts[host].ops.get(key) else {
             return;
         };
+        if op.started || op.waits {
+            return;
+        }
         op.started = true;
         let (kind, sock) = (op.kind, op.sock);
         self.hosts[host].stats.submitted += 1;
@@ -195,6 +227,7 @@ impl World {
     }
 
     fn enter(&mut self, host: usize, park: Park) {
+        self.check_link(host, "enter");
         self.hosts[host].stats.enters += 1;
         self.hosts[host].parked_until = None;
         let woken = self.hosts[host].woken.swap(false, Ordering::AcqRel);
@@ -263,15 +296,23 @@ impl Driver for SimDriver {
 
     fn submit(&mut self, token: u64, op: Op) -> Result<OpKey, Op> {
         self.with(|world, host| {
-            if !world.hosts[host].ops.has_room() {
+            if !world.hosts[host].ops.has_room(op.places()) {
                 return Err(op);
             }
-            let lane = world.admit(host, &op);
-            let op = world.taken(op);
+            let linked = matches!(op, Op::Recv { linked: true, .. });
+            let place = world.admit(host, &op);
+            let mut op = world.taken(op);
+            op.waits = place.is_some_and(|place| place.behind);
             let (what, len) = (op.kind.name(), op.len);
             let key = world.hosts[host].ops.insert(token, op);
-            if let Some((sock, lane)) = lane {
-                world.socket(sock).lanes[lane as usize] = Some(key);
+            if let Some(Place { sock, lane, behind }) = place {
+                let socket = world.socket(sock);
+                if behind {
+                    socket.behind = Some(key);
+                } else {
+                    socket.lanes[lane as usize] = Some(key);
+                }
+                world.hosts[host].link_open = linked.then_some(sock);
             }
             world.hosts[host].posted.push_back(Posted::Start(key));
             world.note(Some(host), what, key.0, len as i64);
@@ -281,6 +322,7 @@ impl Driver for SimDriver {
 
     fn cancel(&mut self, key: OpKey) {
         self.with(|world, host| {
+            world.check_link(host, "cancel");
             world.note(Some(host), "cancel", key.0, 0);
             world.hosts[host].posted.push_back(Posted::Cancel(key));
         });
@@ -310,7 +352,7 @@ impl Driver for SimDriver {
                 && let Some((_, op)) = world.hosts[host].ops.remove(done.key)
                 && let Some(sock) = op.sock
             {
-                world.socket(sock).lanes[op.lane() as usize] = None;
+                world.socket(sock).release(done.key, op.lane());
             }
             Some(done)
         })

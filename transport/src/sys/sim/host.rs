@@ -84,6 +84,8 @@ pub(super) struct SimOp {
     pub(super) work: Work,
     /// Entered; before that it only waits in the submission queue.
     pub(super) started: bool,
+    /// Linked behind a receive that has not ended yet.
+    pub(super) waits: bool,
     /// Bytes wanted in all.
     pub(super) len: usize,
     /// Bytes after which it completes: `len`, or less where it is to be short.
@@ -125,6 +127,8 @@ pub(super) struct Host {
     pub(super) collected: VecDeque<Completion>,
     pub(super) group: VecDeque<LeaseMut>,
     pub(super) forced: Vec<(Kind, i32)>,
+    /// The socket of a linked receive whose second half is to be submitted next.
+    pub(super) link_open: Option<Sock>,
     pub(super) woken: Arc<AtomicBool>,
     pub(super) parked_until: Option<u64>,
     pub(super) stats: DriverStats,
@@ -145,6 +149,7 @@ impl Host {
             collected: VecDeque::new(),
             group: VecDeque::new(),
             forced: Vec::new(),
+            link_open: None,
             woken: Arc::new(AtomicBool::new(false)),
             parked_until: None,
             stats: DriverStats::default(),

@@ -25,6 +25,15 @@ const CONNECT_RETRY_NS: u64 = 1_000_000_000;
 /// How often it is.
 const CONNECT_RETRIES: usize = 6;
 
+/// Where an operation of a socket stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) sock: Sock,
+    pub(super) lane: Lane,
+    /// Linked behind the receive that is in the lane.
+    pub(super) behind: bool,
+}
+
 impl World {
     /// A socket the engine names. It must be this host's, and open.
     pub(super) fn checked(&mut self, host: HostId, sock: Sock, what: &str) -> &mut Socket {
@@ -60,6 +69,7 @@ impl World {
             local,
             spec,
             lanes: [None; 3],
+            behind: None,
         });
         self.hosts[host].open_sockets += 1;
         Sock(FIRST_SOCK + self.sockets.len() as i32 - 1)
@@ -119,8 +129,25 @@ impl World {
         }
     }
 
-    /// Checks what the engine promises about an operation it submits.
-    pub(super) fn admit(&mut self, host: HostId, op: &Op) -> Option<(Sock, Lane)> {
+    /// The second half of a linked receive must follow at once.
+    pub(super) fn check_link(&self, host: HostId, what: &str) {
+        if let Some(sock) = self.hosts[host].link_open {
+            self.fail(format_args!(
+                "{what} behind a linked receive on {sock:?}, where another receive is due"
+            ));
+        }
+    }
+
+    /// Checks what the engine promises about an operation it submits; its place.
+    pub(super) fn admit(&mut self, host: HostId, op: &Op) -> Option<Place> {
+        let linked_on = self.hosts[host].link_open.take();
+        if linked_on.is_some()
+            && !matches!(op, Op::Recv { sock, linked: false, .. } if Some(*sock) == linked_on)
+        {
+            self.hosts[host].link_open = linked_on;
+            self.check_link(host, "another operation");
+        }
+        let behind = linked_on.is_some();
         let (sock, lane, kind) = match op {
             Op::Accept { listener } => (*listener, Lane::Open, Kind::Accept),
             Op::Connect { sock, .. } => (*sock, Lane::Open, Kind::Connect),
@@ -146,7 +173,9 @@ impl World {
                 kind.name()
             ));
         }
-        if let Some(other) = busy {
+        if let Some(other) = busy
+            && !behind
+        {
             let other = self.hosts[host].ops.get(other).map(|(_, op)| op.kind);
             let other = other.map_or("operation", Kind::name);
             self.fail(format_args!(
@@ -154,7 +183,7 @@ impl World {
                 kind.name()
             ));
         }
-        Some((sock, lane))
+        Some(Place { sock, lane, behind })
     }
 
     pub(super) fn connect(&mut self, host: HostId, key: OpKey, addr: &Addr) {
@@ -375,8 +404,8 @@ impl World {
 
     /// The engine closes a socket.
     pub(super) fn close(&mut self, host: HostId, sock: Sock) {
-        let lanes = self.checked(host, sock, "close").lanes;
-        if let Some(key) = lanes.into_iter().flatten().next() {
+        let mut outstanding = self.checked(host, sock, "close").outstanding();
+        if let Some(key) = outstanding.next() {
             let kind = self.hosts[host].ops.get(key).map(|(_, op)| op.kind);
             let kind = kind.map_or("operation", Kind::name);
             self.fail(format_args!(
@@ -431,6 +460,7 @@ impl World {
             let socket = &mut self.sockets[index];
             if socket.host == host && !matches!(socket.role, Role::Closed) {
                 socket.lanes = [None; 3];
+                socket.behind = None;
                 self.close_now(Sock(FIRST_SOCK + index as i32));
             }
         }

@@ -134,8 +134,11 @@ impl World {
     /// The live operation in a lane of a socket.
     pub(super) fn live_in(&mut self, sock: Sock, lane: Lane) -> Option<(HostId, OpKey)> {
         let socket = self.socket(sock);
-        let (host, key) = (socket.host, socket.lanes[lane as usize]?);
-        self.live(host, key).map(|_| (host, key))
+        let host = socket.host;
+        let behind = socket.behind.filter(|_| lane == Lane::Recv);
+        let mut keys = [socket.lanes[lane as usize], behind].into_iter().flatten();
+        let key = keys.find(|key| self.live(host, *key).is_some())?;
+        Some((host, key))
     }
 
     /// Ends an operation and takes out what it owns.
@@ -175,6 +178,7 @@ impl World {
         if held_back {
             op.floor_ns = at_ns;
         }
+        let whole = op.done == op.len && result >= 0;
         let done = Completion {
             token,
             key,
@@ -186,6 +190,9 @@ impl World {
             self.schedule(at_ns, Event::Post { host, done });
         } else {
             self.deliver(host, done);
+        }
+        if !more {
+            self.go_on_behind(host, key, whole);
         }
     }
 

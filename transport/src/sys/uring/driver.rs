@@ -240,7 +240,7 @@ impl Driver for UringDriver {
     }
 
     fn submit(&mut self, token: u64, op: Op) -> Result<OpKey, Op> {
-        if !self.ops.has_room() {
+        if !self.ops.has_room(op.places()) {
             return Err(op);
         }
         let (entry, state) = match op {

@@ -173,6 +173,54 @@ fn one_send_and_one_receive_at_a_time() {
 }
 
 #[test]
+fn a_linked_receive_is_followed_by_its_second_half() {
+    fn linked(both: &mut Both) {
+        let buf = both.pool.lease(10).unwrap();
+        let recv = Op::Recv {
+            sock: both.near,
+            buf,
+            at: 0,
+            len: 10,
+            linked: true,
+        };
+        both.driver.submit(0, recv).unwrap();
+    }
+    let breaches: [fn(&mut Both); 4] = [
+        |both| both.driver.enter(Park::No).unwrap(),
+        |both| both.send(both.near, 10),
+        |both| both.recv(both.far, 10),
+        |both| both.driver.cancel(crate::sys::driver::OpKey(0)),
+    ];
+    for breach in breaches {
+        let message = broken(|both| {
+            linked(both);
+            breach(both);
+        });
+        assert!(
+            message.contains("where another receive is due"),
+            "{message}"
+        );
+    }
+    let message = broken(|both| {
+        linked(both);
+        both.recv(both.near, 10);
+        both.recv(both.near, 10);
+    });
+    assert!(message.contains("recv beside recv"), "{message}");
+    let message = broken(|both| {
+        linked(both);
+        both.recv(both.near, 10);
+        both.send(both.far, 10);
+        both.driver.enter(Park::No).unwrap();
+        both.world.run_until_idle();
+        both.driver.enter(Park::No).unwrap();
+        while both.driver.next().is_some() {}
+        both.driver.close(both.near);
+    });
+    assert!(message.contains("closed while its recv"), "{message}");
+}
+
+#[test]
 fn a_closed_socket_is_not_used() {
     let uses: [fn(&mut Both); 4] = [
         |both| both.send(both.near, 10),
