@@ -192,6 +192,8 @@ impl ShardStart {
                 }
             }
         }
+        // Without it shards only answer later when they share a processor.
+        let _ = crate::sys::latency::prefer_latency();
         let hosted = self.park == ParkMode::Hosted;
         let driver = UringDriver::new(&UringSpec {
             recv_buffers: self.conf.recv_buffers,

@@ -8,6 +8,7 @@ pub mod affinity;
 #[cfg(test)]
 mod conformance;
 pub mod driver;
+pub(crate) mod latency;
 pub(crate) mod notify;
 pub mod probe;
 pub mod sim;
