@@ -9,8 +9,12 @@ use crate::sys::driver::{OpKey, Sock};
 /// Which receive is outstanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiving {
-    Multi { cancelled: bool },
+    Multi {
+        cancelled: bool,
+    },
     Fill,
+    /// Of the header behind a body.
+    Header,
 }
 
 /// A connection's socket and its operations in flight.
@@ -19,7 +23,7 @@ pub(super) struct Link {
     pub(super) sock: Sock,
     pub(super) rx: Rx,
     pub(super) recv: Option<(OpKey, Receiving)>,
-    /// The receive of the header behind the body that `recv` is for.
+    /// The receive of the header behind the body that `recv` is for; takes its place when that ends.
     pub(super) recv_header: Option<OpKey>,
     pub(super) send: Option<OpKey>,
     /// Bytes that the file send in flight must move; anything less is a file that shrank.
