@@ -1,12 +1,14 @@
 //! What leaves next: waiting control frames, then slices, in one vectored send.
 
+use std::io;
+
 use ringrail_codec::native::{HEADER_LEN, Header, StreamEnd, UploadEnd};
 
 use crate::buf::{Body, Gather, LeaseMut};
-use crate::sys::driver::Driver;
+use crate::sys::driver::{Driver, is_passing};
 
 use super::Conn;
-use super::transfer::{Carries, FileRange, Transfer, Want};
+use super::transfer::{Carries, FileRange, Transfer, TransferKey, Want};
 use super::tx::{RESERVED_PIECES, Tx, put_by_reference};
 
 /// Transfers looked at for one send: those behind them wait for the next.
@@ -33,7 +35,7 @@ pub(crate) enum Outgoing {
 /// A part of a file that must be read off the disk before it can be sent.
 #[derive(Debug)]
 pub(crate) struct ReadOrder {
-    pub(crate) transfer: u64,
+    pub(crate) transfer: TransferKey,
     pub(crate) range: FileRange,
     pub(crate) into: LeaseMut,
 }
@@ -209,7 +211,7 @@ impl Conn {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 transfer.reading();
                 reads.push(ReadOrder {
-                    transfer: transfer.id,
+                    transfer: transfer.key(),
                     range,
                     into: lease,
                 });
@@ -242,19 +244,26 @@ impl Conn {
     }
 
     /// A read ordered by [`compose`](Self::compose) has ended.
-    pub(crate) fn file_read(&self, id: u64, into: LeaseMut, outcome: std::io::Result<usize>) {
+    pub(crate) fn file_read(&self, key: TransferKey, into: LeaseMut, read: io::Result<usize>) {
         let mut tx = self.tx.borrow_mut();
-        let is_it = |transfer: &Transfer| transfer.id == id && transfer.file().is_some();
-        let Some(at) = tx.transfers.iter().position(is_it) else {
+        let Some(at) = tx.transfers.iter().position(|it| it.key() == key) else {
             return;
         };
-        let read = outcome.map(|count| {
-            self.local.metrics.bytes_out_file_read.add(count as u64);
-            let mut into = into;
-            into.set_len(count);
-            into.freeze()
-        });
-        let failed = tx.transfers[at].loaded(read).err();
+        let failed = match read {
+            Err(error) if is_passing(&error) => {
+                tx.transfers[at].unread();
+                None
+            }
+            read => {
+                let lease = read.map(|count| {
+                    self.local.metrics.bytes_out_file_read.add(count as u64);
+                    let mut into = into;
+                    into.set_len(count);
+                    into.freeze()
+                });
+                tx.transfers[at].loaded(lease).err()
+            }
+        };
         let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));
         drop(tx);
         if let Some((transfer, failure)) = ended {

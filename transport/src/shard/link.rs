@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::conn::Conn;
 use crate::conn::rx::Rx;
+use crate::conn::transfer::TransferKey;
 use crate::sys::driver::{OpKey, Sock};
 
 /// Which receive is outstanding.
@@ -30,7 +31,7 @@ pub(super) struct Link {
     pub(super) file_send_len: Option<usize>,
     pub(super) connect: Option<OpKey>,
     /// File reads in flight, with the transfer each is for.
-    pub(super) reads: Vec<(OpKey, u64)>,
+    pub(super) reads: Vec<(OpKey, TransferKey)>,
     pub(super) cancelled: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::conn::sink::Sink;
 use crate::conn::{Conn, State};
 use crate::error::{CloseReason, ConnectError, RequestError};
 use crate::server::{HandlerFactory, RpcHandler, ServerBootstrap};
-use crate::sys::driver::{Completion, Driver, Op, OpKey, Park, Payload, Sock};
+use crate::sys::driver::{Completion, Driver, Op, OpKey, Park, Payload, Sock, is_passing};
 use crate::sys::socket::Addr;
 
 use super::command::{Ask, Command, ConnectOrder, ListenOrder, ListenerId, Waiter};
@@ -1022,14 +1022,6 @@ fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, waite
             }
         }
     }
-}
-
-/// Errors after which the same operation is posted again.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EINTR | libc::EAGAIN | libc::ECANCELED | libc::ENOBUFS | libc::ENOMEM)
-    )
 }
 
 fn ring_full() -> CloseReason {
