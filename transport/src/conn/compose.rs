@@ -9,10 +9,13 @@ use crate::sys::driver::{Driver, is_passing};
 
 use super::Conn;
 use super::transfer::{Carries, FileRange, Transfer, TransferKey, Want};
-use super::tx::{RESERVED_PIECES, Tx, put_by_reference};
+use super::tx::{Tx, put_by_reference};
 
 /// Transfers looked at for one send: those behind them wait for the next.
 const LOOK_AHEAD: usize = 16;
+
+/// Pieces of a gather that one slice takes at most.
+const SLICE_PIECES: usize = 4;
 
 /// What the pump is to post.
 #[derive(Debug)]
@@ -54,6 +57,12 @@ enum Step {
     Failed(crate::error::RpcFailure),
 }
 
+/// True where a slice still fits: header, body, padding, and the end frame behind it. Control
+/// frames may have filled the head to its last byte.
+fn has_room(gather: &Gather) -> bool {
+    gather.piece_room() >= SLICE_PIECES && gather.head_room() >= 3 * HEADER_LEN
+}
+
 impl Conn {
     /// Takes what is to be sent next; reads that must come first are pushed on `reads`.
     pub(crate) fn compose<D: Driver>(&self, driver: &D, reads: &mut Vec<ReadOrder>) -> Outgoing {
@@ -67,7 +76,7 @@ impl Conn {
         let mut left = self.local.conf.send_batch;
         let (mut at, mut ended) = (0, Vec::new());
         let mut direct = None;
-        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 {
+        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
             match self.step(&mut tx, at, &mut gather, driver, reads, left) {
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
                 Step::Blocked => at += 1,
@@ -79,9 +88,6 @@ impl Conn {
                     direct = Some((header.padding_len(), range));
                     break;
                 }
-            }
-            if gather.piece_room() < 4 || gather.head_room() < 2 * HEADER_LEN {
-                break;
             }
         }
         drop(tx);
@@ -111,7 +117,6 @@ impl Conn {
         reads: &mut Vec<ReadOrder>,
         left: usize,
     ) -> Step {
-        debug_assert!(gather.piece_room() + RESERVED_PIECES > 0);
         let transfer = &mut tx.transfers[at];
         if transfer.deadline_ns <= self.local.now_ns() {
             self.local.metrics.requests_timed_out.increment();
