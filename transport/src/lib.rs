@@ -21,6 +21,8 @@ mod context;
 mod error;
 #[cfg(not(loom))]
 pub mod metrics;
+#[cfg(all(test, not(loom)))]
+mod scenarios;
 #[cfg(not(loom))]
 pub mod server;
 pub mod shard;

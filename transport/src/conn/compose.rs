@@ -1,19 +1,26 @@
 //! What leaves next: waiting control frames, then slices, in one vectored send.
 
+use std::io;
+
 use ringrail_codec::native::{HEADER_LEN, Header, StreamEnd, UploadEnd};
 
 use crate::buf::{Body, Gather, LeaseMut};
-use crate::sys::driver::Driver;
+use crate::sys::driver::{Driver, is_passing};
 
 use super::Conn;
-use super::transfer::{Carries, FileRange, Transfer, Want};
-use super::tx::{RESERVED_PIECES, Tx, put_by_reference};
+use super::transfer::{Carries, FileRange, Transfer, TransferKey, Want};
+use super::tx::{Tx, put_by_reference};
 
 /// Transfers looked at for one send: those behind them wait for the next.
 const LOOK_AHEAD: usize = 16;
 
+<<<<<<< HEAD
 /// How long after a cold read files are left to the workers.
 const DISK_BUSY_NS: u64 = 20_000_000;
+=======
+/// Pieces of a gather that one slice takes at most.
+const SLICE_PIECES: usize = 4;
+>>>>>>> parts
 
 /// What the pump is to post.
 #[derive(Debug)]
@@ -36,7 +43,7 @@ pub(crate) enum Outgoing {
 /// A part of a file that must be read off the disk before it can be sent.
 #[derive(Debug)]
 pub(crate) struct ReadOrder {
-    pub(crate) transfer: u64,
+    pub(crate) transfer: TransferKey,
     pub(crate) range: FileRange,
     pub(crate) into: LeaseMut,
 }
@@ -55,6 +62,12 @@ enum Step {
     Failed(crate::error::RpcFailure),
 }
 
+/// True where a slice still fits: header, body, padding, and the end frame behind it. Control
+/// frames may have filled the head to its last byte.
+fn has_room(gather: &Gather) -> bool {
+    gather.piece_room() >= SLICE_PIECES && gather.head_room() >= 3 * HEADER_LEN
+}
+
 impl Conn {
     /// Takes what is to be sent next; reads that must come first are pushed on `reads`.
     pub(crate) fn compose<D: Driver>(&self, driver: &D, reads: &mut Vec<ReadOrder>) -> Outgoing {
@@ -69,6 +82,7 @@ impl Conn {
         let mut left = batch;
         let (mut at, mut ended) = (0, Vec::new());
         let mut direct = None;
+<<<<<<< HEAD
         while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 {
             match self.step(
                 &mut tx,
@@ -78,6 +92,10 @@ impl Conn {
                 reads,
                 (slice_max, left == batch),
             ) {
+=======
+        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
+            match self.step(&mut tx, at, &mut gather, driver, reads, left) {
+>>>>>>> parts
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
                 Step::Blocked => at += 1,
                 Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
@@ -88,9 +106,6 @@ impl Conn {
                     direct = Some((header.padding_len(), range));
                     break;
                 }
-            }
-            if gather.piece_room() < 4 || gather.head_room() < 2 * HEADER_LEN {
-                break;
             }
         }
         drop(tx);
@@ -120,7 +135,6 @@ impl Conn {
         reads: &mut Vec<ReadOrder>,
         (slice_max, is_first): (u32, bool),
     ) -> Step {
-        debug_assert!(gather.piece_room() + RESERVED_PIECES > 0);
         let transfer = &mut tx.transfers[at];
         if transfer.deadline_ns <= self.local.now_ns() {
             self.local.metrics.requests_timed_out.increment();
@@ -199,8 +213,39 @@ impl Conn {
             self.local.wait_for_memory(self.key);
             return Step::Blocked;
         };
+<<<<<<< HEAD
         if resident == Some(false) {
             return order_read(transfer, reads, range, into);
+=======
+        let metrics = &self.local.metrics;
+        match driver.read_resident(
+            &range.file,
+            range.offset,
+            &mut lease.buffer_mut()[..range.len],
+        ) {
+            Ok(count) if count > 0 => {
+                lease.set_len(count);
+                metrics.bytes_out_file_read.add(count as u64);
+                match transfer.loaded(Ok(lease.freeze())) {
+                    Ok(()) => self.add_slice(transfer, gather),
+                    Err(failure) => Step::Failed(failure),
+                }
+            }
+            Ok(_) => Step::Failed(transfer.truncated()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                transfer.reading();
+                reads.push(ReadOrder {
+                    transfer: transfer.key(),
+                    range,
+                    into: lease,
+                });
+                Step::Blocked
+            }
+            Err(error) => match transfer.loaded(Err(error)) {
+                Err(failure) => Step::Failed(failure),
+                Ok(()) => Step::Blocked,
+            },
+>>>>>>> parts
         }
         self.add_read(transfer, gather, driver, reads, range, into)
     }
@@ -281,19 +326,26 @@ impl Conn {
     }
 
     /// A read ordered by [`compose`](Self::compose) has ended.
-    pub(crate) fn file_read(&self, id: u64, into: LeaseMut, outcome: std::io::Result<usize>) {
+    pub(crate) fn file_read(&self, key: TransferKey, into: LeaseMut, read: io::Result<usize>) {
         let mut tx = self.tx.borrow_mut();
-        let is_it = |transfer: &Transfer| transfer.id == id && transfer.file().is_some();
-        let Some(at) = tx.transfers.iter().position(is_it) else {
+        let Some(at) = tx.transfers.iter().position(|it| it.key() == key) else {
             return;
         };
-        let read = outcome.map(|count| {
-            self.local.metrics.bytes_out_file_read.add(count as u64);
-            let mut into = into;
-            into.set_len(count);
-            into.freeze()
-        });
-        let failed = tx.transfers[at].loaded(read).err();
+        let failed = match read {
+            Err(error) if is_passing(&error) => {
+                tx.transfers[at].unread();
+                None
+            }
+            read => {
+                let lease = read.map(|count| {
+                    self.local.metrics.bytes_out_file_read.add(count as u64);
+                    let mut into = into;
+                    into.set_len(count);
+                    into.freeze()
+                });
+                tx.transfers[at].loaded(lease).err()
+            }
+        };
         let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));
         drop(tx);
         if let Some((transfer, failure)) = ended {

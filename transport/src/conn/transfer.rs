@@ -8,7 +8,7 @@ use ringrail_codec::native::{
     Slicer, StreamData, UploadData,
 };
 
-use crate::buf::{Body, FileSegment, Lease, ManagedBuffer, Mapping};
+use crate::buf::{Body, Lease, ManagedBuffer, Mapping};
 use crate::error::RpcFailure;
 
 /// What a body belongs to.
@@ -37,6 +37,13 @@ enum Load {
     Reading,
     /// Here it is.
     Ready(Lease),
+}
+
+/// Names a transfer among those of its connection: ids of both directions are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TransferKey {
+    id: u64,
+    response: bool,
 }
 
 /// One body on its way out.
@@ -115,6 +122,13 @@ impl Transfer {
 
     pub(crate) fn total(&self) -> u64 {
         self.total
+    }
+
+    pub(crate) fn key(&self) -> TransferKey {
+        TransferKey {
+            id: self.id,
+            response: self.is_response(),
+        }
     }
 
     pub(crate) fn is_response(&self) -> bool {
@@ -233,6 +247,11 @@ impl Transfer {
         self.load = Load::Reading;
     }
 
+    /// The read came to nothing and is to be repeated.
+    pub(crate) fn unread(&mut self) {
+        self.load = Load::Idle;
+    }
+
     /// The read has ended.
     ///
     /// # Errors
@@ -262,13 +281,5 @@ impl Transfer {
                 self.total
             ),
         )
-    }
-
-    /// The file, where the source is one.
-    pub(crate) fn file(&self) -> Option<&FileSegment> {
-        match &self.source {
-            ManagedBuffer::File(segment) => Some(segment),
-            ManagedBuffer::Memory(_) => None,
-        }
     }
 }

@@ -19,7 +19,7 @@ const BUSY_HEAD_LEN: usize = 64 << 10;
 const CALM_SENDS: u32 = 64;
 
 /// Pieces kept free in a gather for the slices that `compose` adds.
-pub(crate) const RESERVED_PIECES: usize = 24;
+const RESERVED_PIECES: usize = 24;
 
 /// No buffer could be leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

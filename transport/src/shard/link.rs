@@ -4,13 +4,18 @@ use std::rc::Rc;
 
 use crate::conn::Conn;
 use crate::conn::rx::Rx;
+use crate::conn::transfer::TransferKey;
 use crate::sys::driver::{OpKey, Sock};
 
 /// Which receive is outstanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiving {
-    Multi { cancelled: bool },
+    Multi {
+        cancelled: bool,
+    },
     Fill,
+    /// Of the header behind a body.
+    Header,
 }
 
 /// A connection's socket and its operations in flight.
@@ -19,14 +24,14 @@ pub(super) struct Link {
     pub(super) sock: Sock,
     pub(super) rx: Rx,
     pub(super) recv: Option<(OpKey, Receiving)>,
-    /// The receive of the header behind the body that `recv` is for.
+    /// The receive of the header behind the body that `recv` is for; takes its place when that ends.
     pub(super) recv_header: Option<OpKey>,
     pub(super) send: Option<OpKey>,
     /// Bytes that the file send in flight must move; anything less is a file that shrank.
     pub(super) file_send_len: Option<usize>,
     pub(super) connect: Option<OpKey>,
     /// File reads in flight, with the transfer each is for.
-    pub(super) reads: Vec<(OpKey, u64)>,
+    pub(super) reads: Vec<(OpKey, TransferKey)>,
     pub(super) cancelled: bool,
 }
 

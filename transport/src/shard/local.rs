@@ -159,6 +159,12 @@ impl ShardLocal {
             .map(TimerFor::unpack)
     }
 
+    /// Timers set now.
+    #[cfg(test)]
+    pub(crate) fn timer_count(&self) -> usize {
+        self.timers.borrow().len()
+    }
+
     pub(crate) fn next_timer(&self) -> Option<u64> {
         self.timers.borrow().next_deadline()
     }

@@ -18,7 +18,7 @@ use crate::conn::sink::Sink;
 use crate::conn::{Conn, State};
 use crate::error::{CloseReason, ConnectError, RequestError};
 use crate::server::{HandlerFactory, RpcHandler, ServerBootstrap};
-use crate::sys::driver::{Completion, Driver, Op, OpKey, Park, Payload, Sock};
+use crate::sys::driver::{Completion, Driver, Op, OpKey, Park, Payload, Sock, is_passing};
 use crate::sys::socket::Addr;
 
 use super::command::{Ask, Command, ConnectOrder, ListenOrder, ListenerId, Waiter};
@@ -81,7 +81,7 @@ struct ListenerState {
 
 /// The loop's state.
 pub(crate) struct Pump<D> {
-    pub(super) driver: D,
+    pub(crate) driver: D,
     pub(crate) local: Rc<ShardLocal>,
     links: Vec<Option<Link>>,
     listeners: Vec<Option<ListenerState>>,
@@ -568,17 +568,10 @@ impl<D: Driver> Pump<D> {
         };
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
-        if link.recv_header == Some(done.key) {
-            // The body came short, or its receive is still to be worked off: a linked receive ends
-            // after the one before it.
-            link.recv_header = None;
-        } else if !done.more {
-            let header = if outcome.is_ok() {
-                link.recv_header.take()
-            } else {
-                None
-            };
-            link.recv = header.map(|op| (op, Receiving::Fill));
+        let of_header = matches!(link.recv, Some((_, Receiving::Header)));
+        if !done.more {
+            let header = link.recv_header.take();
+            link.recv = header.map(|op| (op, Receiving::Header));
         }
         if conn.state() == State::Closed {
             conn.mark_dirty();
@@ -597,6 +590,8 @@ impl<D: Driver> Pump<D> {
                 conn.local.metrics.bytes_in.add(count as u64);
                 link.rx.filled(&conn, buf, count)
             }
+            // The body before it came short: its buffer is what is to be filled first.
+            (Payload::Buffer(_), Err(error)) if of_header && is_passing(&error) => Ok(()),
             (Payload::Buffer(buf), Err(error)) if is_passing(&error) => {
                 link.rx.filled(&conn, buf, 0)
             }
@@ -647,9 +642,6 @@ impl<D: Driver> Pump<D> {
             if link.rx.is_starved() {
                 self.thirsty.push(key);
             }
-            return;
-        }
-        if link.recv_header.is_some() {
             return;
         }
         let mut header = None;
@@ -967,22 +959,28 @@ impl<D: Driver> Pump<D> {
         self.local.remove_conn(key);
     }
 
-    /// Ends everything at once: the shard stops.
-    pub(super) fn shut_down(&mut self) -> io::Result<()> {
+    /// Ends everything at once: nothing more is taken on, every connection closes.
+    pub(crate) fn begin_shut_down(&mut self) {
         self.local.handle.inbox().close();
-        {
-            let _turn = Turn::of(&self.local);
-            self.unlisten(|_| true);
-            for conn in self.local.all_conns() {
-                conn.close(CloseReason::Shutdown);
-            }
+        let _turn = Turn::of(&self.local);
+        self.unlisten(|_| true);
+        for conn in self.local.all_conns() {
+            conn.close(CloseReason::Shutdown);
         }
+    }
+
+    /// True where no socket is left.
+    pub(crate) fn is_down(&self) -> bool {
+        self.links.iter().all(Option::is_none) && self.listeners.iter().all(Option::is_none)
+    }
+
+    /// Ends everything and waits until the kernel has let go: the shard stops.
+    pub(super) fn shut_down(&mut self) -> io::Result<()> {
+        self.begin_shut_down();
         let patience = self.driver.now_ns() + 2_000_000_000;
         loop {
             self.turn(Park::No)?;
-            let busy = self.links.iter().any(Option::is_some)
-                || self.listeners.iter().any(Option::is_some);
-            if !busy || self.driver.now_ns() > patience {
+            if self.is_down() || self.driver.now_ns() > patience {
                 return Ok(());
             }
             let until = self.driver.now_ns() + 1_000_000;
@@ -991,6 +989,7 @@ impl<D: Driver> Pump<D> {
     }
 
     /// When the next timer is due.
+<<<<<<< HEAD
     pub(super) fn next_timer(&self) -> Option<u64> {
         let timer = self.local.next_timer();
         if self.thirsty.is_empty() && !self.local.has_hungry() {
@@ -999,10 +998,14 @@ impl<D: Driver> Pump<D> {
         // Memory comes back without a word; whoever waits for it looks again soon.
         let soon = self.local.now_ns() + MEMORY_RETRY_NS;
         Some(timer.map_or(soon, |at| at.min(soon)))
+=======
+    pub(crate) fn next_timer(&self) -> Option<u64> {
+        self.local.next_timer()
+>>>>>>> parts
     }
 
     /// True where a turn would find something without entering the kernel.
-    pub(super) fn has_work(&mut self) -> bool {
+    pub(crate) fn has_work(&mut self) -> bool {
         self.local.has_dirty()
             || !self.backlog.is_empty()
             || !self.local.letters.borrow().is_empty()
@@ -1037,14 +1040,6 @@ fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, waite
             }
         }
     }
-}
-
-/// Errors after which the same operation is posted again.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EINTR | libc::EAGAIN | libc::ECANCELED | libc::ENOBUFS | libc::ENOMEM)
-    )
 }
 
 fn ring_full() -> CloseReason {

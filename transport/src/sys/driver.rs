@@ -165,6 +165,14 @@ impl Completion {
     }
 }
 
+/// Errors after which the same operation is posted again.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINTR | libc::EAGAIN | libc::ECANCELED | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
 /// How long [`Driver::enter`] may stay in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Park {

@@ -1,0 +1,252 @@
+//! What clients do, each request checked against what its answer must be.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::client::{ChunkOptions, Connection, StreamReader, TransportClient};
+use crate::conn::{Received, ResponseHandler};
+use crate::error::RequestError;
+
+use super::content::{self, ChunkName, Deed, Order};
+use super::service::UploadPlan;
+use super::tasks::Clock;
+
+/// How a request ended that did not bring what it should have: only as an error.
+pub(super) type Ended = Result<(), RequestError>;
+
+/// Waits between attempts where this side is full.
+const BUSY_WAIT_NS: u64 = 500_000;
+
+/// Compares what came with what should have.
+///
+/// # Panics
+/// Where they differ: no fault may change a byte.
+pub(super) fn expect(what: &str, got: &[u8], wanted: &[u8]) {
+    assert!(
+        got == wanted,
+        "{what}: {} bytes came, {} were due, and they differ from byte {:?} on",
+        got.len(),
+        wanted.len(),
+        got.iter()
+            .zip(wanted)
+            .position(|(got, wanted)| got != wanted)
+    );
+}
+
+/// Repeats a request as long as a bound of this side keeps it from being sent.
+pub(super) async fn when_not_busy<T, F: Future<Output = Result<T, RequestError>>>(
+    clock: &Clock,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, RequestError> {
+    loop {
+        match ask().await {
+            Err(RequestError::Busy { .. }) => clock.sleep(BUSY_WAIT_NS).await,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Sends an order and checks the answer.
+pub(super) async fn order(
+    client: TransportClient,
+    order: Order,
+    len: usize,
+    clock: Clock,
+) -> Ended {
+    let body = order.request(len);
+    let outcome = when_not_busy(&clock, || client.send_rpc(body.clone())).await;
+    judge(order, outcome.map(Bytes::from))
+}
+
+/// What the answer to an order must be.
+pub(super) fn judge(order: Order, outcome: Result<Bytes, RequestError>) -> Ended {
+    let failed_as = |error: &RequestError, text: &str| match error {
+        RequestError::Remote { failure, .. } => failure.to_string().contains(text),
+        _ => false,
+    };
+    match (order.deed, outcome) {
+        (Deed::Reply | Deed::ReplyShared | Deed::Defer | Deed::AskBack, Ok(reply)) => {
+            expect("reply", &reply, &order.reply());
+            Ok(())
+        }
+        (Deed::Fail, Err(RequestError::Remote { failure, .. })) => {
+            assert_eq!(failure, order.failure());
+            Ok(())
+        }
+        (Deed::Drop, Err(error)) if failed_as(&error, "NoReply") => Ok(()),
+        // The handler does not wait until its own side has room for a request.
+        (Deed::AskBack, Err(error)) if failed_as(&error, "is full (") => Ok(()),
+        (Deed::Panic, Err(error)) if failed_as(&error, "HandlerPanicked") => Ok(()),
+        (_, Err(error)) => Err(error),
+        (deed, Ok(reply)) => panic!("{deed:?} was answered with {} bytes", reply.len()),
+    }
+}
+
+/// Fetches a part of a chunk and checks it.
+pub(super) async fn chunk(
+    client: TransportClient,
+    name: ChunkName,
+    index: u32,
+    options: ChunkOptions,
+    clock: Clock,
+) -> Ended {
+    let id = name.stream_id();
+    let got = when_not_busy(&clock, || client.fetch_chunk(id, index, &options)).await?;
+    let whole = name.bytes(index);
+    let from = options.offset as usize;
+    let len = options.max_len.min((whole.len() - from) as u64) as usize;
+    expect("chunk", &got, &whole[from..from + len]);
+    Ok(())
+}
+
+/// Name of a stream that the service knows.
+pub(super) fn stream_name(from_file: bool, tag: u64, len: usize) -> String {
+    let kind = if from_file { "file" } else { "memory" };
+    format!("{kind}:{tag}:{len}")
+}
+
+/// Reads a stream to its end, waiting a little before each slice, and checks it.
+pub(super) async fn stream(
+    client: TransportClient,
+    (from_file, tag, len): (bool, u64, usize),
+    offset: usize,
+    pause_ns: u64,
+    clock: Clock,
+) -> Ended {
+    let name = stream_name(from_file, tag, len);
+    let reader = when_not_busy(&clock, || client.stream(name.clone(), offset as u64)).await?;
+    let got = read_to_end(reader, pause_ns, &clock).await?;
+    expect("stream", &got, &content::bytes(tag, len)[offset..]);
+    Ok(())
+}
+
+pub(super) async fn read_to_end(
+    mut reader: StreamReader,
+    pause_ns: u64,
+    clock: &Clock,
+) -> Result<Vec<u8>, RequestError> {
+    let mut got = Vec::new();
+    while let Some(slice) = reader.next().await {
+        got.extend_from_slice(&slice?);
+        if pause_ns > 0 {
+            clock.sleep(pause_ns).await;
+        }
+    }
+    Ok(got)
+}
+
+/// Uploads and checks the reply.
+pub(super) async fn upload(
+    client: TransportClient,
+    plan: UploadPlan,
+    from_file: bool,
+    clock: Clock,
+) -> Ended {
+    let data = || match from_file {
+        true => content::file(plan.tag, plan.len),
+        false => plan.data().into(),
+    };
+    let outcome = when_not_busy(&clock, || client.upload_stream(plan.meta(), data())).await;
+    let fails = plan.fails_at.is_some_and(|at| at <= plan.len);
+    match outcome {
+        Ok(reply) if !fails => {
+            expect("reply to an upload", &reply, &plan.reply());
+            Ok(())
+        }
+        Err(RequestError::Remote { failure, .. }) if fails => {
+            assert_eq!(failure.message(), plan.refusal().message());
+            Ok(())
+        }
+        Ok(_) => panic!("{plan:?} was taken"),
+        Err(error) => Err(error),
+    }
+}
+
+/// Callbacks on a shard, as futures; checks that each comes once.
+#[derive(Default)]
+pub(super) struct Callbacks {
+    waiting: RefCell<BTreeMap<u64, oneshot::Sender<Result<Bytes, RequestError>>>>,
+}
+
+impl ResponseHandler for Callbacks {
+    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
+        let waiting = self.waiting.borrow_mut().remove(&token);
+        let waiting = waiting.expect("each request is answered once");
+        // A task that was dropped has no use for it.
+        let _ = waiting.send(outcome.map(|body| body.keep().into()));
+    }
+}
+
+impl Callbacks {
+    /// Makes a request whose answer comes to this handler.
+    pub(super) fn ask<S>(
+        self: &Rc<Self>,
+        token: u64,
+        send: S,
+    ) -> impl Future<Output = Result<Bytes, RequestError>> + use<S>
+    where
+        S: FnOnce(&Rc<dyn ResponseHandler>) -> Result<(), RequestError>,
+    {
+        let (answer, waiting) = oneshot::channel();
+        self.waiting.borrow_mut().insert(token, answer);
+        let handler = Rc::clone(self) as Rc<dyn ResponseHandler>;
+        if let Err(error) = send(&handler) {
+            handler.on_response(token, Err(error));
+        }
+        async move { waiting.await.expect("every request is answered") }
+    }
+}
+
+/// As [`order`], by callback on the shard.
+pub(super) async fn order_by_callback(
+    (connection, callbacks): (Connection, Rc<Callbacks>),
+    order: Order,
+    len: usize,
+    clock: Clock,
+) -> Ended {
+    let body = order.request(len);
+    let ask = || {
+        callbacks.ask(order.tag, |handler| {
+            connection.send_rpc_with(&body, None, handler, order.tag)
+        })
+    };
+    judge(order, when_not_busy(&clock, ask).await)
+}
+
+/// As [`order`], by a future on the shard.
+pub(super) async fn order_on_shard(
+    connection: Connection,
+    order: Order,
+    len: usize,
+    clock: Clock,
+) -> Ended {
+    let body = order.request(len);
+    let ask = || {
+        let sent = connection.send_rpc_body(body.clone(), None);
+        async move { sent?.await }
+    };
+    let outcome = when_not_busy(&clock, ask).await;
+    judge(order, outcome.map(Bytes::from))
+}
+
+/// As [`chunk`], by a future on the shard.
+pub(super) async fn chunk_on_shard(
+    connection: Connection,
+    name: ChunkName,
+    index: u32,
+    hint: Option<u64>,
+    clock: Clock,
+) -> Ended {
+    let ask = || {
+        let sent = connection.fetch_chunk(name.stream_id(), index, hint, None);
+        async move { sent?.await }
+    };
+    let got = when_not_busy(&clock, ask).await?;
+    expect("chunk", &got, &name.bytes(index));
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! What shards stand on: a simulated world, or the kernel.
+
+use crate::conf::TransportConf;
+use crate::sys::driver::{Driver, Park};
+use crate::sys::sim::{SimDriver, SimHost, SimSpec, SimWorld};
+use crate::sys::uring::{UringDriver, UringSpec};
+
+use super::shard::Shard;
+
+/// Makes drivers, gives shards their turns, lets time pass.
+pub(super) trait Ground: 'static {
+    type D: Driver;
+    /// Where servers listen.
+    const ADDRESS: &'static str;
+    /// Time after which a scenario is said to hang.
+    const PATIENCE_NS: u64;
+
+    fn driver(&mut self, conf: &TransportConf) -> Self::D;
+    fn now_ns(&self) -> u64;
+    /// Gives a shard its turn, unless it sleeps; true where it was awake.
+    fn step(&mut self, shard: &mut Shard<Self::D>) -> bool;
+    /// Enters a driver that no shard owns; true where there was something to do.
+    fn poke(&mut self, index: usize, driver: &mut Self::D) -> bool;
+    /// Everybody sleeps: moves on to what happens next, but not beyond `until_ns`. False where
+    /// nothing will ever happen.
+    fn pass(&mut self, shards: &mut [Shard<Self::D>], until_ns: Option<u64>) -> bool;
+    /// The simulated world, where it is one.
+    fn world(&self) -> Option<&SimWorld>;
+    /// Nothing is left of this shard in the kernel.
+    fn assert_quiescent(&self, index: usize);
+}
+
+/// A simulated network.
+pub(super) struct Simulated {
+    pub(super) world: SimWorld,
+    hosts: Vec<SimHost>,
+}
+
+impl Simulated {
+    pub(super) fn new(world: SimWorld) -> Self {
+        let hosts = Vec::new();
+        Self { world, hosts }
+    }
+
+    pub(super) fn host(&self, index: usize) -> &SimHost {
+        &self.hosts[index]
+    }
+}
+
+impl Ground for Simulated {
+    type D = SimDriver;
+    const ADDRESS: &'static str = "10.0.0.1:0";
+    const PATIENCE_NS: u64 = 3_600_000_000_000;
+
+    fn driver(&mut self, conf: &TransportConf) -> SimDriver {
+        let driver = self.world.driver(SimSpec {
+            max_ops: 4096,
+            cq_entries: 256,
+            recv_buffers: conf.recv_buffers,
+            recv_buffer_len: conf.recv_buffer_len,
+        });
+        self.hosts.push(driver.host());
+        driver
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.world.now_ns()
+    }
+
+    /// As the loop of a shard that sleeps in its ring, which runs only when something wakes it:
+    /// what a shard forgets to look at, or to be woken for, stays undone here too.
+    fn step(&mut self, shard: &mut Shard<SimDriver>) -> bool {
+        let host = &self.hosts[shard.index];
+        let inbox = shard.handle();
+        if shard.asleep {
+            let due = host
+                .parked_until()
+                .is_some_and(|at| at <= self.world.now_ns());
+            if host.is_idle() && !due {
+                return false;
+            }
+            inbox.inbox().finish_sleep();
+            shard.asleep = false;
+        }
+        if shard.pump.has_work() || !inbox.inbox().prepare_sleep() {
+            shard.turn(Park::No);
+            return true;
+        }
+        let until = shard.pump.next_timer();
+        shard.turn(Park::Until(until));
+        shard.asleep = !shard.pump.has_work();
+        if !shard.asleep {
+            inbox.inbox().finish_sleep();
+        }
+        true
+    }
+
+    fn poke(&mut self, index: usize, driver: &mut SimDriver) -> bool {
+        if self.hosts[index].is_idle() {
+            return false;
+        }
+        driver
+            .enter(Park::No)
+            .expect("a simulated ring is never refused");
+        true
+    }
+
+    fn pass(&mut self, _: &mut [Shard<SimDriver>], until_ns: Option<u64>) -> bool {
+        let parked = self.hosts.iter().filter_map(SimHost::parked_until);
+        let next = parked.chain(self.world.next_event_ns()).min();
+        match (next, until_ns) {
+            (None, None) => false,
+            (next, Some(until)) if next.is_none_or(|next| until < next) => {
+                self.world.advance_to(until);
+                true
+            }
+            _ => self.world.advance(),
+        }
+    }
+
+    fn world(&self) -> Option<&SimWorld> {
+        Some(&self.world)
+    }
+
+    fn assert_quiescent(&self, index: usize) {
+        self.hosts[index].assert_quiescent();
+    }
+}
+
+/// The kernel: rings and sockets of loopback, all on the test's thread.
+#[derive(Default)]
+pub(super) struct Kernel;
+
+/// How long a wait for the kernel is at most.
+const NAP_NS: u64 = 200_000;
+
+impl Ground for Kernel {
+    type D = UringDriver;
+    const ADDRESS: &'static str = "127.0.0.1:0";
+    const PATIENCE_NS: u64 = 60_000_000_000;
+
+    fn driver(&mut self, conf: &TransportConf) -> UringDriver {
+        UringDriver::new(&UringSpec {
+            recv_buffers: conf.recv_buffers,
+            recv_buffer_len: conf.recv_buffer_len,
+            notify: false,
+            ..UringSpec::default()
+        })
+        .expect("this kernel has io_uring")
+    }
+
+    fn now_ns(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
+
+    fn step(&mut self, shard: &mut Shard<UringDriver>) -> bool {
+        shard.turn(Park::No) || shard.pump.has_work()
+    }
+
+    fn poke(&mut self, _: usize, driver: &mut UringDriver) -> bool {
+        driver.enter(Park::No).expect("the ring works");
+        driver.ready()
+    }
+
+    fn pass(&mut self, shards: &mut [Shard<UringDriver>], until_ns: Option<u64>) -> bool {
+        for shard in shards {
+            let nap = self.now_ns() + NAP_NS;
+            let until = until_ns.map_or(nap, |until| until.min(nap));
+            shard.turn(Park::Until(Some(until)));
+        }
+        true
+    }
+
+    fn world(&self) -> Option<&SimWorld> {
+        None
+    }
+
+    fn assert_quiescent(&self, _: usize) {}
+}

@@ -1,0 +1,211 @@
+//! Everything at once, both ways over the same connections.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+
+use crate::client::{ChunkOptions, TransportClient};
+use crate::error::RequestError;
+use crate::sys::sim::{Faults, Rng};
+
+use super::actors::{self, Callbacks, Ended};
+use super::cluster::Cluster;
+use super::content::{ChunkName, Deed, Order};
+use super::ground::Ground;
+use super::seeds;
+use super::service::UploadPlan;
+use super::settings;
+use super::tasks::Clock;
+
+type Action = Pin<Box<dyn Future<Output = Ended>>>;
+
+fn a_len(rng: &mut Rng) -> usize {
+    if rng.chance(0.05) { 0 } else { rng.cut(60_000) }
+}
+
+fn an_order(rng: &mut Rng, tag: u64) -> Order {
+    let deeds = [
+        Deed::Reply,
+        Deed::Reply,
+        Deed::ReplyShared,
+        Deed::Defer,
+        Deed::AskBack,
+        Deed::Fail,
+        Deed::Drop,
+    ];
+    let deed = deeds[rng.below(deeds.len() as u64) as usize];
+    Order::new(deed, tag << 1, a_len(rng))
+}
+
+/// One request of any kind, by any of the interfaces.
+fn an_action<G: Ground>(
+    cluster: &mut Cluster<G>,
+    shard: usize,
+    client: &TransportClient,
+    tag: u64,
+    callbacks: &Rc<Callbacks>,
+) -> Action {
+    let (client, clock) = (client.clone(), cluster.clock.clone());
+    let here = cluster.shards[shard].connection(&client);
+    let rng = &mut cluster.rng;
+    let len = a_len(rng);
+    match (rng.below(10), here) {
+        (0..=2, _) => Box::pin(actors::order(client, an_order(rng, tag), len, clock)),
+        (3, Some(here)) => {
+            let here = (here, Rc::clone(callbacks));
+            let order = an_order(rng, tag);
+            Box::pin(actors::order_by_callback(here, order, len, clock))
+        }
+        (4, Some(here)) => {
+            let order = an_order(rng, tag);
+            Box::pin(actors::order_on_shard(here, order, len, clock))
+        }
+        (5..=7, here) => {
+            let name = ChunkName {
+                from_file: rng.chance(0.5),
+                len,
+            };
+            let hint = match rng.below(3) {
+                0 => None,
+                1 => Some(len as u64),
+                _ => Some(rng.below(200_000)),
+            };
+            if let Some(here) = here.filter(|_| rng.chance(0.3)) {
+                return Box::pin(actors::chunk_on_shard(here, name, tag as u32, hint, clock));
+            }
+            let options = ChunkOptions {
+                offset: rng.below(len as u64 + 1) * rng.below(2),
+                max_len: if rng.chance(0.2) {
+                    rng.below(50_000)
+                } else {
+                    u64::MAX
+                },
+                len_hint: hint,
+                timeout: None,
+            };
+            Box::pin(actors::chunk(client, name, tag as u32, options, clock))
+        }
+        (8, _) => {
+            let what = (rng.chance(0.5), tag, len);
+            let offset = (rng.below(len as u64 + 1) * rng.below(2)) as usize;
+            let pause_ns = rng.below(2) * rng.below(3_000_000);
+            Box::pin(actors::stream(client, what, offset, pause_ns, clock))
+        }
+        _ => {
+            let plan = UploadPlan {
+                tag,
+                len,
+                fails_at: rng.chance(0.2).then(|| rng.below(150_000) as usize),
+                reply_len: a_len(rng),
+            };
+            Box::pin(actors::upload(client, plan, rng.chance(0.5), clock))
+        }
+    }
+}
+
+/// Begins a while later; some are dropped midway, which is as good as done.
+async fn begin(action: Action, clock: Clock, after_ns: u64, drop_after_ns: Option<u64>) -> Ended {
+    clock.sleep(after_ns).await;
+    let Some(drop_after_ns) = drop_after_ns else {
+        return action.await;
+    };
+    let mut action = action;
+    let mut end = pin!(clock.sleep(drop_after_ns));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(outcome) = action.as_mut().poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        end.as_mut().poll(cx).map(|()| Ok(()))
+    })
+    .await
+}
+
+/// Answers what handlers owe, in any order, a little later.
+async fn answer_debts(board: std::sync::Arc<super::board::Board>, clock: Clock, mut rng: Rng) {
+    loop {
+        clock.sleep(1 + rng.below(2_000_000)).await;
+        for _ in 0..1 + rng.below(4) {
+            if let Some(debt) = board.take_debt(rng.next_u64()) {
+                debt.reply.reply(debt.body);
+            }
+        }
+    }
+}
+
+/// Whether an error is one that the network's faults explain.
+fn is_explained(error: &RequestError) -> bool {
+    match error {
+        RequestError::Closed { .. }
+        | RequestError::NotConnected
+        | RequestError::TimedOut { .. } => true,
+        // A request of the handler's own failed, or a file could not be read.
+        RequestError::Remote { failure, .. } => {
+            let text = failure.to_string();
+            text.contains("asking back") || text.contains("SourceIo")
+        }
+        _ => false,
+    }
+}
+
+fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, lossless: bool) {
+    let conf = settings::any(&mut cluster.rng);
+    let other = settings::any(&mut cluster.rng);
+    let (server, client) = (cluster.add_shard(conf), cluster.add_shard(other));
+    for shard in &cluster.shards {
+        let rng = Rng::new(cluster.rng.next_u64());
+        let (board, clock) = (shard.board.clone(), cluster.clock.clone());
+        drop(cluster.spawn(answer_debts(board, clock, rng)));
+    }
+    let addr = cluster.listen(server);
+    let mut ends = Vec::new();
+    for _ in 0..1 + cluster.rng.below(2) {
+        let connecting = cluster.connecting(client, &addr);
+        match cluster.block_on(connecting) {
+            Ok(connection) => ends.push((client, connection)),
+            Err(error) => assert!(!lossless, "{error}"),
+        }
+    }
+    cluster.run_for(10_000_000);
+    ends.extend(
+        cluster.shards[server]
+            .board
+            .peers()
+            .into_iter()
+            .map(|peer| (server, peer)),
+    );
+    let callbacks = Rc::new(Callbacks::default());
+    let mut joins = Vec::new();
+    for tag in 1..=actions {
+        if ends.is_empty() {
+            break;
+        }
+        let at = cluster.rng.below(ends.len() as u64) as usize;
+        let (shard, connection) = ends[at].clone();
+        let action = an_action(cluster, shard, &connection, tag, &callbacks);
+        let rng = &mut cluster.rng;
+        let (after, dropped) = (rng.below(20_000_000), rng.chance(cancels));
+        let drop_after = dropped.then(|| rng.below(10_000_000));
+        let clock = cluster.clock.clone();
+        joins.push(cluster.spawn(begin(action, clock, after, drop_after)));
+    }
+    for (at, outcome) in cluster
+        .block_on(super::tasks::all(joins))
+        .into_iter()
+        .enumerate()
+    {
+        if let Err(error) = outcome {
+            assert!(!lossless, "action {at}: {error}");
+            assert!(is_explained(&error), "action {at}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_loses_nothing_lets_everything_succeed() {
+    seeds::each(100, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::rough());
+        everything(&mut cluster, 30, 0.0, true);
+        cluster.finish();
+    });
+}

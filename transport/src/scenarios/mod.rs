@@ -1,0 +1,26 @@
+//! The engine's scenarios: whole shards talking to each other, over a simulated network or over
+//! the kernel's.
+//!
+//! A [`Cluster`](cluster::Cluster) has some shards (pump, connections and handlers as in a program,
+//! nothing replaced above the driver) on a [`Ground`](ground::Ground) that makes their drivers and
+//! lets time pass. A scenario is a function from a seed: it draws its settings and its actions from
+//! it, so that a failing seed replays exactly. What must hold after every run, whatever went wrong,
+//! is in `cluster::finish`.
+//!
+//! Every simulated test runs many seeds. `RINGRAIL_SEEDS=n` sets how many, as a multiple of the
+//! default in percent; `RINGRAIL_SEED=n` runs that seed alone. A failing seed is named together
+//! with the last events of its world.
+
+mod actors;
+mod board;
+mod cluster;
+mod content;
+mod ground;
+mod raw;
+mod seeds;
+mod service;
+mod settings;
+mod shard;
+mod tasks;
+
+mod mixed;
