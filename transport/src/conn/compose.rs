@@ -14,13 +14,11 @@ use super::tx::{Tx, put_by_reference};
 /// Transfers looked at for one send: those behind them wait for the next.
 const LOOK_AHEAD: usize = 16;
 
-<<<<<<< HEAD
 /// How long after a cold read files are left to the workers.
 const DISK_BUSY_NS: u64 = 20_000_000;
-=======
+
 /// Pieces of a gather that one slice takes at most.
 const SLICE_PIECES: usize = 4;
->>>>>>> parts
 
 /// What the pump is to post.
 #[derive(Debug)]
@@ -82,8 +80,7 @@ impl Conn {
         let mut left = batch;
         let (mut at, mut ended) = (0, Vec::new());
         let mut direct = None;
-<<<<<<< HEAD
-        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 {
+        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
             match self.step(
                 &mut tx,
                 at,
@@ -92,10 +89,6 @@ impl Conn {
                 reads,
                 (slice_max, left == batch),
             ) {
-=======
-        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
-            match self.step(&mut tx, at, &mut gather, driver, reads, left) {
->>>>>>> parts
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
                 Step::Blocked => at += 1,
                 Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
@@ -213,39 +206,8 @@ impl Conn {
             self.local.wait_for_memory(self.key);
             return Step::Blocked;
         };
-<<<<<<< HEAD
         if resident == Some(false) {
             return order_read(transfer, reads, range, into);
-=======
-        let metrics = &self.local.metrics;
-        match driver.read_resident(
-            &range.file,
-            range.offset,
-            &mut lease.buffer_mut()[..range.len],
-        ) {
-            Ok(count) if count > 0 => {
-                lease.set_len(count);
-                metrics.bytes_out_file_read.add(count as u64);
-                match transfer.loaded(Ok(lease.freeze())) {
-                    Ok(()) => self.add_slice(transfer, gather),
-                    Err(failure) => Step::Failed(failure),
-                }
-            }
-            Ok(_) => Step::Failed(transfer.truncated()),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                transfer.reading();
-                reads.push(ReadOrder {
-                    transfer: transfer.key(),
-                    range,
-                    into: lease,
-                });
-                Step::Blocked
-            }
-            Err(error) => match transfer.loaded(Err(error)) {
-                Err(failure) => Step::Failed(failure),
-                Ok(()) => Step::Blocked,
-            },
->>>>>>> parts
         }
         self.add_read(transfer, gather, driver, reads, range, into)
     }
@@ -418,7 +380,7 @@ fn order_read(
 ) -> Step {
     transfer.reading();
     reads.push(ReadOrder {
-        transfer: transfer.id,
+        transfer: transfer.key(),
         range,
         into,
     });

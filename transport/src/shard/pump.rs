@@ -989,8 +989,7 @@ impl<D: Driver> Pump<D> {
     }
 
     /// When the next timer is due.
-<<<<<<< HEAD
-    pub(super) fn next_timer(&self) -> Option<u64> {
+    pub(crate) fn next_timer(&self) -> Option<u64> {
         let timer = self.local.next_timer();
         if self.thirsty.is_empty() && !self.local.has_hungry() {
             return timer;
@@ -998,10 +997,6 @@ impl<D: Driver> Pump<D> {
         // Memory comes back without a word; whoever waits for it looks again soon.
         let soon = self.local.now_ns() + MEMORY_RETRY_NS;
         Some(timer.map_or(soon, |at| at.min(soon)))
-=======
-    pub(crate) fn next_timer(&self) -> Option<u64> {
-        self.local.next_timer()
->>>>>>> parts
     }
 
     /// True where a turn would find something without entering the kernel.
