@@ -63,6 +63,9 @@ pub struct Meter {
 impl Meter {
     /// A meter whose warm-up begins at `start`. Loops that share a workload share `start` and split
     /// the `Ops`.
+    ///
+    /// # Errors
+    /// Never: the histogram's bounds are fixed and good.
     pub fn new(length: Length, who: Who, start: Instant) -> anyhow::Result<Self> {
         Ok(Self {
             who,
