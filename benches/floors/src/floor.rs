@@ -53,7 +53,8 @@ impl Floor {
         }
     }
 
-    /// Whether others are measured against it. The unread echo is not: nobody who answers a request can do without reading it.
+    /// Whether others are measured against it. The unread echo is not: nobody who answers a request
+    /// can do without reading it.
     #[must_use]
     pub fn is_baseline(self) -> bool {
         self != Self::RingEcho

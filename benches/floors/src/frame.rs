@@ -1,8 +1,8 @@
 //! The sixteen bytes in front of every request and answer, and the walk over a stream of them.
 //!
-//! Both ends of every floor use this: clients to check what comes back, servers to find where requests end. Bytes come
-//! straight from a receive buffer in whatever pieces the kernel hands over; nothing is copied but the header of a frame
-//! that straddles two pieces.
+//! Both ends of every floor use this: clients to check what comes back, servers to find where
+//! requests end. Bytes come straight from a receive buffer in whatever pieces the kernel hands
+//! over; nothing is copied but the header of a frame that straddles two pieces.
 
 use crate::pattern;
 use crate::workload::{Work, Workload};
@@ -11,11 +11,12 @@ use anyhow::{Result, ensure};
 /// Length of a frame header in bytes: a `u64` id and a `u64` length, little-endian.
 pub(crate) const HEADER_LEN: usize = 16;
 
-/// One answer in this many has its whole body compared with the pattern; every answer has its id, order and length checked.
+/// One answer in this many has its whole body compared with the pattern; every answer has its id,
+/// order and length checked.
 pub(crate) const CONTENT_SAMPLE: u64 = 64;
 
-/// Bodies of this many bytes and more are received exactly, straight into memory of their own; shorter ones arrive with their
-/// neighbours.
+/// Bodies of this many bytes and more are received exactly, straight into memory of their own;
+/// shorter ones arrive with their neighbours.
 pub(crate) const EXACT_LEN: usize = 16 << 10;
 
 /// Writes a header.
@@ -41,7 +42,8 @@ pub(crate) struct Shape {
     pub(crate) len_field: u64,
     /// Bytes that follow the header.
     pub(crate) body_len: usize,
-    /// Bodies follow the pattern of a source of this many chunks; `None` leaves their content unchecked.
+    /// Bodies follow the pattern of a source of this many chunks; `None` leaves their content
+    /// unchecked.
     pub(crate) content: Option<u64>,
 }
 
@@ -79,8 +81,8 @@ impl Shape {
     }
 }
 
-/// Walks the frames of one connection and checks each: ids count up by one from the first, lengths are as agreed, and the
-/// body of every [`CONTENT_SAMPLE`]th frame is the pattern.
+/// Walks the frames of one connection and checks each: ids count up by one from the first, lengths
+/// are as agreed, and the body of every [`CONTENT_SAMPLE`]th frame is the pattern.
 #[derive(Debug)]
 pub(crate) struct Walker {
     shape: Shape,
@@ -93,7 +95,8 @@ pub(crate) struct Walker {
 }
 
 impl Walker {
-    /// A walker that expects the frame `first_id` next, or with `None` takes the first frame's id for granted.
+    /// A walker that expects the frame `first_id` next, or with `None` takes the first frame's id
+    /// for granted.
     pub(crate) fn new(shape: Shape, first_id: Option<u64>) -> Self {
         Self {
             shape,

@@ -1,11 +1,13 @@
 //! The floors that ringrail is measured against, and the harness that measures both.
 //!
-//! A *floor* does the product's work with nothing between it and the kernel: blocking sockets, one bare io_uring loop, `sendfile`.
-//! A ratio to a badly made floor flatters, so these are made with care, and every answer's id, order and length is checked, with a
-//! sample of the content.
+//! A *floor* does the product's work with nothing between it and the kernel: blocking sockets, one
+//! bare io_uring loop, `sendfile`. A ratio to a badly made floor flatters, so these are made with
+//! care, and every answer's id, order and length is checked, with a sample of the content.
 //!
-//! - [`workload`]: what is measured. RPCs by size, chunks by size and source; connections, requests in flight, cores, waiting.
-//! - [`floor`]: the floors by name. Each is a server and a client that run in two processes ([`role`]).
+//! - [`workload`]: what is measured. RPCs by size, chunks by size and source; connections, requests
+//!   in flight, cores, waiting.
+//! - [`floor`]: the floors by name. Each is a server and a client that run in two processes
+//!   ([`role`]).
 //! - [`harness`]: runs candidates in turns, takes medians, prints ratios. The product plugs in as a
 //!   [`Candidate`](harness::Candidate).
 //! - [`pattern`]: the content of every payload, so that either side can check any byte.
@@ -28,10 +30,11 @@
 //! }
 //! ```
 //!
-//! Its `main` begins with [`role::run_if_asked`], for the floors' processes are the current executable started again.
+//! Its `main` begins with [`role::run_if_asked`], for the floors' processes are the current
+//! executable started again.
 //!
-//! Data flows from `workload` through `harness` into two processes (`role`), there through one of `blocking`, `ring` and `sendfile`,
-//! and back as [`report`]s.
+//! Data flows from `workload` through `harness` into two processes (`role`), there through one of
+//! `blocking`, `ring` and `sendfile`, and back as [`report`]s.
 
 mod blocking;
 pub mod cli;

@@ -1,7 +1,8 @@
 //! The client's stopwatch: which answers count, and how long each took.
 //!
-//! Clock reads are per batch, never per answer. Requests that leave in one send share a start time, and answers that a
-//! receive completes share an end time, so a batch of equal latencies is recorded at once.
+//! Clock reads are per batch, never per answer. Requests that leave in one send share a start time,
+//! and answers that a receive completes share an end time, so a batch of equal latencies is
+//! recorded at once.
 
 use crate::usage::{self, Who};
 use crate::workload::Length;
@@ -60,7 +61,11 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter whose warm-up begins at `start`. Loops that share a workload share `start` and split the `Ops`.
+    /// A meter whose warm-up begins at `start`. Loops that share a workload share `start` and split
+    /// the `Ops`.
+    ///
+    /// # Errors
+    /// Never: the histogram's bounds are fixed and good.
     pub fn new(length: Length, who: Who, start: Instant) -> anyhow::Result<Self> {
         Ok(Self {
             who,
@@ -161,7 +166,8 @@ impl SendLog {
         self.runs.push_back((count, at));
     }
 
-    /// The oldest requests that left together, but at most `most` of them; nothing once `most` is 0 or the log is empty.
+    /// The oldest requests that left together, but at most `most` of them; nothing once `most` is 0
+    /// or the log is empty.
     #[inline]
     fn pop(&mut self, most: u64) -> Option<(u64, Instant)> {
         match self.runs.front_mut() {

@@ -1,4 +1,5 @@
-//! Sockets as every floor wants them: loopback TCP, no Nagle delay, and the same congestion control on both sides.
+//! Sockets as every floor wants them: loopback TCP, no Nagle delay, and the same congestion control
+//! on both sides.
 
 use anyhow::{Context, Result, ensure};
 use std::ffi::c_void;
@@ -6,16 +7,18 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
-/// The congestion control that both sides of every comparison use. A system's default may pace (as BBR does), which on
-/// loopback measures the pacing and not the program.
+/// The congestion control that both sides of every comparison use. A system's default may pace (as
+/// BBR does), which on loopback measures the pacing and not the program.
 pub(crate) const CONGESTION: &str = "cubic";
 
 /// Gives a socket [`CONGESTION`].
 ///
 /// # Errors
-/// The kernel's refusal, with what to do about it: `cubic` is built into most kernels, but may be missing.
+/// The kernel's refusal, with what to do about it: `cubic` is built into most kernels, but may be
+/// missing.
 pub(crate) fn set_congestion(fd: RawFd) -> Result<()> {
-    // SAFETY: the pointer and length name the bytes of a live string; the kernel copies them during the call.
+    // SAFETY: the pointer and length name the bytes of a live string; the kernel copies them during
+    // the call.
     let rc = unsafe {
         libc::setsockopt(
             fd,
@@ -71,7 +74,8 @@ fn set_no_delay(fd: RawFd) -> Result<()> {
 
 /// Wakes whoever sleeps on a socket, a listener included: its next call ends at once.
 pub(crate) fn shut_down(socket: &impl AsRawFd) {
-    // SAFETY: a plain system call on a descriptor that the borrow keeps open. Failure means that it is shut already.
+    // SAFETY: a plain system call on a descriptor that the borrow keeps open. Failure means that it
+    // is shut already.
     unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
 }
 

@@ -1,8 +1,8 @@
-//! The small frames that one side of a connection sends, requests or RPC answers: a ring of ready-made frames, so that issuing
-//! one writes its id and nothing else.
+//! The small frames that one side of a connection sends, requests or RPC answers: a ring of
+//! ready-made frames, so that issuing one writes its id and nothing else.
 //!
-//! A slot is used again only when it has been released (a request by its answer, an answer by its departure), so the bytes
-//! that a send is still reading never change.
+//! A slot is used again only when it has been released (a request by its answer, an answer by its
+//! departure), so the bytes that a send is still reading never change.
 
 use crate::frame::{self, HEADER_LEN, Shape};
 use crate::pattern;
@@ -73,7 +73,8 @@ impl Outgoing {
         self.issued += count;
     }
 
-    /// Bytes issued and not yet sent; the second piece is empty unless they wrap around the end of the slots.
+    /// Bytes issued and not yet sent; the second piece is empty unless they wrap around the end of
+    /// the slots.
     #[inline]
     pub(crate) fn unsent(&self) -> [&[u8]; 2] {
         let len = (self.issued * self.frame_len as u64 - self.sent_bytes) as usize;
@@ -120,7 +121,8 @@ mod tests {
     use super::*;
     use crate::frame::Walker;
 
-    /// Sends `step` bytes at a time and answers what has left, and checks that the stream that leaves is the frames in order.
+    /// Sends `step` bytes at a time and answers what has left, and checks that the stream that
+    /// leaves is the frames in order.
     fn run(body_len: usize, in_flight: u32, step: usize) {
         let shape = Shape {
             len_field: body_len as u64,

@@ -1,8 +1,8 @@
-//! The content of every payload, chunk source and test file: a function of the offset, so that either side can check any
-//! byte without holding a copy.
+//! The content of every payload, chunk source and test file: a function of the offset, so that
+//! either side can check any byte without holding a copy.
 //!
-//! Word `n` of a source (eight bytes, little-endian) is the SplitMix64 hash of `n`. An RPC's payload is the start of the
-//! pattern; a chunk is the piece of the source at its offset.
+//! Word `n` of a source (eight bytes, little-endian) is the SplitMix64 hash of `n`. An RPC's
+//! payload is the start of the pattern; a chunk is the piece of the source at its offset.
 
 /// The eight bytes at word index `n`.
 #[inline]
@@ -13,7 +13,8 @@ fn word(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Where chunk number `id` starts in a source of `chunks` chunks of `chunk_len` bytes: ids wrap around.
+/// Where chunk number `id` starts in a source of `chunks` chunks of `chunk_len` bytes: ids wrap
+/// around.
 #[must_use]
 #[inline]
 pub fn chunk_offset(id: u64, chunks: u64, chunk_len: u64) -> u64 {
@@ -75,8 +76,8 @@ pub fn matches(offset: u64, bytes: &[u8]) -> bool {
 /// Bytes compared at each place that [`spot_check`] looks at.
 const SPOT_LEN: usize = 16;
 
-/// Whether three places of a chunk that starts at `offset` hold the pattern: its start, its end, and one that moves with
-/// `salt`. A check of a few cache lines, cheap enough for every chunk.
+/// Whether three places of a chunk that starts at `offset` hold the pattern: its start, its end,
+/// and one that moves with `salt`. A check of a few cache lines, cheap enough for every chunk.
 #[must_use]
 pub fn spot_check(offset: u64, bytes: &[u8], salt: u64) -> bool {
     if bytes.len() <= SPOT_LEN {

@@ -1,4 +1,5 @@
-//! Page-aligned memory by `mmap`: receive buffers and sources in huge pages where the system has them, and files to send from.
+//! Page-aligned memory by `mmap`: receive buffers and sources in huge pages where the system has
+//! them, and files to send from.
 
 use std::fs::File;
 use std::io;
@@ -77,7 +78,8 @@ impl Region {
 
     /// All of it, to write.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: writable (only `FileMap`s are not), `len` long, and borrowed from `self` exclusively.
+        // SAFETY: writable (only `FileMap`s are not), `len` long, and borrowed from `self`
+        // exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.0.base.as_ptr(), self.0.len) }
     }
 }

@@ -31,14 +31,16 @@ pub struct ClientReport {
     pub elapsed_s: f64,
     /// CPU seconds, user and system.
     pub cpu_s: f64,
-    /// Median time from handing a request to the socket until its answer is complete, in microseconds.
+    /// Median time from handing a request to the socket until its answer is complete, in
+    /// microseconds.
     pub p50_us: f64,
     /// 99th percentile of that time.
     pub p99_us: f64,
     /// 99.9th percentile of that time.
     pub p999_us: f64,
-    /// Whether the id, order and length of every answer, and a sample of the content, were checked and right. A client that
-    /// finds a wrong answer says so on stderr and exits with a failure; it never reports `false`.
+    /// Whether the id, order and length of every answer, and a sample of the content, were checked
+    /// and right. A client that finds a wrong answer says so on stderr and exits with a failure; it
+    /// never reports `false`.
     pub verified: bool,
     /// Whatever else the candidate wants to show.
     #[serde(flatten)]

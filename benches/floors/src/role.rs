@@ -1,8 +1,9 @@
 //! The two processes of a floor: what a binary becomes when the environment names a role.
 //!
-//! The harness starts the current executable once more with [`ROLE`] set; its `main` calls [`run_if_asked`] first and so turns
-//! into the server or the client of a floor, whatever command line it has otherwise. The line protocol is the one that every
-//! candidate speaks ([`crate::harness::Candidate`]).
+//! The harness starts the current executable once more with [`ROLE`] set; its `main` calls
+//! [`run_if_asked`] first and so turns into the server or the client of a floor, whatever command
+//! line it has otherwise. The line protocol is the one that every candidate speaks
+//! ([`crate::harness::Candidate`]).
 
 use crate::floor::Floor;
 use crate::net;
@@ -69,7 +70,8 @@ impl Served {
     }
 }
 
-/// Runs the role that the environment names, if it names one: call this first in `main`, and exit with what it returns.
+/// Runs the role that the environment names, if it names one: call this first in `main`, and exit
+/// with what it returns.
 ///
 /// ```
 /// assert!(ringrail_floors::role::run_if_asked().is_none()); // nobody asked

@@ -1,5 +1,6 @@
-//! The floor for files: a header held back with MSG_MORE, then `sendfile` for the body, so that no byte of the file is copied on
-//! the server. Two calls per chunk, which is what small chunks pay for it.
+//! The floor for files: a header held back with MSG_MORE, then `sendfile` for the body, so that no
+//! byte of the file is copied on the server. Two calls per chunk, which is what small chunks pay
+//! for it.
 //!
 //! Connections and the client are the blocking floor's.
 

@@ -21,7 +21,8 @@ pub fn cpu_seconds(who: Who) -> f64 {
         Who::Children => libc::RUSAGE_CHILDREN,
     };
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is to a live rusage; it is zeroed, and so initialised even if the call failed.
+    // SAFETY: the pointer is to a live rusage; it is zeroed, and so initialised even if the call
+    // failed.
     let usage = unsafe {
         libc::getrusage(who, usage.as_mut_ptr());
         usage.assume_init()

@@ -1,7 +1,7 @@
 //! What is measured: one kind of work, how wide, on which cores, waiting how, for how long.
 //!
-//! A [`Workload`] travels as JSON from the harness to the two processes of a candidate, so that every candidate is told
-//! exactly the same.
+//! A [`Workload`] travels as JSON from the harness to the two processes of a candidate, so that
+//! every candidate is told exactly the same.
 
 use crate::frame::EXACT_LEN;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,8 @@ pub const MAX_CHUNK_SIZE: u32 = 64 << 20;
 pub const MAX_CONNS: u32 = 1024;
 /// Most requests in flight on one connection.
 pub const MAX_IN_FLIGHT: u32 = 4096;
-/// Most payload bytes that one connection may have in flight in either direction: bounds the memory of a run.
+/// Most payload bytes that one connection may have in flight in either direction: bounds the memory
+/// of a run.
 pub const MAX_IN_FLIGHT_BYTES: u64 = 1 << 30;
 
 /// One measurement's work, the same for every candidate.
@@ -40,12 +41,13 @@ pub struct Workload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
-    /// A request with a payload of `size` bytes is answered with a payload of `reply` bytes. Either payload is the start of
-    /// [`crate::pattern`].
+    /// A request with a payload of `size` bytes is answered with a payload of `reply` bytes. Either
+    /// payload is the start of [`crate::pattern`].
     Rpc {
         /// The request's payload in bytes, header not counted.
         size: u32,
-        /// The answer's payload in bytes, header not counted; the usual call answers as much as it was asked.
+        /// The answer's payload in bytes, header not counted; the usual call answers as much as it
+        /// was asked.
         reply: u32,
     },
     /// A request without payload is answered with a chunk of `size` bytes.
@@ -57,7 +59,8 @@ pub enum Work {
     },
 }
 
-/// Where a server takes its chunks from. The content is [`crate::pattern`]'s; chunk ids wrap around.
+/// Where a server takes its chunks from. The content is [`crate::pattern`]'s; chunk ids wrap
+/// around.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -207,7 +210,8 @@ impl Workload {
         matches!(self.work, Work::Chunks { size, .. } if size as usize >= EXACT_LEN)
     }
 
-    /// The id of the first request on connection number `conn`: connections start evenly spread over the source.
+    /// The id of the first request on connection number `conn`: connections start evenly spread
+    /// over the source.
     #[must_use]
     pub fn first_id(&self, conn: u32) -> u64 {
         self.source_chunks() * u64::from(conn) / u64::from(self.conns.max(1))

@@ -1,4 +1,5 @@
-//! Every floor does every kind of work it claims, verified, in two processes; and wrong answers are found.
+//! Every floor does every kind of work it claims, verified, in two processes; and wrong answers are
+//! found.
 
 use ringrail_floors::floor::Floor;
 use ringrail_floors::harness::{

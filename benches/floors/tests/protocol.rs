@@ -1,4 +1,5 @@
-//! The line protocol: servers end with their stdin whatever happens, and the harness says what a candidate did wrong.
+//! The line protocol: servers end with their stdin whatever happens, and the harness says what a
+//! candidate did wrong.
 
 use ringrail_floors::floor::Floor;
 use ringrail_floors::harness::{Candidate, FloorCandidate, HarnessError, Run, Side, run_once};

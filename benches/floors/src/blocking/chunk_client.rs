@@ -1,4 +1,5 @@
-//! Receiving large chunks: header, then the body straight into its own memory, each by one exact receive.
+//! Receiving large chunks: header, then the body straight into its own memory, each by one exact
+//! receive.
 
 use super::client::Link;
 use super::socket;

@@ -122,8 +122,9 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Sends what has been issued. If the socket is full, returns as soon as there is something to receive: the server could be
-    /// asleep itself, for room to send answers that nobody here receives.
+    /// Sends what has been issued. If the socket is full, returns as soon as there is something to
+    /// receive: the server could be asleep itself, for room to send answers that nobody here
+    /// receives.
     pub(super) fn flush(&mut self) -> Result<()> {
         loop {
             let [first, second] = self.requests.unsent();

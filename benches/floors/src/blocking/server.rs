@@ -25,7 +25,8 @@ pub(crate) fn serve(
     })
 }
 
-/// Runs `connection` on a thread of its own for each connection, until the other end of `stop` is closed.
+/// Runs `connection` on a thread of its own for each connection, until the other end of `stop` is
+/// closed.
 pub(crate) fn accept_each(
     listener: &TcpListener,
     stop: BorrowedFd<'_>,

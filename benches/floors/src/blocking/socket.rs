@@ -83,7 +83,8 @@ pub(crate) fn recv_exact(socket: &TcpStream, mut pieces: &mut [IoSliceMut<'_>]) 
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
         message.msg_iov = pieces.as_mut_ptr().cast();
         message.msg_iovlen = pieces.len();
-        // SAFETY: `IoSliceMut` is an iovec by its documentation; the pieces are live and ours alone for the whole call.
+        // SAFETY: `IoSliceMut` is an iovec by its documentation; the pieces are live and ours alone
+        // for the whole call.
         let got = again(|| unsafe {
             libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_WAITALL)
         })?;

@@ -9,18 +9,21 @@ use std::process::Command;
 
 /// Something that can do a workload in two processes.
 ///
-/// The harness starts both commands, pinned to the cores that the workload names, with their standard streams its own. They
-/// must set congestion control `cubic` and TCP_NODELAY on every socket.
+/// The harness starts both commands, pinned to the cores that the workload names, with their
+/// standard streams its own. They must set congestion control `cubic` and TCP_NODELAY on every
+/// socket.
 ///
-/// **Server**: listens on a free port of 127.0.0.1; prints `ready ADDR` and a newline (`ready 127.0.0.1:40123`) when it accepts
-/// connections and has its chunks in memory; serves until its stdin ends; then prints one line of JSON, a
-/// [`ServerReport`](crate::report::ServerReport), and exits with success. A server must end with its stdin whatever happens: that
-/// is how none outlives the harness.
+/// **Server**: listens on a free port of 127.0.0.1; prints `ready ADDR` and a newline (`ready
+/// 127.0.0.1:40123`) when it accepts connections and has its chunks in memory; serves until its
+/// stdin ends; then prints one line of JSON, a [`ServerReport`](crate::report::ServerReport), and
+/// exits with success. A server must end with its stdin whatever happens: that is how none outlives
+/// the harness.
 ///
-/// **Client**: does the workload against ADDR ([`Workload::length`] measured, its [`warm_up`](crate::workload::Length::warm_up)
-/// before that), checks the id, order and length of every answer and a sample of the content ([`crate::pattern`]), prints one line
-/// of JSON, a [`ClientReport`](crate::report::ClientReport), and exits with success; on a wrong answer, says so on stderr and
-/// exits with a failure. Its stdin is empty.
+/// **Client**: does the workload against ADDR ([`Workload::length`] measured, its
+/// [`warm_up`](crate::workload::Length::warm_up) before that), checks the id, order and length of
+/// every answer and a sample of the content ([`crate::pattern`]), prints one line of JSON, a
+/// [`ClientReport`](crate::report::ClientReport), and exits with success; on a wrong answer, says
+/// so on stderr and exits with a failure. Its stdin is empty.
 ///
 /// ```
 /// use ringrail_floors::harness::Candidate;

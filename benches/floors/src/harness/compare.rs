@@ -50,8 +50,8 @@ pub struct Entry {
     pub of_best_floor: Option<Ratios>,
 }
 
-/// One candidate's medians divided by another's. More is better for `throughput`, less for everything else; 0 stands for a
-/// number that the other does not have.
+/// One candidate's medians divided by another's. More is better for `throughput`, less for
+/// everything else; 0 stands for a number that the other does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratios {
     /// Answers per second.
@@ -89,7 +89,8 @@ pub struct Comparison {
     pub workload: Workload,
     /// The candidates that can do it, in the order given.
     pub entries: Vec<Entry>,
-    /// Name of the best floor: the lowest median latency of a ping-pong, the highest throughput otherwise.
+    /// Name of the best floor: the lowest median latency of a ping-pong, the highest throughput
+    /// otherwise.
     pub best_floor: Option<String>,
 }
 

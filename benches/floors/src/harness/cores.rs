@@ -17,7 +17,8 @@ pub(super) struct Cores {
 }
 
 impl Cores {
-    /// Chooses among the cores that this process may run on. Two cores are two real ones where there are, not two threads of one.
+    /// Chooses among the cores that this process may run on. Two cores are two real ones where
+    /// there are, not two threads of one.
     pub(super) fn choose(placement: Placement) -> Result<Self, HarnessError> {
         let allowed = allowed().map_err(HarnessError::Cores)?;
         choose_from(&allowed, placement, siblings)
@@ -86,7 +87,8 @@ fn parse_list(list: &str) -> BTreeSet<usize> {
 
 /// Makes `command` start on `core` and stay there.
 pub(super) fn pin(command: &mut Command, core: usize) {
-    // SAFETY: all-zero is a valid, empty set; the macro writes inside it, for `core` came out of such a set.
+    // SAFETY: all-zero is a valid, empty set; the macro writes inside it, for `core` came out of
+    // such a set.
     let set = unsafe {
         let mut set: libc::cpu_set_t = mem::zeroed();
         libc::CPU_SET(core, &mut set);
@@ -99,7 +101,8 @@ pub(super) fn pin(command: &mut Command, core: usize) {
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // SAFETY: between fork and exec the closure makes one system call and touches nothing but its own copy of the set.
+    // SAFETY: between fork and exec the closure makes one system call and touches nothing but its
+    // own copy of the set.
     unsafe { command.pre_exec(pin) };
 }
 

@@ -1,4 +1,5 @@
-//! Noticing that somebody else used the cores: a build next door makes a floor look low, and a ratio arbitrary.
+//! Noticing that somebody else used the cores: a build next door makes a floor look low, and a
+//! ratio arbitrary.
 
 use super::cores::Cores;
 use crate::usage::{Who, cpu_seconds};
@@ -47,8 +48,8 @@ impl Watch {
         }
     }
 
-    /// The fraction of the cores' time that was neither idle nor used by child processes that have ended meanwhile. 0 where the
-    /// kernel does not tell.
+    /// The fraction of the cores' time that was neither idle nor used by child processes that have
+    /// ended meanwhile. 0 where the kernel does not tell.
     pub(super) fn used_by_others(&self) -> f64 {
         let (Some(before), Some(now)) = (self.idle_s, idle_seconds(self.cores)) else {
             return 0.0;

@@ -1,4 +1,5 @@
-//! Measuring candidates against floors: each in two processes, pinned, in turns, with every answer checked.
+//! Measuring candidates against floors: each in two processes, pinned, in turns, with every answer
+//! checked.
 //!
 //! ```text
 //!   measure(candidates, workload, plan)
@@ -8,11 +9,13 @@
 //!      medians per candidate, ratios to the best floor
 //! ```
 //!
-//! Turns, because a machine's speed drifts: what runs side by side is compared, never a number from another day. Medians, because
-//! one round in a bad moment must not count. A run that others disturbed is repeated, and what remains is shown. A run whose client did not verify its answers is an error, not a result.
+//! Turns, because a machine's speed drifts: what runs side by side is compared, never a number from
+//! another day. Medians, because one round in a bad moment must not count. A run that others
+//! disturbed is repeated, and what remains is shown. A run whose client did not verify its answers
+//! is an error, not a result.
 //!
-//! What is measured plugs in as a [`Candidate`]: two command lines and the line protocol described there. The floors of this
-//! crate are candidates like any other ([`FloorCandidate`]).
+//! What is measured plugs in as a [`Candidate`]: two command lines and the line protocol described
+//! there. The floors of this crate are candidates like any other ([`FloorCandidate`]).
 
 mod candidate;
 mod compare;

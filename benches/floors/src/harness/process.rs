@@ -1,4 +1,5 @@
-//! One run of one candidate: start the server, start the client, collect their reports, leave nothing behind.
+//! One run of one candidate: start the server, start the client, collect their reports, leave
+//! nothing behind.
 
 use super::candidate::Candidate;
 use super::cores::{self, Cores};
@@ -23,7 +24,8 @@ pub struct Run {
     pub client: ClientReport,
     /// The server's last line.
     pub server: ServerReport,
-    /// The fraction of the cores' time that neither side used and that was not idle: what neighbours took.
+    /// The fraction of the cores' time that neither side used and that was not idle: what
+    /// neighbours took.
     pub used_by_others: f64,
 }
 

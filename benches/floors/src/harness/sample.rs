@@ -33,7 +33,8 @@ impl Sample {
     /// The numbers of one run.
     ///
     /// # Errors
-    /// [`HarnessError::NotMeasured`] if the client did not verify its answers, or got none, or took no time.
+    /// [`HarnessError::NotMeasured`] if the client did not verify its answers, or got none, or took
+    /// no time.
     pub fn new(candidate: &str, run: &Run) -> Result<Self, HarnessError> {
         let Run { client, server, .. } = run;
         let refuse = |what| {

@@ -2,15 +2,17 @@
 
 use crate::workload::{Length, Placement, Source, Wait, Work, Workload};
 
-/// Size of a chunk source in memory, in bytes: larger than any cache of a core, so that chunks come from where real ones would.
+/// Size of a chunk source in memory, in bytes: larger than any cache of a core, so that chunks come
+/// from where real ones would.
 pub const MEMORY_BYTES: u64 = 64 << 20;
-/// Size of a chunk source on disk, in bytes.
-pub const FILE_BYTES: u64 = 256 << 20;
+/// Size of a chunk source on disk, in bytes: as large, so that memory and file can be compared.
+pub const FILE_BYTES: u64 = MEMORY_BYTES;
 
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
-/// All of them: ping-pongs, pipelined RPCs, chunks from memory, and chunks from `file` if there is one.
+/// All of them: ping-pongs, pipelined RPCs, chunks from memory, and chunks from `file` if there is
+/// one.
 #[must_use]
 pub fn standard(length: Length, file: Option<&Source>) -> Vec<Workload> {
     let mut all = ping_pongs(length);

@@ -7,13 +7,15 @@ use anyhow::Result;
 
 /// One connection's requests and answers.
 pub(super) trait Answers {
-    /// Takes what buffer `id` received, and gives the buffer back at once or in [`left`](Self::left).
+    /// Takes what buffer `id` received, and gives the buffer back at once or in
+    /// [`left`](Self::left).
     ///
     /// # Errors
     /// The client broke the rules of the workload.
     fn take(&mut self, buffers: &mut Buffers, id: u16, len: usize) -> Result<()>;
 
-    /// Adds the answers that can leave now to an empty `gather`; they stay as they are until [`left`](Self::left).
+    /// Adds the answers that can leave now to an empty `gather`; they stay as they are until
+    /// [`left`](Self::left).
     fn gather(&mut self, buffers: &mut Buffers, gather: &mut Gather);
 
     /// Everything gathered has left.

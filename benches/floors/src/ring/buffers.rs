@@ -32,7 +32,8 @@ impl Buffers {
     pub(super) unsafe fn register(ring: &Ring<'_>) -> Result<Self> {
         let mut entries = Region::new(usize::from(COUNT) * size_of::<BufRingEntry>())?;
         let addr = entries.as_mut_ptr() as u64;
-        // SAFETY: the entries are page-aligned, zeroed and as many as stated, and the caller keeps them long enough.
+        // SAFETY: the entries are page-aligned, zeroed and as many as stated, and the caller keeps
+        // them long enough.
         unsafe {
             ring.submitter()
                 .register_buf_ring_with_flags(addr, COUNT, GROUP, 0)
@@ -55,8 +56,8 @@ impl Buffers {
             id < COUNT && len <= LEN,
             "the kernel names one of our buffers"
         );
-        // SAFETY: inside the region; the kernel does not touch a buffer between its completion and its recycling, and the
-        // borrow keeps the caller from recycling it.
+        // SAFETY: inside the region; the kernel does not touch a buffer between its completion and
+        // its recycling, and the borrow keeps the caller from recycling it.
         unsafe {
             std::slice::from_raw_parts(self.data.as_mut_ptr().add(usize::from(id) * LEN), len)
         }
@@ -65,8 +66,9 @@ impl Buffers {
     /// Gives buffer `id` back; the kernel sees it after [`publish`](Self::publish).
     pub(super) fn recycle(&mut self, id: u16) {
         let slot = usize::from(self.tail % COUNT);
-        // SAFETY: the buffer and the entry lie inside their regions; the kernel does not read entries past the tail that was
-        // published, and at most COUNT buffers exist, so this entry is free.
+        // SAFETY: the buffer and the entry lie inside their regions; the kernel does not read
+        // entries past the tail that was published, and at most COUNT buffers exist, so this entry
+        // is free.
         unsafe {
             let buffer = self.data.as_mut_ptr().add(usize::from(id) * LEN);
             let entry = &mut *self.entries.as_mut_ptr().cast::<BufRingEntry>().add(slot);
@@ -83,7 +85,8 @@ impl Buffers {
             return false;
         }
         let base = self.entries.as_mut_ptr().cast::<BufRingEntry>();
-        // SAFETY: the tail lies in the first entry of the live, aligned ring; the kernel reads it with acquire ordering.
+        // SAFETY: the tail lies in the first entry of the live, aligned ring; the kernel reads it
+        // with acquire ordering.
         unsafe {
             AtomicU16::from_ptr(BufRingEntry::tail(base).cast_mut())
                 .store(self.tail, Ordering::Release)

@@ -1,4 +1,5 @@
-//! Serving chunks: headers and bodies of all requests at hand in one gathered send, bodies from where they lie.
+//! Serving chunks: headers and bodies of all requests at hand in one gathered send, bodies from
+//! where they lie.
 
 use super::answers::Answers;
 use super::buffers::Buffers;

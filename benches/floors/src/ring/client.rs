@@ -1,4 +1,5 @@
-//! The client's loop: keep the requests of all connections in flight, count what [`Receive`] has checked, ask for as much again.
+//! The client's loop: keep the requests of all connections in flight, count what [`Receive`] has
+//! checked, ask for as much again.
 
 use super::buffers::Buffers;
 use super::event::{Event, Op};
@@ -163,8 +164,8 @@ impl<R: Receive> Client<'_, R> {
     fn send(&mut self, index: usize) -> Result<()> {
         let conn = &mut self.conns[index];
         let send = conn.sending.entry(&conn.stream);
-        // SAFETY: slots of requests in flight do not change, the gathered pieces neither before this send's completion, and both
-        // outlive the ring.
+        // SAFETY: slots of requests in flight do not change, the gathered pieces neither before
+        // this send's completion, and both outlive the ring.
         unsafe { self.ring.post(send, Op::Send, index) }
     }
 }

@@ -1,4 +1,5 @@
-//! Sending back whatever arrives, unread, from the buffers where it arrived: the least that any server can do.
+//! Sending back whatever arrives, unread, from the buffers where it arrived: the least that any
+//! server can do.
 
 use super::answers::Answers;
 use super::buffers::Buffers;

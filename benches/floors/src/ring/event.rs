@@ -1,4 +1,5 @@
-//! What a completion is about: the operation and its connection, packed into the 64 bits that travel with it.
+//! What a completion is about: the operation and its connection, packed into the 64 bits that
+//! travel with it.
 
 use io_uring::cqueue;
 use std::io;

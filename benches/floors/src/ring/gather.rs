@@ -1,4 +1,5 @@
-//! The memory of one send: its pieces and its message header, at an address that does not move while the kernel reads it.
+//! The memory of one send: its pieces and its message header, at an address that does not move
+//! while the kernel reads it.
 
 use io_uring::{opcode, squeue, types};
 use std::os::fd::{AsRawFd, RawFd};
@@ -55,8 +56,8 @@ impl Gather {
         }
     }
 
-    /// The operation that sends what is left, all of it unless the peer goes away. The pieces, and what they point to, must stay
-    /// until it completes.
+    /// The operation that sends what is left, all of it unless the peer goes away. The pieces, and
+    /// what they point to, must stay until it completes.
     pub(super) fn entry(&mut self, socket: &impl AsRawFd) -> squeue::Entry {
         let fd: RawFd = socket.as_raw_fd();
         let flags = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;

@@ -1,5 +1,5 @@
-//! The two ways in which the client receives answers: small ones as a stream through provided buffers, large bodies exactly,
-//! each straight into memory of its own.
+//! The two ways in which the client receives answers: small ones as a stream through provided
+//! buffers, large bodies exactly, each straight into memory of its own.
 
 use super::buffers::{self, Buffers};
 use super::event::{Event, Op};
@@ -27,7 +27,8 @@ pub(super) trait Receive: Sized {
     /// The ring's.
     fn start(&mut self, ring: &mut Ring<'_>, stream: &TcpStream, conn: usize) -> Result<()>;
 
-    /// Handles the completion of a receive, posts the next, and returns how many answers are complete.
+    /// Handles the completion of a receive, posts the next, and returns how many answers are
+    /// complete.
     ///
     /// # Errors
     /// An answer is wrong, or the server closed.
@@ -73,7 +74,8 @@ impl Receive for Stream {
                 buffers.recycle(id);
                 answers
             }
-            // The client recycles before it receives again, so there are buffers by the time this is submitted.
+            // The client recycles before it receives again, so there are buffers by the time this
+            // is submitted.
             None if event.result == -libc::ENOBUFS => 0,
             None => bail!("the server closed the connection"),
         };
@@ -84,7 +86,8 @@ impl Receive for Stream {
     }
 }
 
-/// Chunks of [`EXACT_LEN`](frame::EXACT_LEN) and more: a header, then a body, by one exact receive each.
+/// Chunks of [`EXACT_LEN`](frame::EXACT_LEN) and more: a header, then a body, by one exact receive
+/// each.
 pub(super) struct Exact {
     header: Box<[u8; HEADER_LEN]>,
     body: Region,
@@ -104,7 +107,8 @@ impl Exact {
         let recv = opcode::Recv::new(fd, buf.as_mut_ptr(), buf.len() as u32)
             .flags(libc::MSG_WAITALL)
             .build();
-        // SAFETY: header and body are boxed and mapped, are not touched before this receive completes, and outlive the ring.
+        // SAFETY: header and body are boxed and mapped, are not touched before this receive
+        // completes, and outlive the ring.
         unsafe { ring.post(recv, op, conn) }
     }
 

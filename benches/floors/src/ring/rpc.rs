@@ -1,4 +1,5 @@
-//! Answering RPCs: every request is found and checked where it was received, and answered with a ready-made frame.
+//! Answering RPCs: every request is found and checked where it was received, and answered with a
+//! ready-made frame.
 
 use super::answers::Answers;
 use super::buffers::Buffers;

@@ -1,4 +1,5 @@
-//! The server's loop: accept, receive, let [`Answers`] do its work, and send what it gathers, one send per connection at a time.
+//! The server's loop: accept, receive, let [`Answers`] do its work, and send what it gathers, one
+//! send per connection at a time.
 
 use super::answers::Answers;
 use super::buffers::{self, Buffers};
@@ -215,7 +216,8 @@ impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
     fn send(&mut self, index: usize) -> Result<()> {
         let conn = &mut self.conns[index];
         let send = conn.sending.entry(&conn.stream);
-        // SAFETY: the gathered pieces and what they point to are not touched before this send's completion, and outlive the ring.
+        // SAFETY: the gathered pieces and what they point to are not touched before this send's
+        // completion, and outlive the ring.
         unsafe { self.ring.post(send, Op::Send, index) }
     }
 }

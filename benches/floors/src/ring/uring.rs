@@ -8,21 +8,23 @@ use io_uring::{
 };
 use std::io;
 
-/// Submission entries: more than a turn of 1,024 connections posts at once is not needed, a full queue is submitted early.
+/// Submission entries: more than a turn of 1,024 connections posts at once is not needed, a full
+/// queue is submitted early.
 const SQ_ENTRIES: u32 = 1024;
 /// Completion entries: room for every provided buffer and every send of a turn, several times over.
 const CQ_ENTRIES: u32 = 8192;
 
-/// A connection whose whole window is no larger than this never finds its send buffer full: on loopback that starts at 2.5 MB.
-/// Only then may a turn count on its sends to complete at once. A send that waits for room needs the loop to run, and the kernel
-/// wakes a loop only for as many events as it said that it waits for.
+/// A connection whose whole window is no larger than this never finds its send buffer full: on
+/// loopback that starts at 2.5 MB. Only then may a turn count on its sends to complete at once. A
+/// send that waits for room needs the loop to run, and the kernel wakes a loop only for as many
+/// events as it said that it waits for.
 const SENT_AT_ONCE: u64 = 512 << 10;
 
 /// Sets up a ring for one thread.
 ///
 /// # Errors
-/// The kernel's refusal: `kernel.io_uring_disabled` and seccomp profiles are the usual reasons; before 6.1 the flags are
-/// missing.
+/// The kernel's refusal: `kernel.io_uring_disabled` and seccomp profiles are the usual reasons;
+/// before 6.1 the flags are missing.
 pub(super) fn build() -> Result<IoUring> {
     IoUring::builder()
         .setup_single_issuer()
@@ -38,15 +40,16 @@ pub(super) fn build() -> Result<IoUring> {
 
 /// A ring in use by the thread that made it.
 ///
-/// Whatever memory the posted operations point to must outlive this value: dropping it cancels them and waits for the last
-/// completion.
+/// Whatever memory the posted operations point to must outlive this value: dropping it cancels them
+/// and waits for the last completion.
 pub(super) struct Ring<'a> {
     submitter: Submitter<'a>,
     sq: SubmissionQueue<'a>,
     cq: CompletionQueue<'a>,
     wait: Wait,
-    /// Sends posted since the last turn, if sends complete inside the enter that submits them: a loop that waited for a single
-    /// completion would wake for its own sends, so it waits for one more.
+    /// Sends posted since the last turn, if sends complete inside the enter that submits them: a
+    /// loop that waited for a single completion would wake for its own sends, so it waits for one
+    /// more.
     sends: usize,
     sends_complete_at_once: bool,
     /// Operations that will still complete.
@@ -54,8 +57,8 @@ pub(super) struct Ring<'a> {
 }
 
 impl<'a> Ring<'a> {
-    /// Takes the ring apart and registers its descriptor, which saves a lookup per enter. `window` is the most bytes that this
-    /// side ever has in flight on one connection.
+    /// Takes the ring apart and registers its descriptor, which saves a lookup per enter. `window`
+    /// is the most bytes that this side ever has in flight on one connection.
     pub(super) fn new(io: &'a mut IoUring, wait: Wait, window: u64) -> Result<Self> {
         let (mut submitter, sq, cq) = io.split();
         submitter
@@ -80,7 +83,8 @@ impl<'a> Ring<'a> {
     /// Posts an operation; it reaches the kernel in the next [`turn`](Self::turn) at the latest.
     ///
     /// # Safety
-    /// The memory that the entry points to must stay as it is until the operation's last completion.
+    /// The memory that the entry points to must stay as it is until the operation's last
+    /// completion.
     pub(super) unsafe fn post(&mut self, entry: squeue::Entry, op: Op, conn: usize) -> Result<()> {
         let entry = entry.user_data(tag(op, conn));
         while self.sq.is_full() {
@@ -95,7 +99,8 @@ impl<'a> Ring<'a> {
         Ok(())
     }
 
-    /// Submits what has been posted, waits until there is something to do, and appends all completions to `events`.
+    /// Submits what has been posted, waits until there is something to do, and appends all
+    /// completions to `events`.
     pub(super) fn turn(&mut self, events: &mut Vec<Event>) -> Result<()> {
         match self.wait {
             Wait::Parked => self.park(1 + self.sends),
@@ -165,7 +170,8 @@ impl<'a> Ring<'a> {
 impl Drop for Ring<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.cancel_all() {
-            // The kernel may still write to buffers that are about to be freed: there is no safe way on.
+            // The kernel may still write to buffers that are about to be freed: there is no safe
+            // way on.
             eprintln!("cannot end the ring: {error:#}");
             std::process::abort();
         }
