@@ -347,9 +347,29 @@ impl Conn {
         self.end(State::Closed, reason);
     }
 
-    /// Ends the connection for requests; what is queued is sent before the socket closes.
+    /// Ends the connection for requests; what is queued is sent before the socket closes, for at
+    /// most the time that a drain has.
     pub(crate) fn close_after_flush(&self, reason: CloseReason) {
+        if matches!(self.state.get(), State::Flushing | State::Closed) {
+            return;
+        }
         self.end(State::Flushing, reason);
+        let timeout = self.local.conf.drain_timeout;
+        if self
+            .local
+            .set_timer(timeout, TimerFor::Drain(self.key))
+            .is_none()
+        {
+            self.close(CloseReason::Local);
+        }
+    }
+
+    /// Ends the connection because of what the peer sent. What was to be said to it is still said.
+    pub(crate) fn fail(&self, reason: CloseReason) {
+        match reason {
+            CloseReason::Peer | CloseReason::Io(_) => self.close(reason),
+            reason => self.close_after_flush(reason),
+        }
     }
 
     fn end(&self, state: State, reason: CloseReason) {

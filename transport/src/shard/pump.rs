@@ -608,7 +608,7 @@ impl<D: Driver> Pump<D> {
             self.backlog.push(key);
         }
         if let Err(reason) = parsed {
-            conn.close(*reason);
+            conn.fail(*reason);
             return;
         }
         self.post_receive(key);
@@ -732,7 +732,7 @@ impl<D: Driver> Pump<D> {
         let conn = Rc::clone(&link.conn);
         let waits = link.rx.is_stuck() || link.rx.has_yielded();
         if waits && let Err(reason) = link.rx.resume(&conn) {
-            conn.close(*reason);
+            conn.fail(*reason);
             return;
         }
         if link.rx.has_yielded() && !self.backlog.contains(&key) {

@@ -1,0 +1,173 @@
+//! Bounds of this side: each has a clear error that names its key, and none is passed.
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use ringrail_transport::{Engine, TransportConf, TransportContext};
+use support::{engine, eventually, serve};
+
+#[test]
+fn a_port_in_use_says_which_and_how_to_find_the_holder() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = holder.local_addr().unwrap();
+    let context = TransportContext::client_only(engine(TransportConf::default()));
+    let error = context.create_server(addr.into()).unwrap_err().to_string();
+    assert!(error.contains(&addr.port().to_string()), "{error}");
+    assert!(error.contains("in use"), "{error}");
+}
+
+#[test]
+fn settings_that_do_not_fit_are_refused_by_name() {
+    let conf = TransportConf {
+        slice_len: 100,
+        ..TransportConf::default()
+    };
+    let error = Engine::builder(conf).start().unwrap_err().to_string();
+    assert!(error.contains("ringrail.transport.sliceLen"), "{error}");
+    let conf = TransportConf {
+        pool_reserve: 1,
+        ..TransportConf::default()
+    };
+    let error = Engine::builder(conf).start().unwrap_err().to_string();
+    assert!(error.contains("ringrail.transport.poolReserve"), "{error}");
+}
+
+#[test]
+fn connections_beyond_the_limit_are_turned_away() {
+    let side = serve(TransportConf {
+        max_connections: 2,
+        ..TransportConf::default()
+    });
+    let (_a, first) = side.client();
+    let (_b, second) = side.client();
+    let third = TransportContext::client_only(engine(TransportConf::default()));
+    let refused = third
+        .create_client_factory(Vec::new())
+        .create_client_blocking(&side.address());
+    assert!(refused.is_err());
+    for client in [first, second] {
+        assert_eq!(&client.send_rpc("x").wait().unwrap()[..], b"x");
+    }
+    assert!(side.context.engine().metrics().connections_refused >= 1);
+}
+
+#[test]
+fn requests_beyond_the_peers_table_are_refused_here() {
+    let mut conf = TransportConf::default();
+    conf.limits.max_outstanding = 4;
+    let side = serve(conf);
+    let (_context, client) = side.client();
+    // Nobody reads the chunks' streams fast enough to empty the table between these posts.
+    let many: Vec<_> = (0..64).map(|_| client.send_rpc("x")).collect();
+    let outcomes: Vec<_> = many.into_iter().map(|request| request.wait()).collect();
+    let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    for error in refused {
+        assert!(error.to_string().contains("maxOutstanding"), "{error}");
+    }
+    assert!(outcomes.iter().any(Result::is_ok));
+    assert_eq!(&client.send_rpc("after").wait().unwrap()[..], b"after");
+}
+
+#[test]
+fn a_request_longer_than_the_peer_accepts_is_refused_here() {
+    let mut conf = TransportConf::default();
+    conf.limits.max_rpc_len = 64 << 10;
+    let side = serve(conf);
+    let (_context, client) = side.client();
+    let error = client
+        .send_rpc(vec![0; (64 << 10) + 1])
+        .wait()
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("ringrail.transport.maxRpcLen"), "{error}");
+    assert_eq!(&client.send_rpc("after").wait().unwrap()[..], b"after");
+}
+
+#[test]
+fn a_thousand_readers_that_do_not_read_stay_inside_the_budget() {
+    use std::io::Write;
+    let budget = 64 << 20;
+    let conf = TransportConf {
+        pool_budget: budget,
+        pool_reserve: budget / 2,
+        ..TransportConf::default()
+    };
+    let side = serve(conf);
+    let terms = ringrail_codec::native::Terms::new(&Default::default());
+    let mut hello = vec![0; 4096];
+    let len = ringrail_codec::native::Hello { terms, ext: &[] }
+        .encode(&mut hello)
+        .unwrap();
+    hello.truncate(len);
+    let mut request = ringrail_codec::native::RpcRequest {
+        id: 1,
+        total_len: 4096,
+        deadline_us: 0,
+    }
+    .header(4096)
+    .encode()
+    .to_vec();
+    request.extend(vec![9; 4096]);
+    let mut readers: Vec<_> = (0..1000).map(|_| side.raw()).collect();
+    for reader in &mut readers {
+        reader.write_all(&hello).unwrap();
+        reader.set_nonblocking(true).unwrap();
+    }
+    for _ in 0..200 {
+        for reader in &mut readers {
+            // Full sockets are the point.
+            let _ = reader.write(&request);
+        }
+    }
+    eventually("all served as far as they may", || {
+        side.context.engine().metrics().connections_active == 1000
+    });
+    let metrics = side.context.engine().metrics();
+    assert!(
+        metrics.pool_bytes_high_water <= budget as u64,
+        "{}",
+        metrics.pool_bytes_high_water
+    );
+    assert_eq!(
+        metrics.connections_closed, 0,
+        "nobody is closed for reading slowly"
+    );
+    side.assert_alive();
+}
+
+/// Runs this test program's `probe` in a process with a limit of its own.
+fn limited(limit: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let script = format!(
+        "{limit}; exec {} --exact start_an_engine --ignored --nocapture",
+        program.display()
+    );
+    let out = Command::new("sh").arg("-c").arg(script).output().unwrap();
+    String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+}
+
+/// Not a test: the body of those below, in their processes.
+#[test]
+#[ignore = "run by other tests, in processes with limits of their own"]
+fn start_an_engine() {
+    match Engine::builder(TransportConf::default())
+        .shards(4)
+        .unpinned()
+        .start()
+    {
+        Ok(_) => println!("started"),
+        Err(error) => println!("refused: {error}"),
+    }
+}
+
+#[test]
+fn too_few_descriptors_say_so() {
+    let said = limited("ulimit -n 8");
+    assert!(
+        said.contains("refused:") && said.contains("ulimit -n"),
+        "{said}"
+    );
+    assert!(limited("true").contains("started"));
+}
