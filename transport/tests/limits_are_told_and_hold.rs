@@ -152,6 +152,9 @@ fn limited(limit: &str) -> String {
 #[test]
 #[ignore = "run by other tests, in processes with limits of their own"]
 fn start_an_engine() {
+    if std::env::var_os(FORBID).is_some() {
+        forbid_io_uring();
+    }
     match Engine::builder(TransportConf::default())
         .shards(4)
         .unpinned()
@@ -160,6 +163,81 @@ fn start_an_engine() {
         Ok(_) => println!("started"),
         Err(error) => println!("refused: {error}"),
     }
+}
+
+/// Has `start_an_engine` forbid itself io_uring first.
+const FORBID: &str = "RINGRAIL_TEST_FORBID_IO_URING";
+
+/// A seccomp filter as containers have it: `io_uring_setup` fails with `EPERM`.
+fn forbid_io_uring() {
+    let op = |code: u32, k: u32, jump_true: u8, jump_false: u8| libc::sock_filter {
+        code: code as u16,
+        jt: jump_true,
+        jf: jump_false,
+        k,
+    };
+    let mut filter = [
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        op(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            libc::SYS_io_uring_setup as u32,
+            0,
+            1,
+        ),
+        op(
+            libc::BPF_RET | libc::BPF_K,
+            libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
+            0,
+            0,
+        ),
+        op(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the program is whole and live during the calls, which change this process alone.
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            | libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            )
+    };
+    assert_eq!(done, 0, "the filter was not taken");
+}
+
+#[test]
+fn a_system_that_forbids_io_uring_is_told_what_to_allow() {
+    let said = limited(&format!("export {FORBID}=1"));
+    assert!(said.contains("refused:"), "{said}");
+    assert!(said.contains("seccomp"), "{said}");
+    assert!(said.contains("io_uring_disabled"), "{said}");
+}
+
+#[test]
+fn a_tiny_memlock_limit_says_so() {
+    // Root is not held to the limit: a copy of this program, run by somebody who is.
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("probe");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::set_permissions(dir.path(), open(0o755)).unwrap();
+    std::fs::set_permissions(&copy, open(0o755)).unwrap();
+    let script = format!(
+        "ulimit -l 64; if [ $(id -u) = 0 ]; then su='setpriv --reuid=65534 --clear-groups'; fi; \
+         exec $su {} --exact start_an_engine --ignored --nocapture",
+        copy.display()
+    );
+    let out = Command::new("sh").arg("-c").arg(script).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    // Kernels before some version do not count rings against the limit.
+    assert!(
+        said.contains("started") || said.contains("ulimit -l"),
+        "{said}{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the tests over real sockets share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringrail_transport::buf::ManagedBuffer;
-use ringrail_transport::server::{OneForOneStreamManager, StreamManager};
+use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
     Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportClient,
     TransportConf, TransportContext, TransportServer,
@@ -17,7 +19,8 @@ use ringrail_transport::{
 /// Echoes requests; serves chunk `n` of stream `len` as `len` bytes that depend on `n`.
 #[derive(Default)]
 pub(crate) struct Echo {
-    pub(crate) streams: OneForOneStreamManager,
+    /// Chunks made so far: they are asked for again and again.
+    made: RefCell<HashMap<(u64, u32), Bytes>>,
 }
 
 /// The content of a chunk.
@@ -43,7 +46,11 @@ impl RpcHandler for Echo {
 
 impl StreamManager for Echo {
     fn get_chunk(&self, _: &Connection, len: u64, n: u32) -> Result<ManagedBuffer, RpcFailure> {
-        Ok(content(u64::from(n), len as usize).into())
+        let mut made = self.made.borrow_mut();
+        let chunk = made
+            .entry((len, n))
+            .or_insert_with(|| content(u64::from(n), len as usize));
+        Ok(chunk.clone().into())
     }
 
     fn open_stream(&self, _: &Connection, name: &str) -> Result<Option<ManagedBuffer>, RpcFailure> {
