@@ -1,0 +1,140 @@
+//! Which way bytes go, proven by the counters: what is sent from where it lies, what is received
+//! straight into its lease, and that nothing is copied in user space on the way.
+
+mod support;
+
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringrail_transport::buf::{ManagedBuffer, Mapping};
+use ringrail_transport::client::ChunkOptions;
+use ringrail_transport::metrics::MetricsSnapshot;
+use ringrail_transport::server::StreamManager;
+use ringrail_transport::{
+    Connection, Received, Responder, RpcFailure, RpcHandler, TransportConf, TransportContext,
+};
+use support::{content, engine};
+
+const CHUNK: usize = 4 << 20;
+const SMALL: usize = 64 << 10;
+
+/// Serves chunk `n` of one buffer in portions of the stream's number.
+struct Portions(ManagedBuffer);
+
+impl RpcHandler for Portions {
+    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+        reply.reply(body.bytes());
+    }
+
+    fn stream_manager(&self) -> Option<&dyn StreamManager> {
+        Some(self)
+    }
+}
+
+impl StreamManager for Portions {
+    fn get_chunk(&self, _: &Connection, len: u64, n: u32) -> Result<ManagedBuffer, RpcFailure> {
+        Ok(self.0.slice(u64::from(n) * len, len))
+    }
+}
+
+/// Fetches 8 chunks of `len` after one to warm up; what server and client counted for the 8.
+fn fetch(data: ManagedBuffer, len: usize, checksum: bool) -> (MetricsSnapshot, MetricsSnapshot) {
+    let conf = TransportConf {
+        checksum,
+        ..TransportConf::default()
+    };
+    let served = TransportContext::new(engine(conf.clone()), move || {
+        Rc::new(Portions(data.clone()))
+    });
+    let server = served
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
+    let asking = TransportContext::client_only(engine(conf));
+    let clients = asking.create_client_factory(Vec::new());
+    let client = clients
+        .create_client_blocking(&server.local_addr().to_string())
+        .unwrap();
+    let whole = content(5, 9 * CHUNK);
+    let options = ChunkOptions {
+        len_hint: Some(len as u64),
+        ..ChunkOptions::default()
+    };
+    client.fetch_chunk(len as u64, 0, &options).wait().unwrap();
+    let (served_before, asked_before) = (served.engine().metrics(), asking.engine().metrics());
+    for n in 1..9 {
+        let chunk = client.fetch_chunk(len as u64, n, &options).wait().unwrap();
+        let start = n as usize * len;
+        assert!(chunk[..] == whole[start..start + len], "chunk {n}");
+    }
+    (
+        served.engine().metrics().since(&served_before),
+        asking.engine().metrics().since(&asked_before),
+    )
+}
+
+fn file() -> Arc<File> {
+    use std::io::Write;
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&content(5, 9 * CHUNK)).unwrap();
+    Arc::new(file)
+}
+
+/// Bytes copied in user space.
+fn copied(metrics: &MetricsSnapshot) -> u64 {
+    metrics.copies_straddle_bytes
+        + metrics.copies_misaligned_bytes
+        + metrics.copies_prefix_bytes
+        + metrics.copies_coalesced_bytes
+}
+
+#[test]
+fn chunks_of_memory_are_gathered_and_received_in_place() {
+    let (server, client) = fetch(content(5, 9 * CHUNK).into(), CHUNK, false);
+    let total = 8 * CHUNK as u64;
+    assert!(server.bytes_out_gathered >= total);
+    assert_eq!(server.bytes_out_sendfile + server.bytes_out_file_read, 0);
+    assert_eq!(client.bytes_in_exact, total);
+    assert_eq!(
+        (copied(&server), copied(&client)),
+        (0, 0),
+        "{server}{client}"
+    );
+}
+
+#[test]
+fn large_chunks_of_a_file_in_memory_leave_by_sendfile() {
+    let (server, client) = fetch(ManagedBuffer::whole_file(file()).unwrap(), CHUNK, false);
+    let total = 8 * CHUNK as u64;
+    assert_eq!(server.bytes_out_sendfile, total, "{server}");
+    assert_eq!((server.bytes_out_file_read, copied(&server)), (0, 0));
+    assert_eq!((client.bytes_in_exact, copied(&client)), (total, 0));
+}
+
+#[test]
+fn small_chunks_of_a_file_are_read_or_sent_from_its_mapping() {
+    let total = 8 * SMALL as u64;
+    let plain = ManagedBuffer::whole_file(file()).unwrap();
+    let (server, _) = fetch(plain, SMALL, false);
+    assert_eq!(
+        (server.bytes_out_file_read, server.bytes_out_sendfile),
+        (total, 0)
+    );
+    let file = file();
+    let mapping = Mapping::of(&file).unwrap();
+    let mapped = ManagedBuffer::mapped_file(file, mapping, 0, 9 * CHUNK as u64);
+    let (server, client) = fetch(mapped, SMALL, false);
+    assert_eq!(
+        (server.bytes_out_mapped, server.bytes_out_file_read),
+        (total, 0),
+        "{server}"
+    );
+    assert_eq!((copied(&server), copied(&client)), (0, 0));
+}
+
+#[test]
+fn checksums_need_the_bytes_so_files_are_read() {
+    let (server, _) = fetch(ManagedBuffer::whole_file(file()).unwrap(), CHUNK, true);
+    assert_eq!(server.bytes_out_file_read, 8 * CHUNK as u64, "{server}");
+    assert_eq!(server.bytes_out_sendfile, 0);
+}
