@@ -122,11 +122,8 @@ impl TransportConf {
             .map_err(|error| EngineError::Config(error.to_string()))?;
         let rules: [(bool, &str); 8] = [
             (
-                self.mixed_slice_len >= 4096
-                    && self.mixed_slice_len.is_multiple_of(16)
-                    && self.mixed_slice_len <= self.slice_len,
-                "ringrail.transport.mixedSliceLen must be a multiple of 16, at least 4 KiB, and at \
-                 most ringrail.transport.sliceLen",
+                self.mixed_slice_len >= 4096 && self.mixed_slice_len.is_multiple_of(16),
+                "ringrail.transport.mixedSliceLen must be a multiple of 16 and at least 4 KiB",
             ),
             (
                 self.slice_len >= 4096 && self.slice_len.is_multiple_of(16),

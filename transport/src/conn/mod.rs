@@ -290,7 +290,8 @@ impl Conn {
     pub(crate) fn portions(&self) -> (u32, usize) {
         let conf = &self.local.conf;
         if self.local.now_ns().saturating_sub(self.last_rpc_ns.get()) < MIXED_FOR_NS {
-            return (conf.mixed_slice_len, conf.mixed_slice_len as usize);
+            let slice = conf.mixed_slice_len.min(conf.slice_len);
+            return (slice, slice as usize);
         }
         (conf.slice_len, conf.send_batch)
     }

@@ -918,7 +918,10 @@ impl<D: Driver> Pump<D> {
         if stuck && !conn.is_clogged() {
             self.resume(key);
         }
-        self.service(key);
+        // The common case: an answer has left, and there is nothing else to say.
+        if conn.state() != State::Open || !conn.is_flushed() {
+            self.service(key);
+        }
     }
 
     fn read(&mut self, key: ConnKey, done: Completion) {

@@ -7,7 +7,7 @@ use super::driver::{TIMEOUTS, UringDriver};
 /// Parks that wait for nothing but what comes, after a send turned out not to be quick.
 const QUICK_PAUSE: u32 = 64;
 /// Longest that a park waits for a send that was thought to be quick.
-const QUICK_LIMIT_NS: u64 = 1_000_000;
+const QUICK_LIMIT_NS: u64 = 10_000_000;
 /// Timeouts in flight at most. A new one is posted only for a time before all others.
 pub(super) const MAX_TIMEOUTS: usize = 16;
 
