@@ -90,6 +90,11 @@ impl Rx {
         self.clogged || self.starved
     }
 
+    /// True where parsing stopped because the peer does not read its answers.
+    pub(crate) fn is_clogged(&self) -> bool {
+        self.clogged
+    }
+
     pub(crate) fn is_starved(&self) -> bool {
         self.starved
     }
@@ -142,6 +147,7 @@ impl Rx {
         self.clogged = false;
         self.starved = false;
         self.yielded = false;
+        conn.serve_held()?;
         if let Some(header) = self.waiting.take() {
             self.begin_body(conn, header)?;
         }
@@ -188,7 +194,7 @@ impl Rx {
                 }
                 State::Flushing | State::Closed => return Ok(data.len()),
             }
-            if conn.is_clogged() {
+            if conn.is_blocked() {
                 self.clogged = true;
                 break;
             }

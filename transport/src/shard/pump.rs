@@ -730,7 +730,7 @@ impl<D: Driver> Pump<D> {
             return;
         };
         let conn = Rc::clone(&link.conn);
-        let waits = link.rx.is_stuck() || link.rx.has_yielded();
+        let waits = link.rx.is_stuck() || link.rx.has_yielded() || conn.can_serve_held();
         if waits && let Err(reason) = link.rx.resume(&conn) {
             conn.fail(*reason);
             return;
@@ -764,6 +764,11 @@ impl<D: Driver> Pump<D> {
                 conn.close(CloseReason::Local);
                 return self.take_down(key);
             }
+        }
+        let link = self.link_of(key);
+        let unclogged = link.is_some_and(|link| link.rx.is_clogged()) && !conn.is_blocked();
+        if unclogged || conn.can_serve_held() {
+            return self.resume(key);
         }
         self.post_receive(key);
     }
@@ -871,7 +876,7 @@ impl<D: Driver> Pump<D> {
                 return;
             }
         }
-        self.after_send(key, &conn);
+        self.service(key);
     }
 
     /// The rest of a short send.
@@ -910,14 +915,6 @@ impl<D: Driver> Pump<D> {
         let body = count - gather.total();
         conn.local.metrics.bytes_out_sendfile.add(body as u64);
         conn.gather_sent(gather);
-        self.after_send(key, conn);
-    }
-
-    fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
-        let stuck = self.link_of(key).is_some_and(|link| link.rx.is_stuck());
-        if stuck && !conn.is_clogged() {
-            self.resume(key);
-        }
         self.service(key);
     }
 
