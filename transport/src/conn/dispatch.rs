@@ -411,12 +411,7 @@ impl Conn {
         self.guarded(|| handler.receive_one_way(&connection, body));
     }
 
-    fn on_chunk_request(
-        self: &Rc<Self>,
-        header: &Header,
-        body: &[u8],
-        arrived_ns: u64,
-    ) -> Handled {
+    fn on_chunk_request(self: &Rc<Self>, header: &Header, body: &[u8], arrived_ns: u64) -> Handled {
         let request = ChunkRequest::from_header(header, body).map_err(CloseReason::protocol)?;
         self.local
             .metrics

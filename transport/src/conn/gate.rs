@@ -100,7 +100,11 @@ impl Waiting {
 
     /// Forgets a request; true where there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
-        let Some(at) = self.queue.iter().position(|(held, _)| held.id() == Some(id)) else {
+        let Some(at) = self
+            .queue
+            .iter()
+            .position(|(held, _)| held.id() == Some(id))
+        else {
             return false;
         };
         if let Some((_, cost)) = self.queue.remove(at) {
