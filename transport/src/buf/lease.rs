@@ -204,6 +204,12 @@ impl Lease {
         Ok(lease)
     }
 
+    /// Bytes of the whole buffer, which this view keeps.
+    pub fn capacity(&self) -> usize {
+        // SAFETY: we hold the slot, so it is alive.
+        unsafe { self.slot.as_ref() }.capacity()
+    }
+
     /// How many views of the buffer there are, this one included.
     pub fn holders(&self) -> usize {
         // SAFETY: we hold the slot, so it is alive.

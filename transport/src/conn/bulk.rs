@@ -17,6 +17,7 @@ use crate::buf::{Lease, LeaseMut};
 use crate::error::{CloseReason, RequestError, RpcFailure};
 
 use super::Conn;
+use super::dispatch::deadline_from;
 use super::inbound::SlicedIn;
 use super::received::Received;
 
@@ -251,7 +252,7 @@ impl Conn {
         let sliced = SlicedIn {
             buf: None,
             assembly: Assembly::rpc(total_len, header.body_len),
-            deadline_ns: self.deadline_ns(deadline_us),
+            deadline_ns: deadline_from(self.local.now_ns(), deadline_us),
         };
         let mut inbound = self.inbound.borrow_mut();
         let limit = self.local.conf.limits.max_outstanding as usize;
@@ -425,7 +426,7 @@ impl Conn {
         if header.flags.contains(Flags::ONE_WAY) {
             inbound.one_ways.remove(&id);
             drop(inbound);
-            self.handle_one_way(Received::new(&lease, &lease));
+            self.accept_one_way(Received::new(&lease, &lease));
             return Ok(());
         }
         let deadline_ns = inbound
@@ -433,7 +434,7 @@ impl Conn {
             .remove(&id)
             .map_or(u64::MAX, |sliced| sliced.deadline_ns);
         drop(inbound);
-        self.handle_rpc(id, deadline_ns, Received::new(&lease, &lease));
+        self.accept_rpc(id, deadline_ns, Received::new(&lease, &lease));
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use crate::server::{Responder, UploadStart};
 
 use super::Conn;
 use super::bulk::BodyPlan;
+use super::gate::Held;
 use super::inbound::UploadIn;
 use super::received::Received;
 use super::sink::Sink;
@@ -67,14 +68,18 @@ impl Conn {
             Kind::RpcRequest if !more => {
                 let frame = RpcRequest::from_header(header).map_err(CloseReason::protocol)?;
                 self.begin_request(frame.id)?;
-                let deadline_ns = self.deadline_ns(frame.deadline_us);
-                self.handle_rpc(frame.id, deadline_ns, Received::new(body, source));
+                let deadline_ns = deadline_from(self.local.now_ns(), frame.deadline_us);
+                self.accept_rpc(frame.id, deadline_ns, Received::new(body, source));
                 Ok(())
             }
             Kind::OneWay if !more => {
                 OneWay::from_header(header).map_err(CloseReason::protocol)?;
-                self.handle_one_way(Received::new(body, source));
+                self.accept_one_way(Received::new(body, source));
                 Ok(())
+            }
+            Kind::ChunkRequest | Kind::StreamRequest => {
+                self.begin_request(header.id)?;
+                self.accept_frame(header, Received::new(body, source))
             }
             Kind::RpcReply | Kind::RpcRequest | Kind::OneWay | Kind::RpcSlice => {
                 self.copy_part(header, body)
@@ -88,8 +93,6 @@ impl Conn {
 
     fn on_rare_frame(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
         match header.kind {
-            Kind::ChunkRequest => self.on_chunk_request(header, body)?,
-            Kind::StreamRequest => self.on_stream_request(header, body)?,
             Kind::Upload => self.on_upload(header, body)?,
             Kind::UploadEnd => self.on_upload_end(header)?,
             Kind::StreamEnd => self.on_stream_end(header)?,
@@ -319,22 +322,65 @@ impl Conn {
         Ok(())
     }
 
-    /// When a deadline that came in a frame is over.
+    /// Takes in an RPC, whole: its handler gets it now, or when there is room for its answer.
     #[inline]
-    pub(crate) fn deadline_ns(&self, deadline_us: u32) -> u64 {
-        match deadline_us {
-            0 => u64::MAX,
-            us => self.local.now_ns().saturating_add(u64::from(us) * 1000),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn handle_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
+    pub(crate) fn accept_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
         self.local.metrics.requests_in_rpc.increment();
         self.note_rpc();
         if self.is_draining() {
             return self.refuse_draining(id);
         }
+        if self.holds_back() {
+            let (source, body) = (body.source(), body.keep());
+            let held = Held::Rpc {
+                id,
+                deadline_ns,
+                body,
+            };
+            return self.hold(held, source);
+        }
+        self.handle_rpc(id, deadline_ns, body);
+    }
+
+    pub(crate) fn accept_one_way(self: &Rc<Self>, body: Received<'_>) {
+        self.local.metrics.requests_in_one_way.increment();
+        if self.holds_back() {
+            let (source, body) = (body.source(), body.keep());
+            return self.hold(Held::OneWay { body }, source);
+        }
+        self.handle_one_way(body);
+    }
+
+    fn accept_frame(self: &Rc<Self>, header: &Header, body: Received<'_>) -> Handled {
+        let arrived_ns = self.local.now_ns();
+        if self.holds_back() {
+            let (source, body, header) = (body.source(), body.keep(), *header);
+            let held = Held::Frame {
+                header,
+                body,
+                arrived_ns,
+            };
+            self.hold(held, source);
+            return Ok(());
+        }
+        self.serve_frame(header, body.bytes(), arrived_ns)
+    }
+
+    /// Answers a request for a chunk or a stream.
+    pub(crate) fn serve_frame(
+        self: &Rc<Self>,
+        header: &Header,
+        body: &[u8],
+        arrived_ns: u64,
+    ) -> Handled {
+        match header.kind {
+            Kind::ChunkRequest => self.on_chunk_request(header, body, arrived_ns),
+            _ => self.on_stream_request(header, body, arrived_ns),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn handle_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));
         let reply = Responder::new(self, id, deadline_ns);
@@ -360,19 +406,17 @@ impl Conn {
     }
 
     pub(crate) fn handle_one_way(self: &Rc<Self>, body: Received<'_>) {
-        self.local.metrics.requests_in_one_way.increment();
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));
         self.guarded(|| handler.receive_one_way(&connection, body));
     }
 
-    fn on_chunk_request(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
+    fn on_chunk_request(self: &Rc<Self>, header: &Header, body: &[u8], arrived_ns: u64) -> Handled {
         let request = ChunkRequest::from_header(header, body).map_err(CloseReason::protocol)?;
         self.local
             .metrics
             .requests_in(RequestKind::Chunk)
             .increment();
-        self.begin_request(request.id)?;
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let (stream, index) = (request.stream_id, request.chunk_index);
@@ -393,7 +437,7 @@ impl Conn {
                 if let Some(manager) = handler.stream_manager() {
                     manager.chunk_being_sent(stream);
                 }
-                let deadline_ns = self.deadline_ns(request.deadline_us);
+                let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
                 let carries = Carries::Chunk { stream };
                 self.push_transfer(request.id, carries, data, request.credit, deadline_ns);
             }
@@ -402,13 +446,17 @@ impl Conn {
         Ok(())
     }
 
-    fn on_stream_request(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
+    fn on_stream_request(
+        self: &Rc<Self>,
+        header: &Header,
+        body: &[u8],
+        arrived_ns: u64,
+    ) -> Handled {
         let request = StreamRequest::from_header(header, body).map_err(CloseReason::protocol)?;
         self.local
             .metrics
             .requests_in(RequestKind::Stream)
             .increment();
-        self.begin_request(request.id)?;
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let data = self.guarded(|| match handler.stream_manager() {
@@ -433,7 +481,7 @@ impl Conn {
             });
         match data {
             Ok(data) => {
-                let deadline_ns = self.deadline_ns(request.deadline_us);
+                let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
                 self.push_transfer(
                     request.id,
                     Carries::Stream,
@@ -468,7 +516,7 @@ impl Conn {
                     sink: Some(sink),
                     assembly: Assembly::upload(upload.total_len),
                     window: GrantWindow::new(self.local.conf.limits.initial_credit),
-                    deadline_ns: self.deadline_ns(upload.deadline_us),
+                    deadline_ns: deadline_from(self.local.now_ns(), upload.deadline_us),
                 };
                 let mut inbound = self.inbound.borrow_mut();
                 if inbound.uploads.insert(upload.id, entry).is_some() {
@@ -622,6 +670,15 @@ impl Conn {
         let mut inbound = self.inbound.borrow_mut();
         inbound.active = inbound.active.saturating_sub(1);
         self.is_open()
+    }
+}
+
+/// When a deadline that came in a frame is over.
+#[inline]
+pub(crate) fn deadline_from(arrived_ns: u64, deadline_us: u32) -> u64 {
+    match deadline_us {
+        0 => u64::MAX,
+        us => arrived_ns.saturating_add(u64::from(us) * 1000),
     }
 }
 

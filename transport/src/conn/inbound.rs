@@ -12,6 +12,8 @@ use ringrail_codec::native::{Assembly, GrantWindow};
 use crate::buf::LeaseMut;
 use crate::server::UploadSink;
 
+use super::gate::Waiting;
+
 /// A large request or one-way message on its way in.
 #[derive(Debug)]
 pub(crate) struct SlicedIn {
@@ -42,6 +44,8 @@ pub(crate) struct Inbound {
     pub(crate) one_ways: HashMap<u64, SlicedIn>,
     pub(crate) uploads: HashMap<u64, UploadIn>,
     pub(crate) deferred: HashMap<u64, Retracted>,
+    /// Those that have not been given to the handler yet.
+    pub(crate) waiting: Waiting,
 }
 
 impl Inbound {
@@ -51,7 +55,7 @@ impl Inbound {
             flag.store(true, Ordering::Release);
             return true;
         }
-        self.requests.remove(&id).is_some()
+        self.requests.remove(&id).is_some() || self.waiting.retract(id)
     }
 
     /// Tells everybody that nobody waits any more; gives back the uploads to be failed.
@@ -60,6 +64,7 @@ impl Inbound {
             flag.store(true, Ordering::Release);
         }
         self.requests.clear();
+        self.waiting.clear();
         self.one_ways.clear();
         self.uploads.drain().map(|(_, upload)| upload).collect()
     }

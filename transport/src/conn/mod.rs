@@ -17,6 +17,7 @@ mod call;
 pub(crate) mod calls;
 pub(crate) mod compose;
 mod dispatch;
+mod gate;
 mod inbound;
 mod opening;
 mod received;
@@ -267,13 +268,6 @@ impl Conn {
     #[inline]
     pub(crate) fn queued(&self) -> usize {
         self.tx.borrow().queued()
-    }
-
-    /// True where requests of the peer should wait until answers have left.
-    #[inline]
-    pub(crate) fn is_clogged(&self) -> bool {
-        let queued = self.queued();
-        queued > 1024 && queued > self.local.send_queue_limit()
     }
 
     /// True where bodies are to be received into leases of their own.

@@ -30,6 +30,11 @@ impl<'a> Received<'a> {
         self.bytes
     }
 
+    /// The buffer that they lie in.
+    pub(crate) fn source(&self) -> &'a Lease {
+        self.source
+    }
+
     /// The archive of a `T`, validated, where it lies.
     ///
     /// # Errors

@@ -40,6 +40,21 @@ impl BodyIn {
     fn need(&self) -> usize {
         self.header.padded_body_len()
     }
+
+    /// Bytes for which there is room in the buffer, once it is here. A slice that begins unaligned
+    /// may have its padding, and that alone, beyond the end.
+    fn room(&self) -> usize {
+        let at = self.at + self.got;
+        self.buf
+            .as_ref()
+            .map_or(0, |buf| buf.capacity().saturating_sub(at))
+    }
+
+    /// True where what is missing goes nowhere.
+    fn discards(&self) -> bool {
+        let padding = self.got >= self.header.body_len as usize;
+        self.discard || (padding && self.buf.is_some() && self.room() == 0)
+    }
 }
 
 /// What the pump is to post next.
@@ -88,6 +103,11 @@ impl Rx {
     /// True where parsing stopped for want of memory or of room for answers.
     pub(crate) fn is_stuck(&self) -> bool {
         self.clogged || self.starved
+    }
+
+    /// True where parsing stopped because the peer does not read its answers.
+    pub(crate) fn is_clogged(&self) -> bool {
+        self.clogged
     }
 
     pub(crate) fn is_starved(&self) -> bool {
@@ -142,6 +162,7 @@ impl Rx {
         self.clogged = false;
         self.starved = false;
         self.yielded = false;
+        conn.serve_held()?;
         if let Some(header) = self.waiting.take() {
             self.begin_body(conn, header)?;
         }
@@ -188,7 +209,7 @@ impl Rx {
                 }
                 State::Flushing | State::Closed => return Ok(data.len()),
             }
-            if conn.is_clogged() {
+            if conn.is_blocked() {
                 self.clogged = true;
                 break;
             }
@@ -362,14 +383,14 @@ impl Rx {
             return Ok(0);
         };
         let take = bytes.len().min(body.need() - body.got);
-        if let Some(buf) = body.buf.as_mut() {
-            let at = body.at + body.got;
-            buf.buffer_mut()[at..at + take].copy_from_slice(&bytes[..take]);
+        let (at, fits) = (body.at + body.got, take.min(body.room()));
+        if let Some(buf) = body.buf.as_mut().filter(|_| fits > 0) {
+            buf.buffer_mut()[at..at + fits].copy_from_slice(&bytes[..fits]);
             let metrics = &conn.local.metrics;
             if body.got == 0 {
                 metrics.copies_prefix.increment();
             }
-            metrics.copies_prefix_bytes.add(take as u64);
+            metrics.copies_prefix_bytes.add(fits as u64);
         }
         body.got += take;
         self.body_grew(conn)?;
@@ -397,7 +418,7 @@ impl Rx {
         if conn.state() != State::Open {
             return false;
         }
-        let discarding = self.body.as_ref().is_some_and(|body| body.discard);
+        let discarding = self.body.as_ref().is_some_and(BodyIn::discards);
         if conn.expects_bulk() {
             self.exact = true;
         } else if self.calm > CALM_FRAMES {
@@ -415,10 +436,13 @@ impl Rx {
             return Next::Multi;
         }
         if let Some(body) = self.body.as_mut() {
-            let (at, len) = (body.at + body.got, body.need() - body.got);
+            let (at, left) = (body.at + body.got, body.need() - body.got);
+            let len = left.min(body.room());
             return match body.buf.take() {
                 Some(buf) => {
-                    let header = conn.local.pool.lease_reserved(HEADER_LEN);
+                    let whole = len == left;
+                    let header = whole.then(|| conn.local.pool.lease_reserved(HEADER_LEN));
+                    let header = header.flatten();
                     Next::Fill {
                         buf,
                         at,

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use ringrail_codec::native::{HEADER_LEN, Header, PADDING};
+use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING};
 
 use crate::buf::{Body, Gather, MIN_LEASE_LEN, Pool};
 
@@ -29,9 +29,14 @@ pub(crate) struct NoMemory;
 #[derive(Debug, Default)]
 pub(crate) struct Tx {
     filling: Option<Gather>,
-    full: VecDeque<Gather>,
+    /// Bytes of answers in it.
+    filling_answers: usize,
+    /// Gathers that are full, each with the bytes of answers in it.
+    full: VecDeque<(Gather, usize)>,
     /// Bytes of control frames that wait, bodies by reference included.
     queued: usize,
+    /// Those of them that answer the peer.
+    answers: usize,
     busy: bool,
     calm: u32,
     /// Bodies on their way out, first come first served.
@@ -43,6 +48,21 @@ impl Tx {
     #[inline]
     pub(crate) fn queued(&self) -> usize {
         self.queued
+    }
+
+    /// Bytes of answers that wait.
+    #[inline]
+    pub(crate) fn answers(&self) -> usize {
+        self.answers
+    }
+
+    #[inline]
+    fn count(&mut self, kind: Kind, len: usize) {
+        self.queued += len;
+        if is_answer(kind) {
+            self.answers += len;
+            self.filling_answers += len;
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -66,7 +86,7 @@ impl Tx {
             text.copy_from_slice(body);
             padding.fill(0);
         });
-        self.queued += len;
+        self.count(header.kind, len);
         Ok(())
     }
 
@@ -79,14 +99,18 @@ impl Tx {
         write: impl FnOnce(&mut [u8]) -> Option<Header>,
     ) -> Result<bool, NoMemory> {
         let gather = self.room(pool, HEADER_LEN + max_len.next_multiple_of(16))?;
+        let mut kind = None;
         let written = gather.put_some(|out| {
             let (head, body) = out.split_at_mut(HEADER_LEN);
             let header = write(&mut body[..max_len])?;
+            kind = Some(header.kind);
             head[..HEADER_LEN].copy_from_slice(&header.encode());
             body[header.body_len as usize..header.padded_body_len()].fill(0);
             Some(header.frame_len())
         });
-        self.queued += written.unwrap_or(0);
+        if let (Some(kind), Some(len)) = (kind, written) {
+            self.count(kind, len);
+        }
         Ok(written.is_some())
     }
 
@@ -99,7 +123,7 @@ impl Tx {
     ) -> Result<(), NoMemory> {
         let gather = self.room(pool, HEADER_LEN + PADDING.len())?;
         put_by_reference(gather, header, body);
-        self.queued += header.frame_len();
+        self.count(header.kind, header.frame_len());
         Ok(())
     }
 
@@ -135,23 +159,26 @@ impl Tx {
             .or_else(|| pool.gather(len))
             .ok_or(NoMemory)?;
         if let Some(full) = self.filling.replace(fresh) {
-            self.full.push_back(full);
+            let answers = std::mem::take(&mut self.filling_answers);
+            self.full.push_back((full, answers));
         }
         Ok(())
     }
 
     /// Takes the next gather to send; an empty one where only slices wait.
     pub(crate) fn take(&mut self, pool: &Pool) -> Option<Gather> {
-        let gather = match self.full.pop_front() {
+        let (gather, answers) = match self.full.pop_front() {
             Some(full) => full,
             None => {
                 if self.filling.is_none() && !self.transfers.is_empty() {
                     self.next_gather(pool, HEADER_LEN).ok()?;
                 }
-                self.filling.take()?
+                let filling = self.filling.take()?;
+                (filling, std::mem::take(&mut self.filling_answers))
             }
         };
         self.queued -= gather.total();
+        self.answers -= answers;
         Some(gather)
     }
 
@@ -169,6 +196,15 @@ impl Tx {
         }
         pool.recycle(gather);
     }
+}
+
+/// True for frames of which a peer that asks much and reads little causes many.
+#[inline]
+fn is_answer(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::RpcReply | Kind::RpcFailure | Kind::ChunkFailure | Kind::StreamFailure | Kind::Pong
+    )
 }
 
 /// Writes header, body by reference and padding.

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use ringrail_codec::native::FailureCode;
 use tokio::sync::oneshot;
 
 use crate::client::{ChunkOptions, Connection, StreamReader, TransportClient};
@@ -38,14 +39,23 @@ pub(super) fn expect(what: &str, got: &[u8], wanted: &[u8]) {
     );
 }
 
-/// Repeats a request as long as a bound of this side keeps it from being sent.
+/// Whether a bound, here or there, was reached for the moment.
+pub(super) fn is_busy(error: &RequestError) -> bool {
+    match error {
+        RequestError::Busy { .. } => true,
+        RequestError::Remote { failure, .. } => failure.code() == FailureCode::Busy,
+        _ => false,
+    }
+}
+
+/// Repeats a request as long as a bound keeps it from being taken.
 pub(super) async fn when_not_busy<T, F: Future<Output = Result<T, RequestError>>>(
     clock: &Clock,
     mut ask: impl FnMut() -> F,
 ) -> Result<T, RequestError> {
     loop {
         match ask().await {
-            Err(RequestError::Busy { .. }) => clock.sleep(BUSY_WAIT_NS).await,
+            Err(error) if is_busy(&error) => clock.sleep(BUSY_WAIT_NS).await,
             outcome => return outcome,
         }
     }
@@ -81,6 +91,7 @@ pub(super) fn judge(order: Order, outcome: Result<Bytes, RequestError>) -> Ended
         (Deed::Drop, Err(error)) if failed_as(&error, "NoReply") => Ok(()),
         // The handler does not wait until its own side has room for a request.
         (Deed::AskBack, Err(error)) if failed_as(&error, "is full (") => Ok(()),
+        (Deed::AskBack, Err(error)) if failed_as(&error, "(Busy)") => Ok(()),
         (Deed::Panic, Err(error)) if failed_as(&error, "HandlerPanicked") => Ok(()),
         (_, Err(error)) => Err(error),
         (deed, Ok(reply)) => panic!("{deed:?} was answered with {} bytes", reply.len()),
@@ -119,8 +130,11 @@ pub(super) async fn stream(
     clock: Clock,
 ) -> Ended {
     let name = stream_name(from_file, tag, len);
-    let reader = when_not_busy(&clock, || client.stream(name.clone(), offset as u64)).await?;
-    let got = read_to_end(reader, pause_ns, &clock).await?;
+    let ask = || async {
+        let reader = client.stream(name.clone(), offset as u64).await?;
+        read_to_end(reader, pause_ns, &clock).await
+    };
+    let got = when_not_busy(&clock, ask).await?;
     expect("stream", &got, &content::bytes(tag, len)[offset..]);
     Ok(())
 }

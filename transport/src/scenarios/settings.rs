@@ -13,6 +13,7 @@ fn one_of<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
 pub(super) fn plain() -> TransportConf {
     let mut conf = TransportConf {
         slice_len: 16 << 10,
+        mixed_slice_len: 4 << 10,
         send_batch: 64 << 10,
         exact_min: 4 << 10,
         inline_max: 1 << 10,

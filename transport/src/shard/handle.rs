@@ -31,17 +31,27 @@ thread_local! {
 }
 
 /// Makes a shard the current one of the thread until dropped.
-pub(crate) struct Turn(Option<Rc<ShardLocal>>);
+pub(crate) struct Turn {
+    local: Rc<ShardLocal>,
+    before: Option<Rc<ShardLocal>>,
+    was_in_turn: bool,
+}
 
 impl Turn {
     pub(crate) fn of(local: &Rc<ShardLocal>) -> Self {
-        Self(CURRENT.with(|current| current.replace(Some(Rc::clone(local)))))
+        let before = CURRENT.with(|current| current.replace(Some(Rc::clone(local))));
+        Self {
+            local: Rc::clone(local),
+            before,
+            was_in_turn: local.in_turn.replace(true),
+        }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        CURRENT.with(|current| *current.borrow_mut() = self.0.take());
+        self.local.in_turn.set(self.was_in_turn);
+        CURRENT.with(|current| *current.borrow_mut() = self.before.take());
     }
 }
 
@@ -96,6 +106,13 @@ impl ShardHandle {
             self.wake();
         }
         Ok(())
+    }
+
+    /// Code on the shard's thread, between its turns, has left something for it to do.
+    pub(crate) fn rouse(&self) {
+        if self.shared.inbox.rouse() {
+            self.wake();
+        }
     }
 
     fn wake(&self) {

@@ -187,6 +187,12 @@ impl<T> Inbox<T> {
         Ok(Pushed { wake_needed })
     }
 
+    /// Tells the shard that there is work beside the queue. True: it sleeps, or is about to, and
+    /// this caller has to wake it. For code on the shard's own thread, between its turns.
+    pub fn rouse(&self) -> bool {
+        self.claim_wake()
+    }
+
     /// Disarms the flag; true for the one pusher that did.
     fn claim_wake(&self) -> bool {
         // Relaxed: a read-modify-write sees the latest value, so one pusher wins,

@@ -91,6 +91,8 @@ pub(crate) struct ShardLocal {
     /// Messages to other shards whose inboxes were full.
     pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
     pub(crate) draining: Cell<bool>,
+    /// Its turn is being run: what is marked now is looked at before it ends.
+    pub(crate) in_turn: Cell<bool>,
     /// Until when files are read by workers alone; see `conn::compose`.
     pub(crate) disk_busy_until_ns: Cell<u64>,
 }
@@ -121,6 +123,7 @@ impl ShardLocal {
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
             draining: Cell::new(false),
+            in_turn: Cell::new(false),
             disk_busy_until_ns: Cell::new(0),
         })
     }
@@ -221,6 +224,10 @@ impl ShardLocal {
 
     /// The pump is to look at this connection: it has something to send, or is to be closed.
     pub(crate) fn push_dirty(&self, key: ConnKey) {
+        if !self.in_turn.get() {
+            // A future on the shard's thread: the shard itself may sleep.
+            self.handle.rouse();
+        }
         self.dirty.borrow_mut().push(key);
     }
 

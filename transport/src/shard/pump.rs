@@ -730,7 +730,7 @@ impl<D: Driver> Pump<D> {
             return;
         };
         let conn = Rc::clone(&link.conn);
-        let waits = link.rx.is_stuck() || link.rx.has_yielded();
+        let waits = link.rx.is_stuck() || link.rx.has_yielded() || conn.can_serve_held();
         if waits && let Err(reason) = link.rx.resume(&conn) {
             conn.fail(*reason);
             return;
@@ -764,6 +764,11 @@ impl<D: Driver> Pump<D> {
                 conn.close(CloseReason::Local);
                 return self.take_down(key);
             }
+        }
+        let link = self.link_of(key);
+        let unclogged = link.is_some_and(|link| link.rx.is_clogged()) && !conn.is_blocked();
+        if unclogged || conn.can_serve_held() {
+            return self.resume(key);
         }
         self.post_receive(key);
     }
@@ -871,7 +876,7 @@ impl<D: Driver> Pump<D> {
                 return;
             }
         }
-        self.after_send(key, &conn);
+        self.service(key);
     }
 
     /// The rest of a short send.
@@ -914,12 +919,10 @@ impl<D: Driver> Pump<D> {
     }
 
     fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
-        let stuck = self.link_of(key).is_some_and(|link| link.rx.is_stuck());
-        if stuck && !conn.is_clogged() {
-            self.resume(key);
-        }
-        // The common case: an answer has left, and there is nothing else to say.
-        if conn.state() != State::Open || !conn.is_flushed() {
+        // The common case: an answer has left, nothing else is to be said, and nobody waited for it.
+        let clogged = self.link_of(key).is_some_and(|link| link.rx.is_clogged());
+        let done = conn.state() == State::Open && conn.is_flushed();
+        if !done || clogged || conn.can_serve_held() {
             self.service(key);
         }
     }

@@ -1,0 +1,203 @@
+//! Requests that wait until answers have left.
+//!
+//! Answers to a peer that asks much and reads little pile up here. Once more of them wait than
+//! `ringrail.transport.sendQueue` allows, its further requests are held, in their order, and handled
+//! as answers leave. Whatever else it sends is taken as ever: two sides that both hold requests back
+//! must still get each other's replies, credits and cancellations, or neither would ever go on.
+//!
+//! What is held is bounded as well. Beyond that, a side that waits for nothing from this peer stops
+//! reading, so that the socket holds the peer back; one that does wait for something goes on
+//! reading, and refuses requests: the answer that would end the jam may be behind them.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use ringrail_codec::native::{FailureCode, Header, Kind};
+
+use crate::buf::Lease;
+use crate::error::{CloseReason, RpcFailure};
+
+use super::Conn;
+use super::received::Received;
+
+/// Answers may wait up to this size whatever the settings say.
+const LEAST_ROOM: usize = 1024;
+
+/// Answers to what is never held (pings, uploads that are refused) may add so much before a peer is
+/// not read any more.
+const UNHELD_ROOM: usize = 64 << 10;
+
+/// What one entry costs beside the memory that it keeps, in bytes.
+const ENTRY_LEN: usize = 128;
+
+/// A request that waits. It counts as outstanding since it came.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// An RPC, whole.
+    Rpc {
+        id: u64,
+        deadline_ns: u64,
+        body: Lease,
+    },
+    /// A one-way message, whole.
+    OneWay { body: Lease },
+    /// A request for a chunk or a stream, as it came.
+    Frame {
+        header: Header,
+        body: Lease,
+        arrived_ns: u64,
+    },
+}
+
+impl Held {
+    fn id(&self) -> Option<u64> {
+        match self {
+            Held::Rpc { id, .. } => Some(*id),
+            Held::Frame { header, .. } => Some(header.id),
+            Held::OneWay { .. } => None,
+        }
+    }
+
+    /// The kind of frame that refuses it.
+    fn refusal(&self) -> Kind {
+        match self {
+            Held::Frame { header, .. } if header.kind == Kind::ChunkRequest => Kind::ChunkFailure,
+            Held::Frame { .. } => Kind::StreamFailure,
+            Held::Rpc { .. } | Held::OneWay { .. } => Kind::RpcFailure,
+        }
+    }
+}
+
+/// Requests that wait, first come first served.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    queue: VecDeque<(Held, usize)>,
+    /// What they cost: the buffers that they keep, whole.
+    bytes: usize,
+    /// The buffer that the last one lies in.
+    last: usize,
+}
+
+impl Waiting {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn push(&mut self, held: Held, source: &Lease) {
+        let buffer = source.as_ptr() as usize;
+        let shared = !self.queue.is_empty() && self.last == buffer;
+        let kept = if shared { 0 } else { source.capacity() };
+        self.last = buffer;
+        self.bytes += ENTRY_LEN + kept;
+        self.queue.push_back((held, ENTRY_LEN + kept));
+    }
+
+    fn pop(&mut self) -> Option<Held> {
+        let (held, cost) = self.queue.pop_front()?;
+        self.bytes -= cost;
+        Some(held)
+    }
+
+    /// Forgets a request; true where there was one.
+    pub(crate) fn retract(&mut self, id: u64) -> bool {
+        let Some(at) = self
+            .queue
+            .iter()
+            .position(|(held, _)| held.id() == Some(id))
+        else {
+            return false;
+        };
+        if let Some((_, cost)) = self.queue.remove(at) {
+            self.bytes -= cost;
+        }
+        true
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.queue.clear();
+        self.bytes = 0;
+    }
+}
+
+impl Conn {
+    /// True where too many answers wait for requests to be handled.
+    #[inline]
+    fn is_clogged(&self) -> bool {
+        let answers = self.tx.borrow().answers();
+        answers > LEAST_ROOM && answers > self.local.send_queue_limit()
+    }
+
+    /// True where a request that comes now has to wait.
+    #[inline]
+    pub(crate) fn holds_back(&self) -> bool {
+        self.is_clogged() || !self.inbound.borrow().waiting.is_empty()
+    }
+
+    /// True where nothing more is to be read from the peer.
+    #[inline]
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_clogged() && self.is_overfull()
+    }
+
+    #[cold]
+    fn is_overfull(&self) -> bool {
+        let (answers, limit) = (self.tx.borrow().answers(), self.local.send_queue_limit());
+        if self.waits_for_peer() {
+            return answers > limit + self.local.conf.request_queue;
+        }
+        answers > limit + UNHELD_ROOM || self.inbound.borrow().waiting.bytes > limit
+    }
+
+    fn waits_for_peer(&self) -> bool {
+        self.calls.borrow().len() > 0
+    }
+
+    /// Keeps a request that lies in `source` for later.
+    #[cold]
+    pub(crate) fn hold(self: &Rc<Self>, held: Held, source: &Lease) {
+        let limit = self.local.send_queue_limit();
+        let full = self.inbound.borrow().waiting.bytes > limit && self.waits_for_peer();
+        match (held, full) {
+            // Nobody can be told that it was refused, and it causes no answer.
+            (Held::OneWay { body }, true) => self.handle_one_way(Received::new(&body, &body)),
+            (held, true) => self.refuse_held(&held),
+            (held, false) => self.inbound.borrow_mut().waiting.push(held, source),
+        }
+    }
+
+    fn refuse_held(&self, held: &Held) {
+        let text = "too many answers wait for this peer to read them \
+                    (ringrail.transport.sendQueue); ask again later";
+        let failure = RpcFailure::new(FailureCode::Busy, text).with_retryable(true);
+        if let Some(id) = held.id() {
+            self.answer_failure_as(held.refusal(), id, &failure);
+        }
+    }
+
+    /// True where requests wait that could be handled now.
+    pub(crate) fn can_serve_held(&self) -> bool {
+        !self.inbound.borrow().waiting.is_empty() && !self.is_clogged()
+    }
+
+    /// Handles what waits, as far as there is room for the answers.
+    pub(crate) fn serve_held(self: &Rc<Self>) -> Result<(), Box<CloseReason>> {
+        while self.is_open() && !self.is_clogged() {
+            let next = self.inbound.borrow_mut().waiting.pop();
+            match next {
+                None => break,
+                Some(Held::Rpc {
+                    id,
+                    deadline_ns,
+                    body,
+                }) => self.handle_rpc(id, deadline_ns, Received::new(&body, &body)),
+                Some(Held::OneWay { body }) => self.handle_one_way(Received::new(&body, &body)),
+                Some(Held::Frame {
+                    header,
+                    body,
+                    arrived_ns,
+                }) => self.serve_frame(&header, &body, arrived_ns)?,
+            }
+        }
+        Ok(())
+    }
+}
