@@ -507,7 +507,10 @@ impl Conn {
     #[inline]
     pub(crate) fn forget(&self, id: u64) -> Option<Sink> {
         let call = self.calls.borrow_mut().remove(id)?;
-        self.note_bulk_over(call.kind);
+        // One whose answer waits to be fetched was counted when that came.
+        if !matches!(call.sink, Sink::Ready(_)) {
+            self.note_bulk_over(call.kind);
+        }
         Some(call.sink)
     }
 
@@ -530,11 +533,16 @@ impl Conn {
         let mut calls = self.calls.borrow_mut();
         let call = calls.get(id)?;
         let kind = call.kind;
-        let Sink::Future(waker) = &mut call.sink else {
-            let call = calls.remove(id)?;
-            drop(calls);
-            self.note_bulk_over(kind);
-            return Some(call.sink);
+        let waker = match &mut call.sink {
+            Sink::Future(waker) => waker,
+            // It has its answer, and nothing that comes later changes that.
+            Sink::Ready(_) => return None,
+            _ => {
+                let call = calls.remove(id)?;
+                drop(calls);
+                self.note_bulk_over(kind);
+                return Some(call.sink);
+            }
         };
         let waker = waker.take();
         call.sink = Sink::Ready(ready());

@@ -427,8 +427,9 @@ impl Conn {
                 },
             );
         }
-        let mut tx = self.tx.borrow_mut();
-        tx.transfers.clear();
+        let transfers = std::mem::take(&mut self.tx.borrow_mut().transfers);
+        let streams: Vec<u64> = transfers.iter().filter_map(|it| it.stream()).collect();
+        self.chunks_sent(&streams);
     }
 
     fn notify_inactive(&self) {

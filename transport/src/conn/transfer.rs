@@ -120,6 +120,14 @@ impl Transfer {
         self.id == id && ours == by_responder
     }
 
+    /// The stream of a chunk.
+    pub(crate) fn stream(&self) -> Option<u64> {
+        match self.carries {
+            Carries::Chunk { stream } => Some(stream),
+            _ => None,
+        }
+    }
+
     pub(crate) fn total(&self) -> u64 {
         self.total
     }

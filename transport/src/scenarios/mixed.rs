@@ -203,9 +203,50 @@ fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, l
 
 #[test]
 fn whatever_loses_nothing_lets_everything_succeed() {
-    seeds::each(100, |seed| {
+    seeds::each(60, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
         everything(&mut cluster, 30, 0.0, true);
         cluster.finish();
     });
+}
+
+#[test]
+fn what_is_retracted_midway_disturbs_nobody() {
+    seeds::each(60, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::rough());
+        everything(&mut cluster, 30, 0.5, true);
+        cluster.finish();
+    });
+}
+
+#[test]
+fn in_chaos_everything_succeeds_or_fails_for_a_reason() {
+    seeds::each(60, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::chaos());
+        everything(&mut cluster, 20, 0.2, false);
+        cluster.finish();
+    });
+}
+
+#[test]
+fn a_seed_replays_to_the_last_event() {
+    let history = |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::chaos());
+        everything(&mut cluster, 20, 0.2, false);
+        let (trace, now_ns) = (cluster.world().trace(), cluster.world().now_ns());
+        cluster.finish();
+        (trace, now_ns)
+    };
+    for seed in 0..5 {
+        assert!(history(seed) == history(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn everything_works_on_the_kernel_s_ring() {
+    for seed in 0..5 {
+        let mut cluster = Cluster::real(seed);
+        everything(&mut cluster, 40, 0.2, true);
+        cluster.finish();
+    }
 }

@@ -7,9 +7,8 @@
 //! it, so that a failing seed replays exactly. What must hold after every run, whatever went wrong,
 //! is in `cluster::finish`.
 //!
-//! Every simulated test runs many seeds. `RINGRAIL_SEEDS=n` sets how many, as a multiple of the
-//! default in percent; `RINGRAIL_SEED=n` runs that seed alone. A failing seed is named together
-//! with the last events of its world.
+//! Every simulated test runs many seeds: `RINGRAIL_SEEDS=n` says how many, `RINGRAIL_SEED=n` runs
+//! that seed alone. A failing seed is named together with the last events of its world.
 
 mod actors;
 mod board;

@@ -15,7 +15,7 @@ fn from_env(name: &str) -> Option<u64> {
 pub(super) fn each(count: u64, scenario: impl Fn(u64)) {
     let seeds = match from_env("RINGRAIL_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..count * from_env("RINGRAIL_SEEDS").unwrap_or(100) / 100,
+        None => 0..from_env("RINGRAIL_SEEDS").unwrap_or(count),
     };
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
