@@ -87,8 +87,8 @@ impl Ground for Simulated {
             return true;
         }
         let until = shard.pump.next_timer();
-        shard.turn(Park::Until(until));
-        shard.asleep = !shard.pump.has_work();
+        let worked = shard.turn(Park::Until(until));
+        shard.asleep = !worked && !shard.pump.has_work();
         if !shard.asleep {
             inbox.inbox().finish_sleep();
         }
