@@ -142,3 +142,53 @@ fn checksums_need_the_bytes_so_files_are_read() {
     assert_eq!(server.bytes_out_file_read, 8 * CHUNK as u64, "{server}");
     assert_eq!(server.bytes_out_sendfile, 0);
 }
+
+#[test]
+fn chunks_come_in_the_order_of_asking_whatever_has_to_be_read_first() {
+    let file = file();
+    let pages = 4096;
+    let served = TransportContext::new(engine(TransportConf::default()), move || {
+        Rc::new(Portions(
+            ManagedBuffer::whole_file(Arc::clone(&file)).unwrap(),
+        ))
+    });
+    let server = served
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
+    let asking = TransportContext::client_only(engine(TransportConf::default()));
+    let clients = asking.create_client_factory(Vec::new());
+    let client = clients
+        .create_client_blocking(&server.local_addr().to_string())
+        .unwrap();
+    let (order, arrived) = std::sync::mpsc::channel();
+    asking
+        .engine()
+        .run_on(0, move |_| {
+            let conn = client.here().expect("open");
+            let handler: Rc<dyn ringrail_transport::ResponseHandler> = Rc::new(Order(order));
+            for n in 0..200u32 {
+                // Small and large ones in turn: read, and sent straight from the file.
+                let len = if n % 3 == 0 { 1 << 20 } else { pages };
+                conn.fetch_chunk_with((len, n % 30), Some(len), None, &handler, u64::from(n))
+                    .expect("there is room");
+            }
+        })
+        .unwrap();
+    let seen: Vec<u64> = arrived.iter().take(200).collect();
+    assert!(seen.iter().copied().eq(0..200), "{seen:?}");
+}
+
+/// Tells the order in which answers came.
+struct Order(std::sync::mpsc::Sender<u64>);
+
+impl ringrail_transport::ResponseHandler for Order {
+    fn on_response(
+        &self,
+        token: u64,
+        outcome: Result<Received<'_>, ringrail_transport::RequestError>,
+    ) {
+        outcome.expect("a chunk");
+        // The test may have seen enough.
+        let _ = self.0.send(token);
+    }
+}

@@ -52,8 +52,11 @@ enum Step {
     Added(usize),
     /// It is complete and goes.
     Finished,
-    /// It waits for something.
+    /// It waits for credit: others may overtake it.
     Blocked,
+    /// Its bytes are not at hand yet, or leave in a send of their own: the chunks behind it wait,
+    /// for chunks come in the order in which they were asked for.
+    Held,
     /// Its next slice goes out by itself, straight from the file.
     Direct(Header, FileRange),
     /// It failed and goes.
@@ -80,7 +83,14 @@ impl Conn {
         let mut left = batch;
         let (mut at, mut ended) = (0, Vec::new());
         let mut direct = None;
+        let mut chunks_held = false;
         while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
+            let is_chunk = tx.transfers[at].is_chunk();
+            if chunks_held && is_chunk {
+                self.read_ahead(&mut tx.transfers[at], driver, reads, slice_max);
+                at += 1;
+                continue;
+            }
             match self.step(
                 &mut tx,
                 at,
@@ -91,6 +101,10 @@ impl Conn {
             ) {
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
                 Step::Blocked => at += 1,
+                Step::Held => {
+                    chunks_held |= is_chunk;
+                    at += 1;
+                }
                 Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
                 Step::Failed(failure) => {
                     ended.extend(tx.transfers.remove(at).map(|t| (t, Some(failure))));
@@ -136,8 +150,29 @@ impl Conn {
         match transfer.want(slice_max) {
             Want::Done => self.close_body(transfer, gather),
             Want::Wait => Step::Blocked,
+            Want::Reading => Step::Held,
             Want::Ready => self.add_slice(transfer, gather, slice_max),
             Want::File(range) => self.add_file(transfer, gather, driver, reads, range, is_first),
+        }
+    }
+
+    /// Has the disk begin with a chunk whose turn to be sent has not come.
+    fn read_ahead<D: Driver>(
+        &self,
+        transfer: &mut Transfer,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        slice_max: u32,
+    ) {
+        let Want::File(range) = transfer.want(slice_max) else {
+            return;
+        };
+        if driver.is_resident(&range.file, range.offset, range.len) != Some(false) {
+            return;
+        }
+        self.note_disk_busy();
+        if let Some(into) = self.local.pool.lease(range.len) {
+            order_read(transfer, reads, range, into);
         }
     }
 
@@ -204,7 +239,7 @@ impl Conn {
         }
         let Some(into) = self.local.pool.lease(range.len) else {
             self.local.wait_for_memory(self.key);
-            return Step::Blocked;
+            return Step::Held;
         };
         if resident == Some(false) {
             return order_read(transfer, reads, range, into);
@@ -234,7 +269,7 @@ impl Conn {
     ) -> Step {
         if !is_first {
             // What is gathered goes first; the file is next time's.
-            return Step::Blocked;
+            return Step::Held;
         }
         let Some(header) = transfer.cut_file(range.len) else {
             return Step::Blocked;
@@ -384,5 +419,5 @@ fn order_read(
         range,
         into,
     });
-    Step::Blocked
+    Step::Held
 }

@@ -72,8 +72,10 @@ pub(crate) struct FileRange {
 pub(crate) enum Want {
     /// Everything is sent.
     Done,
-    /// Credit, or a read that is under way.
+    /// Credit.
     Wait,
+    /// A read that is under way.
+    Reading,
     /// Nothing: [`Transfer::cut`] gives it.
     Ready,
     /// This part of the file.
@@ -139,6 +141,10 @@ impl Transfer {
         }
     }
 
+    pub(crate) fn is_chunk(&self) -> bool {
+        matches!(self.carries, Carries::Chunk { .. })
+    }
+
     pub(crate) fn is_response(&self) -> bool {
         matches!(
             self.carries,
@@ -157,7 +163,7 @@ impl Transfer {
         match (&self.source, &self.load) {
             _ if slice.len == 0 => Want::Ready,
             (ManagedBuffer::Memory(_), _) | (_, Load::Ready(_)) => Want::Ready,
-            (_, Load::Reading) => Want::Wait,
+            (_, Load::Reading) => Want::Reading,
             (ManagedBuffer::File(segment), Load::Idle) => Want::File(FileRange {
                 file: Arc::clone(&segment.file),
                 offset: segment.offset + slice.offset,

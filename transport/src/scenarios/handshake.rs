@@ -30,7 +30,10 @@ fn server_and_client<G: Ground>(cluster: &mut Cluster<G>) -> crate::sys::socket:
 
 fn foreign_hello(rng: &mut Rng) -> (Vec<u8>, &'static [u8]) {
     match rng.below(5) {
-        0 => (b"GET / HTTP/1.1\r\nHost: there\r\n\r\n".to_vec(), b"HTTP/1.1 400"),
+        0 => (
+            b"GET / HTTP/1.1\r\nHost: there\r\n\r\n".to_vec(),
+            b"HTTP/1.1 400",
+        ),
         1 => (
             [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 50]].concat(),
             &[0x15, 3, 3],
@@ -63,7 +66,11 @@ fn a_foreign_client<G: Ground>(cluster: &mut Cluster<G>) {
     cluster.raws[0].send(bytes);
     cluster.until(|cluster| cluster.raws[0].ended);
     let got = &cluster.raws[0].received;
-    assert!(got.starts_with(answer), "{:?}", String::from_utf8_lossy(got));
+    assert!(
+        got.starts_with(answer),
+        "{:?}",
+        String::from_utf8_lossy(got)
+    );
     assert_alive(cluster, &addr);
 }
 
@@ -160,7 +167,10 @@ fn a_hello_that_dribbles_too_slowly_runs_out_of_time() {
                 break;
             }
         }
-        assert!(cluster.raws[0].ended, "a byte every half second is not enough");
+        assert!(
+            cluster.raws[0].ended,
+            "a byte every half second is not enough"
+        );
         let limit_ns = settings::plain().handshake_timeout.as_nanos() as u64;
         assert!(cluster.clock.now_ns() - begun_ns < limit_ns + SECOND_NS);
         assert_alive(&mut cluster, &addr);
@@ -208,7 +218,10 @@ fn a_connect_that_is_never_answered_runs_out_of_time() {
     let connecting = cluster.connecting(1, &addr);
     let error = cluster.block_on(connecting).expect_err("nobody answers");
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
-    assert!(error.to_string().contains("connectionCreationTimeout"), "{error}");
+    assert!(
+        error.to_string().contains("connectionCreationTimeout"),
+        "{error}"
+    );
     let limit_ns = settings::plain().connect_timeout.as_nanos() as u64;
     assert!(cluster.clock.now_ns() - begun_ns < limit_ns + SECOND_NS);
     cluster.finish();
