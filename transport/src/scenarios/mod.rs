@@ -15,11 +15,13 @@ mod board;
 mod cluster;
 mod content;
 mod ground;
+mod handshake;
 mod raw;
 mod seeds;
 mod service;
 mod settings;
 mod shard;
 mod tasks;
+mod wire;
 
 mod mixed;
