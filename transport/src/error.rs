@@ -251,6 +251,15 @@ pub enum CloseReason {
     /// The peer speaks something else, or refused us.
     #[error("{0}")]
     Handshake(String),
+    /// The connection did not come about in time.
+    #[error(
+        "not connected within {after:?}. This timeout is controlled by \
+         ringrail.transport.connectionCreationTimeout"
+    )]
+    ConnectTimeout {
+        /// The time allowed.
+        after: Duration,
+    },
     /// The handshake took too long.
     #[error(
         "no handshake within {after:?}. This timeout is controlled by \

@@ -117,6 +117,8 @@ pub(crate) struct Conn {
     opened: RefCell<Option<Opened>>,
     opening_timer: Cell<Option<TimerKey>>,
     silence_timer: Cell<Option<TimerKey>>,
+    /// When a drain, or the sending of what is left, is over.
+    end_timer: Cell<Option<TimerKey>>,
     dirty: Cell<bool>,
     /// Open and taking requests, for other threads to see.
     active: Arc<AtomicBool>,
@@ -167,6 +169,7 @@ impl Conn {
             opened: RefCell::new(opened),
             opening_timer: Cell::new(None),
             silence_timer: Cell::new(None),
+            end_timer: Cell::new(None),
             dirty: Cell::new(false),
             active: Arc::default(),
             peer_drains: Cell::new(false),
@@ -349,14 +352,20 @@ impl Conn {
             return;
         }
         self.end(State::Flushing, reason);
-        let timeout = self.local.conf.drain_timeout;
-        if self
-            .local
-            .set_timer(timeout, TimerFor::Drain(self.key))
-            .is_none()
-        {
+        if !self.arm_end_timer() {
             self.close(CloseReason::Local);
         }
+    }
+
+    /// Bounds the time that a drain, or what is still to be sent, may take; false where there is no
+    /// timer for it.
+    fn arm_end_timer(&self) -> bool {
+        if self.end_timer.get().is_none() {
+            let timeout = self.local.conf.drain_timeout;
+            let timer = self.local.set_timer(timeout, TimerFor::Drain(self.key));
+            self.end_timer.set(timer.map(|(key, _)| key));
+        }
+        self.end_timer.get().is_some()
     }
 
     /// Ends the connection because of what the peer sent. What was to be said to it is still said.
@@ -375,6 +384,11 @@ impl Conn {
         self.state.set(state);
         self.active.store(false, Ordering::Release);
         self.mark_dirty();
+        if state == State::Closed
+            && let Some(timer) = self.end_timer.take()
+        {
+            self.local.cancel_timer(timer);
+        }
         if before == State::Flushing {
             return;
         }
@@ -408,6 +422,11 @@ impl Conn {
             CloseReason::Io(error) => ConnectError::Io {
                 peer,
                 detail: error.to_string(),
+            },
+            CloseReason::ConnectTimeout { after } => ConnectError::TimedOut {
+                peer,
+                after: *after,
+                key: "ringrail.transport.connectionCreationTimeout",
             },
             _ => ConnectError::Handshake { peer, reason },
         };
@@ -484,12 +503,7 @@ impl Conn {
             text,
         };
         self.control(&drain.header(), text.as_bytes());
-        let timeout = self.local.conf.drain_timeout;
-        if self
-            .local
-            .set_timer(timeout, TimerFor::Drain(self.key))
-            .is_none()
-        {
+        if !self.arm_end_timer() {
             self.close(CloseReason::Shutdown);
         }
         self.finish_drain();

@@ -52,10 +52,19 @@ impl Conn {
     }
 
     pub(crate) fn on_opening_timer(&self) {
-        if self.state() == State::Opening {
-            let after = self.local.conf.handshake_timeout;
-            self.close(CloseReason::HandshakeTimeout { after });
+        self.opening_timer.set(None);
+        if self.state() != State::Opening {
+            return;
         }
+        let conf = &self.local.conf;
+        self.close(match *self.handshake.borrow() {
+            None => CloseReason::ConnectTimeout {
+                after: conf.connect_timeout,
+            },
+            Some(_) => CloseReason::HandshakeTimeout {
+                after: conf.handshake_timeout,
+            },
+        });
     }
 
     /// The socket is connected (or accepted): the handshake begins.
@@ -161,7 +170,8 @@ impl Conn {
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));
         self.guarded(|| handler.channel_active(&connection));
-        if let Some(opened) = self.opened.borrow_mut().take()
+        let opened = self.opened.borrow_mut().take();
+        if let Some(opened) = opened
             && opened.send(Ok(self.live())).is_err()
         {
             // Nobody waits for it any more.

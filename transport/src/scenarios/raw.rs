@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::buf::Pool;
-use crate::sys::driver::{Driver, Listening, Op, OpKey, Payload, Sock};
+use crate::sys::driver::{Driver, Listening, Op, OpKey, Payload, Sock, is_passing};
 use crate::sys::socket::{Addr, ListenSpec, SocketSpec};
 
 /// Its driver, one socket, and what went over it.
@@ -163,17 +163,22 @@ impl<D: Driver> Raw<D> {
                 }
                 Payload::Gather(mut gather) => {
                     self.sending = false;
-                    if let Ok(count) = outcome {
+                    let count = match outcome {
+                        Err(error) if is_passing(&error) => Some(0),
+                        outcome => outcome.ok(),
+                    };
+                    if let Some(count) = count {
                         gather.advance(count);
                         self.send_rest(gather);
                     }
                 }
-                Payload::None if !self.connected => self.connected = outcome.is_ok(),
+                Payload::None if !self.connected => match self.listener.filter(|_| !self.closing) {
+                    Some(listener) => self.submit(Op::Accept { listener }),
+                    None => self.connected = outcome.is_ok(),
+                },
                 Payload::None if self.receiving && !done.more => {
                     self.receiving = false;
-                    let errno = outcome.map_err(|error| error.raw_os_error());
-                    let passing = [libc::ENOBUFS, libc::EINTR, libc::ECANCELED];
-                    self.ended |= !matches!(errno, Err(Some(errno)) if passing.contains(&errno));
+                    self.ended |= !matches!(outcome, Err(error) if is_passing(&error));
                 }
                 Payload::None | Payload::Buffer(_) => {}
             }
