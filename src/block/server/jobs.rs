@@ -1,6 +1,7 @@
 //! What the helper threads do: list, open, hash. Nothing here runs on a shard.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -147,12 +148,26 @@ pub(super) struct Wanted {
     pub(super) count: u32,
 }
 
+impl Wanted {
+    /// The chunks' numbers, where the block has them all.
+    fn chunks(&self) -> Result<Range<u32>, RpcFailure> {
+        let (first, count, have) = (self.first, self.count, self.cut.count());
+        match first.checked_add(count).filter(|end| *end <= have) {
+            Some(end) => Ok(first..end),
+            None => {
+                let text = format!("{count} chunks from {first} on, of a block that has {have}");
+                Err(RpcFailure::new(FailureCode::InvalidArgument, text))
+            }
+        }
+    }
+}
+
 /// Hashes chunks.
 fn digests(place: &Place, wanted: Vec<Result<Wanted, RpcFailure>>, reply: DeferredResponder) {
     let mut outcomes = Vec::with_capacity(wanted.len());
     for item in wanted {
         let found = item.and_then(|item| {
-            (item.first..item.first.saturating_add(item.count))
+            item.chunks()?
                 .map(|index| match place.is_over(&reply) {
                     true => Err(StoreError::Retracted.into()),
                     false => digest(&item.data, &item.cut, index),

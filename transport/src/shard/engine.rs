@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -166,12 +167,17 @@ impl ShardStart {
             }
             Ok((mut pump, spinner)) => {
                 let _ = ready.send(Ok(()));
-                match self.park {
+                let outcome = catch_unwind(AssertUnwindSafe(|| match self.park {
                     ParkMode::Bare => park::run_bare(&mut pump, spinner),
                     ParkMode::Hosted => {
                         tokio_uring::start(async { park::run_hosted(&mut pump, spinner).await })
                     }
+                }));
+                let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+                if outcome.is_err() {
+                    fail_everything(&mut pump);
                 }
+                outcome
             }
         };
         // Whoever still posts is told that nobody is here.
@@ -212,6 +218,24 @@ impl ShardStart {
         };
         let spinner = Spinner::new(u64::from(self.conf.spin_us) * 1000, placement);
         Ok((Pump::new(driver, local), spinner))
+    }
+}
+
+/// A shard has ended that was not told to: whoever waits for it gets an error, not silence.
+fn fail_everything<D: Driver>(pump: &mut Pump<D>) {
+    // What panicked once may do so again; each step stands for itself.
+    let closed = catch_unwind(AssertUnwindSafe(|| pump.begin_shut_down()));
+    let handle = pump.local.handle.clone();
+    handle.inbox().close();
+    while let Some(command) = handle.inbox().pop() {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(command)));
+    }
+    if closed.is_err() {
+        tracing::error!(
+            target: "ringrail::shard",
+            shard = handle.index(),
+            "connections of the failed shard could not all be closed"
+        );
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -271,7 +272,11 @@ impl<D: Driver> Pump<D> {
             }
             Command::Run(run) => {
                 let handle = self.local.handle.clone();
-                run(&handle);
+                // Whoever posted it finds that nothing came back; the shard goes on.
+                let ran = catch_unwind(AssertUnwindSafe(|| run(&handle)));
+                if ran.is_err() {
+                    self.local.metrics.handler_panics.increment();
+                }
             }
             Command::Drain { done } => self.drain(done),
             Command::Stop => self.stopping = true,
