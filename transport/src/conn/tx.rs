@@ -12,8 +12,15 @@ use crate::buf::{Body, Gather, MIN_LEASE_LEN, Pool};
 
 use super::transfer::Transfer;
 
+/// Head buffer of a connection: room for the requests that are usually made at once, for those that
+/// leave in two sends are answered in two, and never come together again.
+const HEAD_LEN: usize = 16 << 10;
+
 /// Head buffer of a busy connection.
 const BUSY_HEAD_LEN: usize = 64 << 10;
+
+/// Part of the pool in use, in 1/256, from which head buffers are as small as may be.
+const PRESSED: usize = 128;
 
 /// Sends in a row that would have fitted a small head before a busy connection gets one again.
 const CALM_SENDS: u32 = 64;
@@ -148,12 +155,12 @@ impl Tx {
     #[cold]
     fn next_gather(&mut self, pool: &Pool, len: usize) -> Result<(), NoMemory> {
         self.busy |= self.filling.is_some();
-        let head_len = if self.busy {
-            BUSY_HEAD_LEN
-        } else {
-            MIN_LEASE_LEN
-        }
-        .max(len);
+        let usual = match self.busy {
+            _ if pool.pressure() >= PRESSED => MIN_LEASE_LEN,
+            true => BUSY_HEAD_LEN,
+            false => HEAD_LEN,
+        };
+        let head_len = usual.max(len);
         let fresh = pool
             .gather(head_len)
             .or_else(|| pool.gather(len))
@@ -189,7 +196,7 @@ impl Tx {
 
     /// Takes note of a gather that was sent, and gives its memory back.
     pub(crate) fn sent(&mut self, pool: &Pool, gather: Gather) {
-        let calm = gather.total() < MIN_LEASE_LEN;
+        let calm = gather.total() < HEAD_LEN;
         self.calm = if calm { self.calm + 1 } else { 0 };
         if self.calm > CALM_SENDS {
             self.busy = false;
