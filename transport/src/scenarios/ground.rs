@@ -24,8 +24,6 @@ pub(super) trait Ground: 'static {
     /// Everybody sleeps: moves on to what happens next, but not beyond `until_ns`. False where
     /// nothing will ever happen.
     fn pass(&mut self, shards: &mut [Shard<Self::D>], until_ns: Option<u64>) -> bool;
-    /// The simulated world, where it is one.
-    fn world(&self) -> Option<&SimWorld>;
     /// Nothing is left of this shard in the kernel.
     fn assert_quiescent(&self, index: usize);
 }
@@ -40,10 +38,6 @@ impl Simulated {
     pub(super) fn new(world: SimWorld) -> Self {
         let hosts = Vec::new();
         Self { world, hosts }
-    }
-
-    pub(super) fn host(&self, index: usize) -> &SimHost {
-        &self.hosts[index]
     }
 }
 
@@ -118,10 +112,6 @@ impl Ground for Simulated {
         }
     }
 
-    fn world(&self) -> Option<&SimWorld> {
-        Some(&self.world)
-    }
-
     fn assert_quiescent(&self, index: usize) {
         self.hosts[index].assert_quiescent();
     }
@@ -170,10 +160,6 @@ impl Ground for Kernel {
             shard.turn(Park::Until(Some(until)));
         }
         true
-    }
-
-    fn world(&self) -> Option<&SimWorld> {
-        None
     }
 
     fn assert_quiescent(&self, _: usize) {}
