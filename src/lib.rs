@@ -1,9 +1,78 @@
 //! ringrail: a zero-copy io_uring transport engine for Linux.
+//!
+//! Two planes over one connection: *requests* between programs ([`TransportClient::send_rpc`],
+//! answered by an [`RpcHandler`]) and *bulk data* in chunks and streams, sent from where it lies and
+//! received into memory of its own. Messages are rkyv archives, read where they lie in the receive
+//! buffer. Small requests never wait behind more than one slice of bulk data.
+//!
+//! # Which part to use
+//!
+//! | you want to | use |
+//! |---|---|
+//! | serve files or memory, and fetch them | [`block`]: [`block::BlockServer`], [`block::fetch::Fetcher`] |
+//! | send requests of your own | [`TransportContext`], [`RpcHandler`], [`TransportClient`] |
+//! | serve bulk data of your own | [`transport::server::StreamManager`], [`transport::buf::ManagedBuffer`] |
+//! | read or write the wire format without any IO | [`codec`] |
+//! | know what a kernel offers | [`transport::sys::probe`] |
+//!
+//! # An engine, a server, a client
+//!
+//! An [`Engine`] runs *shards*: one thread each, with a ring, connections and memory of its own.
+//! Handlers live on a shard, are never called from two threads and must not block; what takes long is
+//! answered later ([`Responder::defer`]) from any thread.
+//!
+//! ```
+//! use std::rc::Rc;
+//!
+//! use ringrail::{
+//!     Connection, Engine, ParkMode, Received, Responder, RpcHandler, TransportConf,
+//!     TransportContext,
+//! };
+//!
+//! struct Echo;
+//!
+//! impl RpcHandler for Echo {
+//!     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+//!         reply.reply(body.bytes());
+//!     }
+//! }
+//!
+//! let conf = TransportConf::default();
+//! let engine = Engine::builder(conf).shards(1).unpinned().park(ParkMode::Bare).start()?;
+//! let context = TransportContext::new(engine, || Rc::new(Echo));
+//! let server = context.create_server("127.0.0.1:0".parse()?)?;
+//!
+//! let clients = context.create_client_factory(Vec::new());
+//! let client = clients.create_client_blocking(&server.local_addr().to_string())?;
+//! let reply = client.send_rpc("hello").wait()?; // or `.await`, in any runtime
+//! assert_eq!(&reply[..], b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The engine lives as long as a clone of it, a context, a factory or a server does. A
+//! [`TransportClient`] does not keep it alive: when the shards have stopped, its requests fail with
+//! [`RequestError::ShardStopped`].
+//!
+//! # From which thread
+//!
+//! - *Plain threads*: `.wait()` and the methods that end in `_blocking`.
+//! - *Any runtime*: the same requests are futures. Dropping one retracts the request.
+//! - *The shard itself*: [`Connection`], with callbacks or futures and without an allocation per
+//!   request; a client's [`here`](TransportClient::here) gives it.
+//!
+//! # Features
+//!
+//! `cli` (on by default) builds the command `ringrail`. Programs that embed the library turn it off
+//! with `default-features = false` and depend on none of the command's crates.
 #![forbid(unsafe_code)]
 
 pub use ringrail_codec as codec;
 pub use ringrail_transport as transport;
 
-pub use ringrail_transport::*;
+pub use ringrail_transport::{
+    Addr, CloseReason, ConnectError, Connection, Engine, EngineError, Outcome, ParkMode, Reached,
+    Received, Reply, RequestError, Responder, ResponseHandler, RpcFailure, RpcHandler, ShardHandle,
+    TransportClient, TransportClientFactory, TransportConf, TransportContext, TransportServer,
+};
 
 pub mod block;

@@ -151,3 +151,37 @@ fn the_demonstration_works_and_can_be_read_by_programs() {
         "{text}"
     );
 }
+
+#[test]
+fn an_interrupted_demonstration_leaves_nothing_behind() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let temp = tempfile::tempdir().unwrap();
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("ringrail"))
+        .args(["demo", "--size", "512MiB", "--dir"])
+        .arg(temp.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let small = || {
+        let demo = std::fs::read_dir(temp.path())
+            .unwrap()
+            .next()?
+            .unwrap()
+            .path();
+        std::fs::read_dir(demo.join("served/small")).ok()?.next()
+    };
+    while small().is_none() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("interrupted"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
+}

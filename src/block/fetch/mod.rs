@@ -15,6 +15,7 @@ mod kept;
 mod lot;
 mod plan;
 mod queue;
+mod shared;
 mod tally;
 mod worker;
 
@@ -36,8 +37,9 @@ use dest::{Destination, Need};
 use job::FileJob;
 use plan::{FilePlan, Plan};
 use queue::Queue;
+use shared::Shared;
 use tally::Tally;
-use worker::{Shared, Worker};
+use worker::Worker;
 
 use super::{BlockClient, BlockId};
 

@@ -13,35 +13,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringrail_codec::native::FailureCode;
-use ringrail_transport::client::{RequestFuture, TransportClientFactory};
-use ringrail_transport::{Reply, RequestError};
+use ringrail_transport::client::RequestFuture;
 
-use super::dest::Destination;
-use super::event::{Canceller, FetchEvent};
+use super::event::FetchEvent;
 use super::job::{Arrival, FileJob};
-use super::lot::{ActiveLot, DigestError, Piece};
-use super::queue::{Lot, Queue};
-use super::tally::Tally;
-use super::{FetchConf, FetchError, FileError, LocalError};
+use super::lot::{ActiveLot, Piece};
+use super::queue::Lot;
+use super::shared::{Setback, Shared, nonsense};
+use super::{FetchError, FileError};
 use crate::block::digest::Digest;
-use crate::block::{Answer, BlockClient, BlockError, OpenReply, Refusal};
+use crate::block::{Answer, BlockClient, OpenReply};
 
 /// How often a waiting thread looks whether it is still wanted.
 const GLANCE: Duration = Duration::from_millis(50);
-
-/// What all connections of a fetch work with.
-pub(super) struct Shared<'a> {
-    pub(super) conf: &'a FetchConf,
-    pub(super) clients: &'a TransportClientFactory,
-    pub(super) address: &'a str,
-    pub(super) canceller: &'a Canceller,
-    pub(super) to: &'a Destination,
-    pub(super) queue: Queue,
-    pub(super) tally: Tally<'a>,
-    /// Bytes that one connection may have in flight.
-    pub(super) share: u64,
-}
 
 /// A lot whose files are being opened.
 struct Opening {
@@ -394,156 +378,5 @@ impl<'a> Worker<'a> {
         let last = self.shared.queue.give_up(self.backlog.drain(..));
         tracing::debug!(target: "ringrail::block", %error, last, "a connection gives up");
         if last { Err(error) } else { Ok(false) }
-    }
-}
-
-/// What is to become of a file, or of everything, after something failed.
-enum Setback {
-    /// The file has failed.
-    File(FileError),
-    /// Everything has, or the connection is to try again.
-    All(FetchError),
-}
-
-impl From<LocalError> for Setback {
-    fn from(error: LocalError) -> Self {
-        if error.is_fatal() {
-            Setback::All(error.into())
-        } else {
-            Setback::File(error.into())
-        }
-    }
-}
-
-fn nonsense(client: &BlockClient, detail: &str) -> BlockError {
-    let peer = client.transport().peer().clone();
-    BlockError::Nonsense {
-        peer,
-        detail: format!("it {detail}"),
-    }
-}
-
-/// Failures of one file's data at the server: its disk is not mended by asking again at once, and
-/// other files need not wait for it.
-fn is_of_file(code: FailureCode) -> bool {
-    matches!(code, FailureCode::SourceIo | FailureCode::SourceTruncated)
-}
-
-impl Shared<'_> {
-    /// Acts on a setback: an error is for everything.
-    fn suffer(&self, job: &FileJob, setback: Setback) -> Result<(), FetchError> {
-        match setback {
-            Setback::All(error) => Err(error),
-            Setback::File(error) => {
-                if job.fail() {
-                    self.tally.file_failed(job, error);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// A file's attempt failed in a way that may pass: again, if it has attempts left.
-    fn again(&self, job: &FileJob, error: FetchError, last: FileError) -> Setback {
-        if job.count_attempt() > self.conf.max_retries {
-            return Setback::File(last);
-        }
-        Setback::All(error)
-    }
-
-    fn refused(&self, job: &FileJob, client: &BlockClient, refusal: Refusal) -> Setback {
-        let retryable = refusal.retryable && !is_of_file(FailureCode::from_wire(refusal.code));
-        let peer = client.transport().peer().clone();
-        let error = BlockError::Refused { peer, refusal };
-        if retryable {
-            return self.again(
-                job,
-                FetchError::Request(error.clone()),
-                FileError::Remote(error),
-            );
-        }
-        Setback::File(FileError::Remote(error))
-    }
-
-    fn no_digest(
-        &self,
-        job: &FileJob,
-        client: Option<&BlockClient>,
-        error: DigestError,
-    ) -> Setback {
-        match (error, client) {
-            (DigestError::Request(error), _) => Setback::All(FetchError::Request(error)),
-            (DigestError::Refused(refusal), Some(client)) => self.refused(job, client, refusal),
-            (DigestError::Missing, Some(client)) => {
-                Setback::File(FileError::Remote(nonsense(client, "left a digest out")))
-            }
-            (_, None) => Setback::All(FetchError::Request(RequestError::Cancelled.into())),
-        }
-    }
-
-    /// A chunk did not come.
-    fn not_fetched(&self, job: &FileJob, error: RequestError) -> Setback {
-        let lost = matches!(
-            error,
-            RequestError::Closed { .. } | RequestError::NotConnected
-        );
-        match &error {
-            RequestError::ShardStopped | RequestError::Cancelled => {
-                Setback::All(FetchError::Request(error.into()))
-            }
-            // That is the connection's fault, not the file's.
-            _ if lost => Setback::All(FetchError::Request(error.into())),
-            RequestError::Remote { failure, .. } if is_of_file(failure.code()) => {
-                Setback::File(FileError::Remote(error.into()))
-            }
-            _ if error.is_retryable() => {
-                let again = FetchError::Request(error.clone().into());
-                self.again(job, again, FileError::Remote(error.into()))
-            }
-            _ => Setback::File(FileError::Remote(error.into())),
-        }
-    }
-
-    /// The part of a file of several chunks, which is open while it is fetched.
-    fn take_part(&self, job: &FileJob) -> Result<Option<Arc<super::dest::Part>>, Setback> {
-        if job.cut.count() > 1 {
-            Ok(job.part(self.to)?)
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// Verifies a chunk and writes it; its digest.
-    fn take_in(
-        &self,
-        job: &FileJob,
-        piece: &Piece,
-        data: &Reply,
-        expected: Option<Digest>,
-    ) -> Result<Option<Digest>, Setback> {
-        let found = expected.map(|_| job.cut.digest(piece.index, data));
-        if found != expected || data.len() != piece.len as usize {
-            let chunk = piece.index;
-            let attempts = self.conf.max_retries + 1;
-            let error = FetchError::Differs {
-                path: job.path.clone(),
-                chunk,
-            };
-            return Err(self.again(job, error, FileError::Damaged { chunk, attempts }));
-        }
-        let Some(part) = job.part(self.to)? else {
-            return Ok(found);
-        };
-        let (offset, _) = job.cut.range(piece.index).unwrap_or_default();
-        part.write(data, offset).map_err(|source| {
-            let path = self.to.shown(&job.path);
-            Setback::from(LocalError {
-                doing: "write",
-                path,
-                source,
-            })
-        })?;
-        self.tally.progress(u64::from(piece.len), false);
-        Ok(found)
     }
 }

@@ -26,13 +26,21 @@ impl Numbers {
 
 /// Fills `root` with about `total` bytes: a few large files, some middling ones, many small ones,
 /// an empty directory and a link.
-pub(super) fn fill(root: &Path, total: u64) -> io::Result<()> {
+///
+/// `go_on` is asked before each file; its error ends the work.
+pub(super) fn fill(
+    root: &Path,
+    total: u64,
+    go_on: impl Fn() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("empty"))?;
     let mut left = total;
     let mut number = 0;
     let mut put = |dir: &str, len: u64| {
+        go_on()?;
         number += 1;
-        write(&root.join(dir), &format!("{number:04}"), len, number)
+        write(&root.join(dir), &format!("{number:04}"), len, number)?;
+        anyhow::Ok(())
     };
     for at in 0..SMALL_COUNT {
         let len = SMALL[(at % SMALL.len() as u64) as usize].min(left / 4);
@@ -50,7 +58,8 @@ pub(super) fn fill(root: &Path, total: u64) -> io::Result<()> {
         left -= len.min(left);
     }
     put("large", left)?;
-    symlink("small/0002", root.join("link"))
+    symlink("small/0002", root.join("link"))?;
+    Ok(())
 }
 
 fn write(dir: &Path, name: &str, len: u64, seed: u64) -> io::Result<()> {

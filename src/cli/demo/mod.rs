@@ -6,32 +6,35 @@
 
 mod compare;
 mod data;
+mod interrupt;
 mod latency;
+mod place;
 mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use ringrail::block::RailUri;
 use serde::Serialize;
 
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::output;
 use super::size::Size;
+use interrupt::Interrupt;
 use latency::Latency;
-use process::{Fetched, Server};
+use process::Server;
 
 /// See it work: serve a directory, fetch it from another process, verify, measure
 ///
 /// Fills a temporary directory with data, runs `ringrail serve` and `ringrail fetch` as processes
 /// of their own over loopback, compares the two trees byte for byte, then measures how long requests
-/// take. Everything is removed afterwards.
+/// take. Everything is removed afterwards, also after Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ringrail demo                   1 GiB, about a minute with the generation of the data
+  ringrail demo                   1 GiB, a few seconds
   ringrail demo --size 64MiB      a quick look
   ringrail demo --unix            over a Unix-domain socket
   ringrail demo --json            the figures as JSON
@@ -53,7 +56,8 @@ pub(crate) struct Demo {
     /// Send no checksums, compare no digests (the trees are compared byte for byte all the same)
     #[arg(long)]
     no_verify: bool,
-    /// Where to make the temporary directory; twice the size must fit
+    /// Where to make the temporary directory; twice the size must fit. By default in memory
+    /// (/dev/shm) where there is plenty of it, else where temporary files go
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Print the result as JSON
@@ -65,6 +69,7 @@ pub(crate) struct Demo {
 #[derive(Debug, Serialize)]
 struct Results {
     uri: String,
+    in_memory: bool,
     files: u64,
     bytes: u64,
     fetch_seconds: f64,
@@ -77,43 +82,60 @@ struct Results {
 
 impl Demo {
     pub(crate) fn run(self) -> Outcome {
-        let base = self.dir.clone().unwrap_or_else(std::env::temp_dir);
-        check_room(&base, self.size)?;
+        let interrupt = Interrupt::watch()?;
+        let base = place::choose(self.dir.as_deref(), self.size.0)?;
         let temp = tempfile::Builder::new()
             .prefix("ringrail-demo-")
             .tempdir_in(&base);
         let temp =
             temp.with_context(|| format!("cannot make a directory in {}", base.display()))?;
-        let (from, to) = (temp.path().join("served"), temp.path().join("fetched"));
+        let results = self.demonstrate(temp.path(), &interrupt);
+        // What was interrupted failed for that reason, whatever it says.
+        interrupt.check()?;
+        self.print(&results?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn demonstrate(&self, dir: &Path, interrupt: &Interrupt) -> Result<Results, Failure> {
+        let (from, to) = (dir.join("served"), dir.join("fetched"));
         self.say(format_args!(
             "writing {} of data to {}",
             self.size,
             from.display()
         ))?;
-        data::fill(&from, self.size.0).context("cannot write the data")?;
-
+        data::fill(&from, self.size.0, || interrupt.check()).context("cannot write the data")?;
         let listen = if self.unix {
-            format!("unix:{}", temp.path().join("demo.sock").display())
+            format!("unix:{}", dir.join("demo.sock").display())
         } else {
             String::from("127.0.0.1:0")
         };
         let server = Server::start(&from, &listen, self.no_verify)?;
         self.say(format_args!("one process serves it: {}", server.uri()))?;
         let fetched = process::fetch(server.uri(), &to, self.connections, self.no_verify)?;
+        interrupt.check()?;
         self.say("another process has fetched it; comparing the two trees byte for byte")?;
         if let Some(difference) = compare::difference(&from, &to)? {
-            bail_with(&difference)?;
+            return Err(anyhow!("what was fetched is not what was served: {difference}").into());
         }
         let uri: RailUri = server.uri().parse()?;
-        let (thread, shard) = latency::measure(&uri, self.pings)?;
-        let address = server.uri().to_owned();
+        let (rpc_from_thread, rpc_on_shard) = latency::measure(&uri, self.pings)?;
         server.stop()?;
-        self.print(&results(address, fetched, !self.no_verify, thread, shard))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Results {
+            uri: uri.to_string(),
+            in_memory: place::is_in_memory(dir),
+            files: fetched.files,
+            bytes: fetched.bytes,
+            fetch_seconds: fetched.seconds,
+            gb_per_s: fetched.gb_per_s,
+            verified: !self.no_verify,
+            identical: true,
+            rpc_from_thread,
+            rpc_on_shard,
+        })
     }
 
     /// Tells people what is going on.
-    fn say(&self, text: impl std::fmt::Display) -> Result<(), super::failure::Failure> {
+    fn say(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
         if self.json {
             Ok(())
         } else {
@@ -121,7 +143,7 @@ impl Demo {
         }
     }
 
-    fn print(&self, results: &Results) -> Result<(), super::failure::Failure> {
+    fn print(&self, results: &Results) -> Result<(), Failure> {
         if self.json {
             return output::json(results);
         }
@@ -132,63 +154,26 @@ impl Demo {
             gb_per_s,
             ..
         } = results;
+        let place = if results.in_memory {
+            "memory to memory"
+        } else {
+            "disk to disk"
+        };
+        let checks = if results.verified {
+            "CRC32C and BLAKE3 checked"
+        } else {
+            "no checksums"
+        };
         output::line(format_args!(
-            "\n{files} files, {} in {fetch_seconds:.3} s: {gb_per_s:.2} GB/s, every byte as it was\n\
+            "\n{files} files, {} in {fetch_seconds:.3} s: {gb_per_s:.2} GB/s, every byte as it was\n  \
+               ({place}, {} connections, {checks})\n\
              64-byte request and reply, one at a time:\n  \
                from a plain thread   {}\n  \
                on the shard itself   {}",
             Size(*bytes),
+            self.connections,
             results.rpc_from_thread,
             results.rpc_on_shard,
         ))
     }
-}
-
-fn results(
-    uri: String,
-    fetched: Fetched,
-    verified: bool,
-    rpc_from_thread: Latency,
-    rpc_on_shard: Latency,
-) -> Results {
-    let Fetched {
-        files,
-        bytes,
-        seconds: fetch_seconds,
-        gb_per_s,
-    } = fetched;
-    let identical = true;
-    Results {
-        uri,
-        files,
-        bytes,
-        fetch_seconds,
-        gb_per_s,
-        verified,
-        identical,
-        rpc_from_thread,
-        rpc_on_shard,
-    }
-}
-
-fn bail_with(difference: &str) -> anyhow::Result<()> {
-    bail!("what was fetched is not what was served: {difference}")
-}
-
-fn check_room(base: &Path, size: Size) -> anyhow::Result<()> {
-    let stat = rustix::fs::statvfs(base)
-        .map_err(|errno| anyhow!("cannot use {}: {errno}", base.display()))?;
-    let (free, need) = (
-        stat.f_bavail.saturating_mul(stat.f_frsize),
-        size.0.saturating_mul(2),
-    );
-    if free < need {
-        bail!(
-            "{} has {} free, and {} are needed: give a smaller --size or another --dir",
-            base.display(),
-            Size(free),
-            Size(need)
-        );
-    }
-    Ok(())
 }
