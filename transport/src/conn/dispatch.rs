@@ -255,24 +255,20 @@ impl Conn {
 
     fn on_cancel(&self, id: u64) {
         self.local.metrics.requests_cancelled.increment();
-        let mut tx = self.tx.borrow_mut();
-        let before = tx.transfers.len();
-        let mut streams = Vec::new();
-        tx.transfers.retain(|transfer| {
+        let (mut streams, mut ended) = (Vec::new(), 0);
+        self.tx.borrow_mut().transfers.retain(|transfer| {
             let gone = transfer.is_response() && transfer.id == id;
-            if let (true, Carries::Chunk { stream }) = (gone, transfer.carries) {
-                streams.push(stream);
+            if gone {
+                streams.extend(transfer.stream());
+                // A large reply was counted out when it was given.
+                ended += usize::from(!matches!(transfer.carries, Carries::Reply));
             }
             !gone
         });
-        let ended = before - tx.transfers.len();
-        drop(tx);
+        let upload = self.end_upload(id);
         let mut inbound = self.inbound.borrow_mut();
-        let upload = inbound.uploads.remove(&id);
-        let retracted = inbound.retract(id);
-        let ended = ended + usize::from(upload.is_some()) + usize::from(retracted);
-        inbound.active = inbound.active.saturating_sub(ended.min(1));
-        inbound.deferred.remove(&id);
+        ended += usize::from(upload.is_some()) + usize::from(inbound.retract(id));
+        inbound.active = inbound.active.saturating_sub(ended);
         drop(inbound);
         if let Some(sink) = upload.and_then(|upload| upload.sink) {
             self.fail_upload_sink(sink, &RequestError::Cancelled);

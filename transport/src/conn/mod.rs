@@ -194,6 +194,28 @@ impl Conn {
         self.state.get()
     }
 
+    /// What is still under way, in either direction, for tests that expect nothing.
+    #[cfg(test)]
+    pub(crate) fn loose_ends(&self) -> Vec<(&'static str, usize)> {
+        let (inbound, tx) = (self.inbound.borrow(), self.tx.borrow());
+        let counts = [
+            ("requests of ours", self.calls.borrow().len()),
+            ("requests of the peer", inbound.active),
+            ("requests in slices", inbound.requests.len()),
+            ("one-way messages in slices", inbound.one_ways.len()),
+            ("uploads", inbound.uploads.len()),
+            ("replies due", inbound.deferred.len()),
+            (
+                "requests held back",
+                usize::from(!inbound.waiting.is_empty()),
+            ),
+            ("bodies on their way out", tx.transfers.len()),
+            ("bytes to be sent", tx.queued()),
+            ("large bodies expected", self.bulk_expected.get()),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// This connection for other threads.
     pub(crate) fn live(&self) -> Live {
         Live {

@@ -256,3 +256,27 @@ fn a_client_of_a_drained_server_finds_another() {
         cluster.finish();
     });
 }
+
+#[test]
+fn a_large_reply_that_is_retracted_does_not_end_a_drain_early() {
+    seeds::each(20, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::rough());
+        let client = pair(&mut cluster, &settings::plain());
+        let clock = cluster.clock.clone();
+        let order = Order::new(Deed::Defer, 1, 10);
+        let asked = cluster.spawn(actors::order(client.clone(), order, 100, clock));
+        let large = client.send_rpc(Order::new(Deed::Reply, 2, 1 << 20).request(100));
+        cluster.until(|cluster| {
+            let board = &cluster.shards[0].board;
+            board.debts() == 1 && board.times_handled(2) == 1
+        });
+        drop(large);
+        let drained = begin_drain(&cluster, 0);
+        cluster.run_for(300 * MS);
+        assert!(!drained.is_over(), "a reply is due");
+        cluster.shards[0].board.settle();
+        cluster.block_on(asked).expect("the reply came in time");
+        cluster.block_on(drained);
+        cluster.finish();
+    });
+}
