@@ -449,20 +449,10 @@ impl Conn {
         if self.queued() > conf.request_queue {
             return Err(self.busy("the send queue", conf.request_queue, "requestQueue"));
         }
-        if self.peer_drains.get() {
-            return Err(self.draining_error());
+        if let Some(text) = &*self.peer_drains.borrow() {
+            return Err(self.draining_error(text));
         }
         Ok(())
-    }
-
-    #[cold]
-    fn draining_error(&self) -> RequestError {
-        let text = String::from("it takes no further requests");
-        let reason = std::sync::Arc::new(crate::error::CloseReason::Drained { text });
-        RequestError::Closed {
-            peer: self.peer.clone(),
-            reason,
-        }
     }
 
     #[cold]
@@ -509,13 +499,14 @@ impl Conn {
         let call = self.calls.borrow_mut().remove(id)?;
         // One whose answer waits to be fetched was counted when that came.
         if !matches!(call.sink, Sink::Ready(_)) {
-            self.note_bulk_over(call.kind);
+            self.note_call_over(call.kind);
         }
         Some(call.sink)
     }
 
     #[inline]
-    fn note_bulk_over(&self, kind: CallKind) {
+    fn note_call_over(&self, kind: CallKind) {
+        self.note_end();
         if matches!(kind, CallKind::Chunk | CallKind::Stream) {
             self.bulk_expected
                 .set(self.bulk_expected.get().saturating_sub(1));
@@ -540,14 +531,14 @@ impl Conn {
             _ => {
                 let call = calls.remove(id)?;
                 drop(calls);
-                self.note_bulk_over(kind);
+                self.note_call_over(kind);
                 return Some(call.sink);
             }
         };
         let waker = waker.take();
         call.sink = Sink::Ready(ready());
         drop(calls);
-        self.note_bulk_over(kind);
+        self.note_call_over(kind);
         if let Some(waker) = waker {
             waker.wake();
         }

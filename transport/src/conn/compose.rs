@@ -381,7 +381,7 @@ impl Conn {
                 if kind != Kind::RpcFailure {
                     self.answered();
                 }
-                self.finish_drain();
+                self.note_end();
             }
         }
     }

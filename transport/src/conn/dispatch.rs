@@ -255,29 +255,26 @@ impl Conn {
 
     fn on_cancel(&self, id: u64) {
         self.local.metrics.requests_cancelled.increment();
-        let mut tx = self.tx.borrow_mut();
-        let before = tx.transfers.len();
-        let mut streams = Vec::new();
-        tx.transfers.retain(|transfer| {
+        let (mut streams, mut ended) = (Vec::new(), 0);
+        self.tx.borrow_mut().transfers.retain(|transfer| {
             let gone = transfer.is_response() && transfer.id == id;
-            if let (true, Carries::Chunk { stream }) = (gone, transfer.carries) {
-                streams.push(stream);
+            if gone {
+                streams.extend(transfer.stream());
+                // A large reply was counted out when it was given.
+                ended += usize::from(!matches!(transfer.carries, Carries::Reply));
             }
             !gone
         });
-        let ended = before - tx.transfers.len();
-        drop(tx);
+        let upload = self.end_upload(id);
         let mut inbound = self.inbound.borrow_mut();
-        let upload = inbound.uploads.remove(&id);
-        let retracted = inbound.retract(id);
-        let ended = ended + usize::from(upload.is_some()) + usize::from(retracted);
-        inbound.active = inbound.active.saturating_sub(ended.min(1));
-        inbound.deferred.remove(&id);
+        ended += usize::from(upload.is_some()) + usize::from(inbound.retract(id));
+        inbound.active = inbound.active.saturating_sub(ended);
         drop(inbound);
         if let Some(sink) = upload.and_then(|upload| upload.sink) {
             self.fail_upload_sink(sink, &RequestError::Cancelled);
         }
         self.chunks_sent(&streams);
+        self.note_end();
     }
 
     /// Tells the stream manager of chunks that have left, or will not.
@@ -290,20 +287,6 @@ impl Conn {
             for &stream in streams {
                 manager.chunk_sent(stream);
             }
-        }
-    }
-
-    fn on_drain(&self, drain: &Drain<'_>) {
-        tracing::debug!(target: "ringrail::conn", peer = %self.peer, text = drain.text, "peer drains");
-        self.peer_drains.set(true);
-        self.active
-            .store(false, std::sync::atomic::Ordering::Release);
-        let reason = std::sync::Arc::new(CloseReason::Drained {
-            text: drain.text.to_owned(),
-        });
-        if self.calls.borrow().waiting() == 0 {
-            drop(reason);
-            self.close_after_flush(CloseReason::Peer);
         }
     }
 
@@ -328,7 +311,7 @@ impl Conn {
         self.local.metrics.requests_in_rpc.increment();
         self.note_rpc();
         if self.is_draining() {
-            return self.refuse_draining(id);
+            return self.refuse_draining(Kind::RpcFailure, id);
         }
         if self.holds_back() {
             let (source, body) = (body.source(), body.keep());
@@ -353,6 +336,14 @@ impl Conn {
 
     fn accept_frame(self: &Rc<Self>, header: &Header, body: Received<'_>) -> Handled {
         let arrived_ns = self.local.now_ns();
+        if self.is_draining() {
+            let kind = match header.kind {
+                Kind::ChunkRequest => Kind::ChunkFailure,
+                _ => Kind::StreamFailure,
+            };
+            self.refuse_draining(kind, header.id);
+            return Ok(());
+        }
         if self.holds_back() {
             let (source, body, header) = (body.source(), body.keep(), *header);
             let held = Held::Frame {
@@ -390,12 +381,6 @@ impl Conn {
         {
             self.answer_panicked(id);
         }
-    }
-
-    #[cold]
-    fn refuse_draining(self: &Rc<Self>, id: u64) {
-        let text = "this side is draining; ask elsewhere or again";
-        self.answer_failure(id, &RpcFailure::new(FailureCode::ShuttingDown, text));
     }
 
     /// The responder was dropped in the unwinding, and answered that nobody replied: this is what
@@ -502,6 +487,10 @@ impl Conn {
             .requests_in(RequestKind::Upload)
             .increment();
         self.begin_request(upload.id)?;
+        if self.is_draining() {
+            self.refuse_draining(Kind::RpcFailure, upload.id);
+            return Ok(());
+        }
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let start = UploadStart {
@@ -661,7 +650,6 @@ impl Conn {
             .header(len),
         };
         self.control(&header, &body);
-        self.finish_drain();
     }
 
     /// Counts a request out; false where the connection is over.
@@ -669,6 +657,8 @@ impl Conn {
     pub(crate) fn answered(&self) -> bool {
         let mut inbound = self.inbound.borrow_mut();
         inbound.active = inbound.active.saturating_sub(1);
+        drop(inbound);
+        self.note_end();
         self.is_open()
     }
 }

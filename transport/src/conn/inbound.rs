@@ -51,7 +51,7 @@ pub(crate) struct Inbound {
 impl Inbound {
     /// Forgets a request that the peer retracted; true where there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
-        if let Some(flag) = self.deferred.get(&id) {
+        if let Some(flag) = self.deferred.remove(&id) {
             flag.store(true, Ordering::Release);
             return true;
         }

@@ -17,6 +17,7 @@ mod call;
 pub(crate) mod calls;
 pub(crate) mod compose;
 mod dispatch;
+mod drain;
 mod gate;
 mod inbound;
 mod opening;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ringrail_codec::native::{Drain, DrainReason, Header, Negotiated};
+use ringrail_codec::native::{Header, Negotiated};
 use tokio::sync::oneshot;
 
 use crate::error::{CloseReason, ConnectError, RequestError};
@@ -123,7 +124,7 @@ pub(crate) struct Conn {
     /// Open and taking requests, for other threads to see.
     active: Arc<AtomicBool>,
     /// The peer takes no further requests.
-    peer_drains: Cell<bool>,
+    peer_drains: RefCell<Option<Box<str>>>,
     /// This side takes no further requests.
     draining: Cell<bool>,
     last_in_ns: Cell<u64>,
@@ -172,7 +173,7 @@ impl Conn {
             end_timer: Cell::new(None),
             dirty: Cell::new(false),
             active: Arc::default(),
-            peer_drains: Cell::new(false),
+            peer_drains: RefCell::new(None),
             draining: Cell::new(false),
             last_in_ns: Cell::new(now),
             last_out_ns: Cell::new(now),
@@ -193,6 +194,28 @@ impl Conn {
         self.state.get()
     }
 
+    /// What is still under way, in either direction, for tests that expect nothing.
+    #[cfg(test)]
+    pub(crate) fn loose_ends(&self) -> Vec<(&'static str, usize)> {
+        let (inbound, tx) = (self.inbound.borrow(), self.tx.borrow());
+        let counts = [
+            ("requests of ours", self.calls.borrow().len()),
+            ("requests of the peer", inbound.active),
+            ("requests in slices", inbound.requests.len()),
+            ("one-way messages in slices", inbound.one_ways.len()),
+            ("uploads", inbound.uploads.len()),
+            ("replies due", inbound.deferred.len()),
+            (
+                "requests held back",
+                usize::from(!inbound.waiting.is_empty()),
+            ),
+            ("bodies on their way out", tx.transfers.len()),
+            ("bytes to be sent", tx.queued()),
+            ("large bodies expected", self.bulk_expected.get()),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// This connection for other threads.
     pub(crate) fn live(&self) -> Live {
         Live {
@@ -206,9 +229,15 @@ impl Conn {
         self.state.get() == State::Open
     }
 
+    /// Over for what the peer sends.
+    #[inline]
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.state.get(), State::Flushing | State::Closed)
+    }
+
     /// Open, and the peer still takes requests.
     pub(crate) fn is_active(&self) -> bool {
-        self.is_open() && !self.peer_drains.get()
+        self.is_open() && self.peer_drains.borrow().is_none()
     }
 
     pub(crate) fn handler(&self) -> Rc<dyn RpcHandler> {
@@ -357,21 +386,13 @@ impl Conn {
         }
     }
 
-    /// Bounds the time that a drain, or what is still to be sent, may take; false where there is no
-    /// timer for it.
-    fn arm_end_timer(&self) -> bool {
-        if self.end_timer.get().is_none() {
-            let timeout = self.local.conf.drain_timeout;
-            let timer = self.local.set_timer(timeout, TimerFor::Drain(self.key));
-            self.end_timer.set(timer.map(|(key, _)| key));
-        }
-        self.end_timer.get().is_some()
-    }
-
-    /// Ends the connection because of what the peer sent. What was to be said to it is still said.
+    /// Ends the connection because of what the peer sent, or did. What was to be said to it is still
+    /// said.
     pub(crate) fn fail(&self, reason: CloseReason) {
         match reason {
-            CloseReason::Peer | CloseReason::Io(_) => self.close(reason),
+            CloseReason::Peer | CloseReason::Io(_) => {
+                self.close(self.farewell().unwrap_or(reason));
+            }
             reason => self.close_after_flush(reason),
         }
     }
@@ -490,38 +511,6 @@ impl Conn {
         };
         metrics.errors(kind).increment();
         tracing::warn!(target: "ringrail::conn", peer = %self.peer, %reason, "connection failed");
-    }
-
-    /// Takes no further requests, answers what is under way, then closes. The peer is told.
-    pub(crate) fn drain(&self, text: &str) {
-        if !self.is_open() || self.draining.replace(true) {
-            return;
-        }
-        let drain = Drain {
-            last_id: self.last_request_id.get(),
-            reason: DrainReason::Shutdown,
-            text,
-        };
-        self.control(&drain.header(), text.as_bytes());
-        if !self.arm_end_timer() {
-            self.close(CloseReason::Shutdown);
-        }
-        self.finish_drain();
-    }
-
-    /// Closes a draining connection once nothing is under way.
-    pub(crate) fn finish_drain(&self) {
-        if !self.draining.get() || !self.is_open() {
-            return;
-        }
-        let busy = self.inbound.borrow().active > 0 || self.calls.borrow().waiting() > 0;
-        if !busy && self.tx.borrow().transfers.is_empty() {
-            self.close_after_flush(CloseReason::Shutdown);
-        }
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
     }
 
     /// A timer of silence: pings, gives up a dead peer, closes an idle connection.

@@ -121,6 +121,9 @@ impl Rx {
 
     /// Takes what a multishot receive brought.
     pub(crate) fn received(&mut self, conn: &Rc<Conn>, data: LeaseMut) -> Parsed {
+        if conn.is_ending() {
+            return Ok(());
+        }
         let data = data.freeze();
         if self.held.is_empty() && !self.is_stuck() {
             let done = self.parse(conn, &data, 0)?;
@@ -189,7 +192,10 @@ impl Rx {
     ) -> Result<usize, Box<CloseReason>> {
         let mut left = FRAMES_PER_TURN;
         while at < data.len() && !self.starved {
-            let bytes = &data[at..];
+            let (state, bytes) = (conn.state(), &data[at..]);
+            if matches!(state, State::Flushing | State::Closed) {
+                return Ok(data.len());
+            }
             if self.body.is_some() {
                 at += self.feed_body(conn, bytes)?;
                 continue;
@@ -198,16 +204,12 @@ impl Rx {
                 at += self.feed_stash(conn, bytes)?;
                 continue;
             }
-            match conn.state() {
-                State::Open => {}
-                State::Opening => {
-                    match conn.on_hello(bytes)? {
-                        HelloRead::Done(consumed) => at += consumed,
-                        HelloRead::NeedMore(need) => at += self.stash(conn, bytes, need),
-                    }
-                    continue;
+            if state == State::Opening {
+                match conn.on_hello(bytes)? {
+                    HelloRead::Done(consumed) => at += consumed,
+                    HelloRead::NeedMore(need) => at += self.stash(conn, bytes, need),
                 }
-                State::Flushing | State::Closed => return Ok(data.len()),
+                continue;
             }
             if conn.is_blocked() {
                 self.clogged = true;
@@ -481,6 +483,9 @@ impl Rx {
 
     /// Takes the buffer of a [`Next::Fill`] back, with `count` more bytes in it.
     pub(crate) fn filled(&mut self, conn: &Rc<Conn>, mut buf: LeaseMut, count: usize) -> Parsed {
+        if conn.is_ending() {
+            return Ok(());
+        }
         match self.body.as_mut() {
             Some(body) => {
                 body.buf = Some(buf);

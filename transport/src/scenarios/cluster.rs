@@ -182,6 +182,28 @@ impl<G: Ground> Cluster<G> {
         }
     }
 
+    /// Sees that nothing is under way any more on any connection, a little later.
+    ///
+    /// # Panics
+    /// Where something is.
+    pub(super) fn assert_at_rest(&mut self) {
+        for _ in 0..50 {
+            self.run_for(100_000_000);
+            if self.loose_ends().is_empty() {
+                return;
+            }
+        }
+        panic!("left under way: {:?}", self.loose_ends());
+    }
+
+    fn loose_ends(&self) -> Vec<(&'static str, usize)> {
+        let conns = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.pump.local.all_conns());
+        conns.flat_map(|conn| conn.loose_ends()).collect()
+    }
+
     /// Ends everything, and sees that nothing is left.
     ///
     /// # Panics

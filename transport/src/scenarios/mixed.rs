@@ -199,6 +199,9 @@ fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, l
             assert!(is_explained(&error), "action {at}: {error:?}");
         }
     }
+    if lossless {
+        cluster.assert_at_rest();
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod actors;
 mod board;
 mod cluster;
 mod content;
+mod drains;
 mod ground;
 mod handshake;
 mod raw;

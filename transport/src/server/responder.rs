@@ -225,9 +225,6 @@ impl Conn {
         }
         self.local.metrics.frames_out.increment();
         self.mark_dirty();
-        if self.is_draining() {
-            self.finish_drain();
-        }
     }
 
     #[inline]

@@ -33,6 +33,10 @@ pub(super) struct Link {
     /// File reads in flight, with the transfer each is for.
     pub(super) reads: Vec<(OpKey, TransferKey)>,
     pub(super) cancelled: bool,
+    /// The peer has ended its direction of the stream.
+    pub(super) peer_ended: bool,
+    /// This side has.
+    pub(super) muted: bool,
 }
 
 impl Link {
@@ -48,6 +52,8 @@ impl Link {
             connect: None,
             reads: Vec::new(),
             cancelled: false,
+            peer_ended: false,
+            muted: false,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Connection;
 use crate::conn::compose::{Outgoing, ReadOrder};
-use crate::conn::rx::Next;
+use crate::conn::rx::{Next, Rx};
 use crate::conn::sink::Sink;
 use crate::conn::{Conn, State};
 use crate::error::{CloseReason, ConnectError, RequestError};
@@ -287,10 +287,10 @@ impl<D: Driver> Pump<D> {
         self.unlisten(|_| true);
         self.local.draining.set(true);
         for conn in self.local.all_conns() {
-            if conn.is_open() {
-                conn.drain("this side is shutting down");
-            } else {
-                conn.close(CloseReason::Shutdown);
+            match conn.state() {
+                State::Open => conn.drain("this side is shutting down"),
+                State::Opening => conn.close(CloseReason::Shutdown),
+                State::Flushing | State::Closed => {}
             }
         }
         self.drained.push(done);
@@ -315,7 +315,7 @@ impl<D: Driver> Pump<D> {
             }
             TimerFor::Drain(key) => {
                 if let Some(conn) = self.local.conn(key) {
-                    conn.close(CloseReason::Shutdown);
+                    conn.on_end_timer();
                 }
             }
         }
@@ -609,6 +609,12 @@ impl<D: Driver> Pump<D> {
             (_, Err(error)) if is_passing(&error) => Ok(()),
             (_, Err(error)) => Err(Box::new(CloseReason::Io(error))),
         };
+        if conn.state() == State::Flushing
+            && matches!(&parsed, Err(reason) if matches!(**reason, CloseReason::Peer))
+        {
+            link.peer_ended = true;
+            return conn.mark_dirty();
+        }
         if !had_yielded && link.rx.has_yielded() {
             self.backlog.push(key);
         }
@@ -632,8 +638,13 @@ impl<D: Driver> Pump<D> {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
         };
-        if link.conn.key != key || link.conn.state() == State::Closed {
+        let state = link.conn.state();
+        if link.conn.key != key || state == State::Closed || link.peer_ended {
             return;
+        }
+        if state == State::Flushing {
+            // Whatever comes now is for nobody.
+            link.rx = Rx::default();
         }
         let conn = &link.conn;
         if let Some((op, receiving)) = &mut link.recv {
@@ -753,9 +764,12 @@ impl<D: Driver> Pump<D> {
         };
         let conn = Rc::clone(&link.conn);
         conn.clear_dirty();
-        match conn.state() {
-            State::Closed => return self.take_down(key),
-            State::Opening | State::Open | State::Flushing => {}
+        conn.finish_drain();
+        if conn.state() == State::Flushing && link.connect.is_some() {
+            conn.close(CloseReason::Local);
+        }
+        if conn.state() == State::Closed {
+            return self.take_down(key);
         }
         if link.connect.is_some() {
             return;
@@ -763,17 +777,31 @@ impl<D: Driver> Pump<D> {
         if link.send.is_none() {
             self.post_send(key, &conn);
         }
-        if conn.state() == State::Flushing {
-            let sending = self.link_of(key).is_some_and(|link| link.send.is_some());
-            if !sending && conn.is_flushed() {
-                conn.close(CloseReason::Local);
-                return self.take_down(key);
-            }
+        if conn.state() == State::Flushing && conn.is_flushed() {
+            return self.linger(key, &conn);
         }
         let link = self.link_of(key);
         let unclogged = link.is_some_and(|link| link.rx.is_clogged()) && !conn.is_blocked();
         if unclogged || conn.can_serve_held() {
             return self.resume(key);
+        }
+        self.post_receive(key);
+    }
+
+    /// Nothing is left to be sent: once it has gone, the peer is told that it was all, and the
+    /// connection waits for the peer's own end.
+    fn linger(&mut self, key: ConnKey, conn: &Rc<Conn>) {
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
+        if link.send.is_none() {
+            if link.peer_ended {
+                conn.close(CloseReason::Local);
+                return self.take_down(key);
+            }
+            if !std::mem::replace(&mut link.muted, true) {
+                self.driver.shutdown(link.sock, false);
+            }
         }
         self.post_receive(key);
     }
@@ -877,7 +905,7 @@ impl<D: Driver> Pump<D> {
                 return;
             }
             Err(error) => {
-                conn.close(CloseReason::Io(error));
+                conn.fail(CloseReason::Io(error));
                 return;
             }
         }

@@ -1,0 +1,109 @@
+//! Ends that lose nothing: a side that drains, and the peer of one.
+//!
+//! Who drains says so, refuses further requests, and lets what is under way in either direction
+//! come to its end. Then it sends what is left, ends its direction of the stream and waits for the
+//! peer to end the other: only so does it know that the peer has everything. (To close at once would
+//! reset the connection where requests are still on their way here, and the reset could overtake
+//! the last answers.) The peer sends no further requests here, and closes when the stream ends.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use ringrail_codec::native::{Drain, DrainReason, FailureCode, Kind};
+
+use crate::error::{CloseReason, RequestError, RpcFailure};
+use crate::shard::local::TimerFor;
+
+use super::Conn;
+
+impl Conn {
+    /// Takes no further requests, answers what is under way, then closes. The peer is told.
+    pub(crate) fn drain(&self, text: &str) {
+        if !self.is_open() || self.draining.replace(true) {
+            return;
+        }
+        let drain = Drain {
+            last_id: self.last_request_id.get(),
+            reason: DrainReason::Shutdown,
+            text,
+        };
+        self.control(&drain.header(), text.as_bytes());
+        if !self.arm_end_timer() {
+            self.close(CloseReason::Shutdown);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Something has come to its end: perhaps the drain has, too.
+    #[inline]
+    pub(crate) fn note_end(&self) {
+        if self.draining.get() {
+            self.mark_dirty();
+        }
+    }
+
+    /// Closes a draining connection once nothing is under way.
+    pub(crate) fn finish_drain(&self) {
+        if !self.draining.get() || !self.is_open() {
+            return;
+        }
+        let busy = self.inbound.borrow().active > 0 || self.calls.borrow().waiting() > 0;
+        if !busy && self.tx.borrow().transfers.is_empty() {
+            self.close_after_flush(CloseReason::Shutdown);
+        }
+    }
+
+    /// Bounds the time that a drain, or what is still to be sent, may take; false where there is no
+    /// timer for it.
+    pub(super) fn arm_end_timer(&self) -> bool {
+        if self.end_timer.get().is_none() {
+            let timeout = self.local.conf.drain_timeout;
+            let timer = self.local.set_timer(timeout, TimerFor::Drain(self.key));
+            self.end_timer.set(timer.map(|(key, _)| key));
+        }
+        self.end_timer.get().is_some()
+    }
+
+    /// The time of a drain, or of the last sending, is over.
+    pub(crate) fn on_end_timer(&self) {
+        self.end_timer.set(None);
+        self.close(CloseReason::Shutdown);
+    }
+
+    /// The peer takes no further requests.
+    pub(super) fn on_drain(&self, drain: &Drain<'_>) {
+        tracing::debug!(target: "ringrail::conn", peer = %self.peer, text = drain.text, "peer drains");
+        *self.peer_drains.borrow_mut() = Some(drain.text.into());
+        self.active.store(false, Ordering::Release);
+    }
+
+    /// What the end of the stream means, where it was announced.
+    pub(super) fn farewell(&self) -> Option<CloseReason> {
+        if self.draining.get() {
+            return Some(CloseReason::Shutdown);
+        }
+        let text = self.peer_drains.borrow().as_deref()?.to_owned();
+        Some(CloseReason::Drained { text })
+    }
+
+    #[cold]
+    pub(super) fn draining_error(&self, text: &str) -> RequestError {
+        let text = text.to_owned();
+        let reason = std::sync::Arc::new(CloseReason::Drained { text });
+        RequestError::Closed {
+            peer: self.peer.clone(),
+            reason,
+        }
+    }
+
+    #[cold]
+    pub(super) fn refuse_draining(self: &Rc<Self>, kind: Kind, id: u64) {
+        let text = "this side is draining; ask elsewhere or again";
+        let failure = RpcFailure::new(FailureCode::ShuttingDown, text);
+        self.answer_failure_as(kind, id, &failure);
+    }
+}
