@@ -12,10 +12,10 @@ use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringrail::buf::ManagedBuffer;
-use ringrail::client::ChunkOptions;
 use ringrail::codec::native::FailureCode;
-use ringrail::server::{OneForOneStreamManager, StreamManager};
+use ringrail::transport::buf::ManagedBuffer;
+use ringrail::transport::client::{ChunkOptions, RequestFuture};
+use ringrail::transport::server::{OneForOneStreamManager, StreamManager};
 use ringrail::{
     Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext,
@@ -105,10 +105,7 @@ pub(crate) fn run(content: &[u8]) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
     Ok((got, by_sendfile))
 }
 
-fn take(
-    asked: &mut VecDeque<ringrail::client::RequestFuture>,
-    got: &mut Vec<u8>,
-) -> Result<(), Box<dyn Error>> {
+fn take(asked: &mut VecDeque<RequestFuture>, got: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
     if let Some(chunk) = asked.pop_front() {
         got.extend_from_slice(&chunk.wait()?);
     }
