@@ -27,7 +27,8 @@ pub(crate) mod sink;
 pub(crate) mod transfer;
 pub(crate) mod tx;
 
-use std::cell::{Cell, RefCell};
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,6 +143,8 @@ pub(crate) struct Conn {
     chunk_hint: Cell<usize>,
     last_request_id: Cell<u64>,
     client_id: RefCell<Option<Rc<str>>>,
+    /// The embedder's own.
+    pub(crate) extension: OnceCell<Rc<dyn Any>>,
 }
 
 impl Conn {
@@ -186,6 +189,7 @@ impl Conn {
             chunk_hint: Cell::new(0),
             last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
+            extension: OnceCell::new(),
         })
     }
 
@@ -345,8 +349,18 @@ impl Conn {
         self.inbound
             .borrow_mut()
             .deferred
-            .insert(id, Arc::clone(&flag));
+            .insert(id, Some(Arc::clone(&flag)));
         flag
+    }
+
+    /// A handler will reply later, on this thread.
+    pub(crate) fn note_held(&self, id: u64) {
+        self.inbound.borrow_mut().deferred.insert(id, None);
+    }
+
+    /// Whether somebody waits for a late reply.
+    pub(crate) fn is_deferred(&self, id: u64) -> bool {
+        self.inbound.borrow().deferred.contains_key(&id)
     }
 
     /// A late reply has come; false where nobody waits for it any more.

@@ -146,3 +146,35 @@ fn loom_closing_strands_no_message() {
         assert_eq!(Arc::strong_count(&message), 1);
     });
 }
+
+#[test]
+fn loom_work_of_a_task_is_seen_before_or_wakes_the_sleeper() {
+    explore(|| {
+        let inbox = Arc::new(Inbox::<usize>::new(4));
+        let work = Arc::new(AtomicUsize::new(0));
+        let shard = thread::current();
+        let posters = [(); 2].map(|()| {
+            let (inbox, work, shard) = (inbox.clone(), work.clone(), shard.clone());
+            thread::spawn(move || {
+                work.fetch_add(1, Ordering::Relaxed);
+                if inbox.notify() {
+                    shard.unpark();
+                }
+            })
+        });
+        let mut done = 0;
+        while done < 2 {
+            done += work.swap(0, Ordering::Relaxed);
+            if done < 2 && inbox.prepare_sleep() {
+                // What the shard's loop asks of its tasks once it has announced that it will sleep.
+                if work.load(Ordering::Relaxed) == 0 {
+                    thread::park();
+                }
+                inbox.finish_sleep();
+            }
+        }
+        for poster in posters {
+            poster.join().unwrap();
+        }
+    });
+}
