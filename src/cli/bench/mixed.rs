@@ -152,8 +152,13 @@ fn one_round(workload: &Workload) -> anyhow::Result<MixedReport> {
         .into_iter()
         .next()
         .context("no product to measure")?;
+    let server = product.command("server", workload);
+    // Reading from the disk, the server needs room for the ring's workers beside its shard, which
+    // pins itself.
+    let cold = matches!(workload.source(), Some(Source::File { .. }));
+    let mut server = if cold { server } else { pinned(server, 0) };
     let mut server = Server(
-        pinned(product.command("server", workload), 0)
+        server
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
