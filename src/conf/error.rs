@@ -63,6 +63,12 @@ pub enum ConfError {
         /// What is wrong with it.
         cause: ValueError,
     },
+    /// A variable of the environment cannot be read.
+    #[error("the variable {variable} of the environment is not UTF-8")]
+    NotText {
+        /// The variable.
+        variable: String,
+    },
     /// A `key=value` that is none.
     #[error("`{text}` is no setting: write key=value")]
     NoPair {

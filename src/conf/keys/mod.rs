@@ -53,15 +53,15 @@ macro_rules! entries {
         )+
 
         /// All of them.
-        pub(super) static ENTRIES: &[&dyn $crate::conf::AnyEntry] = &[$(&$name),+];
+        pub(in crate::conf::keys) static ENTRIES: &[&dyn $crate::conf::AnyEntry] = &[$(&$name),+];
     };
 }
 use entries;
 
-static FAMILIES: [Family; 4] = [
+static FAMILIES: [Family; 10] = [
     Family {
-        title: "All of it",
-        doc: "What more than one layer uses.",
+        title: "For all layers",
+        doc: "",
         entries: network::ENTRIES,
     },
     Family {
@@ -71,12 +71,43 @@ static FAMILIES: [Family; 4] = [
     },
     Family {
         title: "Transport",
-        doc: "Numbers of memory and connections are *per shard*.",
+        doc: "Numbers of memory and of connections are *per shard*. What a peer learns travels in the \
+              handshake; [wire-format.md](wire-format.md) has the limits frame by frame.",
         entries: transport::ENTRIES,
     },
     Family {
         title: "Blocks",
-        doc: "",
+        doc: "[blocks.md](blocks.md) tells what happens at these bounds.",
         entries: block::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: network, fetching, shuffle servers",
+        doc: "",
+        entries: spark::global::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: endpoints",
+        doc: "",
+        entries: spark::rpc::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: module `rpc`",
+        doc: "",
+        entries: spark::modules::rpc::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: module `shuffle`",
+        doc: "",
+        entries: spark::modules::shuffle::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: module `files`",
+        doc: "",
+        entries: spark::modules::files::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: authentication and encryption",
+        doc: "The engine has neither yet ([security.md](security.md)), so turning one on is an error.",
+        entries: spark::authentication::ENTRIES,
     },
 ];
