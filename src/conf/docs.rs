@@ -116,7 +116,10 @@ fn add_family(
     } else {
         "sets; old names"
     };
-    let _ = writeln!(out, "| key | type | default | allowed | {title} | |");
+    let _ = writeln!(
+        out,
+        "| key | type | default | allowed | {title} | meaning |"
+    );
     out.push_str("|---|---|---|---|---|---|\n");
     for entry in family.entries {
         let set = readers.get(entry.key()).into_iter().flatten();

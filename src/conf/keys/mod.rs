@@ -102,7 +102,7 @@ static FAMILIES: [Family; 10] = [
     },
     Family {
         title: "Spark's keys: module `files`",
-        doc: "",
+        doc: "Files travel on the connections of `rpc`, with the settings of those, so nothing comes of these.",
         entries: spark::modules::files::ENTRIES,
     },
     Family {

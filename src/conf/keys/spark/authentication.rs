@@ -62,7 +62,7 @@ entries! {
     /// Version of TLS.
     SSL_PROTOCOL: Option<String> = "spark.ssl.rpc.protocol", text();
 
-    /// Ciphers.
+    /// The cipher suites that are allowed.
     SSL_ENABLED_ALGORITHMS: Option<Vec<String>> = "spark.ssl.rpc.enabledAlgorithms", list();
 
     /// The Java key store with this side's key.

@@ -34,8 +34,8 @@ macro_rules! module {
                     concat!($prefix, ".io.connectionCreationTimeout"),
                     time_or_zero(Seconds).falls_back_to(&CONNECTION_TIMEOUT);
 
-                /// Connections that wait to be accepted. Nothing comes of it: the kernel's bound
-                /// (`net.core.somaxconn`) is asked for.
+                /// Connections that wait to be accepted. Nothing comes of it: a listener
+                /// asks for 4096.
                 BACK_LOG: Option<u32> = concat!($prefix, ".io.backLog"), int();
 
                 /// Connections of a pool to one address; Spark forces 1 for `rpc`.
