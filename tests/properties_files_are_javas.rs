@@ -47,6 +47,14 @@ fn what_java_reads_is_read() {
     }
 }
 
+/// Java makes an empty key of it, which nobody can have meant.
+#[test]
+fn a_backslash_alone_at_the_end_is_nothing() {
+    for text in ["\\", "\\\n", "a=b\n\\"] {
+        assert!(!pairs(text).contains_key(""), "{text:?}");
+    }
+}
+
 #[test]
 fn lines_are_counted_and_come_in_their_order() {
     let text = "# one\n\nb=1\\\n  2\r\na 3\r! x\nb=4";

@@ -121,30 +121,25 @@ fn natural_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// The next line that is neither empty nor a comment, with those that it is continued by, and the
-/// number of its first.
+/// number of its first. Where a backslash alone ends the text, Java finds an empty key; this does not.
 fn logical_line<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Option<(usize, String)> {
-    loop {
-        let (number, line) = lines.next()?;
+    let mut logical = String::new();
+    let mut first = None;
+    for (number, line) in lines {
         let line = line.trim_start_matches(is_space);
-        if line.is_empty() || line.starts_with(['#', '!']) {
+        if logical.is_empty() && (line.is_empty() || line.starts_with(['#', '!'])) {
             continue;
         }
-        let mut logical = line.to_owned();
-        while is_continued(&logical) {
-            logical.pop();
-            let Some((_, next)) = lines.next() else {
-                break;
-            };
-            let next = next.trim_start_matches(is_space);
-            if next.is_empty() {
-                break;
-            }
-            logical.push_str(next);
+        let first = *first.get_or_insert(number);
+        logical.push_str(line);
+        if !is_continued(&logical) {
+            return Some((first, logical));
         }
-        if !logical.is_empty() {
-            return Some((number, logical));
-        }
+        logical.pop();
     }
+    first
+        .filter(|_| !logical.is_empty())
+        .map(|first| (first, logical))
 }
 
 /// Whether an odd number of backslashes ends it.
