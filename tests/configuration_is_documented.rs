@@ -22,7 +22,7 @@ fn the_document_is_that_of_the_table() {
         there == text,
         "docs/configuration.md differs from the table, first in line {}; write it again with \
          RINGRAIL_WRITE_DOCS=1 cargo test -p ringrail --test configuration_is_documented",
-        differs.map_or_else(|| there.lines().count().min(text.lines().count()), |at| at) + 1
+        differs.unwrap_or_else(|| there.lines().count().min(text.lines().count())) + 1
     );
 }
 

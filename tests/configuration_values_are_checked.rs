@@ -441,6 +441,9 @@ fn what_cannot_be_used_together_is_refused() {
         assert!(error.contains(says), "{pairs:?}: {error}");
     }
     Conf::new().validate().unwrap();
+    conf(&[("ringrail.network.timeout", "5s")])
+        .validate()
+        .unwrap();
     conf(&[("spark.network.timeout", "11s"), ("anything", "else")])
         .validate()
         .unwrap();

@@ -44,7 +44,7 @@ A key that nobody knows and that begins with `ringrail.` is warned of, and so is
 - *size*: a whole number and `b`, `k`, `m`, `g`, `t`, `p` (or `kb`, `kib`, …), powers of 1024. Without one of these it is
   in the unit of the row. No fractions: `1536k`.
 - *bool*: `true` or `false`. *list*: with commas between.
-- `${env:NAME}` in a value is a variable of the environment, `${ringrail.some.key}` what that key is set to or has by
+- `${env:NAME}` in a value is a variable of the environment, `${ringrail.network.timeout}` what that key is set to or has by
   default. What cannot be resolved stays as it is; a value that refers to itself is an error.
 ";
 
@@ -156,16 +156,9 @@ fn default(entry: &dyn AnyEntry) -> String {
 
 /// The names that are looked at, those of other names included, in their order.
 fn other_names(entry: &dyn AnyEntry) -> Vec<String> {
-    let mut names = Vec::new();
-    add_names(entry.key(), &mut names);
-    names
-}
-
-fn add_names(key: &str, names: &mut Vec<String>) {
-    for other in keys::index().alternates(key) {
-        names.push(old_name(other.key, other.since));
-        add_names(other.key, names);
-    }
+    let names = keys::other_names(entry.key());
+    let names = names.into_iter();
+    names.map(|name| old_name(name.key, name.since)).collect()
 }
 
 fn old_name(key: &str, since: Option<&str>) -> String {

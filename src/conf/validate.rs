@@ -150,7 +150,15 @@ impl Conf {
         Ok(())
     }
 
+    /// Only where Spark's keys are used: there are no heartbeats of executors otherwise.
     fn heartbeats_fit(&self) -> Result<(), ConfError> {
+        let keys = [
+            global::NETWORK_TIMEOUT.key(),
+            global::EXECUTOR_HEARTBEAT_INTERVAL.key(),
+        ];
+        if !keys.iter().any(|key| self.contains(key)) {
+            return Ok(());
+        }
         let timeout = self.get_entry(&network::TIMEOUT)?;
         let interval = self.get_entry(&global::EXECUTOR_HEARTBEAT_INTERVAL)?;
         if timeout > interval {

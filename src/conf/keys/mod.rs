@@ -13,6 +13,7 @@ pub mod transport;
 
 pub(super) use table::{default_value, index};
 
+use super::alternate::Alternate;
 use super::entry::AnyEntry;
 
 /// Keys that belong together.
@@ -34,6 +35,17 @@ pub fn all() -> &'static [Family] {
 /// The entry of a key.
 pub fn find(key: &str) -> Option<&'static dyn AnyEntry> {
     index().entry(key)
+}
+
+/// The names under which a key that is not set is looked for, those of other names included, in their
+/// order.
+pub fn other_names(key: &str) -> Vec<&'static Alternate> {
+    let mut names = Vec::new();
+    for other in index().alternates(key) {
+        names.push(other);
+        names.extend(other_names(other.key));
+    }
+    names
 }
 
 /// The known key that is written most like `key`, if any is near enough to be meant.

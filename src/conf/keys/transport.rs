@@ -18,6 +18,11 @@ entries! {
         .range("0", "1024")
         .alternates(&[Alternate::same("spark.shuffle.io.serverThreads")]);
 
+    /// Whether each shard stays on a processor of its own; otherwise the kernel places them, and they do
+    /// not spin.
+    PIN: bool = "ringrail.transport.pin", flag()
+        .default("true");
+
     /// Bytes of a body per frame.
     SLICE_LEN: u32 = "ringrail.transport.sliceLen", size(Byte)
         .default("1m")
