@@ -210,3 +210,43 @@ fn loading_warns_of_keys_that_were_given_up_once_each() {
     });
     assert_eq!(warnings.len(), 2, "{warnings:?}");
 }
+
+/// Runs itself as another process, whose environment can be chosen.
+#[test]
+fn loading_takes_the_environment_and_the_file_that_it_names() {
+    const CHILD: &str = "RINGRAIL_TEST_CHILD";
+    const NAME: &str = "loading_takes_the_environment_and_the_file_that_it_names";
+    if std::env::var_os(CHILD).is_some() {
+        let conf = Conf::load().map(|conf| conf.to_debug_string());
+        eprintln!("<{}>", conf.unwrap_or_else(|error| error.to_string()));
+        return;
+    }
+    let file = file("ringrail.rpc.askTimeout=2s");
+    let run = |path: &std::ffi::OsStr| {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", NAME, "--nocapture"])
+            .env_clear()
+            .env(CHILD, "1");
+        child
+            .env("RINGRAIL_CONF_RPC_ASK_TIMEOUT", "1s")
+            .env("RINGRAIL_CONF_PORT_MAX_RETRIES", "3");
+        let output = child
+            .env("RINGRAIL_PROPERTIES_FILE", path)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let (_, rest) = text.split_once('<').unwrap();
+        rest.split_once('>').unwrap().0.to_owned()
+    };
+    let path = file.path().as_os_str();
+    assert_eq!(
+        run(path),
+        "ringrail.port.maxRetries=3\nringrail.rpc.askTimeout=2s"
+    );
+    assert_eq!(
+        run("".as_ref()),
+        "ringrail.port.maxRetries=3\nringrail.rpc.askTimeout=1s"
+    );
+    assert!(run("/no/such.conf".as_ref()).contains("/no/such.conf"));
+}

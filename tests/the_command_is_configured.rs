@@ -304,6 +304,18 @@ fn keys_are_listed_and_explained() {
     let output = ringrail(&["conf", "explain", "ringrail.rpc.asktimeout"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("did you mean ringrail.rpc.askTimeout?"));
+    let output = ringrail(&[
+        "conf",
+        "explain",
+        "spark.network.timeout",
+        "--json",
+        "--conf",
+        "spark.network.timeout=2min",
+    ]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["value"], "120s");
+    assert_eq!(json["is_set"], true);
+    assert_eq!(json["sets"][0], "ringrail.network.timeout");
     let secret = ("RINGRAIL_CONF_SPARK_SSL_RPC_KEY_PASSWORD", "hunter2");
     let shown = value("spark.ssl.rpc.keyPassword", &[], &[secret]);
     assert_eq!(shown, "*********(redacted)");

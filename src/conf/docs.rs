@@ -1,6 +1,5 @@
 //! `docs/configuration.md`, written from the table.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::entry::{AnyEntry, DefaultText};
@@ -68,9 +67,8 @@ These mean nothing any more:
 /// The text of `docs/configuration.md`.
 pub fn markdown() -> String {
     let mut out = String::from(HEAD);
-    let readers = readers();
     for family in keys::all() {
-        add_family(family, &readers, &mut out);
+        add_family(family, &mut out);
     }
     out.push_str(OLD);
     for (key, alternates) in RENAMED {
@@ -87,22 +85,7 @@ pub fn markdown() -> String {
     out
 }
 
-/// For each key of Spark's, the keys of ringrail that are looked for under it.
-fn readers() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let mut readers: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for entry in keys::all().iter().flat_map(|family| family.entries) {
-        for other in entry.alternates() {
-            readers.entry(other.key).or_default().push(entry.key());
-        }
-    }
-    readers
-}
-
-fn add_family(
-    family: &Family,
-    readers: &BTreeMap<&'static str, Vec<&'static str>>,
-    out: &mut String,
-) {
+fn add_family(family: &Family, out: &mut String) {
     let own = family
         .entries
         .iter()
@@ -122,8 +105,14 @@ fn add_family(
     );
     out.push_str("|---|---|---|---|---|---|\n");
     for entry in family.entries {
-        let set = readers.get(entry.key()).into_iter().flatten();
-        let set = set.map(|key| format!("`{key}`"));
+        let mut set = keys::set_by(entry.key());
+        if set.is_empty() && !own {
+            set.push("nothing");
+        }
+        let set = set.into_iter().map(|key| match key.contains('.') {
+            true => format!("`{key}`"),
+            false => key.to_owned(),
+        });
         let names: Vec<_> = set.chain(other_names(*entry)).collect();
         let _ = writeln!(
             out,

@@ -42,6 +42,14 @@ pub enum ConfError {
         /// The key that led back.
         key: String,
     },
+    /// References become more text than anybody means.
+    #[error("with ${{{key}}} replaced, a value is longer than {limit} bytes")]
+    TooLong {
+        /// The key that made it too long.
+        key: String,
+        /// The most bytes.
+        limit: usize,
+    },
     /// Values that do not fit together.
     #[error("{0}")]
     Conflict(String),

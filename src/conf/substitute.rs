@@ -11,6 +11,10 @@ use super::error::ConfError;
 use super::keys;
 use super::map::Conf;
 
+/// The longest text that references may become, in bytes: a few that refer to each other twice could
+/// fill the memory otherwise.
+const MAX_LEN: usize = 1 << 20;
+
 impl Conf {
     /// Replaces the references in `input`.
     pub(super) fn substitute(&self, input: &str) -> Result<String, ConfError> {
@@ -45,6 +49,10 @@ impl Conf {
                 }
             }
             rest = &from[name.len() + 3..];
+            if out.len() > MAX_LEN {
+                let (key, limit) = (name.to_owned(), MAX_LEN);
+                return Err(ConfError::TooLong { key, limit });
+            }
         }
         out.push_str(rest);
         Ok(out)

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Args;
-use ringrail::conf::{AnyEntry, Conf, Notice, keys, variable_of};
+use ringrail::conf::{AnyEntry, Conf, ConfError, Notice, keys, variable_of};
+use serde::Serialize;
 
 use super::{Row, all, default};
 use crate::cli::failure::{Failure, Outcome};
@@ -24,19 +25,42 @@ pub(super) struct Explain {
     settings: Settings,
 }
 
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Explained {
+    #[serde(flatten)]
+    row: Row,
+    /// The keys that setting this one sets.
+    sets: Vec<&'static str>,
+    is_set: bool,
+    /// None where it is not set, or cannot be read.
+    value: Option<String>,
+}
+
 impl Explain {
     pub(super) fn run(self) -> Outcome {
         let found = all().find(|(_, entry)| entry.key() == self.key);
         let Some((family, entry)) = found else {
             return self.without_entry();
         };
+        let conf = self.settings.load(&[])?;
         if self.json {
-            output::json(&Row::new(family, entry))?;
+            output::json(&Explained {
+                row: Row::new(family, entry),
+                sets: keys::set_by(entry.key()),
+                is_set: conf.contains(entry.key()),
+                value: value(entry, &conf).unwrap_or_default(),
+            })?;
             return Ok(ExitCode::SUCCESS);
         }
         explain(entry)?;
-        let value = value(entry, &self.settings.load(&[])?);
-        output::line(format_args!("  here          {value}"))?;
+        let here = match value(entry, &conf) {
+            Err(error) => error.to_string(),
+            Ok(None) => String::from("not set"),
+            Ok(Some(value)) if conf.contains(entry.key()) => value,
+            Ok(Some(value)) => format!("{value} (by default)"),
+        };
+        output::line(format_args!("  here          {here}"))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -85,20 +109,20 @@ fn explain(entry: &dyn AnyEntry) -> Result<(), Failure> {
     if !names.is_empty() {
         output::line(format_args!("  other names   {}", names.join(", ")))?;
     }
+    let set = keys::set_by(entry.key());
+    if !set.is_empty() {
+        output::line(format_args!("  sets          {}", set.join(", ")))?;
+    }
     output::line(format_args!("  variable      {}", variable_of(entry.key())))?;
     output::line(format_args!("  since         {}", entry.since()))
 }
 
-/// The value of a key, for people; secrets are left out.
-fn value(entry: &dyn AnyEntry, conf: &Conf) -> String {
-    match entry.value_in(conf) {
-        Err(error) => error.to_string(),
-        Ok(None) => String::from("not set"),
-        Ok(Some(value)) => {
-            let shown = Conf::new().with(entry.key(), value).to_debug_string();
-            let shown = shown.split_once('=').map_or("", |(_, value)| value);
-            let set = conf.contains(entry.key());
-            format!("{shown}{}", if set { "" } else { " (by default)" })
-        }
-    }
+/// The value of a key; a secret is left out.
+fn value(entry: &dyn AnyEntry, conf: &Conf) -> Result<Option<String>, ConfError> {
+    let value = entry.value_in(conf)?;
+    Ok(value.map(|value| {
+        let shown = Conf::new().with(entry.key(), value).to_debug_string();
+        let shown = shown.split_once('=').map_or("", |(_, value)| value);
+        shown.to_owned()
+    }))
 }

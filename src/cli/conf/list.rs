@@ -35,7 +35,8 @@ impl List {
         let mut last = "";
         for (family, entry) in found {
             if family != last {
-                output::line(format_args!("\n{family}\n"))?;
+                let space = if last.is_empty() { "" } else { "\n" };
+                output::line(format_args!("{space}{family}\n"))?;
                 last = family;
             }
             let default = default(entry).unwrap_or_else(|| String::from("not set"));

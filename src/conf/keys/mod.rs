@@ -1,6 +1,6 @@
 //! The table: every key that there is, in one file per family.
 //!
-//! [`all`] lists them by family. [`index`] finds what is known of a key by its name; it is built once
+//! [`all`] lists them by family. The index finds what is known of a key by its name; it is built once
 //! from the table and serves reading, warnings and suggestions.
 
 mod table;
@@ -46,6 +46,14 @@ pub fn other_names(key: &str) -> Vec<&'static Alternate> {
         names.extend(other_names(other.key));
     }
     names
+}
+
+/// The keys that are looked for under this one where they are not set themselves: what setting it
+/// sets.
+pub fn set_by(key: &str) -> Vec<&'static str> {
+    let entries = all().iter().flat_map(|family| family.entries);
+    let readers = entries.filter(|entry| entry.alternates().iter().any(|other| other.key == key));
+    readers.map(|entry| entry.key()).collect()
 }
 
 /// The known key that is written most like `key`, if any is near enough to be meant.

@@ -36,7 +36,7 @@ entries! {
         .range("4k", "1g")
         .rule(|len: &u32| len.is_multiple_of(16), SLICES);
 
-    /// Bytes of bodies in one vectored send.
+    /// Bytes of bodies in one vectored send; the rest goes with the next.
     SEND_BATCH: usize = "ringrail.transport.sendBatch", size(Byte)
         .default("1m")
         .range("0b", "1g");
@@ -54,7 +54,8 @@ entries! {
     SENDFILE_MIN: usize = "ringrail.transport.sendfileMin", size(Byte)
         .default("256k");
 
-    /// Answers that wait on one connection before its further requests are held.
+    /// Answers that wait on one connection before its further requests are held, then not read, or
+    /// refused as busy; 16 KiB from half of the pool in use, 2 KiB from three quarters.
     SEND_QUEUE: usize = "ringrail.transport.sendQueue", size(Byte)
         .default("256k");
 
@@ -62,7 +63,7 @@ entries! {
     REQUEST_QUEUE: usize = "ringrail.transport.requestQueue", size(Byte)
         .default("8m");
 
-    /// Connections of a shard; a further one is closed.
+    /// Connections of a shard; a further one is closed and logged, an own one fails as busy.
     MAX_CONNECTIONS: usize = "ringrail.transport.maxConnections", int()
         .default("65536")
         .range("1", "16777216");
@@ -72,11 +73,11 @@ entries! {
         .default("256m");
 
     /// The part of it for control traffic: at least `recvBuffers` × `recvBufferLen`, less than
-    /// `poolBudget`.
+    /// `poolBudget`. Where even that is gone, the connection that needs more ends.
     POOL_RESERVE: usize = "ringrail.transport.poolReserve", size(Byte)
         .default("64m");
 
-    /// Buffers of a shard for multishot receives.
+    /// Buffers of a shard for multishot receives; where none is left, receives pause.
     RECV_BUFFERS: u16 = "ringrail.transport.recvBuffers", int()
         .default("64")
         .range("1", "32768")
@@ -87,12 +88,13 @@ entries! {
         .default("64k")
         .range("4k", "1m");
 
-    /// Messages of other threads that wait for a shard; a further request fails as busy.
+    /// Messages of other threads that wait for a shard; a further request fails as busy, answers and
+    /// cancels wait.
     INBOX: usize = "ringrail.transport.inbox", int()
         .default("65536")
         .range("1", "16777216");
 
-    /// Checksums (CRC32C) on bulk data that is sent.
+    /// Checksums (CRC32C) on slices of chunks and other bulk bodies, if either side wants them.
     CHECKSUM: bool = "ringrail.transport.checksum", flag()
         .default("true");
 
@@ -111,17 +113,19 @@ entries! {
             Alternate::same("spark.shuffle.io.connectionCreationTimeout"),
         ]);
 
-    /// Time for the handshake after that, on both sides.
+    /// Time for the handshake after that, on both sides; then the connection ends.
     HANDSHAKE_TIMEOUT: Duration = "ringrail.transport.handshakeTimeout", time(Seconds)
         .default("10s")
         .range("1ms", "365d");
 
-    /// Time for a request that names none.
+    /// Time for a request that names none; then it fails, telling how far it came, and the peer gets a
+    /// Cancel.
     REQUEST_TIMEOUT: Duration = "ringrail.transport.requestTimeout", time(Seconds)
         .falls_back_to(&network::TIMEOUT)
         .range("1ms", "365d");
 
-    /// Silence after which a connection is given up; half of it sends a ping. 0 or less for never.
+    /// Silence after which a connection ends and its requests fail; half of it sends a Ping. 0 or less
+    /// for never.
     CONNECTION_TIMEOUT: Duration = "ringrail.transport.connectionTimeout", time_or_zero(Seconds)
         .falls_back_to(&network::TIMEOUT)
         .range("0", "365d")
@@ -149,7 +153,8 @@ entries! {
             Alternate::same("spark.shuffle.io.retryWait"),
         ]);
 
-    /// Time for a drain, and for what is still to be sent on a connection that ends.
+    /// Time for a drain, and for what is still to be sent on a connection that ends; then the rest is
+    /// cut off.
     DRAIN_TIMEOUT: Duration = "ringrail.transport.drainTimeout", time(Seconds)
         .default("10s")
         .range("0", "365d");
