@@ -42,12 +42,12 @@ pub enum ConfError {
         /// The key that led back.
         key: String,
     },
-    /// References become more text than anybody means.
-    #[error("with ${{{key}}} replaced, a value is longer than {limit} bytes")]
-    TooLong {
-        /// The key that made it too long.
+    /// References lead to more references than anybody means.
+    #[error("a value has more than {limit} references to replace; the last was ${{{key}}}")]
+    TooManyReferences {
+        /// The key that the last one named.
         key: String,
-        /// The most bytes.
+        /// The most that are replaced.
         limit: usize,
     },
     /// Values that do not fit together.

@@ -11,9 +11,18 @@ use super::error::ConfError;
 use super::keys;
 use super::map::Conf;
 
-/// The longest text that references may become, in bytes: a few that refer to each other twice could
-/// fill the memory otherwise.
-const MAX_LEN: usize = 1 << 20;
+/// The most references that are replaced in one value: a few that refer to each other twice would keep a
+/// reader busy for ever otherwise.
+const MAX_REFERENCES: usize = 4096;
+
+/// How far replacing has come.
+#[derive(Default)]
+struct Progress {
+    /// The references on the way to the text that is being read.
+    seen: Vec<String>,
+    /// How many have been replaced.
+    replaced: usize,
+}
 
 impl Conf {
     /// Replaces the references in `input`.
@@ -21,11 +30,10 @@ impl Conf {
         if !input.contains("${") {
             return Ok(input.to_owned());
         }
-        self.expand(input, &mut Vec::new())
+        self.expand(input, &mut Progress::default())
     }
 
-    /// `seen` holds the references on the way here.
-    fn expand(&self, input: &str, seen: &mut Vec<String>) -> Result<String, ConfError> {
+    fn expand(&self, input: &str, progress: &mut Progress) -> Result<String, ConfError> {
         let mut out = String::with_capacity(input.len());
         let mut rest = input;
         while let Some(start) = rest.find("${") {
@@ -36,23 +44,24 @@ impl Conf {
                 rest = &from[2..];
                 continue;
             };
-            if seen.iter().any(|other| other == name) {
+            if progress.seen.iter().any(|other| other == name) {
                 let (input, key) = (input.to_owned(), name.to_owned());
                 return Err(ConfError::Circular { input, key });
             }
             match self.resolve(name)? {
                 None => out.push_str(&from[..name.len() + 3]),
                 Some(value) => {
-                    seen.push(name.to_owned());
-                    out.push_str(&self.expand(&value, seen)?);
-                    seen.pop();
+                    progress.replaced += 1;
+                    if progress.replaced > MAX_REFERENCES {
+                        let (key, limit) = (name.to_owned(), MAX_REFERENCES);
+                        return Err(ConfError::TooManyReferences { key, limit });
+                    }
+                    progress.seen.push(name.to_owned());
+                    out.push_str(&self.expand(&value, progress)?);
+                    progress.seen.pop();
                 }
             }
             rest = &from[name.len() + 3..];
-            if out.len() > MAX_LEN {
-                let (key, limit) = (name.to_owned(), MAX_LEN);
-                return Err(ConfError::TooLong { key, limit });
-            }
         }
         out.push_str(rest);
         Ok(out)

@@ -36,9 +36,10 @@ entries! {
         .range("4k", "1g")
         .rule(|len: &u32| len.is_multiple_of(16), SLICES);
 
-    /// Bytes of bodies in one vectored send; the rest goes with the next.
+    /// Bytes of bodies in one vectored send at most, and fewer where the link would take more than some
+    /// milliseconds for them; the rest goes with the next.
     SEND_BATCH: usize = "ringrail.transport.sendBatch", size(Byte)
-        .default("1m")
+        .default("4m")
         .range("0b", "1g");
 
     /// Bodies from here on are received straight into their own lease.

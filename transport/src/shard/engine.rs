@@ -20,7 +20,7 @@ use crate::sys::socket::{Addr, ListenSpec, SocketError};
 use crate::sys::uring::{UringDriver, UringSpec};
 
 use super::command::{Command, ListenOrder, ListenerId};
-use super::handle::ShardHandle;
+use super::handle::{ShardHandle, settle, unsettle};
 use super::local::ShardLocal;
 use super::park;
 use super::pump::Pump;
@@ -180,6 +180,7 @@ impl ShardStart {
                 outcome
             }
         };
+        unsettle();
         // Whoever still posts is told that nobody is here.
         self.handle.inbox().close();
         if let Err(error) = outcome {
@@ -211,6 +212,8 @@ impl ShardStart {
         let metrics = Arc::clone(self.handle.metrics());
         let now = driver.now_ns();
         let local = ShardLocal::new(self.handle.clone(), Arc::clone(&self.conf), metrics, now);
+        local.set_clock(crate::sys::monotonic_ns);
+        settle(&local);
         let placement = Placement {
             pinned,
             oversubscribed: self.oversubscribed,

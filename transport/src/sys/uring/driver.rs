@@ -423,8 +423,7 @@ impl Driver for UringDriver {
 
     #[inline]
     fn now_ns(&self) -> u64 {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let now = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+        let now = crate::sys::monotonic_ns();
         self.last_ns.set(now);
         now
     }
