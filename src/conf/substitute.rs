@@ -7,13 +7,14 @@
 
 use std::env;
 
+use super::entry::{AnyEntry, DefaultText};
 use super::error::ConfError;
 use super::keys;
 use super::map::Conf;
 
 /// The most references that are replaced in one value: a few that refer to each other twice would keep a
 /// reader busy for ever otherwise.
-const MAX_REFERENCES: usize = 4096;
+const MAX_REFERENCES: usize = 1024;
 
 /// How far replacing has come.
 #[derive(Default)]
@@ -77,7 +78,13 @@ impl Conf {
         if let Some(found) = self.find(name)? {
             return Ok(Some(found.text));
         }
-        Ok(keys::index().entry(name).and_then(keys::default_value))
+        let entry = keys::index().entry(name);
+        match entry.map(AnyEntry::default_text) {
+            Some(DefaultText::Key(other)) => self.resolve(other),
+            Some(DefaultText::Value(text)) => Ok(Some(text.to_owned())),
+            Some(DefaultText::Computed(_)) => entry.map_or(Ok(None), |it| it.value_in(self)),
+            Some(DefaultText::Absent) | None => Ok(None),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub mod rpc;
 pub mod spark;
 pub mod transport;
 
-pub(super) use table::{default_value, index};
+pub(super) use table::index;
 
 use super::alternate::Alternate;
 use super::entry::AnyEntry;

@@ -7,9 +7,8 @@ use strsim::normalized_damerau_levenshtein;
 
 use super::super::alternate::Alternate;
 use super::super::deprecation::Deprecated;
-use super::super::entry::{AnyEntry, DefaultText};
+use super::super::entry::AnyEntry;
 use super::super::load::variable_of;
-use super::super::map::Conf;
 use super::{all, spark};
 
 /// Names that differ by more than this part of their length are not suggested.
@@ -29,14 +28,6 @@ pub(in crate::conf) struct Index {
 pub(in crate::conf) fn index() -> &'static Index {
     static INDEX: LazyLock<Index> = LazyLock::new(Index::build);
     &INDEX
-}
-
-/// What an entry has where nothing is set.
-pub(in crate::conf) fn default_value(entry: &dyn AnyEntry) -> Option<String> {
-    match entry.default_text() {
-        DefaultText::Value(text) => Some(text.to_owned()),
-        _ => entry.value_in(&Conf::new()).ok().flatten(),
-    }
 }
 
 impl Index {
