@@ -124,3 +124,6 @@ pub use ringrail_transport::{
 };
 
 pub mod block;
+pub mod conf;
+
+pub use conf::Conf;
