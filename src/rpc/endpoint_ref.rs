@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::ask::{AbortHandle, Ask};
@@ -157,8 +158,9 @@ fn pick(hosts: &[Arc<HostHandle>]) -> &Arc<HostHandle> {
     if hosts.len() == 1 {
         return &hosts[0];
     }
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static TURN: usize = super::env::next_serial() as usize;
+        static TURN: usize = THREADS.fetch_add(1, Ordering::Relaxed);
     }
     let turn = TURN.with(|turn| *turn);
     &hosts[turn % hosts.len()]
@@ -222,8 +224,8 @@ impl<E> RpcEndpointRef<E> {
         RpcEndpointRef::new(Arc::clone(&self.target))
     }
 
-    /// Sends a message that wants no reply. Delivery is not confirmed: a connection that is lost takes
-    /// it along, with a warning in the log.
+    /// Sends a message that wants no reply. Delivery is not confirmed: where there is no such endpoint,
+    /// or its connection is lost, a warning in the log tells of it.
     ///
     /// # Errors
     /// It was not taken: the env is stopped, or too much waits already.
@@ -236,7 +238,13 @@ impl<E> RpcEndpointRef<E> {
             one_way: true,
             ..SendOptions::default()
         };
-        Parcel::post(&self.target, message, options).map(drop)
+        match Parcel::post(&self.target, message, options) {
+            Err(error @ RpcError::CouldNotFind { .. }) => {
+                tracing::warn!(target: "ringrail::rpc", message = M::NAME, %error, "message dropped");
+                Ok(())
+            }
+            posted => posted.map(drop),
+        }
     }
 
     /// Asks, with the time of `ringrail.rpc.askTimeout`. Sent once, never repeated.

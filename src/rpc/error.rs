@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringrail_codec::native::FailureCode;
-use ringrail_transport::{ConnectError, RequestError, RpcFailure};
+use ringrail_transport::{RequestError, RpcFailure};
 
 use super::{RpcAddress, RpcTimeout};
 
@@ -117,12 +117,12 @@ pub enum RpcError {
     #[error("{0}")]
     Request(Arc<RequestError>),
     /// There is no connection.
-    #[error("Failed to connect to {address}: {error}")]
+    #[error("Failed to connect to {address}: {detail}")]
     Connect {
         /// The peer.
         address: RpcAddress,
         /// Why there is none.
-        error: Arc<ConnectError>,
+        detail: Arc<str>,
     },
     /// The connection to the peer ended first.
     #[error("Connection from {address} closed")]

@@ -86,9 +86,9 @@ impl Carrier for LocalCarrier {
 
     fn connect(&self, to: &RpcAddress, door: &Arc<dyn Door>) -> Result<(), RpcError> {
         let there = listeners().get(to).cloned();
-        let there = there.ok_or_else(|| {
-            let text = format!("Connection refused: nobody in this process listens at {to}");
-            RpcError::other(text)
+        let there = there.ok_or_else(|| RpcError::Connect {
+            address: to.clone(),
+            detail: "nobody in this process listens there".into(),
         })?;
         let own = RpcAddress::new("process.local", next_port());
         let (here, far) = Half::pair();

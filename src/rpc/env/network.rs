@@ -136,7 +136,8 @@ impl Incoming for Intake {
 
     fn closed(&self, cause: Option<RpcError>) {
         let link = self.serial;
-        self.host.run(move |node| node.remove_link(link, cause));
+        self.host
+            .run_after_mail(move |node| node.remove_link(link, cause));
     }
 }
 

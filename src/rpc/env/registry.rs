@@ -14,6 +14,8 @@ use crate::rpc::node::HostHandle;
 #[derive(Clone)]
 pub(crate) struct Registration {
     pub(crate) name: Arc<str>,
+    /// Tells it from others of the same name.
+    pub(crate) serial: u64,
     pub(crate) hosts: Arc<[Arc<HostHandle>]>,
     /// One per host.
     pub(crate) metrics: Vec<Arc<InboxMetrics>>,
@@ -99,7 +101,14 @@ impl Registry {
             .values()
             .flat_map(|endpoint| {
                 let hosts = endpoint.hosts.iter().zip(&endpoint.metrics);
-                hosts.map(|(host, metrics)| metrics.snapshot(&endpoint.name, host.name()))
+                hosts.map(|(host, metrics)| {
+                    let mut known = metrics.snapshot(&endpoint.name, host.name());
+                    if endpoint.isolated {
+                        // All of its thread's mail is its own.
+                        known.depth += host.mail_len() as u64;
+                    }
+                    known
+                })
             })
             .collect();
         all.sort_by(|a, b| (&a.name, &a.host).cmp(&(&b.name, &b.host)));

@@ -13,7 +13,7 @@ use crate::rpc::node::{HostHandle, Node, start_thread};
 
 use super::RpcEnv;
 use super::registry::Registration;
-use super::shared::EnvShared;
+use super::shared::{EnvShared, next_serial};
 
 /// Where an endpoint lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -96,7 +96,7 @@ impl RpcEnv {
             }
         };
         let added = add(env, name, vec![Arc::clone(&host)], isolated);
-        let (target, metrics) = match added {
+        let (target, serial, metrics) = match added {
             Ok(added) => added,
             Err(error) => {
                 if isolated {
@@ -110,7 +110,7 @@ impl RpcEnv {
             return Err(ENV_HAS_STOPPED);
         };
         let metrics = Arc::clone(metrics);
-        host.run(move |node| set_up(node, of_host, (options, metrics), make));
+        host.run(move |node| set_up(node, of_host, (options, serial, metrics), make));
         stopped_meanwhile(env, &target)?;
         Ok(RpcEndpointRef::new(target))
     }
@@ -129,11 +129,12 @@ impl RpcEnv {
     ) -> Result<RpcEndpointRef<E>, RpcError> {
         let env = self.shared();
         check(env, name)?;
-        let (target, metrics) = add(env, name, env.shards().to_vec(), false)?;
+        let (target, serial, metrics) = add(env, name, env.shards().to_vec(), false)?;
         let make = Arc::new(make);
         for (host, metrics) in env.shards().iter().zip(metrics) {
             let (of_host, make) = (Arc::clone(&target), Arc::clone(&make));
-            host.run(move |node| set_up(node, of_host, (options, metrics), move || make()));
+            let with = (options, serial, metrics);
+            host.run(move |node| set_up(node, of_host, with, move || make()));
         }
         stopped_meanwhile(env, &target)?;
         Ok(RpcEndpointRef::new(target))
@@ -147,9 +148,9 @@ impl RpcEnv {
             return;
         };
         for host in registration.hosts.iter() {
-            let isolated = registration.isolated;
-            host.run(move |node| {
-                node.stop_inbox(id);
+            let (serial, isolated) = (registration.serial, registration.isolated);
+            host.run_after_mail(move |node| {
+                node.stop_inbox(serial);
                 if isolated {
                     node.shut_down(true);
                 }
@@ -169,7 +170,7 @@ fn check(env: &EnvShared, name: &str) -> Result<(), RpcError> {
     env.registry().check_free(name)
 }
 
-type Added = (Arc<RefTarget>, Vec<Arc<InboxMetrics>>);
+type Added = (Arc<RefTarget>, u64, Vec<Arc<InboxMetrics>>);
 
 fn add(
     env: &Arc<EnvShared>,
@@ -179,13 +180,15 @@ fn add(
 ) -> Result<Added, RpcError> {
     let name: Arc<str> = name.into();
     let metrics: Vec<_> = hosts.iter().map(|_| Arc::default()).collect();
+    let serial = next_serial();
     env.registry().add(Registration {
         name: Arc::clone(&name),
+        serial,
         hosts: hosts.into(),
         metrics: metrics.clone(),
         isolated,
     })?;
-    Ok((env.own_ref(name), metrics))
+    Ok((env.own_ref(name), serial, metrics))
 }
 
 /// An env that was stopped while an endpoint was being added has not seen it.
@@ -201,7 +204,7 @@ fn stopped_meanwhile(env: &EnvShared, target: &RefTarget) -> Result<(), RpcError
 fn set_up<E: RpcEndpoint>(
     node: &Rc<Node>,
     target: Arc<RefTarget>,
-    (options, metrics): (EndpointOptions, Arc<InboxMetrics>),
+    (options, serial, metrics): (EndpointOptions, u64, Arc<InboxMetrics>),
     make: impl FnOnce() -> E,
 ) {
     let id = target.id();
@@ -215,6 +218,7 @@ fn set_up<E: RpcEndpoint>(
         node,
         NewInbox {
             me: RpcEndpointRef::new(target),
+            serial,
             endpoint,
             capacity: options.inbox_capacity.unwrap_or(capacity),
             metrics,

@@ -94,7 +94,7 @@ impl EnvShared {
         self.registry().remove_all();
         let orders = hosts
             .iter()
-            .filter(|host| host.run(|node| node.shut_down(false)))
+            .filter(|host| host.run_after_mail(|node| node.shut_down(false)))
             .count();
         let ending = self.ending();
         let quiet = || ending.quiet.load(Ordering::Acquire) >= orders;

@@ -80,6 +80,8 @@ struct Queued {
 /// What an inbox is made of.
 pub(crate) struct NewInbox<E: RpcEndpoint> {
     pub(crate) me: RpcEndpointRef<E>,
+    /// Of its registration.
+    pub(crate) serial: u64,
     pub(crate) endpoint: E,
     pub(crate) capacity: usize,
     pub(crate) metrics: Arc<InboxMetrics>,
@@ -87,7 +89,7 @@ pub(crate) struct NewInbox<E: RpcEndpoint> {
 
 /// An inbox of an endpoint of any type.
 pub(crate) trait AnyInbox {
-    /// The number that no other inbox of the process has.
+    /// The number of its registration, which no other inbox of its thread has.
     fn serial(&self) -> u64;
 
     /// A peer's message.
@@ -122,7 +124,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     /// An inbox that is to be started by its first turn.
     pub(crate) fn new(node: &Rc<Node>, new: NewInbox<E>) -> Rc<Self> {
         let table = new.endpoint.routes();
-        let serial = super::env::next_serial();
+        let serial = new.serial;
         let waker = node.inbox_waker(serial);
         Rc::new_cyclic(|weak| {
             let routes = table.build(weak);

@@ -266,7 +266,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         if catch_unwind(AssertUnwindSafe(|| drop(endpoint))).is_err() {
             tracing::error!(target: "ringrail::rpc", endpoint = %self.face.text, "its drop panicked");
         }
-        node.inbox_ended();
+        node.inbox_ended(self.serial);
     }
 
     /// Ends without handling what waits.

@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
@@ -103,8 +102,9 @@ impl HostHandle {
         self.errand(Errand::Run(Box::new(run)))
     }
 
-    pub(crate) fn ring(&self) {
-        self.bell.ring();
+    /// Has `run` run there when the mail that was posted before has been delivered.
+    pub(crate) fn run_after_mail(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) -> bool {
+        self.errand(Errand::RunAfterMail(Box::new(run)))
     }
 
     pub(crate) fn take_mail(&self) -> Option<Mail> {
@@ -159,6 +159,3 @@ pub(crate) trait Host {
     /// The node has more to do.
     fn rouse(&self);
 }
-
-/// Where a host is reachable by all threads.
-pub(crate) type SharedHost = Arc<HostHandle>;

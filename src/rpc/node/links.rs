@@ -170,11 +170,7 @@ impl Node {
 
     /// A frame came over a carrier's link.
     pub(crate) fn receive_carried(self: &Rc<Self>, serial: u64, frame: CarrierFrame) {
-        let link = self.link(serial).or_else(|| {
-            // Its set-up may only have been ordered.
-            self.do_errands();
-            self.link(serial)
-        });
+        let link = self.find_ordered(|node| node.link(serial));
         let Some((link, out)) = link.and_then(|link| Some((Rc::clone(&link), link.carried()?)))
         else {
             return;

@@ -66,6 +66,8 @@ impl fmt::Debug for Mail {
 pub(crate) enum Errand {
     /// This.
     Run(Box<dyn FnOnce(&Rc<Node>) + Send>),
+    /// This, when the mail that was posted before has been delivered.
+    RunAfterMail(Box<dyn FnOnce(&Rc<Node>) + Send>),
     /// The future of an asynchronous handler can go on: the inbox's serial number.
     Wake(u64),
     /// Nobody waits for this reply any more.

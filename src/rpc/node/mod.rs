@@ -44,6 +44,9 @@ pub(crate) use thread::start_thread;
 /// Turns of inboxes that are run in one go, before the thread looks at anything else.
 const RUN_TURNS: usize = 64;
 
+/// Mail that is delivered before anything of it is handled.
+const MAIL_BATCH: usize = 256;
+
 /// Hashes numbers that are hashes already.
 #[derive(Default)]
 pub(crate) struct IdHasher(u64);
@@ -70,10 +73,13 @@ pub(crate) struct Node {
     env: Arc<EnvShared>,
     handle: Arc<HostHandle>,
     host: Box<dyn Host>,
+    /// By the id of the endpoint's name.
     inboxes: RefCell<IdMap<Rc<dyn AnyInbox>>>,
-    /// Those that have not ended, also where their names are others' by now.
-    live: Cell<usize>,
+    /// Those that have not ended, by serial number, also where their names are others' by now.
+    live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
+    /// Errands that wait for the end of a delivery.
+    postponed: RefCell<VecDeque<Errand>>,
     runnable: RefCell<VecDeque<Rc<dyn AnyInbox>>>,
     /// A handler or callback is on the stack.
     busy: Cell<bool>,
@@ -102,8 +108,9 @@ impl Node {
             handle,
             host,
             inboxes: RefCell::default(),
-            live: Cell::new(0),
+            live: RefCell::default(),
             flying: RefCell::default(),
+            postponed: RefCell::default(),
             runnable: RefCell::default(),
             busy: Cell::new(false),
             replies: RefCell::default(),
@@ -144,21 +151,37 @@ impl Node {
 
     /// Whether a turn would find something.
     pub(crate) fn has_work(&self) -> bool {
-        !self.runnable.borrow().is_empty() || (!self.ended.get() && self.handle.has_post())
+        !self.runnable.borrow().is_empty()
+            || !self.postponed.borrow().is_empty()
+            || (!self.ended.get() && self.handle.has_post())
     }
 
     /// One turn: mail, errands, inboxes, overdue asks.
     pub(crate) fn turn(self: &Rc<Self>) {
-        for _ in 0..self.handle.mail_len() {
-            let Some(mail) = self.handle.take_mail() else {
-                break;
-            };
-            self.take(mail);
-        }
+        self.take_all_mail();
         self.do_errands();
         self.run_now();
         if self.next_due_ns.get() <= self.now_ns() {
             self.expire();
+        }
+    }
+
+    /// Delivers the mail that is here now. What has piled up goes to the inboxes first, where urgent
+    /// messages overtake others, and is handled then; a single message is handled at once.
+    fn take_all_mail(self: &Rc<Self>) {
+        let mut left = self.handle.mail_len();
+        while left > 0 {
+            let batch = left.min(MAIL_BATCH);
+            left -= batch;
+            let entered = batch > 1 && self.enter();
+            for _ in 0..batch {
+                if let Some(mail) = self.handle.take_mail() {
+                    self.take(mail);
+                }
+            }
+            if entered {
+                self.leave();
+            }
         }
     }
 
@@ -170,30 +193,47 @@ impl Node {
         }
     }
 
-    /// Does what has been ordered; mail that was posted before goes first.
-    pub(crate) fn do_errands(self: &Rc<Self>) {
-        while let Some(errand) = self.handle.take_errand() {
-            match errand {
-                Errand::Run(run) => {
-                    if !self.busy.get() {
-                        for _ in 0..self.handle.mail_len() {
-                            if let Some(mail) = self.handle.take_mail() {
-                                self.take(mail);
-                            }
-                        }
-                    }
-                    run(self);
+    /// Does what has been ordered.
+    fn do_errands(self: &Rc<Self>) {
+        loop {
+            let postponed = self.postponed.borrow_mut().pop_front();
+            let Some(errand) = postponed.or_else(|| self.handle.take_errand()) else {
+                return;
+            };
+            self.do_errand(errand);
+        }
+    }
+
+    fn do_errand(self: &Rc<Self>, errand: Errand) {
+        match errand {
+            Errand::Run(run) => run(self),
+            Errand::RunAfterMail(run) => {
+                self.take_all_mail();
+                run(self);
+            }
+            Errand::Wake(serial) => {
+                let inbox = self.flying.borrow().get(&serial).cloned();
+                if let Some(inbox) = inbox {
+                    inbox.wake(self);
                 }
-                Errand::Wake(serial) => {
-                    let inbox = self.flying.borrow().get(&serial).cloned();
-                    if let Some(inbox) = inbox {
-                        inbox.wake(self);
-                    }
-                }
-                Errand::Cancel(key) => {
-                    self.cancel(key);
-                    self.purge_outboxes();
-                }
+            }
+            Errand::Cancel(key) => {
+                self.cancel(key);
+                self.purge_outboxes();
+            }
+        }
+    }
+
+    /// What `find` finds, also where it has only been ordered. What must wait for the mail that is
+    /// being delivered right now is put off.
+    fn find_ordered<T>(self: &Rc<Self>, find: impl Fn(&Self) -> Option<T>) -> Option<T> {
+        loop {
+            if let Some(found) = find(self) {
+                return Some(found);
+            }
+            match self.handle.take_errand()? {
+                after @ Errand::RunAfterMail(_) => self.postponed.borrow_mut().push_back(after),
+                errand => self.do_errand(errand),
             }
         }
     }
@@ -248,7 +288,9 @@ impl Node {
 
     /// A new endpoint.
     pub(crate) fn add_inbox(&self, id: EndpointId, inbox: Rc<dyn AnyInbox>) {
-        self.live.set(self.live.get() + 1);
+        self.live
+            .borrow_mut()
+            .insert(inbox.serial(), Rc::clone(&inbox));
         self.inboxes
             .borrow_mut()
             .insert(id.to_wire(), Rc::clone(&inbox));
@@ -265,13 +307,14 @@ impl Node {
     }
 
     /// An endpoint's `on_stop` has returned.
-    pub(crate) fn inbox_ended(self: &Rc<Self>) {
-        self.live.set(self.live.get() - 1);
+    pub(crate) fn inbox_ended(&self, serial: u64) {
+        let ended = self.live.borrow_mut().remove(&serial);
+        drop(ended);
         self.look_for_the_end();
     }
 
     fn look_for_the_end(&self) {
-        if self.live.get() > 0 || !self.stopping.get() || self.quiet.replace(true) {
+        if !self.live.borrow().is_empty() || !self.stopping.get() || self.quiet.replace(true) {
             return;
         }
         if self.then_end.get() {
@@ -289,11 +332,7 @@ impl Node {
 
     /// The endpoint with this id, also where its set-up has only been ordered.
     pub(crate) fn find_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        if let Some(inbox) = self.inbox(id) {
-            return Some(inbox);
-        }
-        self.do_errands();
-        self.inbox(id)
+        self.find_ordered(|node| node.inbox(id))
     }
 
     /// The host of an endpoint that lives on another thread.
@@ -302,8 +341,10 @@ impl Node {
         (!Arc::ptr_eq(&host, &self.handle)).then_some(host)
     }
 
-    pub(crate) fn stop_inbox(self: &Rc<Self>, id: EndpointId) {
-        if let Some(inbox) = self.inbox(id) {
+    /// Stops the endpoint with this serial number.
+    pub(crate) fn stop_inbox(self: &Rc<Self>, serial: u64) {
+        let inbox = self.live.borrow().get(&serial).cloned();
+        if let Some(inbox) = inbox {
             inbox.stop(self);
         }
     }
@@ -489,7 +530,7 @@ impl Node {
         }
         self.then_end.set(then_end);
         self.stop_outboxes();
-        let inboxes: Vec<_> = self.inboxes.borrow().values().cloned().collect();
+        let inboxes: Vec<_> = self.live.borrow().values().cloned().collect();
         for inbox in &inboxes {
             inbox.stop(self);
         }
@@ -499,9 +540,7 @@ impl Node {
     /// Ends every endpoint that has not ended by itself.
     pub(crate) fn abandon(self: &Rc<Self>) {
         self.stopping.set(true);
-        let mut inboxes: Vec<_> = self.inboxes.borrow().values().cloned().collect();
-        inboxes.extend(self.flying.borrow().values().cloned());
-        inboxes.extend(self.runnable.borrow().iter().cloned());
+        let inboxes: Vec<_> = self.live.borrow().values().cloned().collect();
         for inbox in inboxes {
             inbox.abandon(self);
         }
@@ -526,6 +565,7 @@ impl Node {
         self.close_links();
         self.runnable.borrow_mut().clear();
         self.inboxes.borrow_mut().clear();
+        self.live.borrow_mut().clear();
         self.handle.close();
         current::leave(self);
         self.env.host_ended(&self.handle);

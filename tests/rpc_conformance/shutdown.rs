@@ -1,0 +1,80 @@
+//! The end of an env, and of a peer.
+
+use ringrail::rpc::RpcError;
+
+use crate::actors::{Echo, Later, Recorder, echo, giver};
+use crate::ground::{Backend, Journal, PATIENCE};
+
+pub fn after_shutdown_everything_fails_with_sparks_words(backend: Backend) {
+    let env = backend.env("env");
+    let journal = Journal::default();
+    let recorder = env
+        .setup_endpoint("recorder", Recorder::new(&journal))
+        .unwrap();
+    let peer = backend.env("peer");
+    let there = env.ref_at(peer.address().unwrap(), "anybody").unwrap();
+    env.shutdown();
+    env.shutdown();
+    env.await_termination().unwrap();
+    assert!(env.is_terminated());
+    assert_eq!(journal.lines(), ["start", "stop"]);
+    let already = "RpcEnv already stopped.";
+    for error in [
+        recorder.ask_blocking(Echo { n: 1 }).unwrap_err(),
+        recorder.send(Echo { n: 1 }).unwrap_err(),
+        there.ask_blocking(Echo { n: 1 }).unwrap_err(),
+        there.send(Echo { n: 1 }).unwrap_err(),
+    ] {
+        assert_eq!(error.to_string(), already);
+    }
+    let error = env.setup_endpoint("late", echo()).unwrap_err();
+    assert_eq!(error.to_string(), "RpcEnv has been stopped");
+}
+
+pub fn shutdown_with_work_in_flight_resolves_every_future(backend: Backend) {
+    let (server, asker) = backend.pair();
+    let (endpoint, calls) = giver();
+    let here = server.setup_endpoint("giver", endpoint).unwrap();
+    let there = asker.ref_at(server.address().unwrap(), "giver").unwrap();
+    let mut asks = Vec::new();
+    for _ in 0..20 {
+        asks.push(here.ask(Later {}));
+        asks.push(there.ask(Later {}));
+    }
+    let _given: Vec<_> = (0..40)
+        .map(|_| calls.recv_timeout(PATIENCE).unwrap())
+        .collect();
+    // Somewhere that never answers the door.
+    let nowhere = asker
+        .ref_at(&ringrail::rpc::RpcAddress::new("127.0.0.1", 9), "x")
+        .unwrap();
+    asks.extend((0..5).map(|_| nowhere.ask(Later {})));
+    server.shutdown();
+    asker.shutdown();
+    server.await_termination().unwrap();
+    asker.await_termination().unwrap();
+    for ask in asks {
+        let error = ask.wait().unwrap_err();
+        assert!(!matches!(error, RpcError::TimedOut(_)), "{error}");
+    }
+}
+
+pub fn a_peer_that_dies_fails_what_it_was_asked(backend: Backend) {
+    let (server, asker) = backend.pair();
+    let (endpoint, calls) = giver();
+    server.setup_endpoint("giver", endpoint).unwrap();
+    let there = asker.ref_at(server.address().unwrap(), "giver").unwrap();
+    let asks: Vec<_> = (0..20).map(|_| there.ask(Later {})).collect();
+    let given: Vec<_> = (0..20)
+        .map(|_| calls.recv_timeout(PATIENCE).unwrap())
+        .collect();
+    drop(server);
+    for ask in asks {
+        let error = ask.wait().unwrap_err();
+        assert!(!matches!(error, RpcError::TimedOut(_)), "{error}");
+    }
+    // Answers that come too late trouble nobody.
+    for call in given {
+        call.reply(1);
+    }
+}
