@@ -51,6 +51,13 @@ pub enum Notice {
         /// The known key that is written most like it.
         nearest: Option<&'static str>,
     },
+    /// A variable of the environment that belongs to no key.
+    UnknownVariable {
+        /// The variable.
+        variable: String,
+        /// The variable of a key that is written most like it.
+        nearest: Option<&'static str>,
+    },
 }
 
 impl Notice {
@@ -105,6 +112,13 @@ impl fmt::Display for Notice {
                 "The configuration key {key} is not supported any more because Spark doesn't use \
                  Akka since 2.0"
             ),
+            Notice::UnknownVariable { variable, nearest } => {
+                write!(f, "The variable {variable} sets no configuration key")?;
+                match nearest {
+                    Some(nearest) => write!(f, "; did you mean {nearest}?"),
+                    None => Ok(()),
+                }
+            }
             Notice::Unknown { key, nearest } => {
                 write!(
                     f,

@@ -124,6 +124,11 @@ pub const fn text<T>() -> ConfigEntry<T> {
     of(Kind::Text)
 }
 
+/// An entry for texts between commas.
+pub const fn list<T>() -> ConfigEntry<T> {
+    of(Kind::List)
+}
+
 /// An entry for a time; a bare number is one of `unit`.
 pub const fn time<T>(unit: TimeUnit) -> ConfigEntry<T> {
     of(Kind::Time(unit))

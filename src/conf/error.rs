@@ -42,6 +42,14 @@ pub enum ConfError {
         /// The key that led back.
         key: String,
     },
+    /// References lead to more references than anybody means.
+    #[error("a value has more than {limit} references to replace; the last was ${{{key}}}")]
+    TooManyReferences {
+        /// The key that the last one named.
+        key: String,
+        /// The most that are replaced.
+        limit: usize,
+    },
     /// Values that do not fit together.
     #[error("{0}")]
     Conflict(String),
@@ -62,6 +70,12 @@ pub enum ConfError {
         line: usize,
         /// What is wrong with it.
         cause: ValueError,
+    },
+    /// A variable of the environment cannot be read.
+    #[error("the variable {variable} of the environment is not UTF-8")]
+    NotText {
+        /// The variable.
+        variable: String,
     },
     /// A `key=value` that is none.
     #[error("`{text}` is no setting: write key=value")]

@@ -147,6 +147,12 @@ impl Conf {
                 .any(|other| self.contains(other.key))
     }
 
+    /// Sets pairs of another configuration, of which that one has warned.
+    pub(super) fn copy<'a>(&mut self, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+        let values = Arc::make_mut(&mut self.values);
+        values.extend(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
     /// Everything that is set, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values

@@ -15,28 +15,36 @@
 //! are.
 
 mod alternate;
+mod application;
 mod deprecation;
+pub mod docs;
 pub mod entry;
 mod error;
 mod get;
 pub mod keys;
+mod load;
 mod map;
+pub mod properties;
 mod redaction;
 mod settings;
 mod size;
 mod substitute;
 mod time;
 mod timeout;
+mod validate;
 mod value;
 
 pub use alternate::{Alternate, Translation};
+pub use application::is_executor_startup_key;
 pub use deprecation::{Deprecated, Notice};
 pub use entry::{AnyEntry, ConfigEntry, DefaultText};
 pub use error::ConfError;
+pub use load::{FILE_VARIABLE, VARIABLE_PREFIX, variable_of};
 pub use map::Conf;
 pub use redaction::REDACTED;
 pub use settings::{NEVER, block_server_conf, fetch_conf, transport_conf};
 pub use size::{ByteUnit, format_size, parse_bytes, parse_size};
 pub use time::{TimeUnit, format_duration, parse_duration, parse_time};
 pub use timeout::RpcTimeout;
+pub use validate::Problem;
 pub use value::{ConfigValue, Kind, ValueError};

@@ -7,9 +7,23 @@
 
 use std::env;
 
+use super::entry::{AnyEntry, DefaultText};
 use super::error::ConfError;
 use super::keys;
 use super::map::Conf;
+
+/// The most references that are replaced in one value: a few that refer to each other twice would keep a
+/// reader busy for ever otherwise.
+const MAX_REFERENCES: usize = 1024;
+
+/// How far replacing has come.
+#[derive(Default)]
+struct Progress {
+    /// The references on the way to the text that is being read.
+    seen: Vec<String>,
+    /// How many have been replaced.
+    replaced: usize,
+}
 
 impl Conf {
     /// Replaces the references in `input`.
@@ -17,11 +31,10 @@ impl Conf {
         if !input.contains("${") {
             return Ok(input.to_owned());
         }
-        self.expand(input, &mut Vec::new())
+        self.expand(input, &mut Progress::default())
     }
 
-    /// `seen` holds the references on the way here.
-    fn expand(&self, input: &str, seen: &mut Vec<String>) -> Result<String, ConfError> {
+    fn expand(&self, input: &str, progress: &mut Progress) -> Result<String, ConfError> {
         let mut out = String::with_capacity(input.len());
         let mut rest = input;
         while let Some(start) = rest.find("${") {
@@ -32,16 +45,21 @@ impl Conf {
                 rest = &from[2..];
                 continue;
             };
-            if seen.iter().any(|other| other == name) {
+            if progress.seen.iter().any(|other| other == name) {
                 let (input, key) = (input.to_owned(), name.to_owned());
                 return Err(ConfError::Circular { input, key });
             }
             match self.resolve(name)? {
                 None => out.push_str(&from[..name.len() + 3]),
                 Some(value) => {
-                    seen.push(name.to_owned());
-                    out.push_str(&self.expand(&value, seen)?);
-                    seen.pop();
+                    progress.replaced += 1;
+                    if progress.replaced > MAX_REFERENCES {
+                        let (key, limit) = (name.to_owned(), MAX_REFERENCES);
+                        return Err(ConfError::TooManyReferences { key, limit });
+                    }
+                    progress.seen.push(name.to_owned());
+                    out.push_str(&self.expand(&value, progress)?);
+                    progress.seen.pop();
                 }
             }
             rest = &from[name.len() + 3..];
@@ -60,7 +78,13 @@ impl Conf {
         if let Some(found) = self.find(name)? {
             return Ok(Some(found.text));
         }
-        Ok(keys::index().entry(name).and_then(keys::default_value))
+        let entry = keys::index().entry(name);
+        match entry.map(AnyEntry::default_text) {
+            Some(DefaultText::Key(other)) => self.resolve(other),
+            Some(DefaultText::Value(text)) => Ok(Some(text.to_owned())),
+            Some(DefaultText::Computed(_)) => entry.map_or(Ok(None), |it| it.value_in(self)),
+            Some(DefaultText::Absent) | None => Ok(None),
+        }
     }
 }
 

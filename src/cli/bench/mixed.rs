@@ -62,7 +62,8 @@ struct Summary {
 }
 
 impl Mixed {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    /// `more` are further arguments of the product's processes.
+    pub(super) fn run(&self, more: &[String]) -> Result<(), Failure> {
         let file = if self.cold {
             Some(PatternFile::create(&self.dir, COLD_BYTES).context("writing the file")?)
         } else {
@@ -89,7 +90,7 @@ impl Mixed {
         };
         let mut rounds = Vec::new();
         for _ in 0..self.rounds.max(1) {
-            rounds.push(one_round(&workload)?);
+            rounds.push(one_round(&workload, more)?);
         }
         let summary = self.summary(rounds);
         if self.json {
@@ -144,16 +145,21 @@ impl Drop for Server {
     }
 }
 
-fn one_round(workload: &Workload) -> anyhow::Result<MixedReport> {
+fn one_round(workload: &Workload, more: &[String]) -> anyhow::Result<MixedReport> {
     if let Some(Source::File { path, .. }) = workload.source() {
         drop_pages(path).context("dropping the file from memory")?;
     }
-    let product = Product::all()?
+    let product = Product::all(more)?
         .into_iter()
         .next()
         .context("no product to measure")?;
+    let server = product.command("server", workload);
+    // Reading from the disk, the server needs room for the ring's workers beside its shard, which
+    // pins itself.
+    let cold = matches!(workload.source(), Some(Source::File { .. }));
+    let mut server = if cold { server } else { pinned(server, 0) };
     let mut server = Server(
-        pinned(product.command("server", workload), 0)
+        server
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,6 +1,6 @@
 //! The table: every key that there is, in one file per family.
 //!
-//! [`all`] lists them by family. [`index`] finds what is known of a key by its name; it is built once
+//! [`all`] lists them by family. The index finds what is known of a key by its name; it is built once
 //! from the table and serves reading, warnings and suggestions.
 
 mod table;
@@ -11,8 +11,9 @@ pub mod rpc;
 pub mod spark;
 pub mod transport;
 
-pub(super) use table::{default_value, index};
+pub(super) use table::index;
 
+use super::alternate::Alternate;
 use super::entry::AnyEntry;
 
 /// Keys that belong together.
@@ -36,6 +37,25 @@ pub fn find(key: &str) -> Option<&'static dyn AnyEntry> {
     index().entry(key)
 }
 
+/// The names under which a key that is not set is looked for, those of other names included, in their
+/// order.
+pub fn other_names(key: &str) -> Vec<&'static Alternate> {
+    let mut names = Vec::new();
+    for other in index().alternates(key) {
+        names.push(other);
+        names.extend(other_names(other.key));
+    }
+    names
+}
+
+/// The keys that are looked for under this one where they are not set themselves: what setting it
+/// sets.
+pub fn set_by(key: &str) -> Vec<&'static str> {
+    let entries = all().iter().flat_map(|family| family.entries);
+    let readers = entries.filter(|entry| entry.alternates().iter().any(|other| other.key == key));
+    readers.map(|entry| entry.key()).collect()
+}
+
 /// The known key that is written most like `key`, if any is near enough to be meant.
 pub fn nearest(key: &str) -> Option<&'static str> {
     index().nearest(key)
@@ -53,15 +73,15 @@ macro_rules! entries {
         )+
 
         /// All of them.
-        pub(super) static ENTRIES: &[&dyn $crate::conf::AnyEntry] = &[$(&$name),+];
+        pub(in crate::conf::keys) static ENTRIES: &[&dyn $crate::conf::AnyEntry] = &[$(&$name),+];
     };
 }
 use entries;
 
-static FAMILIES: [Family; 4] = [
+static FAMILIES: [Family; 10] = [
     Family {
-        title: "All of it",
-        doc: "What more than one layer uses.",
+        title: "For all layers",
+        doc: "",
         entries: network::ENTRIES,
     },
     Family {
@@ -71,12 +91,43 @@ static FAMILIES: [Family; 4] = [
     },
     Family {
         title: "Transport",
-        doc: "Numbers of memory and connections are *per shard*.",
+        doc: "Numbers of memory and of connections are *per shard*. What a peer learns travels in the \
+              handshake; [wire-format.md](wire-format.md) has the limits frame by frame.",
         entries: transport::ENTRIES,
     },
     Family {
         title: "Blocks",
-        doc: "",
+        doc: "[blocks.md](blocks.md) tells what happens at these bounds.",
         entries: block::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: network, fetching, shuffle servers",
+        doc: "",
+        entries: spark::global::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: endpoints",
+        doc: "",
+        entries: spark::rpc::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: module `rpc`",
+        doc: "",
+        entries: spark::modules::rpc::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: module `shuffle`",
+        doc: "",
+        entries: spark::modules::shuffle::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: module `files`",
+        doc: "Files travel on the connections of `rpc`, with the settings of those, so nothing comes of these.",
+        entries: spark::modules::files::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: authentication and encryption",
+        doc: "The engine has neither yet ([security.md](security.md)), so turning one on is an error.",
+        entries: spark::authentication::ENTRIES,
     },
 ];

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use strsim::normalized_damerau_levenshtein;
+
 use super::super::alternate::Alternate;
 use super::super::deprecation::Deprecated;
-use super::super::entry::{AnyEntry, DefaultText};
-use super::super::map::Conf;
+use super::super::entry::AnyEntry;
+use super::super::load::variable_of;
 use super::{all, spark};
 
 /// Names that differ by more than this part of their length are not suggested.
@@ -18,20 +20,14 @@ pub(in crate::conf) struct Index {
     alternates: HashMap<&'static str, &'static [Alternate]>,
     renamed: HashMap<&'static str, (&'static str, &'static str)>,
     deprecated: HashMap<&'static str, Deprecated>,
+    /// Names of variables, and the keys they set.
+    variables: HashMap<String, &'static str>,
 }
 
 /// Built at the first use.
 pub(in crate::conf) fn index() -> &'static Index {
     static INDEX: LazyLock<Index> = LazyLock::new(Index::build);
     &INDEX
-}
-
-/// What an entry has where nothing is set.
-pub(in crate::conf) fn default_value(entry: &dyn AnyEntry) -> Option<String> {
-    match entry.default_text() {
-        DefaultText::Value(text) => Some(text.to_owned()),
-        _ => entry.value_in(&Conf::new()).ok().flatten(),
-    }
 }
 
 impl Index {
@@ -41,9 +37,13 @@ impl Index {
             alternates: HashMap::new(),
             renamed: HashMap::new(),
             deprecated: HashMap::new(),
+            variables: HashMap::new(),
         };
         for entry in all().iter().flat_map(|family| family.entries) {
             index.entries.insert(entry.key(), *entry);
+            index
+                .variables
+                .insert(variable_of(entry.key()), entry.key());
             index.add_alternates(entry.key(), entry.alternates());
             if let Some(deprecated) = entry.deprecated() {
                 index.deprecated.insert(entry.key(), deprecated);
@@ -87,22 +87,33 @@ impl Index {
         self.deprecated.get(key).copied()
     }
 
+    /// The key that a variable of the environment sets.
+    pub(in crate::conf) fn of_variable(&self, name: &str) -> Option<&'static str> {
+        self.variables.get(name).copied()
+    }
+
+    /// The variable of a key that is written most like `name`.
+    pub(in crate::conf) fn nearest_variable(&'static self, name: &str) -> Option<&'static str> {
+        most_like(name, self.variables.keys().map(String::as_str))
+    }
+
     /// The known key that is written most like `key`.
     pub(in crate::conf) fn nearest(&self, key: &str) -> Option<&'static str> {
-        let lower = key.to_ascii_lowercase();
-        let family = lower.split('.').next().unwrap_or_default();
-        let known = self
-            .entries
-            .keys()
-            .filter(|known| known.starts_with(family));
-        let likeness = known.map(|known| {
-            let likeness =
-                strsim::normalized_damerau_levenshtein(&lower, &known.to_ascii_lowercase());
-            (likeness, *known)
-        });
-        // Of two that are equally near, always the same one.
-        let best = likeness.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
-        best.filter(|(likeness, _)| *likeness >= SIMILAR)
-            .map(|(_, known)| known)
+        let family = key.split('.').next().unwrap_or_default();
+        let known = self.entries.keys().copied();
+        most_like(key, known.filter(|known| known.starts_with(family)))
     }
+}
+
+/// The name that differs least from `text`, if any is near enough to be meant.
+fn most_like(text: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let text = text.to_ascii_lowercase();
+    let likeness = names.map(|name| {
+        let likeness = normalized_damerau_levenshtein(&text, &name.to_ascii_lowercase());
+        (likeness, name)
+    });
+    // Of two that are equally near, always the same one.
+    let best = likeness.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
+    best.filter(|(likeness, _)| *likeness >= SIMILAR)
+        .map(|(_, name)| name)
 }

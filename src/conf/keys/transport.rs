@@ -18,6 +18,11 @@ entries! {
         .range("0", "1024")
         .alternates(&[Alternate::same("spark.shuffle.io.serverThreads")]);
 
+    /// Whether each shard stays on a processor of its own; otherwise the kernel places them, and they do
+    /// not spin.
+    PIN: bool = "ringrail.transport.pin", flag()
+        .default("true");
+
     /// Bytes of a body per frame.
     SLICE_LEN: u32 = "ringrail.transport.sliceLen", size(Byte)
         .default("1m")
@@ -31,9 +36,10 @@ entries! {
         .range("4k", "1g")
         .rule(|len: &u32| len.is_multiple_of(16), SLICES);
 
-    /// Bytes of bodies in one vectored send.
+    /// Bytes of bodies in one vectored send at most, and fewer where the link would take more than some
+    /// milliseconds for them; the rest goes with the next.
     SEND_BATCH: usize = "ringrail.transport.sendBatch", size(Byte)
-        .default("1m")
+        .default("4m")
         .range("0b", "1g");
 
     /// Bodies from here on are received straight into their own lease.
@@ -49,7 +55,8 @@ entries! {
     SENDFILE_MIN: usize = "ringrail.transport.sendfileMin", size(Byte)
         .default("256k");
 
-    /// Answers that wait on one connection before its further requests are held.
+    /// Answers that wait on one connection before its further requests are held, then not read, or
+    /// refused as busy; 16 KiB from half of the pool in use, 2 KiB from three quarters.
     SEND_QUEUE: usize = "ringrail.transport.sendQueue", size(Byte)
         .default("256k");
 
@@ -57,7 +64,7 @@ entries! {
     REQUEST_QUEUE: usize = "ringrail.transport.requestQueue", size(Byte)
         .default("8m");
 
-    /// Connections of a shard; a further one is closed.
+    /// Connections of a shard; a further one is closed and logged, an own one fails as busy.
     MAX_CONNECTIONS: usize = "ringrail.transport.maxConnections", int()
         .default("65536")
         .range("1", "16777216");
@@ -67,11 +74,11 @@ entries! {
         .default("256m");
 
     /// The part of it for control traffic: at least `recvBuffers` × `recvBufferLen`, less than
-    /// `poolBudget`.
+    /// `poolBudget`. Where even that is gone, the connection that needs more ends.
     POOL_RESERVE: usize = "ringrail.transport.poolReserve", size(Byte)
         .default("64m");
 
-    /// Buffers of a shard for multishot receives.
+    /// Buffers of a shard for multishot receives; where none is left, receives pause.
     RECV_BUFFERS: u16 = "ringrail.transport.recvBuffers", int()
         .default("64")
         .range("1", "32768")
@@ -82,12 +89,13 @@ entries! {
         .default("64k")
         .range("4k", "1m");
 
-    /// Messages of other threads that wait for a shard; a further request fails as busy.
+    /// Messages of other threads that wait for a shard; a further request fails as busy, answers and
+    /// cancels wait.
     INBOX: usize = "ringrail.transport.inbox", int()
         .default("65536")
         .range("1", "16777216");
 
-    /// Checksums (CRC32C) on bulk data that is sent.
+    /// Checksums (CRC32C) on slices of chunks and other bulk bodies, if either side wants them.
     CHECKSUM: bool = "ringrail.transport.checksum", flag()
         .default("true");
 
@@ -106,17 +114,19 @@ entries! {
             Alternate::same("spark.shuffle.io.connectionCreationTimeout"),
         ]);
 
-    /// Time for the handshake after that, on both sides.
+    /// Time for the handshake after that, on both sides; then the connection ends.
     HANDSHAKE_TIMEOUT: Duration = "ringrail.transport.handshakeTimeout", time(Seconds)
         .default("10s")
         .range("1ms", "365d");
 
-    /// Time for a request that names none.
+    /// Time for a request that names none; then it fails, telling how far it came, and the peer gets a
+    /// Cancel.
     REQUEST_TIMEOUT: Duration = "ringrail.transport.requestTimeout", time(Seconds)
         .falls_back_to(&network::TIMEOUT)
         .range("1ms", "365d");
 
-    /// Silence after which a connection is given up; half of it sends a ping. 0 or less for never.
+    /// Silence after which a connection ends and its requests fail; half of it sends a Ping. 0 or less
+    /// for never.
     CONNECTION_TIMEOUT: Duration = "ringrail.transport.connectionTimeout", time_or_zero(Seconds)
         .falls_back_to(&network::TIMEOUT)
         .range("0", "365d")
@@ -144,7 +154,8 @@ entries! {
             Alternate::same("spark.shuffle.io.retryWait"),
         ]);
 
-    /// Time for a drain, and for what is still to be sent on a connection that ends.
+    /// Time for a drain, and for what is still to be sent on a connection that ends; then the rest is
+    /// cut off.
     DRAIN_TIMEOUT: Duration = "ringrail.transport.drainTimeout", time(Seconds)
         .default("10s")
         .range("0", "365d");

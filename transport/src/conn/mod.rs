@@ -21,6 +21,7 @@ mod drain;
 mod gate;
 mod inbound;
 mod opening;
+mod pace;
 mod received;
 pub(crate) mod rx;
 pub(crate) mod sink;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ringrail_codec::native::{Header, Negotiated};
+use ringrail_codec::native::{ALIGN, Header, Negotiated};
 use tokio::sync::oneshot;
 
 use crate::error::{CloseReason, ConnectError, RequestError};
@@ -49,6 +50,7 @@ pub(crate) use call::RpcBody;
 use call::Timeout;
 use calls::Calls;
 use inbound::Inbound;
+use pace::Pace;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
 use tx::Tx;
@@ -139,6 +141,7 @@ pub(crate) struct Conn {
     default_timeout: Timeout,
     /// Requests whose answers, or uploads whose slices, may be large: receive exactly.
     bulk_expected: Cell<usize>,
+    pace: Pace,
     /// Length of the chunk that came last: what the next request leases memory for.
     chunk_hint: Cell<usize>,
     last_request_id: Cell<u64>,
@@ -186,6 +189,7 @@ impl Conn {
             call_timer_ns: Cell::new(u64::MAX),
             default_timeout: Timeout::new(local.conf.request_timeout),
             bulk_expected: Cell::new(0),
+            pace: Pace::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
             chunk_hint: Cell::new(0),
             last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
@@ -323,7 +327,26 @@ impl Conn {
             let slice = conf.mixed_slice_len.min(conf.slice_len);
             return (slice, slice as usize);
         }
-        (conf.slice_len, conf.send_batch)
+        let batch = self.pace.batch();
+        let slice = (conf.slice_len as usize).min(batch) & !(ALIGN - 1);
+        (slice.max(ALIGN) as u32, batch)
+    }
+
+    /// A send of so many bytes is handed to the socket.
+    #[inline]
+    pub(crate) fn send_began(&self, len: usize) {
+        self.pace.began(len, self.local.now_ns());
+    }
+
+    /// The socket has taken a send, whole.
+    #[inline]
+    pub(crate) fn send_ended(&self) {
+        let conf = &self.local.conf;
+        let bounds = pace::Bounds {
+            least: (conf.mixed_slice_len as usize).min(conf.send_batch),
+            most: conf.send_batch,
+        };
+        self.pace.ended(self.local.now_ns(), bounds);
     }
 
     pub(crate) fn note_received(&self) {

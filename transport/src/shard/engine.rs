@@ -128,6 +128,11 @@ impl EngineBuilder {
             } else {
                 None
             },
+            worker_cpus: if self.pin {
+                CpuBudget::of_process().beside_shards(self.first_cpu, count)
+            } else {
+                Vec::new()
+            },
             oversubscribed: CpuBudget::of_process().is_oversubscribed(count),
             park: self.park,
         };
@@ -152,6 +157,7 @@ struct ShardStart {
     handle: ShardHandle,
     conf: Arc<TransportConf>,
     cpu: Option<usize>,
+    worker_cpus: Vec<usize>,
     oversubscribed: bool,
     park: ParkMode,
 }
@@ -206,6 +212,7 @@ impl ShardStart {
             recv_buffers: self.conf.recv_buffers,
             recv_buffer_len: self.conf.recv_buffer_len,
             notify: hosted,
+            worker_cpus: self.worker_cpus.clone(),
             ..UringSpec::default()
         })?;
         self.handle.set_waker(driver.waker());

@@ -11,7 +11,7 @@ use ringrail_floors::workload::{Length, Workload};
 use ringrail_transport::{Connection, Received, RequestError, ResponseHandler, TransportContext};
 use serde::{Deserialize, Serialize};
 
-use super::{Setup, engine, say};
+use super::{Side, say};
 
 /// Bytes of a request and its answer.
 const RPC_SIZE: usize = 64;
@@ -46,12 +46,12 @@ pub(crate) struct MixedReport {
 }
 
 /// Measures against the server at `addr`.
-pub(super) fn run(workload: &Workload, setup: Setup, addr: &str) -> anyhow::Result<()> {
+pub(super) fn run(workload: &Workload, side: &Side, addr: &str) -> anyhow::Result<()> {
     let Length::Seconds(seconds) = workload.length else {
         bail!("a mixed run lasts for seconds");
     };
     let phase = Duration::from_secs_f64(seconds);
-    let context = TransportContext::client_only(engine(workload, setup)?);
+    let context = TransportContext::client_only(side.engine(workload)?);
     let clients = context.create_client_factory(Vec::new());
     let client = clients
         .create_unmanaged_client_blocking(addr)

@@ -1,7 +1,7 @@
 //! Spark's keys that were given up or renamed: the tables of its `SparkConf`.
 //!
 //! Setting a renamed key warns, and reading the new one finds it. Where several old keys of one new
-//! key are set, the first in the table counts.
+//! key are set, the first in the table counts. Keys that have an entry list their old names there.
 
 use crate::conf::alternate::Alternate;
 use crate::conf::deprecation::Deprecated;
@@ -25,7 +25,6 @@ pub(in crate::conf) static DEPRECATED: &[Deprecated] = &[
         "Please use spark.kryoserializer.buffer instead, without a fraction: '64k' for what was \
          '0.064'.",
     ),
-    Deprecated::new("spark.rpc", "2.0", "Not used any more."),
     Deprecated::new(
         "spark.scheduler.executorTaskBlacklistTime",
         "2.1.0",
@@ -86,10 +85,6 @@ pub(in crate::conf) static RENAMED: &[(&str, &[Alternate])] = &[
         ],
     ),
     (
-        "spark.reducer.maxSizeInFlight",
-        &[Alternate::renamed("spark.reducer.maxMbInFlight", "1.4")],
-    ),
-    (
         "spark.kryoserializer.buffer",
         &[Alternate::renamed("spark.kryoserializer.buffer.mb", "1.4").translated(thousand_k_each)],
     ),
@@ -126,26 +121,6 @@ pub(in crate::conf) static RENAMED: &[(&str, &[Alternate])] = &[
         )],
     ),
     (
-        "spark.rpc.numRetries",
-        &[Alternate::renamed("spark.akka.num.retries", "1.4")],
-    ),
-    (
-        "spark.rpc.retry.wait",
-        &[Alternate::renamed("spark.akka.retry.wait", "1.4")],
-    ),
-    (
-        "spark.rpc.askTimeout",
-        &[Alternate::renamed("spark.akka.askTimeout", "1.4")],
-    ),
-    (
-        "spark.rpc.lookupTimeout",
-        &[Alternate::renamed("spark.akka.lookupTimeout", "1.4")],
-    ),
-    (
-        "spark.rpc.message.maxSize",
-        &[Alternate::renamed("spark.akka.frameSize", "1.6")],
-    ),
-    (
         "spark.streaming.fileStream.minRememberDuration",
         &[Alternate::renamed(
             "spark.streaming.minRememberDuration",
@@ -167,13 +142,6 @@ pub(in crate::conf) static RENAMED: &[(&str, &[Alternate])] = &[
     (
         "spark.yarn.access.hadoopFileSystems",
         &[Alternate::renamed("spark.yarn.access.namenodes", "2.2")],
-    ),
-    (
-        "spark.maxRemoteBlockSizeFetchToMem",
-        &[Alternate::renamed(
-            "spark.reducer.maxReqSizeShuffleToMem",
-            "2.3",
-        )],
     ),
     (
         "spark.scheduler.listenerbus.eventqueue.capacity",

@@ -69,11 +69,14 @@ impl<D: Driver> Pump<D> {
         };
         let op = match outgoing {
             Outgoing::Nothing => return,
-            Outgoing::Gather(gather) => Op::Send {
-                sock: link.sock,
-                gather,
-                more: false,
-            },
+            Outgoing::Gather(gather) => {
+                conn.send_began(gather.remaining());
+                Op::Send {
+                    sock: link.sock,
+                    gather,
+                    more: false,
+                }
+            }
             Outgoing::File {
                 head,
                 range,
@@ -149,6 +152,7 @@ impl<D: Driver> Pump<D> {
                 if gather.remaining() > 0 {
                     return self.continue_send(key, &conn, gather);
                 }
+                conn.send_ended();
                 conn.gather_sent(gather);
             }
             // A file that was being sent cannot be continued: nobody knows how far it came.
