@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::rpc::error::RpcError;
 use crate::rpc::local::LocalFactory;
+use crate::rpc::ring::RingFactory;
 
 use super::{RpcEnv, RpcEnvConfig};
 
@@ -26,6 +27,7 @@ fn factories() -> &'static RwLock<Factories> {
     static FACTORIES: OnceLock<RwLock<Factories>> = OnceLock::new();
     FACTORIES.get_or_init(|| {
         let mut factories: Factories = HashMap::new();
+        factories.insert(DEFAULT.into(), Arc::new(RingFactory));
         factories.insert("local".into(), Arc::new(LocalFactory));
         RwLock::new(factories)
     })

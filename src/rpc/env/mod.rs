@@ -3,13 +3,13 @@
 mod config;
 mod connector;
 mod factory;
-mod network;
-mod ports;
+pub(crate) mod network;
+pub(crate) mod ports;
 mod registry;
 mod setup;
 mod shared;
 mod shutdown;
-mod start;
+pub(crate) mod start;
 mod timers;
 
 use std::fmt;
@@ -102,7 +102,7 @@ impl RpcEnv {
         }
     }
 
-    fn owning(shared: Arc<EnvShared>) -> Self {
+    pub(crate) fn owning(shared: Arc<EnvShared>) -> Self {
         let owner = Owner {
             shared: Arc::clone(&shared),
         };

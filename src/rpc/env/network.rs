@@ -6,6 +6,7 @@ use crate::rpc::carrier::{Carrier, CarrierFrame, CarrierLink, Door, Incoming};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::node::{HostHandle, Mail, PostError};
 use crate::rpc::outbox::Pipe;
+use crate::rpc::ring::{self, Ring};
 use crate::rpc::{RpcAddress, settings};
 
 use super::next_serial;
@@ -14,12 +15,14 @@ use super::shared::EnvShared;
 /// What connects an env with others.
 pub(crate) enum Network {
     Carried(Arc<dyn Carrier>),
+    Ring(Ring),
 }
 
 impl Network {
     pub(super) fn close(self) {
         match self {
             Network::Carried(carrier) => carrier.close(),
+            Network::Ring(ring) => ring.close(),
         }
     }
 }
@@ -48,7 +51,12 @@ impl EnvShared {
     ) -> Result<(), RpcError> {
         let carrier = match &*self.network() {
             None => return Err(ENV_STOPPED),
-            Some(Network::Carried(carrier)) => Arc::clone(carrier),
+            Some(Network::Carried(carrier)) => Ok(Arc::clone(carrier)),
+            Some(Network::Ring(ring)) => Err(ring.clients()),
+        };
+        let carrier = match carrier {
+            Ok(carrier) => carrier,
+            Err(clients) => return ring::connect(&clients, self.shard_of(host), host, to),
         };
         let door: Arc<dyn Door> = Arc::new(WayOut {
             env: Arc::clone(self),

@@ -148,6 +148,14 @@ impl EnvShared {
         self.shards.get().map_or(&[], Vec::as_slice)
     }
 
+    /// Which of them this is.
+    pub(crate) fn shard_of(&self, host: &Arc<HostHandle>) -> usize {
+        let mut shards = self.shards().iter();
+        shards
+            .position(|shard| Arc::ptr_eq(shard, host))
+            .unwrap_or_default()
+    }
+
     /// One of them, each in turn.
     pub(crate) fn next_shard(&self) -> Result<Arc<HostHandle>, RpcError> {
         let shards = self.shards();

@@ -18,20 +18,20 @@ use super::{RpcEnv, RpcEnvConfig};
 const DEFAULT_THREADS: usize = 2;
 
 /// An env, stopped again where making it fails half way.
-pub(super) fn shared(config: &RpcEnvConfig) -> Result<Arc<EnvShared>, RpcError> {
+pub(crate) fn shared(config: &RpcEnvConfig) -> Result<Arc<EnvShared>, RpcError> {
     let settings = RpcSettings::read(&config.conf)
         .map_err(|error| RpcError::Start(error.to_string().into()))?;
     Ok(EnvShared::new(&config.name, config.conf.clone(), settings))
 }
 
 /// The address that peers are told.
-pub(super) fn advertised(config: &RpcEnvConfig, port: u16) -> RpcAddress {
+pub(crate) fn advertised(config: &RpcEnvConfig, port: u16) -> RpcAddress {
     let host = config.advertise_host.as_deref();
     RpcAddress::new(host.unwrap_or(&config.bind_host), port)
 }
 
 /// Sets up the endpoints that every env has.
-pub(super) fn built_in(env: &RpcEnv) -> Result<(), RpcError> {
+pub(crate) fn built_in(env: &RpcEnv) -> Result<(), RpcError> {
     verifier::set_up(env)?;
     inspector::set_up(env)
 }
