@@ -56,6 +56,12 @@ impl<E> LocalRef<E> {
         })
     }
 
+    /// The time in ns of the monotonic clock: as of the beginning of the thread's turn, free to ask.
+    #[inline]
+    pub fn now_ns(&self) -> u64 {
+        self.node.now_ns()
+    }
+
     /// Asks; `handler` gets the reply, with `token`. The fastest way.
     ///
     /// # Errors
