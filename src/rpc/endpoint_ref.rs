@@ -302,6 +302,39 @@ impl<E> RpcEndpointRef<E> {
         (ask, handle)
     }
 
+    /// Asks, and asks again where that fails, up to `ringrail.rpc.numRetries` times in all, with
+    /// `ringrail.rpc.retry.wait` between (Spark: `askWithRetry`).
+    ///
+    /// All attempts carry the same token, and the receiver remembers what it has replied to it: a
+    /// message whose *reply* was lost is not handled twice, as long as the receiver
+    /// [remembers](super::MAX_REMEMBERED). What failed is handled anew.
+    ///
+    /// # Errors
+    /// [`RpcError::Retried`] with the last cause; at once what no attempt can mend.
+    ///
+    /// # Cancel safety
+    /// Dropping the future retracts the attempt that is under way.
+    pub async fn ask_with_retry<M, How>(&self, message: M) -> Result<M::Reply, RpcError>
+    where
+        M: Message + Clone,
+        E: Accepts<M, How>,
+    {
+        super::retry::ask(self, message).await
+    }
+
+    /// As [`ask_with_retry`](Self::ask_with_retry), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn ask_with_retry_blocking<M, How>(&self, message: M) -> Result<M::Reply, RpcError>
+    where
+        M: Message + Clone,
+        E: Accepts<M, How>,
+    {
+        super::node::may_block("ask_with_retry_blocking")?;
+        super::ask::block_on(super::retry::ask(self, message))
+    }
+
     pub(crate) fn ask_by<M: Message>(&self, message: M, options: SendOptions) -> Ask<M::Reply> {
         let posted = Parcel::post(&self.target, message, options);
         Ask::new(posted.map(|parcel| parcel as Arc<dyn Asked<M::Reply>>))

@@ -137,6 +137,16 @@ pub enum RpcError {
     /// connected to.
     #[error("Cannot send message to client endpoint with no listen address.")]
     NoListenAddress,
+    /// An ask was made as often as it may be, and failed every time.
+    #[error("Error sending message [message = {message}] in {attempts} attempts: {last}")]
+    Retried {
+        /// The message's name.
+        message: &'static str,
+        /// How often.
+        attempts: u32,
+        /// Why the last one failed.
+        last: Arc<RpcError>,
+    },
     /// The caller aborted the ask.
     #[error("the ask was aborted: {cause}")]
     Aborted {
@@ -334,6 +344,7 @@ impl RpcError {
                 RequestError::Cancelled => FailureCode::Cancelled,
                 _ => FailureCode::Internal,
             },
+            RpcError::Retried { last, .. } => last.code(),
             RpcError::CouldNotFind { .. } | RpcError::EndpointNotFound { .. } => {
                 FailureCode::NotFound
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,9 +25,20 @@ use super::{RpcTimeout, clock};
 /// [`RpcEndpointRef::here`](super::RpcEndpointRef::here).
 pub struct LocalRef<E> {
     node: Rc<Node>,
-    target: Rc<Arc<RefTarget>>,
+    target: Rc<Whom>,
     inbox: Option<Rc<dyn AnyInbox>>,
     endpoint: PhantomData<fn(E)>,
+}
+
+/// Whom asks of this thread ask: counted here, so that an ask does not touch what other threads count.
+pub(crate) struct Whom(Arc<RefTarget>);
+
+impl Deref for Whom {
+    type Target = Arc<RefTarget>;
+
+    fn deref(&self) -> &Arc<RefTarget> {
+        &self.0
+    }
 }
 
 impl<E> LocalRef<E> {
@@ -50,7 +62,7 @@ impl<E> LocalRef<E> {
         };
         Some(Self {
             node,
-            target: Rc::new(Arc::clone(target)),
+            target: Rc::new(Whom(Arc::clone(target))),
             inbox,
             endpoint: PhantomData,
         })
@@ -174,12 +186,13 @@ impl<E> LocalRef<E> {
         };
         let deadline_ns = node.now_ns().saturating_add(time);
         let replies = node.replies::<M::Reply>();
-        let key = node.new_ask(NewAsk {
+        let ask = NewAsk {
             sink,
             deadline_ns,
             timeout,
             target: Some(Rc::clone(&self.target)),
-        })?;
+        };
+        let key = node.new_ask(&replies, ask)?;
         match &self.inbox {
             Some(inbox) => node.post_local(inbox, message, Some(key)),
             None => self.start_remote(message, key, deadline_ns, &replies),
@@ -228,7 +241,7 @@ impl<E> Clone for LocalRef<E> {
 
 impl<E> fmt::Debug for LocalRef<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LocalRef({})", self.target)
+        write!(f, "LocalRef({})", **self.target)
     }
 }
 

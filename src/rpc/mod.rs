@@ -26,6 +26,7 @@ mod endpoint;
 mod endpoint_ref;
 mod env;
 mod error;
+mod fan_out;
 mod function;
 mod greeting;
 mod id;
@@ -41,6 +42,7 @@ mod peer;
 mod received;
 mod ref_archive;
 mod reply_to;
+mod retry;
 mod ring;
 mod route;
 mod scope;
@@ -61,6 +63,7 @@ pub use env::{
     register_factory,
 };
 pub use error::{AskPhase, RpcError, TimedOut};
+pub use fan_out::{AskAll, ask_all};
 pub use function::{FnEndpoint, endpoint_fn};
 pub use id::{EndpointId, MessageId};
 pub use inbox::{EndpointMetrics, LIVENESS_PLACES};

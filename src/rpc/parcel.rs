@@ -11,8 +11,8 @@ use std::task::{Poll, Waker};
 use super::endpoint_ref::{Place, RefTarget};
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
-use super::node::{Errand, HostHandle, Mail, NewAsk, Node, PostError, Sink};
-use super::outbox::Sendable;
+use super::node::{Errand, HostHandle, Mail, NewAsk, Node, PostError, Sink, Way};
+use super::outbox::{Link, Sendable};
 use super::received::Kept;
 use super::{RpcTimeout, clock};
 
@@ -154,7 +154,7 @@ impl<M: Message> Parcel<M> {
             timeout: self.timeout.clone(),
             target: None,
         };
-        let key = node.new_ask(ask)?;
+        let key = node.new_ask(&node.replies::<M::Reply>(), ask)?;
         if Arc::ptr_eq(&self.host, node.handle()) {
             self.entry.store(key, Ordering::SeqCst);
             // Whoever let go just before found no entry to retract.
@@ -213,8 +213,12 @@ impl<M: Message> AnyParcel for Parcel<M> {
             Ok(key) => key,
             Err(error) => return self.fail(error),
         };
-        let sendable = Box::new(ParcelOut { parcel: self, key });
-        node.send_out(sendable);
+        let out = ParcelOut { parcel: self, key };
+        match node.way_to(&out.parcel.target) {
+            Way::Link(link) => out.transmit(node, &link),
+            Way::Outbox(outbox) => outbox.send(node, Box::new(out)),
+            Way::None(error) => out.settle(node, error),
+        }
     }
 
     fn fail(&self, error: RpcError) {
@@ -333,7 +337,17 @@ impl<M: Message> Sendable for ParcelOut<M> {
         }
     }
 
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<super::outbox::Link>) {
+    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) {
+        self.transmit(node, link);
+    }
+
+    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
+        self.settle(node, error);
+    }
+}
+
+impl<M: Message> ParcelOut<M> {
+    fn transmit(self, node: &Rc<Node>, link: &Rc<Link>) {
         let Some(message) = self.parcel.take_message() else {
             return;
         };
@@ -347,11 +361,11 @@ impl<M: Message> Sendable for ParcelOut<M> {
             }
         };
         if let Err(error) = sent {
-            self.fail(node, error);
+            self.settle(node, error);
         }
     }
 
-    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
+    fn settle(&self, node: &Node, error: RpcError) {
         match self.key {
             Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
             None => self.parcel.fail(error),

@@ -160,13 +160,6 @@ impl<M: Payload> Kept<M> {
         }
     }
 
-    pub(crate) fn archived(body: BodyBuf, peer: Option<Arc<Peer>>) -> Self {
-        Self {
-            form: KeptForm::Archived(body),
-            peer,
-        }
-    }
-
     /// As a handler gets it; validates the archive.
     ///
     /// # Errors

@@ -130,9 +130,12 @@ fn fly<E: HandleAsync<M>, M: Message>(
     })
 }
 
+/// Makes a route, for its inbox.
+type Maker<E> = Box<dyn FnOnce(&Weak<Inbox<E>>) -> RouteEntry<E>>;
+
 /// The routes of an endpoint that is yet to be set up.
 pub struct RouteTable<E: RpcEndpoint> {
-    makers: Vec<Box<dyn FnOnce(&Weak<Inbox<E>>) -> RouteEntry<E>>>,
+    makers: Vec<Maker<E>>,
 }
 
 impl<E: RpcEndpoint> RouteTable<E> {
@@ -152,7 +155,6 @@ impl<E: RpcEndpoint> RouteTable<E> {
             RouteEntry {
                 id: M::ID,
                 lane: M::LANE,
-                name: M::NAME,
                 route: Rc::clone(&route) as Rc<dyn AnyRoute<E>>,
                 typed: Box::new(route as Rc<dyn TypedRoute<M>>),
             }
@@ -174,7 +176,6 @@ impl<E: RpcEndpoint> std::fmt::Debug for RouteTable<E> {
 pub(crate) struct RouteEntry<E: RpcEndpoint> {
     pub(crate) id: MessageId,
     pub(crate) lane: Lane,
-    pub(crate) name: &'static str,
     pub(crate) route: Rc<dyn AnyRoute<E>>,
     /// An `Rc<dyn TypedRoute<M>>`.
     pub(crate) typed: Box<dyn Any>,

@@ -13,7 +13,7 @@ macro_rules! message {
     ($(#[$meta:meta])* $name:ident { $($field:ident: $kind:ty),* } -> $reply:ty, $text:literal) => {
         $(#[$meta])*
         #[derive(::rkyv::Archive, ::rkyv::Serialize, ::rkyv::Deserialize)]
-        pub struct $name { $(pub $field: $kind),* }
+        pub(crate) struct $name { $(pub $field: $kind),* }
 
         impl ::ringrail::rpc::Message for $name {
             type Reply = $reply;
@@ -33,15 +33,15 @@ message! { CallBack { to: RpcEndpointRef, n: u64 } -> u64, "test.CallBack" }
 message! { Unknown { } -> u64, "test.Unknown" }
 
 /// Writes down everything that happens to it.
-pub struct Recorder {
-    pub journal: Journal,
+pub(crate) struct Recorder {
+    pub(crate) journal: Journal,
     /// What `on_start` waits for.
-    pub start: Option<Gate>,
-    pub fail_in: &'static str,
+    pub(crate) start: Option<Gate>,
+    pub(crate) fail_in: &'static str,
 }
 
 impl Recorder {
-    pub fn new(journal: &Journal) -> Self {
+    pub(crate) fn new(journal: &Journal) -> Self {
         Self {
             journal: journal.clone(),
             start: None,
@@ -148,7 +148,7 @@ impl Handle<Drop> for Recorder {
 }
 
 /// An endpoint that answers echoes.
-pub fn echo() -> FnEndpoint {
+pub(crate) fn echo() -> FnEndpoint {
     FnEndpoint::new().on::<Echo>(|echo, call| {
         call.reply(echo.take()?.n);
         Ok(())
@@ -156,7 +156,7 @@ pub fn echo() -> FnEndpoint {
 }
 
 /// An endpoint that gives its calls away, to be answered by the test; and echoes.
-pub fn giver() -> (FnEndpoint, mpsc::Receiver<LaterCall<u64>>) {
+pub(crate) fn giver() -> (FnEndpoint, mpsc::Receiver<LaterCall<u64>>) {
     let (calls, given) = mpsc::channel();
     let endpoint = echo().on::<Later>(move |_, call| {
         calls.send(call.later()).unwrap();
@@ -166,7 +166,7 @@ pub fn giver() -> (FnEndpoint, mpsc::Receiver<LaterCall<u64>>) {
 }
 
 /// An endpoint that asks whoever it is told to.
-pub fn caller() -> FnEndpoint {
+pub(crate) fn caller() -> FnEndpoint {
     FnEndpoint::new().on::<CallBack>(|message, call| {
         let CallBack { to, n } = message.take()?;
         let call = call.later();

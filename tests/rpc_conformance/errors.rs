@@ -7,7 +7,7 @@ use ringrail::rpc::{FnEndpoint, RpcEndpoint, RpcError};
 use crate::actors::{Drop, Echo, Fail, Panic, Recorder, Unknown, echo};
 use crate::ground::{Backend, Journal};
 
-pub fn errors_of_hooks_and_handlers_reach_on_error(backend: Backend) {
+pub(crate) fn errors_of_hooks_and_handlers_reach_on_error(backend: Backend) {
     let env = backend.env("env");
     for (at, fail_in) in ["on_start", "on_stop"].into_iter().enumerate() {
         let journal = Journal::default();
@@ -40,7 +40,7 @@ pub fn errors_of_hooks_and_handlers_reach_on_error(backend: Backend) {
     }
 }
 
-pub fn an_error_in_on_error_is_swallowed_and_the_endpoint_goes_on(backend: Backend) {
+pub(crate) fn an_error_in_on_error_is_swallowed_and_the_endpoint_goes_on(backend: Backend) {
     let env = backend.env("env");
     let journal = Journal::default();
     let mut recorder = Recorder::new(&journal);
@@ -60,7 +60,7 @@ pub fn an_error_in_on_error_is_swallowed_and_the_endpoint_goes_on(backend: Backe
     );
 }
 
-pub fn a_panic_fails_its_call_and_reaches_on_error(backend: Backend) {
+pub(crate) fn a_panic_fails_its_call_and_reaches_on_error(backend: Backend) {
     let (server, asker) = backend.pair();
     let journal = Journal::default();
     let here = server
@@ -89,7 +89,7 @@ impl RpcEndpoint for Mute {
     }
 }
 
-pub fn an_endpoint_without_handlers_refuses_as_spark_does(backend: Backend) {
+pub(crate) fn an_endpoint_without_handlers_refuses_as_spark_does(backend: Backend) {
     let (server, asker) = backend.pair();
     let journal = Journal::default();
     let here = server
@@ -111,7 +111,7 @@ pub fn an_endpoint_without_handlers_refuses_as_spark_does(backend: Backend) {
     });
 }
 
-pub fn a_message_without_a_handler_is_unsupported_by_name_and_sender(backend: Backend) {
+pub(crate) fn a_message_without_a_handler_is_unsupported_by_name_and_sender(backend: Backend) {
     let (server, asker) = backend.pair();
     let journal = Journal::default();
     let here = server
@@ -131,7 +131,7 @@ pub fn a_message_without_a_handler_is_unsupported_by_name_and_sender(backend: Ba
     }
 }
 
-pub fn a_failure_keeps_its_code_chain_and_retryability(backend: Backend) {
+pub(crate) fn a_failure_keeps_its_code_chain_and_retryability(backend: Backend) {
     let (server, asker) = backend.pair();
     let endpoint = FnEndpoint::new().on::<Echo>(|_, call| {
         let failure = RpcFailure::new(FailureCode::SourceIo, "no disk")
@@ -157,7 +157,7 @@ pub fn a_failure_keeps_its_code_chain_and_retryability(backend: Backend) {
     }
 }
 
-pub fn a_call_that_is_let_go_fails_at_once(backend: Backend) {
+pub(crate) fn a_call_that_is_let_go_fails_at_once(backend: Backend) {
     let (server, asker) = backend.pair();
     let journal = Journal::default();
     let here = server

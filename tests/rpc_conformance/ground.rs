@@ -5,21 +5,20 @@ use std::time::{Duration, Instant};
 
 use ringrail::conf::Conf;
 use ringrail::rpc::{RpcEnv, RpcEnvBuilder};
-use ringrail::{Engine, TransportConf};
 
 /// Which implementation a property is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
+pub(crate) enum Backend {
     Local,
     Ring,
 }
 
 /// How long something may take that should take no time at all.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Backend {
     /// A builder for an env of two shards.
-    pub fn builder(self, name: &str) -> RpcEnvBuilder {
+    pub(crate) fn builder(self, name: &str) -> RpcEnvBuilder {
         let conf = Conf::new()
             .with("ringrail.rpc.askTimeout", "20s")
             .with("ringrail.transport.poolBudget", "64m")
@@ -28,7 +27,7 @@ impl Backend {
     }
 
     /// A builder for an env with other settings.
-    pub fn builder_with(self, name: &str, conf: Conf) -> RpcEnvBuilder {
+    pub(crate) fn builder_with(self, name: &str, conf: Conf) -> RpcEnvBuilder {
         let builder = RpcEnv::builder(name).conf(conf).shards(2);
         match self {
             Backend::Local => builder.backend("local"),
@@ -36,52 +35,45 @@ impl Backend {
         }
     }
 
-    pub fn env(self, name: &str) -> RpcEnv {
+    pub(crate) fn env(self, name: &str) -> RpcEnv {
         self.builder(name).build().unwrap()
     }
 
-    pub fn client(self, name: &str) -> RpcEnv {
+    pub(crate) fn client(self, name: &str) -> RpcEnv {
         self.builder(name).client_mode().build().unwrap()
     }
 
     /// Two envs, the second asking the first as a peer.
-    pub fn pair(self) -> (RpcEnv, RpcEnv) {
+    pub(crate) fn pair(self) -> (RpcEnv, RpcEnv) {
         (self.env("server"), self.env("asker"))
     }
 }
 
-/// An engine of its own, for tests that look at its memory.
-#[allow(dead_code)]
-pub fn engine() -> Engine {
-    let conf = TransportConf::default();
-    Engine::builder(conf).shards(1).unpinned().start().unwrap()
-}
-
 /// Lines that several threads write, and that a test waits for.
 #[derive(Clone, Default)]
-pub struct Journal {
+pub(crate) struct Journal {
     inner: Arc<(Mutex<Vec<String>>, Condvar)>,
 }
 
 impl Journal {
-    pub fn write(&self, line: impl Into<String>) {
+    pub(crate) fn write(&self, line: impl Into<String>) {
         self.inner.0.lock().unwrap().push(line.into());
         self.inner.1.notify_all();
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.inner.0.lock().unwrap().clone()
     }
 
     /// Those lines that are not about connections.
-    pub fn own_lines(&self) -> Vec<String> {
+    pub(crate) fn own_lines(&self) -> Vec<String> {
         let mut lines = self.lines();
         lines.retain(|line| !line.contains("connected: ") && !line.contains("network error: "));
         lines
     }
 
     /// Waits until the lines are as wanted.
-    pub fn wait_for(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
         let end = Instant::now() + PATIENCE;
         let mut lines = self.inner.0.lock().unwrap();
         while !wanted(&lines) {
@@ -93,13 +85,13 @@ impl Journal {
     }
 
     /// Waits until there is this line.
-    pub fn wait_line(&self, line: &str) -> Vec<String> {
+    pub(crate) fn wait_line(&self, line: &str) -> Vec<String> {
         self.wait_for(line, |lines| lines.iter().any(|have| have == line))
     }
 }
 
 /// Waits until `condition` holds.
-pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < end, "never {what}");
@@ -109,18 +101,18 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 /// A gate that is shut until somebody opens it.
 #[derive(Clone, Default)]
-pub struct Gate {
+pub(crate) struct Gate {
     inner: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Gate {
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.inner.0.lock().unwrap() = true;
         self.inner.1.notify_all();
     }
 
     /// Waits until it is open; false where it never was.
-    pub fn pass(&self) -> bool {
+    pub(crate) fn pass(&self) -> bool {
         let mut open = self.inner.0.lock().unwrap();
         let end = Instant::now() + PATIENCE;
         while !*open {
@@ -135,7 +127,7 @@ impl Gate {
 }
 
 /// Drives a future on this thread.
-pub fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(future)
 }

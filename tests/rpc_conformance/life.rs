@@ -12,7 +12,7 @@ use ringrail::rpc::{
 use crate::actors::{Echo, Recorder, Say, echo};
 use crate::ground::{Backend, Gate, Journal, eventually};
 
-pub fn on_start_comes_before_messages_sent_before_setup_returned(backend: Backend) {
+pub(crate) fn on_start_comes_before_messages_sent_before_setup_returned(backend: Backend) {
     let env = backend.env("env");
     let (journal, gate) = (Journal::default(), Gate::default());
     let mut recorder = Recorder::new(&journal);
@@ -31,7 +31,7 @@ pub fn on_start_comes_before_messages_sent_before_setup_returned(backend: Backen
     assert_eq!(lines[1..], echoes);
 }
 
-pub fn on_stop_comes_once_and_after_what_was_queued(backend: Backend) {
+pub(crate) fn on_stop_comes_once_and_after_what_was_queued(backend: Backend) {
     let env = backend.env("env");
     let (journal, gate) = (Journal::default(), Gate::default());
     let mut recorder = Recorder::new(&journal);
@@ -57,7 +57,7 @@ pub fn on_stop_comes_once_and_after_what_was_queued(backend: Backend) {
     assert_eq!(lines.len(), 7);
 }
 
-pub fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backend) {
+pub(crate) fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backend) {
     let (server, asker) = backend.pair();
     let journal = Journal::default();
     let recorder = server
@@ -84,7 +84,9 @@ pub fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backend) {
     assert_eq!(journal.own_lines().last().unwrap(), "stop");
 }
 
-pub fn an_endpoint_is_never_entered_twice_and_loses_nothing_from_64_senders(backend: Backend) {
+pub(crate) fn an_endpoint_is_never_entered_twice_and_loses_nothing_from_64_senders(
+    backend: Backend,
+) {
     const SENDERS: u64 = 64;
     const EACH: u64 = 200;
     let (server, asker) = backend.pair();
@@ -129,7 +131,7 @@ pub fn an_endpoint_is_never_entered_twice_and_loses_nothing_from_64_senders(back
     });
 }
 
-pub fn instances_of_a_replicated_endpoint_run_at_the_same_time(backend: Backend) {
+pub(crate) fn instances_of_a_replicated_endpoint_run_at_the_same_time(backend: Backend) {
     let env = backend.env("env");
     let (inside, together) = (Arc::new(AtomicU64::new(0)), Gate::default());
     let make = move || {
@@ -161,7 +163,7 @@ pub fn instances_of_a_replicated_endpoint_run_at_the_same_time(backend: Backend)
     assert_eq!(of_name.count(), 2);
 }
 
-pub fn an_isolated_endpoint_may_block_without_holding_up_others(backend: Backend) {
+pub(crate) fn an_isolated_endpoint_may_block_without_holding_up_others(backend: Backend) {
     let (server, asker) = backend.pair();
     let gate = Gate::default();
     let wait = gate.clone();
@@ -223,7 +225,7 @@ impl HandleAsync<Say> for Sleeper {
     }
 }
 
-pub fn handlers_that_are_futures_keep_the_next_message_waiting(backend: Backend) {
+pub(crate) fn handlers_that_are_futures_keep_the_next_message_waiting(backend: Backend) {
     let (server, asker) = backend.pair();
     let gate = Gate::default();
     let wait = gate.clone();

@@ -8,6 +8,7 @@ mod asking;
 mod errors;
 mod ground;
 mod life;
+mod many;
 mod naming;
 mod network;
 mod outboxes;
@@ -68,6 +69,12 @@ properties! {
         a_full_inbox_says_so,
         blocking_calls_are_refused_where_endpoints_run,
         messages_of_one_sender_keep_their_order;
+    many:
+        ten_thousand_endpoints_are_asked_with_a_bound_and_no_thread_per_ask,
+        a_repeated_request_is_handled_once_while_its_reply_is_remembered,
+        attempts_end_and_the_error_names_message_and_last_cause,
+        local_refs_answer_callbacks_and_futures_on_their_thread,
+        every_env_tells_what_it_has;
     refs:
         refs_are_equal_by_address_and_name,
         a_ref_in_a_message_reaches_its_endpoint,

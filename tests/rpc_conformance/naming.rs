@@ -5,7 +5,7 @@ use ringrail::rpc::{RpcError, VERIFIER_NAME};
 use crate::actors::{Echo, echo};
 use crate::ground::{Backend, block_on};
 
-pub fn a_name_is_taken_once(backend: Backend) {
+pub(crate) fn a_name_is_taken_once(backend: Backend) {
     let env = backend.env("env");
     env.setup_endpoint("one", echo()).unwrap();
     let error = env.setup_endpoint("one", echo()).unwrap_err();
@@ -16,7 +16,7 @@ pub fn a_name_is_taken_once(backend: Backend) {
     assert!(env.setup_endpoint(VERIFIER_NAME, echo()).is_err());
 }
 
-pub fn names_that_no_uri_can_hold_are_refused(backend: Backend) {
+pub(crate) fn names_that_no_uri_can_hold_are_refused(backend: Backend) {
     let env = backend.env("env");
     for name in ["", "a b", "a@b", "a/b"] {
         let error = env.setup_endpoint(name, echo()).unwrap_err();
@@ -24,7 +24,7 @@ pub fn names_that_no_uri_can_hold_are_refused(backend: Backend) {
     }
 }
 
-pub fn a_lookup_of_nobody_names_the_uri(backend: Backend) {
+pub(crate) fn a_lookup_of_nobody_names_the_uri(backend: Backend) {
     let (server, asker) = backend.pair();
     let uri = server.uri_of(server.address().unwrap(), "nobody");
     let wanted = format!("Cannot find endpoint: {uri}");
@@ -40,7 +40,7 @@ pub fn a_lookup_of_nobody_names_the_uri(backend: Backend) {
     assert_eq!(error.to_string(), "Invalid rail URL: rail://x:1");
 }
 
-pub fn an_ask_of_nobody_says_could_not_find(backend: Backend) {
+pub(crate) fn an_ask_of_nobody_says_could_not_find(backend: Backend) {
     let (server, asker) = backend.pair();
     let there = asker.ref_at(server.address().unwrap(), "nobody").unwrap();
     let here = server.ref_at(server.address().unwrap(), "nobody").unwrap();
@@ -55,7 +55,7 @@ pub fn an_ask_of_nobody_says_could_not_find(backend: Backend) {
     assert_eq!(error.to_string(), "Could not find nobody.");
 }
 
-pub fn lookups_find_endpoints_by_both_schemes(backend: Backend) {
+pub(crate) fn lookups_find_endpoints_by_both_schemes(backend: Backend) {
     let (server, asker) = backend.pair();
     let endpoint = server.setup_endpoint("echo", echo()).unwrap();
     let uri = endpoint.uri().to_string();

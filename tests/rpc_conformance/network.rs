@@ -7,7 +7,7 @@ fn count(lines: &[String], start: &str) -> usize {
     lines.iter().filter(|line| line.starts_with(start)).count()
 }
 
-pub fn every_endpoint_is_told_of_connections_once_per_address(backend: Backend) {
+pub(crate) fn every_endpoint_is_told_of_connections_once_per_address(backend: Backend) {
     let server = backend.env("server");
     let journals = [Journal::default(), Journal::default(), Journal::default()];
     for (at, journal) in journals.iter().enumerate() {
@@ -64,7 +64,7 @@ pub fn every_endpoint_is_told_of_connections_once_per_address(backend: Backend) 
     }
 }
 
-pub fn refs_survive_the_loss_of_their_connection(backend: Backend) {
+pub(crate) fn refs_survive_the_loss_of_their_connection(backend: Backend) {
     let asker = backend.env("asker");
     let server = backend.env("server");
     let address = server.address().unwrap().clone();

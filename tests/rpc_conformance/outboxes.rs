@@ -5,7 +5,7 @@ use ringrail::rpc::{RpcAddress, RpcError};
 use crate::actors::{Echo, Recorder};
 use crate::ground::{Backend, Journal};
 
-pub fn messages_that_wait_for_a_connection_are_sent_in_order(backend: Backend) {
+pub(crate) fn messages_that_wait_for_a_connection_are_sent_in_order(backend: Backend) {
     let (server, asker) = backend.pair();
     let journal = Journal::default();
     server
@@ -29,7 +29,7 @@ pub fn messages_that_wait_for_a_connection_are_sent_in_order(backend: Backend) {
     assert_eq!(journal.own_lines()[1..], echoes);
 }
 
-pub fn a_failed_connection_fails_all_that_waited_and_the_next_message_connects_again(
+pub(crate) fn a_failed_connection_fails_all_that_waited_and_the_next_message_connects_again(
     backend: Backend,
 ) {
     let asker = backend.env("asker");

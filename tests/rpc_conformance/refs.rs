@@ -8,7 +8,11 @@ use ringrail::rpc::{FnEndpoint, RpcEndpointRef, RpcEnv};
 use crate::actors::{CallBack, Echo, caller, echo, message};
 use crate::ground::Backend;
 
-pub fn refs_are_equal_by_address_and_name(backend: Backend) {
+#[expect(
+    clippy::mutable_key_type,
+    reason = "hash and equality are of address and name, which do not change"
+)]
+pub(crate) fn refs_are_equal_by_address_and_name(backend: Backend) {
     let (server, asker) = backend.pair();
     let here = server.setup_endpoint("echo", echo()).unwrap();
     let address = server.address().unwrap();
@@ -27,7 +31,7 @@ pub fn refs_are_equal_by_address_and_name(backend: Backend) {
     assert_eq!(set.len(), 2);
 }
 
-pub fn a_ref_in_a_message_reaches_its_endpoint(backend: Backend) {
+pub(crate) fn a_ref_in_a_message_reaches_its_endpoint(backend: Backend) {
     let (server, asker) = backend.pair();
     server.setup_endpoint("caller", caller()).unwrap();
     let to = asker.setup_endpoint("echo", echo()).unwrap().any();
@@ -35,7 +39,7 @@ pub fn a_ref_in_a_message_reaches_its_endpoint(backend: Backend) {
     assert_eq!(there.ask_blocking(CallBack { to, n: 5 }).unwrap(), 5);
 }
 
-pub fn a_ref_of_a_client_mode_peer_leads_back_over_its_connection(backend: Backend) {
+pub(crate) fn a_ref_of_a_client_mode_peer_leads_back_over_its_connection(backend: Backend) {
     let server = backend.env("server");
     server.setup_endpoint("caller", caller()).unwrap();
     let client = backend.client("client");
@@ -78,7 +82,7 @@ fn passed_on(backend: Backend, third: &RpcEnv, client: &RpcEnv) -> String {
     }
 }
 
-pub fn a_client_mode_ref_passed_to_a_third_party_fails_clearly(backend: Backend) {
+pub(crate) fn a_client_mode_ref_passed_to_a_third_party_fails_clearly(backend: Backend) {
     let third = backend.env("third");
     let text = passed_on(backend, &third, &backend.client("client"));
     let wanted = "Cannot send message to client endpoint with no listen address.";
@@ -91,7 +95,7 @@ pub fn a_client_mode_ref_passed_to_a_third_party_fails_clearly(backend: Backend)
 
 message! { GiveBack { to: RpcEndpointRef } -> RpcEndpointRef, "test.GiveBack" }
 
-pub fn a_ref_that_comes_home_is_local(backend: Backend) {
+pub(crate) fn a_ref_that_comes_home_is_local(backend: Backend) {
     let server = backend.env("server");
     let endpoint = FnEndpoint::new().on::<GiveBack>(|message, call| {
         call.reply(message.take()?.to);
@@ -108,7 +112,7 @@ pub fn a_ref_that_comes_home_is_local(backend: Backend) {
     }
 }
 
-pub fn refs_in_other_bytes_need_a_scope(backend: Backend) {
+pub(crate) fn refs_in_other_bytes_need_a_scope(backend: Backend) {
     let (server, asker) = backend.pair();
     let here = server.setup_endpoint("echo", echo()).unwrap().any();
     let mut bytes = Vec::new();

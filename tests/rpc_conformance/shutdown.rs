@@ -5,7 +5,7 @@ use ringrail::rpc::RpcError;
 use crate::actors::{Echo, Later, Recorder, echo, giver};
 use crate::ground::{Backend, Journal, PATIENCE};
 
-pub fn after_shutdown_everything_fails_with_sparks_words(backend: Backend) {
+pub(crate) fn after_shutdown_everything_fails_with_sparks_words(backend: Backend) {
     let env = backend.env("env");
     let journal = Journal::default();
     let recorder = env
@@ -31,7 +31,7 @@ pub fn after_shutdown_everything_fails_with_sparks_words(backend: Backend) {
     assert_eq!(error.to_string(), "RpcEnv has been stopped");
 }
 
-pub fn shutdown_with_work_in_flight_resolves_every_future(backend: Backend) {
+pub(crate) fn shutdown_with_work_in_flight_resolves_every_future(backend: Backend) {
     let (server, asker) = backend.pair();
     let (endpoint, calls) = giver();
     let here = server.setup_endpoint("giver", endpoint).unwrap();
@@ -59,7 +59,7 @@ pub fn shutdown_with_work_in_flight_resolves_every_future(backend: Backend) {
     }
 }
 
-pub fn a_peer_that_dies_fails_what_it_was_asked(backend: Backend) {
+pub(crate) fn a_peer_that_dies_fails_what_it_was_asked(backend: Backend) {
     let (server, asker) = backend.pair();
     let (endpoint, calls) = giver();
     server.setup_endpoint("giver", endpoint).unwrap();

@@ -29,7 +29,7 @@ pub use config::{RpcEnvBuilder, RpcEnvConfig};
 pub use factory::{RpcEnvFactory, register_factory};
 pub use setup::{EndpointOptions, Placement};
 pub(crate) use shared::{EnvShared, next_serial};
-pub(crate) use timers::TimerGuard;
+pub(crate) use timers::{Sleep, TimerGuard};
 
 /// Endpoints by name, and the way to those of other envs (Spark: `RpcEnv`). Cheap to clone.
 ///
@@ -72,7 +72,8 @@ pub(crate) use timers::TimerGuard;
 #[derive(Clone)]
 pub struct RpcEnv {
     shared: Arc<EnvShared>,
-    owner: Option<Arc<Owner>>,
+    /// Held for its drop.
+    _owner: Option<Arc<Owner>>,
 }
 
 /// Shuts an env down when nobody has it any more.
@@ -98,7 +99,7 @@ impl RpcEnv {
     pub(crate) fn of_shared(shared: Arc<EnvShared>) -> Self {
         Self {
             shared,
-            owner: None,
+            _owner: None,
         }
     }
 
@@ -108,7 +109,7 @@ impl RpcEnv {
         };
         Self {
             shared,
-            owner: Some(Arc::new(owner)),
+            _owner: Some(Arc::new(owner)),
         }
     }
 

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::rpc::clock;
@@ -100,6 +103,58 @@ impl Drop for TimerGuard {
     fn drop(&mut self) {
         let expire = self.timers.lock().due.remove(&self.due);
         drop(expire);
+    }
+}
+
+/// A time to wait for, in a future.
+pub(crate) struct Sleep {
+    state: Arc<Mutex<Slept>>,
+    _timer: TimerGuard,
+}
+
+#[derive(Default)]
+struct Slept {
+    over: bool,
+    waker: Option<Waker>,
+}
+
+impl Sleep {
+    pub(crate) fn until(timers: &Arc<Timers>, at_ns: u64) -> Self {
+        let state: Arc<Mutex<Slept>> = Arc::default();
+        let wake = WakeOnDrop(Arc::clone(&state));
+        // Dropped when it is called, and when the timers are stopped.
+        let timer = timers.add(at_ns, Box::new(move || drop(wake)));
+        Self {
+            state,
+            _timer: timer,
+        }
+    }
+}
+
+struct WakeOnDrop(Arc<Mutex<Slept>>);
+
+impl Drop for WakeOnDrop {
+    fn drop(&mut self) {
+        let mut slept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slept.over = true;
+        let waker = slept.waker.take();
+        drop(slept);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut slept = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if slept.over {
+            return Poll::Ready(());
+        }
+        slept.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 

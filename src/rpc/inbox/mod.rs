@@ -53,7 +53,7 @@ enum Phase {
 }
 
 /// The inbox of one endpoint.
-pub struct Inbox<E: RpcEndpoint> {
+pub(crate) struct Inbox<E: RpcEndpoint> {
     weak: Weak<Inbox<E>>,
     me: RpcEndpointRef<E>,
     serial: u64,

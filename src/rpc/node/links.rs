@@ -9,7 +9,7 @@ use crate::rpc::carrier::CarrierFrame;
 use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::RpcError;
 use crate::rpc::inbox::NetworkEvent;
-use crate::rpc::outbox::{Link, Outbox, Pipe, Sendable};
+use crate::rpc::outbox::{Link, Outbox, Pipe};
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::{CarriedCall, SendReply, WireCall};
 use crate::rpc::route::FromPeer;
@@ -231,15 +231,6 @@ impl Node {
         {
             table.fail_link(link, &error);
             at += 1;
-        }
-    }
-
-    /// Sends to another env, by its connection or its outbox.
-    pub(crate) fn send_out(self: &Rc<Self>, message: Box<dyn Sendable>) {
-        match self.way_to(message.target()) {
-            Way::Link(link) => message.send(self, &link),
-            Way::Outbox(outbox) => outbox.send(self, message),
-            Way::None(error) => message.fail(self, error),
         }
     }
 

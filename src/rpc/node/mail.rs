@@ -62,12 +62,15 @@ impl fmt::Debug for Mail {
     }
 }
 
+/// Something to be done on a host's thread.
+pub(crate) type Order = Box<dyn FnOnce(&Rc<Node>) + Send>;
+
 /// Something that a host is to do, whatever else waits.
 pub(crate) enum Errand {
     /// This.
-    Run(Box<dyn FnOnce(&Rc<Node>) + Send>),
+    Run(Order),
     /// This, when the mail that was posted before has been delivered.
-    RunAfterMail(Box<dyn FnOnce(&Rc<Node>) + Send>),
+    RunAfterMail(Order),
     /// The future of an asynchronous handler can go on: the inbox's serial number.
     Wake(u64),
     /// Nobody waits for this reply any more.

@@ -428,12 +428,17 @@ impl Node {
     ///
     /// # Errors
     /// Too many are outstanding, or the env has been stopped.
-    pub(crate) fn new_ask<R: Payload>(&self, ask: NewAsk<R>) -> Result<u64, RpcError> {
+    #[inline]
+    pub(crate) fn new_ask<R: Payload>(
+        &self,
+        replies: &Replies<R>,
+        ask: NewAsk<R>,
+    ) -> Result<u64, RpcError> {
         if self.ended.get() {
             return Err(ENV_STOPPED);
         }
         let deadline_ns = ask.deadline_ns;
-        let key = self.replies::<R>().insert(ask)?;
+        let key = replies.insert(ask)?;
         if deadline_ns < self.next_due_ns.get() {
             self.next_due_ns.set(deadline_ns);
             self.host.arm(Some(deadline_ns));

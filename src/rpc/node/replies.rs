@@ -17,8 +17,8 @@ use slab::Slab;
 use ringrail_transport::{Received as WireBody, RequestError, ResponseHandler};
 
 use crate::rpc::body::{BodyBuf, BodyRef};
-use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::{AskPhase, RpcError};
+use crate::rpc::local_ref::Whom;
 use crate::rpc::message::Payload;
 use crate::rpc::outbox::Link;
 use crate::rpc::parcel::Answering;
@@ -53,7 +53,7 @@ struct Pending<R: Payload> {
     /// The caller's own time; the env's default where `None`.
     timeout: Option<RpcTimeout>,
     /// Whom it asks, for errors; a foreign ask knows by itself.
-    target: Option<Rc<Arc<RefTarget>>>,
+    target: Option<Rc<Whom>>,
     phase: AskPhase,
     /// The connection that it went out on, and its number there.
     sent_on: Option<(Rc<Link>, u64)>,
@@ -89,7 +89,7 @@ pub(crate) struct NewAsk<R: Payload> {
     pub(crate) sink: Sink<R>,
     pub(crate) deadline_ns: u64,
     pub(crate) timeout: Option<RpcTimeout>,
-    pub(crate) target: Option<Rc<Arc<RefTarget>>>,
+    pub(crate) target: Option<Rc<Whom>>,
 }
 
 impl<R: Payload> Replies<R> {
@@ -388,9 +388,6 @@ pub(crate) trait AnyReplies: Any {
 
     /// Whoever asked lets go.
     fn cancel_any(&self, key: u64);
-
-    /// How many are outstanding.
-    fn outstanding(&self) -> usize;
 }
 
 impl<R: Payload> AnyReplies for Replies<R> {
@@ -428,9 +425,5 @@ impl<R: Payload> AnyReplies for Replies<R> {
 
     fn cancel_any(&self, key: u64) {
         self.cancel(key);
-    }
-
-    fn outstanding(&self) -> usize {
-        self.pending.borrow().len()
     }
 }

@@ -47,7 +47,7 @@ enum State {
     Idle,
     Connecting,
     /// Connected, and not through with what had waited.
-    Draining(Rc<Link>),
+    Draining,
     Connected(Rc<Link>),
     Stopped,
 }
@@ -115,7 +115,7 @@ impl Outbox {
             link.close();
             return;
         }
-        *self.state.borrow_mut() = State::Draining(Rc::clone(&link));
+        *self.state.borrow_mut() = State::Draining;
         loop {
             let next = self.queue.borrow_mut().pop_front();
             let Some(message) = next else {
@@ -128,7 +128,7 @@ impl Outbox {
             }
         }
         let mut state = self.state.borrow_mut();
-        if matches!(*state, State::Draining(_)) {
+        if matches!(*state, State::Draining) {
             *state = State::Connected(link);
         }
     }

@@ -34,7 +34,7 @@ pub struct RingFactory;
 impl RpcEnvFactory for RingFactory {
     fn create(&self, config: RpcEnvConfig) -> Result<RpcEnv, RpcError> {
         // Starting waits for the shards, which a runtime's thread must not do.
-        let started = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name(format!("{}-start", config.name));
             let thread = thread
                 .spawn_scoped(scope, || create(&config))
@@ -42,8 +42,7 @@ impl RpcEnvFactory for RingFactory {
             thread
                 .join()
                 .unwrap_or_else(|_| Err(failed("starting it panicked")))
-        });
-        started
+        })
     }
 }
 
@@ -61,10 +60,6 @@ pub(crate) struct Ring {
 impl Ring {
     pub(crate) fn clients(&self) -> TransportClientFactory {
         self.clients.clone()
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
     }
 
     pub(crate) fn close(self) {
