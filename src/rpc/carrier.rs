@@ -8,6 +8,8 @@
 //! Frames between the same two sides arrive in the order in which they were sent, or the link closes.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use ringrail_transport::RpcFailure;
@@ -70,6 +72,19 @@ pub trait Carrier: Send + Sync + 'static {
     /// Why there is no connection.
     fn connect(&self, to: &RpcAddress, door: &Arc<dyn Door>) -> Result<(), RpcError>;
 
+    /// Opens a file that the env at `to` gives out: see [`Door::open_file`].
+    ///
+    /// # Errors
+    /// There is no such env; by default, that this carrier carries no files. The inner error is of
+    /// the file.
+    fn open_file(&self, to: &RpcAddress, name: &str) -> Result<io::Result<File>, RpcError> {
+        let _ = name;
+        Err(RpcError::Connect {
+            address: to.clone(),
+            detail: "this carrier carries no files".into(),
+        })
+    }
+
     /// Stops listening, and closes every connection.
     fn close(&self);
 }
@@ -89,6 +104,15 @@ pub trait Door: Send + Sync {
     /// A connection to a peer whose socket is at `socket` is there. What comes from it is to be given
     /// to the result.
     fn enter(&self, link: Arc<dyn CarrierLink>, socket: RpcAddress) -> Arc<dyn Incoming>;
+
+    /// A file that the env gives out, by the path of its URI; `None` where there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be opened.
+    fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+        let _ = name;
+        Ok(None)
+    }
 }
 
 /// One connection: where frames go out.

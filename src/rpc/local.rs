@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -98,6 +100,21 @@ impl Carrier for LocalCarrier {
         here.open(far_side);
         far.open(near_side);
         Ok(())
+    }
+
+    fn open_file(&self, to: &RpcAddress, name: &str) -> Result<io::Result<File>, RpcError> {
+        let there = listeners().get(to).cloned();
+        let there = there.ok_or_else(|| RpcError::Connect {
+            address: to.clone(),
+            detail: "nobody in this process listens there".into(),
+        })?;
+        let missing = || {
+            let text = format!("Stream '{name}' was not found.");
+            io::Error::new(io::ErrorKind::NotFound, text)
+        };
+        Ok(there
+            .open_file(name)
+            .and_then(|file| file.ok_or_else(missing)))
     }
 
     fn close(&self) {

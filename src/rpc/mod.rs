@@ -27,6 +27,7 @@ mod endpoint_ref;
 mod env;
 mod error;
 mod fan_out;
+mod files;
 mod function;
 mod greeting;
 mod id;
@@ -64,6 +65,7 @@ pub use env::{
 };
 pub use error::{AskPhase, RpcError, TimedOut};
 pub use fan_out::{AskAll, ask_all};
+pub use files::{FileServerError, RpcChannel, RpcEnvFileServer};
 pub use function::{FnEndpoint, endpoint_fn};
 pub use id::{EndpointId, MessageId};
 pub use inbox::{EndpointMetrics, LIVENESS_PLACES};

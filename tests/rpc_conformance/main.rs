@@ -6,6 +6,7 @@
 mod actors;
 mod asking;
 mod errors;
+mod files;
 mod ground;
 mod life;
 mod many;
@@ -88,6 +89,13 @@ properties! {
     outboxes:
         messages_that_wait_for_a_connection_are_sent_in_order,
         a_failed_connection_fails_all_that_waited_and_the_next_message_connects_again;
+    files:
+        files_jars_and_directories_are_fetched_byte_for_byte,
+        channels_are_read_by_futures_too,
+        a_name_stands_for_one_path,
+        no_name_leads_outside_of_a_directory,
+        a_missing_file_fails_the_reader,
+        an_env_that_does_not_listen_gives_out_nothing;
     shutdown:
         after_shutdown_everything_fails_with_sparks_words,
         shutdown_with_work_in_flight_resolves_every_future,

@@ -1,5 +1,7 @@
 //! What connects an env with others: the engine, or a carrier.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use crate::rpc::carrier::{Carrier, CarrierFrame, CarrierLink, Door, Incoming};
@@ -87,6 +89,10 @@ impl Door for WayIn {
             link.close();
         }
         Arc::new(Intake { host, serial })
+    }
+
+    fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+        self.env.files().open(name)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use crate::conf::Conf;
 use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::files::FileRegistry;
 use crate::rpc::node::HostHandle;
 use crate::rpc::peer::Peer;
 use crate::rpc::settings::RpcSettings;
@@ -53,6 +54,7 @@ pub(crate) struct EnvShared {
     timers: Arc<Timers>,
     connector: Arc<Connector>,
     network: Mutex<Option<Network>>,
+    files: FileRegistry,
     ending: Ending,
 }
 
@@ -72,6 +74,7 @@ impl EnvShared {
             stopped: AtomicBool::new(false),
             timers: Arc::default(),
             network: Mutex::new(None),
+            files: FileRegistry::default(),
             ending: Ending::default(),
         })
     }
@@ -141,6 +144,11 @@ impl EnvShared {
 
     pub(crate) fn network(&self) -> std::sync::MutexGuard<'_, Option<Network>> {
         self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it gives out.
+    pub(crate) fn files(&self) -> &FileRegistry {
+        &self.files
     }
 
     /// The threads that connections live on.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
     CloseReason, Connection, Engine, Received, RequestError, Responder, RpcHandler,
     TransportContext,
@@ -12,6 +13,7 @@ use crate::rpc::RpcAddress;
 use crate::rpc::body::BodyRef;
 use crate::rpc::env::EnvShared;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::files::FileStreams;
 use crate::rpc::node::{Node, node_of};
 use crate::rpc::outbox::Pipe;
 use crate::rpc::peer::Peer;
@@ -21,13 +23,20 @@ use crate::rpc::reply_to::WireCall;
 pub(super) fn context(env: &Arc<EnvShared>, engine: Engine) -> TransportContext {
     let env = env.id();
     // One per shard, made there when its first connection comes.
-    TransportContext::new(engine, move || Rc::new(RingHandler { node: node_of(env) }))
+    TransportContext::new(engine, move || {
+        let node = node_of(env);
+        let files = node
+            .as_ref()
+            .map(|node| FileStreams::new(Arc::clone(node.env())));
+        Rc::new(RingHandler { node, files })
+    })
 }
 
 /// The connections of one shard.
 struct RingHandler {
     /// None where the env has ended meanwhile.
     node: Option<Rc<Node>>,
+    files: Option<FileStreams>,
 }
 
 /// What is kept with a connection.
@@ -57,6 +66,11 @@ impl RpcHandler for RingHandler {
         if let (Some(node), Some(peer)) = (self.live(), peer_of(from)) {
             node.receive(peer, BodyRef::of_wire(body), None);
         }
+    }
+
+    fn stream_manager(&self) -> Option<&dyn StreamManager> {
+        let files = self.files.as_ref()?;
+        Some(files)
     }
 
     fn channel_active(&self, connection: &Connection) {

@@ -53,6 +53,8 @@ fn failed(text: &str) -> RpcError {
 /// What connects an env over the engine.
 pub(crate) struct Ring {
     clients: TransportClientFactory,
+    /// For files: bulk does not queue before messages.
+    downloads: TransportClientFactory,
     server: Option<TransportServer>,
     engine: Engine,
 }
@@ -62,9 +64,14 @@ impl Ring {
         self.clients.clone()
     }
 
+    pub(crate) fn downloads(&self) -> TransportClientFactory {
+        self.downloads.clone()
+    }
+
     pub(crate) fn close(self) {
         drop(self.server);
         drop(self.clients);
+        drop(self.downloads);
         // The last of it joins the shards.
         drop(self.engine);
     }
@@ -80,10 +87,12 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     let hosts = task::start_nodes(&env, &engine)?;
     let context = handler::context(&env, engine.clone());
     let clients = context.create_client_factory(Vec::new());
+    let downloads = TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
     env.started(
         hosts,
         Network::Ring(Ring {
             clients,
+            downloads,
             server: None,
             engine,
         }),
