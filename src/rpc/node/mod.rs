@@ -91,8 +91,6 @@ pub(crate) struct Node {
     stopping: Cell<bool>,
     /// When its endpoints have ended, everything does.
     then_end: Cell<bool>,
-    /// Its endpoints have ended.
-    quiet: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -120,7 +118,6 @@ impl Node {
             outboxes: RefCell::default(),
             stopping: Cell::new(false),
             then_end: Cell::new(false),
-            quiet: Cell::new(false),
             ended: Cell::new(false),
         });
         current::enter(env.id(), &node);
@@ -314,15 +311,15 @@ impl Node {
     }
 
     fn look_for_the_end(&self) {
-        if !self.live.borrow().is_empty() || !self.stopping.get() || self.quiet.replace(true) {
+        if !self.live.borrow().is_empty() || !self.stopping.get() {
             return;
         }
         if self.then_end.get() {
             // Not from inside of its last inbox.
             self.handle.run(|node| node.end());
-        } else {
-            self.env.ending().quiet();
         }
+        self.handle.set_quiet();
+        self.env.ending().changed();
     }
 
     #[inline]
@@ -526,14 +523,10 @@ impl Node {
     /// Stops every endpoint; when the last has ended, so does everything here if `then_end` says so,
     /// else the env is told.
     pub(crate) fn shut_down(self: &Rc<Self>, then_end: bool) {
+        self.then_end.set(then_end);
         if self.stopping.replace(true) {
-            // It ends by itself.
-            if !then_end {
-                self.env.ending().quiet();
-            }
             return;
         }
-        self.then_end.set(then_end);
         self.stop_outboxes();
         let inboxes: Vec<_> = self.live.borrow().values().cloned().collect();
         for inbox in &inboxes {
