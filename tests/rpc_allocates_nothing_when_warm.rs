@@ -79,6 +79,8 @@ fn env(name: &str, engine: &Engine) -> RpcEnv {
     builder.build().unwrap()
 }
 
+type Handler = Rc<dyn ReplyHandler<(u64, u64)>>;
+
 /// Asks on and on, on its own thread.
 struct Asker {
     to: LocalRef<Any>,
@@ -88,7 +90,7 @@ struct Asker {
     before: Cell<(u64, u64)>,
     done: RefCell<Option<mpsc::Sender<(u64, u64)>>>,
     this: Weak<Asker>,
-    handler: RefCell<Option<Rc<dyn ReplyHandler<(u64, u64)>>>>,
+    handler: RefCell<Option<Handler>>,
 }
 
 impl Asker {

@@ -2,7 +2,7 @@
 //!
 //! A [`Carrier`] listens and connects; a [`CarrierLink`] is one connection, which takes
 //! [`CarrierFrame`]s out; an [`Incoming`] is the env's side of it, which takes them in. The in-process
-//! backend ([`local`](super::local)) is one; an env over another is made by
+//! backend ([`LocalFactory`](super::LocalFactory)) is one; an env over another is made by
 //! [`RpcEnvConfig::carried_by`](super::RpcEnvConfig::carried_by).
 //!
 //! Frames between the same two sides arrive in the order in which they were sent, or the link closes.

@@ -1,5 +1,6 @@
 //! [`LocalRef`]: a ref on the thread that its endpoint, or the connection to it, lives on.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -27,6 +28,8 @@ pub struct LocalRef<E> {
     node: Rc<Node>,
     target: Rc<Whom>,
     inbox: Option<Rc<dyn AnyInbox>>,
+    /// The connection to the endpoint's env, once there was one.
+    link: RefCell<Option<Rc<Link>>>,
     endpoint: PhantomData<fn(E)>,
 }
 
@@ -64,6 +67,7 @@ impl<E> LocalRef<E> {
             node,
             target: Rc::new(Whom(Arc::clone(target))),
             inbox,
+            link: RefCell::new(None),
             endpoint: PhantomData,
         })
     }
@@ -136,7 +140,7 @@ impl<E> LocalRef<E> {
             self.node.post_local(inbox, message, None);
             return Ok(());
         }
-        match self.node.way_to(&self.target) {
+        match self.way() {
             Way::Link(link) => link.send_one_way(&self.target, &message),
             Way::Outbox(outbox) => {
                 let out = self.out(message, None, u64::MAX);
@@ -145,6 +149,21 @@ impl<E> LocalRef<E> {
             }
             Way::None(error) => Err(error),
         }
+    }
+
+    /// The connection, or what waits for one. A connection is looked up once.
+    #[inline]
+    fn way(&self) -> Way {
+        if let Some(link) = &*self.link.borrow()
+            && !link.is_over()
+        {
+            return Way::Link(Rc::clone(link));
+        }
+        let way = self.node.way_to(&self.target);
+        if let Way::Link(link) = &way {
+            *self.link.borrow_mut() = Some(Rc::clone(link));
+        }
+        way
     }
 
     fn check(&self, inbox: &dyn AnyInbox) -> Result<(), RpcError> {
@@ -209,10 +228,10 @@ impl<E> LocalRef<E> {
         replies: &Rc<Replies<M::Reply>>,
     ) {
         let node = &self.node;
-        match node.way_to(&self.target) {
+        match self.way() {
             Way::Link(link) => {
                 let left = Duration::from_nanos(deadline_ns.saturating_sub(node.now_ns()));
-                let sent = link.ask(node, &self.target, &message, (key, left, None));
+                let sent = link.ask(replies, &self.target, &message, (key, left, None));
                 if let Err(error) = sent {
                     replies.settle(key, Err(error));
                 }
@@ -234,6 +253,7 @@ impl<E> Clone for LocalRef<E> {
             node: Rc::clone(&self.node),
             target: Rc::clone(&self.target),
             inbox: self.inbox.clone(),
+            link: self.link.clone(),
             endpoint: PhantomData,
         }
     }
@@ -275,7 +295,8 @@ impl<M: Message> Sendable for LocalOut<M> {
             None => link.send_one_way(&self.target, &self.message),
             Some(key) => {
                 let left = Duration::from_nanos(self.deadline_ns.saturating_sub(node.now_ns()));
-                link.ask(node, &self.target, &self.message, (key, left, None))
+                let replies = node.replies::<M::Reply>();
+                link.ask(&replies, &self.target, &self.message, (key, left, None))
             }
         };
         if let Err(error) = sent {

@@ -357,7 +357,13 @@ impl<M: Message> ParcelOut<M> {
             Some(key) => {
                 let left = parcel.deadline_ns.saturating_sub(node.now_ns());
                 let left = std::time::Duration::from_nanos(left);
-                link.ask(node, parcel.target(), &message, (key, left, parcel.token))
+                let replies = node.replies::<M::Reply>();
+                link.ask(
+                    &replies,
+                    parcel.target(),
+                    &message,
+                    (key, left, parcel.token),
+                )
             }
         };
         if let Err(error) = sent {

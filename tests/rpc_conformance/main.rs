@@ -99,5 +99,7 @@ properties! {
     shutdown:
         after_shutdown_everything_fails_with_sparks_words,
         shutdown_with_work_in_flight_resolves_every_future,
+        asks_made_while_envs_shut_down_all_resolve,
+        an_isolated_endpoint_that_is_being_stopped_ends_before_its_env,
         a_peer_that_dies_fails_what_it_was_asked;
 }

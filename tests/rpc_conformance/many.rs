@@ -11,7 +11,6 @@ use ringrail::rpc::{
     Kept, LocalRef, Ping, Received, ReplyHandler, RpcCallContext, RpcEndpoint, RpcEndpointRef,
     RpcError, ask_all,
 };
-use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::actors::{Echo, message};
 use crate::ground::{Backend, Journal};

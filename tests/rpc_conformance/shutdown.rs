@@ -1,6 +1,6 @@
 //! The end of an env, and of a peer.
 
-use ringrail::rpc::RpcError;
+use ringrail::rpc::{EndpointOptions, RpcError};
 
 use crate::actors::{Echo, Later, Recorder, echo, giver};
 use crate::ground::{Backend, Journal, PATIENCE};
@@ -77,4 +77,58 @@ pub(crate) fn a_peer_that_dies_fails_what_it_was_asked(backend: Backend) {
     for call in given {
         call.reply(1);
     }
+}
+
+pub(crate) fn asks_made_while_envs_shut_down_all_resolve(backend: Backend) {
+    for round in 0..10 {
+        let (server, asker) = backend.pair();
+        let here = server.setup_endpoint("echo", echo()).unwrap().any();
+        let there = asker.ref_at(server.address().unwrap(), "echo").unwrap();
+        assert_eq!(there.ask_blocking(Echo { n: 1 }).unwrap(), 1);
+        let askers: Vec<_> = (0..6)
+            .map(|at| {
+                let to = if at % 2 == 0 { &here } else { &there }.clone();
+                std::thread::spawn(move || {
+                    // Until the end, and some more after it.
+                    let mut failed = 0;
+                    while failed < 50 {
+                        match to.ask_blocking(Echo { n: 7 }) {
+                            Ok(n) => assert_eq!(n, 7),
+                            Err(RpcError::TimedOut(error)) => panic!("{error}"),
+                            Err(_) => failed += 1,
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..round {
+            there.send(Echo { n: 0 }).unwrap();
+        }
+        server.shutdown();
+        asker.shutdown();
+        for asker in askers {
+            asker.join().unwrap();
+        }
+        server.await_termination().unwrap();
+        asker.await_termination().unwrap();
+    }
+}
+
+pub(crate) fn an_isolated_endpoint_that_is_being_stopped_ends_before_its_env(backend: Backend) {
+    let env = backend.env("env");
+    let journal = Journal::default();
+    let recorder = Recorder::new(&journal);
+    let isolated = EndpointOptions::isolated();
+    let recorder = env
+        .setup_endpoint_with("recorder", isolated, move || recorder)
+        .unwrap();
+    for n in 0..100 {
+        recorder.send(Echo { n }).unwrap();
+    }
+    env.stop(&recorder);
+    env.shutdown();
+    env.await_termination().unwrap();
+    let lines = journal.lines();
+    assert_eq!(lines.len(), 102, "{lines:?}");
+    assert_eq!(lines.last().unwrap(), "stop");
 }

@@ -5,7 +5,6 @@
 //! whoever awaits the end is told. A thread of its own sees to it; what does not come to its end within
 //! `ringrail.transport.drainTimeout` is cut off.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,6 @@ const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct Ending {
     over: Mutex<bool>,
     change: Condvar,
-    /// Threads whose endpoints have all ended.
-    quiet: AtomicUsize,
 }
 
 impl Ending {
@@ -32,12 +29,6 @@ impl Ending {
     pub(crate) fn changed(&self) {
         drop(self.lock());
         self.change.notify_all();
-    }
-
-    /// The endpoints of one more thread have ended.
-    pub(crate) fn quiet(&self) {
-        self.quiet.fetch_add(1, Ordering::AcqRel);
-        self.changed();
     }
 
     fn wait_until(&self, within: Duration, done: impl Fn() -> bool) -> bool {
@@ -92,12 +83,11 @@ impl EnvShared {
     fn end(self: &Arc<Self>) {
         let hosts = self.hosts();
         self.registry().remove_all();
-        let orders = hosts
-            .iter()
-            .filter(|host| host.run_after_mail(|node| node.shut_down(false)))
-            .count();
+        for host in &hosts {
+            host.run_after_mail(|node| node.shut_down(false));
+        }
         let ending = self.ending();
-        let quiet = || ending.quiet.load(Ordering::Acquire) >= orders;
+        let quiet = || hosts.iter().all(|host| host.is_quiet());
         if !ending.wait_until(self.settings().drain_timeout, quiet) {
             tracing::warn!(
                 target: "ringrail::rpc",

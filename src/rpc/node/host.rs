@@ -25,6 +25,7 @@ pub(crate) struct HostHandle {
     mail: ArrayQueue<Mail>,
     errands: SegQueue<Errand>,
     closed: AtomicBool,
+    quiet: AtomicBool,
     bell: Box<dyn Bell>,
     /// Its endpoints may block it: nobody can rely on its timers.
     may_block: bool,
@@ -46,6 +47,7 @@ impl HostHandle {
             mail: ArrayQueue::new(capacity.max(1)),
             errands: SegQueue::new(),
             closed: AtomicBool::new(false),
+            quiet: AtomicBool::new(false),
             bell,
             may_block,
         }
@@ -125,6 +127,16 @@ impl HostHandle {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Its endpoints have all ended, or it has.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::SeqCst) || self.is_closed()
+    }
+
+    /// Its endpoints have all ended.
+    pub(super) fn set_quiet(&self) {
+        self.quiet.store(true, Ordering::SeqCst);
     }
 
     /// Takes no more, and turns away what is here.

@@ -48,6 +48,7 @@ impl Node {
         let Some(link) = self.links.borrow_mut().remove(&serial) else {
             return;
         };
+        link.set_over();
         self.drop_outbox_of(&link);
         self.end_carried(&link);
         let peer = link.peer();
@@ -66,6 +67,7 @@ impl Node {
     pub(super) fn close_links(&self) {
         let links: Vec<_> = self.links.borrow_mut().drain().collect();
         for (_, link) in links {
+            link.set_over();
             link.close();
         }
     }

@@ -8,11 +8,13 @@
 //! message to a free endpoint is handled right where it is posted.
 
 mod current;
+mod ending;
 mod host;
 mod links;
 mod mail;
 mod recent;
 mod replies;
+mod run;
 mod thread;
 
 use std::any::{Any, TypeId};
@@ -40,12 +42,6 @@ pub use recent::{MAX_REMEMBERED, MAX_REMEMBERED_LEN};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink};
 pub use replies::{MAX_OUTSTANDING, ReplyHandler};
 pub(crate) use thread::start_thread;
-
-/// Turns of inboxes that are run in one go, before the thread looks at anything else.
-const RUN_TURNS: usize = 64;
-
-/// Mail that is delivered before anything of it is handled.
-const MAIL_BATCH: usize = 256;
 
 /// Hashes numbers that are hashes already.
 #[derive(Default)]
@@ -91,8 +87,6 @@ pub(crate) struct Node {
     stopping: Cell<bool>,
     /// When its endpoints have ended, everything does.
     then_end: Cell<bool>,
-    /// Its endpoints have ended.
-    quiet: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -120,7 +114,6 @@ impl Node {
             outboxes: RefCell::default(),
             stopping: Cell::new(false),
             then_end: Cell::new(false),
-            quiet: Cell::new(false),
             ended: Cell::new(false),
         });
         current::enter(env.id(), &node);
@@ -156,136 +149,6 @@ impl Node {
             || (!self.ended.get() && self.handle.has_post())
     }
 
-    /// One turn: mail, errands, inboxes, overdue asks.
-    pub(crate) fn turn(self: &Rc<Self>) {
-        self.take_all_mail();
-        self.do_errands();
-        self.run_now();
-        if self.next_due_ns.get() <= self.now_ns() {
-            self.expire();
-        }
-    }
-
-    /// Delivers the mail that is here now. What has piled up goes to the inboxes first, where urgent
-    /// messages overtake others, and is handled then; a single message is handled at once.
-    fn take_all_mail(self: &Rc<Self>) {
-        let mut left = self.handle.mail_len();
-        while left > 0 {
-            let batch = left.min(MAIL_BATCH);
-            left -= batch;
-            let entered = batch > 1 && self.enter();
-            for _ in 0..batch {
-                if let Some(mail) = self.handle.take_mail() {
-                    self.take(mail);
-                }
-            }
-            if entered {
-                self.leave();
-            }
-        }
-    }
-
-    fn take(self: &Rc<Self>, mail: Mail) {
-        match mail {
-            Mail::Parcel(parcel) => parcel.deliver(self),
-            Mail::Forwarded(forwarded) => self.receive_forwarded(*forwarded),
-            Mail::Carried { link, frame } => self.receive_carried(link, frame),
-        }
-    }
-
-    /// Does what has been ordered.
-    fn do_errands(self: &Rc<Self>) {
-        loop {
-            let postponed = self.postponed.borrow_mut().pop_front();
-            let Some(errand) = postponed.or_else(|| self.handle.take_errand()) else {
-                return;
-            };
-            self.do_errand(errand);
-        }
-    }
-
-    fn do_errand(self: &Rc<Self>, errand: Errand) {
-        match errand {
-            Errand::Run(run) => run(self),
-            Errand::RunAfterMail(run) => {
-                self.take_all_mail();
-                run(self);
-            }
-            Errand::Wake(serial) => {
-                let inbox = self.flying.borrow().get(&serial).cloned();
-                if let Some(inbox) = inbox {
-                    inbox.wake(self);
-                }
-            }
-            Errand::Cancel(key) => {
-                self.cancel(key);
-                self.purge_outboxes();
-            }
-        }
-    }
-
-    /// What `find` finds, also where it has only been ordered. What must wait for the mail that is
-    /// being delivered right now is put off.
-    fn find_ordered<T>(self: &Rc<Self>, find: impl Fn(&Self) -> Option<T>) -> Option<T> {
-        loop {
-            if let Some(found) = find(self) {
-                return Some(found);
-            }
-            match self.handle.take_errand()? {
-                after @ Errand::RunAfterMail(_) => self.postponed.borrow_mut().push_back(after),
-                errand => self.do_errand(errand),
-            }
-        }
-    }
-
-    /// Makes the node busy; false where it is.
-    #[inline]
-    pub(crate) fn enter(&self) -> bool {
-        !self.busy.replace(true)
-    }
-
-    /// Works off what was queued meanwhile, and lets go.
-    #[inline]
-    pub(crate) fn leave(self: &Rc<Self>) {
-        if self.runnable.borrow().is_empty() {
-            self.busy.set(false);
-            return;
-        }
-        self.work_off();
-    }
-
-    fn work_off(self: &Rc<Self>) {
-        let budget = self.env.settings().inbox_budget;
-        for _ in 0..RUN_TURNS {
-            let next = self.runnable.borrow_mut().pop_front();
-            let Some(inbox) = next else {
-                break;
-            };
-            if inbox.run(self, budget) {
-                self.runnable.borrow_mut().push_back(inbox);
-            }
-        }
-        self.busy.set(false);
-        if !self.runnable.borrow().is_empty() {
-            self.host.rouse();
-        }
-    }
-
-    /// Works off what is queued, unless somebody further down the stack will.
-    pub(crate) fn run_now(self: &Rc<Self>) {
-        if self.enter() {
-            self.leave();
-        }
-    }
-
-    /// Has an inbox run.
-    pub(crate) fn schedule(&self, inbox: Rc<dyn AnyInbox>) {
-        self.runnable.borrow_mut().push_back(inbox);
-        if !self.busy.get() {
-            self.host.rouse();
-        }
-    }
-
     /// A new endpoint.
     pub(crate) fn add_inbox(&self, id: EndpointId, inbox: Rc<dyn AnyInbox>) {
         self.live
@@ -303,25 +166,6 @@ impl Node {
         let there = inboxes.get(&id.to_wire());
         if there.is_some_and(|inbox| inbox.serial() == serial) {
             inboxes.remove(&id.to_wire());
-        }
-    }
-
-    /// An endpoint's `on_stop` has returned.
-    pub(crate) fn inbox_ended(&self, serial: u64) {
-        let ended = self.live.borrow_mut().remove(&serial);
-        drop(ended);
-        self.look_for_the_end();
-    }
-
-    fn look_for_the_end(&self) {
-        if !self.live.borrow().is_empty() || !self.stopping.get() || self.quiet.replace(true) {
-            return;
-        }
-        if self.then_end.get() {
-            // Not from inside of its last inbox.
-            self.handle.run(|node| node.end());
-        } else {
-            self.env.ending().quiet();
         }
     }
 
@@ -521,58 +365,5 @@ impl Node {
         for inbox in inboxes {
             inbox.post_event(self, &event);
         }
-    }
-
-    /// Stops every endpoint; when the last has ended, so does everything here if `then_end` says so,
-    /// else the env is told.
-    pub(crate) fn shut_down(self: &Rc<Self>, then_end: bool) {
-        if self.stopping.replace(true) {
-            // It ends by itself.
-            if !then_end {
-                self.env.ending().quiet();
-            }
-            return;
-        }
-        self.then_end.set(then_end);
-        self.stop_outboxes();
-        let inboxes: Vec<_> = self.live.borrow().values().cloned().collect();
-        for inbox in &inboxes {
-            inbox.stop(self);
-        }
-        self.look_for_the_end();
-    }
-
-    /// Ends every endpoint that has not ended by itself.
-    pub(crate) fn abandon(self: &Rc<Self>) {
-        self.stopping.set(true);
-        let inboxes: Vec<_> = self.live.borrow().values().cloned().collect();
-        for inbox in inboxes {
-            inbox.abandon(self);
-        }
-        self.end();
-    }
-
-    fn end(self: &Rc<Self>) {
-        if self.ended.replace(true) {
-            return;
-        }
-        self.stop_outboxes();
-        let mut at = 0;
-        while let Some(table) = self
-            .replies
-            .borrow()
-            .get(at)
-            .map(|(_, table)| Rc::clone(table))
-        {
-            table.fail_all(&ENV_STOPPED);
-            at += 1;
-        }
-        self.close_links();
-        self.runnable.borrow_mut().clear();
-        self.inboxes.borrow_mut().clear();
-        self.live.borrow_mut().clear();
-        self.handle.close();
-        current::leave(self);
-        self.env.host_ended(&self.handle);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
@@ -13,20 +12,12 @@ use crate::rpc::error::RpcError;
 
 use super::{Bell, Host, HostHandle, Node};
 
-/// Wakes the thread if it sleeps.
-#[derive(Default)]
-struct ThreadBell {
-    asleep: AtomicBool,
-    thread: OnceLock<Thread>,
-}
+/// Wakes the thread if it sleeps: a wake-up that comes before the sleep ends that at once.
+struct ThreadBell(Arc<OnceLock<Thread>>);
 
-impl Bell for Arc<ThreadBell> {
+impl Bell for ThreadBell {
     fn ring(&self) {
-        // SeqCst, as in `sleep`: either the sleeper sees what was posted, or we see it asleep.
-        if self.asleep.load(Ordering::SeqCst)
-            && self.asleep.swap(false, Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
+        if let Some(thread) = self.0.get() {
             thread.unpark();
         }
     }
@@ -60,17 +51,17 @@ pub(crate) fn start_thread(
     name: String,
     may_block: bool,
 ) -> Result<Arc<HostHandle>, RpcError> {
-    let bell = Arc::new(ThreadBell::default());
+    let place = Arc::new(OnceLock::new());
+    let bell = Box::new(ThreadBell(Arc::clone(&place)));
     let capacity = env.settings().mail_capacity;
-    let host = Box::new(Arc::clone(&bell));
-    let handle = Arc::new(HostHandle::new(name.clone(), capacity, may_block, host));
+    let handle = Arc::new(HostHandle::new(name.clone(), capacity, may_block, bell));
     let (env, of_thread) = (Arc::clone(env), Arc::clone(&handle));
     // The bell is complete when somebody may ring it.
     let (ready, started) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let _ = bell.thread.set(std::thread::current());
+        let _ = place.set(std::thread::current());
         let _ = ready.send(());
-        run(&env, of_thread, &bell);
+        run(&env, of_thread);
     });
     thread.map_err(|error| RpcError::Start(format!("no thread for endpoints: {error}").into()))?;
     // A thread that is gone at once has closed the handle.
@@ -78,7 +69,7 @@ pub(crate) fn start_thread(
     Ok(handle)
 }
 
-fn run(env: &Arc<EnvShared>, handle: Arc<HostHandle>, bell: &ThreadBell) {
+fn run(env: &Arc<EnvShared>, handle: Arc<HostHandle>) {
     let host = Rc::new(ThreadHost {
         now_ns: Cell::new(clock::now_ns()),
         due_ns: Cell::new(u64::MAX),
@@ -91,23 +82,17 @@ fn run(env: &Arc<EnvShared>, handle: Arc<HostHandle>, bell: &ThreadBell) {
             return;
         }
         if !node.has_work() {
-            sleep(&node, &host, bell);
+            sleep(host.due_ns.get());
         }
     }
 }
 
-fn sleep(node: &Rc<Node>, host: &ThreadHost, bell: &ThreadBell) {
-    bell.asleep.store(true, Ordering::SeqCst);
-    if node.has_work() {
-        bell.asleep.store(false, Ordering::SeqCst);
-        return;
-    }
-    let due_ns = host.due_ns.get();
+/// Sleeps until somebody rings, or until then.
+fn sleep(due_ns: u64) {
     if due_ns == u64::MAX {
         std::thread::park();
     } else {
         let left = due_ns.saturating_sub(clock::now_ns());
         std::thread::park_timeout(Duration::from_nanos(left));
     }
-    bell.asleep.store(false, Ordering::SeqCst);
 }

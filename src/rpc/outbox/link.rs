@@ -16,7 +16,7 @@ use crate::rpc::error::RpcError;
 use crate::rpc::greeting;
 use crate::rpc::id::{EndpointId, MessageId};
 use crate::rpc::message::Message;
-use crate::rpc::node::{IdMap, Node};
+use crate::rpc::node::{IdMap, Replies};
 use crate::rpc::peer::{MAX_PEER_NAMES, Peer};
 use crate::rpc::wire::{Envelope, Enveloped};
 
@@ -38,6 +38,7 @@ pub(crate) struct Link {
     last_told: Cell<(u64, u64)>,
     /// Calls of a carrier's peer that are not answered.
     calls: RefCell<IdMap<Arc<AtomicBool>>>,
+    over: Cell<bool>,
 }
 
 /// How an ask is sent: its number, the time it has left, its token.
@@ -51,7 +52,18 @@ impl Link {
             told: RefCell::default(),
             last_told: Cell::new((0, 0)),
             calls: RefCell::default(),
+            over: Cell::new(false),
         }
+    }
+
+    /// Whether the connection has ended.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.get()
+    }
+
+    pub(crate) fn set_over(&self) {
+        self.over.set(true);
     }
 
     pub(crate) fn peer(&self) -> &Arc<Peer> {
@@ -80,7 +92,7 @@ impl Link {
     #[inline]
     pub(crate) fn ask<M: Message>(
         self: &Rc<Self>,
-        node: &Rc<Node>,
+        replies: &Rc<Replies<M::Reply>>,
         target: &RefTarget,
         message: &M,
         (key, left, token): Asking,
@@ -92,10 +104,9 @@ impl Link {
             token,
         };
         let body = Enveloped { envelope, message };
-        let replies = node.replies::<M::Reply>();
         match &self.pipe {
             Pipe::Ring(connection) => {
-                let handler = Rc::clone(&replies) as Rc<dyn ResponseHandler>;
+                let handler = Rc::clone(replies) as Rc<dyn ResponseHandler>;
                 let sent = connection.send_archive_with(&body, Some(left), &handler, key);
                 let call = sent.map_err(|error| self.refused(error))?;
                 replies.sent(key, self, call, true);
