@@ -43,7 +43,7 @@ impl BodyBuf {
 
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    Wire(WireBody<'a>),
+    Wire(&'a WireBody<'a>),
     Kept(&'a BodyBuf),
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct BodyRef<'a> {
 }
 
 impl<'a> BodyRef<'a> {
-    pub(crate) fn of_wire(body: WireBody<'a>) -> Self {
+    pub(crate) fn of_wire(body: &'a WireBody<'a>) -> Self {
         Self {
             bytes: body.bytes(),
             source: Source::Wire(body),

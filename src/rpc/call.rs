@@ -51,11 +51,11 @@ impl<'r, R: Payload> Call<'r, R> {
 
     /// The handler has returned; what is still to be answered is.
     #[inline]
-    pub(crate) fn finish(self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
-        let Some(answerer) = self.answerer.into_inner() else {
+    pub(crate) fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
+        let Some(answerer) = self.answerer.take() else {
             return;
         };
-        match (self.ready.into_inner(), failed) {
+        match (self.ready.take(), failed) {
             (Some(Ok(value)), _) => answerer.reply(self.node, value),
             (Some(Err(error)), _) => answerer.fail(self.node, &error),
             (None, Some(error)) => answerer.fail(self.node, error),

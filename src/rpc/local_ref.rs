@@ -208,7 +208,7 @@ impl<E> LocalRef<E> {
         let ask = NewAsk {
             sink,
             deadline_ns,
-            timeout,
+            timeout: timeout.map(Box::new),
             target: Some(Rc::clone(&self.target)),
         };
         let key = node.new_ask(&replies, ask)?;

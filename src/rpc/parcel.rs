@@ -151,7 +151,7 @@ impl<M: Message> Parcel<M> {
         let ask = NewAsk {
             sink: Sink::Foreign(Arc::clone(self) as Arc<dyn Answering<M::Reply>>),
             deadline_ns: self.deadline_ns,
-            timeout: self.timeout.clone(),
+            timeout: self.timeout.clone().map(Box::new),
             target: None,
         };
         let key = node.new_ask(&node.replies::<M::Reply>(), ask)?;

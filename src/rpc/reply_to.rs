@@ -49,8 +49,9 @@ impl CarriedCall {
 pub(crate) enum WireCall<'r> {
     Responder(Responder<'r>),
     Held(HeldResponder),
-    Deferred(DeferredResponder),
-    Carried(CarriedCall),
+    // Boxed, so that the usual ones stay small.
+    Deferred(Box<DeferredResponder>),
+    Carried(Box<CarriedCall>),
 }
 
 impl WireCall<'_> {
@@ -59,8 +60,8 @@ impl WireCall<'_> {
         match self {
             WireCall::Responder(responder) => responder.reply_archive(value),
             WireCall::Held(held) => held.reply_archive(value),
-            WireCall::Deferred(deferred) => reply_deferred(deferred, value),
-            WireCall::Carried(call) => reply_carried(call, value),
+            WireCall::Deferred(deferred) => reply_deferred(*deferred, value),
+            WireCall::Carried(call) => reply_carried(*call, value),
         }
     }
 
@@ -119,8 +120,8 @@ impl WireCall<'_> {
     /// For any thread.
     pub(crate) fn send(self) -> SendReply {
         match self {
-            WireCall::Responder(responder) => SendReply::Deferred(responder.defer()),
-            WireCall::Held(held) => SendReply::Deferred(held.defer()),
+            WireCall::Responder(responder) => SendReply::Deferred(Box::new(responder.defer())),
+            WireCall::Held(held) => SendReply::Deferred(Box::new(held.defer())),
             WireCall::Deferred(deferred) => SendReply::Deferred(deferred),
             WireCall::Carried(call) => SendReply::Carried(call),
         }
@@ -148,8 +149,8 @@ fn reply_carried(call: CarriedCall, value: &impl Encode) {
 #[derive(Debug)]
 pub(crate) enum SendReply {
     OneWay,
-    Deferred(DeferredResponder),
-    Carried(CarriedCall),
+    Deferred(Box<DeferredResponder>),
+    Carried(Box<CarriedCall>),
 }
 
 impl SendReply {
@@ -286,8 +287,8 @@ impl Later {
             }
             Later::Wire { reply, token: None } => match reply {
                 SendReply::OneWay => {}
-                SendReply::Deferred(deferred) => reply_deferred(deferred, &value),
-                SendReply::Carried(call) => reply_carried(call, &value),
+                SendReply::Deferred(deferred) => reply_deferred(*deferred, &value),
+                SendReply::Carried(call) => reply_carried(*call, &value),
             },
             Later::Pending { host, key, .. } => {
                 // Where the host has ended, it has failed all its asks.

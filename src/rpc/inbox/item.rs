@@ -18,9 +18,9 @@ pub(super) enum Item {
     /// The first value in the queue of this route.
     Local(usize),
     /// A value that no route takes.
-    Unrouted(Unrouted),
-    /// A peer's message.
-    Remote(RemoteItem),
+    Unrouted(Box<Unrouted>),
+    /// The first of the peers' messages.
+    Remote,
     /// Something happened to a connection.
     Event(Rc<NetworkEvent>),
 }

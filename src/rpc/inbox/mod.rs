@@ -60,8 +60,8 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     endpoint: Rc<RefCell<Option<E>>>,
     face: EndpointFace,
     routes: Vec<RouteEntry<E>>,
-    queue: RefCell<VecDeque<Queued>>,
-    urgent: RefCell<VecDeque<Queued>>,
+    queue: Lines,
+    urgent: Lines,
     depth: Cell<usize>,
     capacity: usize,
     phase: Cell<Phase>,
@@ -70,6 +70,13 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     flight: RefCell<Option<(Flight, &'static str)>>,
     waker: Waker,
     metrics: Arc<InboxMetrics>,
+}
+
+/// What waits in one lane. Peers' messages are large and lie apart, so that what is moved is small.
+#[derive(Default)]
+struct Lines {
+    items: RefCell<VecDeque<Queued>>,
+    remote: RefCell<VecDeque<RemoteItem>>,
 }
 
 struct Queued {
@@ -140,8 +147,8 @@ impl<E: RpcEndpoint> Inbox<E> {
                 endpoint: Rc::new(RefCell::new(Some(new.endpoint))),
                 face,
                 routes,
-                queue: RefCell::default(),
-                urgent: RefCell::default(),
+                queue: Lines::default(),
+                urgent: Lines::default(),
                 depth: Cell::new(0),
                 capacity: new.capacity,
                 phase: Cell::new(Phase::Starting),
@@ -175,8 +182,8 @@ impl<E: RpcEndpoint> Inbox<E> {
             });
         }
         let (len, limit) = match lane {
-            Lane::Normal => (self.queue.borrow().len(), self.capacity),
-            Lane::Liveness => (self.urgent.borrow().len(), LIVENESS_PLACES),
+            Lane::Normal => (self.queue.items.borrow().len(), self.capacity),
+            Lane::Liveness => (self.urgent.items.borrow().len(), LIVENESS_PLACES),
         };
         if len < limit {
             return Ok(());
@@ -196,11 +203,8 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     fn push(&self, node: &Rc<Node>, item: Item, lane: Lane) {
         let at_ns = node.now_ns();
-        let queue = match lane {
-            Lane::Normal => &self.queue,
-            Lane::Liveness => &self.urgent,
-        };
-        queue.borrow_mut().push_back(Queued { at_ns, item });
+        let queued = Queued { at_ns, item };
+        self.lines(lane).items.borrow_mut().push_back(queued);
         let depth = self.depth.get() + 1;
         self.depth.set(depth);
         self.metrics.queued(depth as u64);
@@ -208,6 +212,13 @@ impl<E: RpcEndpoint> Inbox<E> {
             self.metrics.first_since(at_ns);
         }
         self.schedule(node);
+    }
+
+    fn lines(&self, lane: Lane) -> &Lines {
+        match lane {
+            Lane::Normal => &self.queue,
+            Lane::Liveness => &self.urgent,
+        }
     }
 
     /// Has it run in the node's next round, unless it waits for something else.
@@ -224,13 +235,21 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    fn pop(&self) -> Option<Queued> {
-        let next = self.urgent.borrow_mut().pop_front();
-        let next = next.or_else(|| self.queue.borrow_mut().pop_front())?;
+    /// The next of what waits, and the lane that it waited in.
+    fn pop(&self) -> Option<(Queued, Lane)> {
+        if self.depth.get() == 0 {
+            return None;
+        }
+        let urgent = self.urgent.items.borrow_mut().pop_front();
+        let next = match urgent {
+            Some(next) => (next, Lane::Liveness),
+            None => (self.queue.items.borrow_mut().pop_front()?, Lane::Normal),
+        };
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
         self.metrics.queued(depth as u64);
-        let first = self.queue.borrow().front().map_or(0, |first| first.at_ns);
+        let first = self.queue.items.borrow();
+        let first = first.front().map_or(0, |first| first.at_ns);
         self.metrics.first_since(first);
         Some(next)
     }
@@ -259,7 +278,8 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         match self.admit(lane) {
             Ok(()) => {
                 let item = RemoteItem::keep(route, id, message);
-                self.push(node, Item::Remote(item), lane);
+                self.lines(lane).remote.borrow_mut().push_back(item);
+                self.push(node, Item::Remote, lane);
             }
             Err(error) => match message.call {
                 Some(call) => call.fail(&error),
@@ -276,7 +296,7 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
     fn post_unrouted(&self, node: &Rc<Node>, message: Unrouted) -> Result<(), RpcError> {
         self.admit(message.lane)?;
         let lane = message.lane;
-        self.push(node, Item::Unrouted(message), lane);
+        self.push(node, Item::Unrouted(Box::new(message)), lane);
         node.run_now();
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::rpc::call::{Call, RpcCallContext};
 use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::id::MessageId;
-use crate::rpc::message::Payload;
+use crate::rpc::message::{Lane, Payload};
 use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::Answerer;
@@ -34,7 +34,7 @@ impl<E: RpcEndpoint> Inbox<E> {
                 Phase::Handling | Phase::Stopped => return false,
                 Phase::Ready | Phase::Flying => {}
             }
-            let Some(queued) = self.pop() else {
+            let Some((queued, lane)) = self.pop() else {
                 if self.stopping.get() && self.phase.get() == Phase::Ready {
                     self.end(node);
                 }
@@ -42,22 +42,24 @@ impl<E: RpcEndpoint> Inbox<E> {
             };
             let waited = node.now_ns().saturating_sub(queued.at_ns);
             self.metrics.waited(waited);
-            self.handle(node, queued.item);
+            self.handle(node, queued.item, lane);
         }
         let more = self.depth.get() > 0 || self.stopping.get();
         // Set before it is queued again, so that it is queued once.
         more && self.phase.get() == Phase::Ready && !self.scheduled.replace(true)
     }
 
-    fn handle(&self, node: &Rc<Node>, item: Item) {
+    #[inline]
+    fn handle(&self, node: &Rc<Node>, item: Item, lane: Lane) {
         match item {
             Item::Local(route) => self.routes[route].route.run_local(self, node),
-            Item::Unrouted(message) => self.run_any_local(node, message),
+            Item::Unrouted(message) => self.run_any_local(node, *message),
             Item::Event(event) => self.tell(&event),
-            Item::Remote(item) => {
-                if !item.is_wanted(node.now_ns()) {
+            Item::Remote => {
+                let first = self.lines(lane).remote.borrow_mut().pop_front();
+                let Some(item) = first.filter(|item| item.is_wanted(node.now_ns())) else {
                     return;
-                }
+                };
                 let (route, id) = (item.route, item.id);
                 item.with(|message| match route {
                     Some(at) => self.routes[at].route.run_remote(self, node, message),
@@ -276,15 +278,15 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
         drop(self.flight.borrow_mut().take());
         node.end_flight(self.serial);
-        while let Some(queued) = self.pop() {
-            match queued.item {
-                Item::Remote(item) => item.with(|message| {
+        // Asks of this process are failed by their tables.
+        while self.pop().is_some() {}
+        for lines in [&self.urgent, &self.queue] {
+            for item in lines.remote.take() {
+                item.with(|message| {
                     if let Some(call) = message.call {
                         call.fail(&ENV_STOPPED);
                     }
-                }),
-                // Asks of this process are failed by their tables.
-                Item::Local(_) | Item::Unrouted(_) | Item::Event(_) => {}
+                });
             }
         }
         if self.phase.get() != Phase::Handling {

@@ -93,28 +93,31 @@ impl Node {
             return greeting::receive(self, peer, envelope.endpoint, body.bytes());
         }
         if let Some(inbox) = self.find_inbox(envelope.endpoint) {
+            let Some(call) = self.admit(envelope.token, call) else {
+                return;
+            };
             let message = FromPeer {
                 body,
                 peer,
                 call,
                 token: envelope.token,
             };
-            if let Some(message) = self.admit(message) {
-                inbox.receive(self, envelope.message, message);
-            }
-            return;
+            return inbox.receive(self, envelope.message, message);
         }
         self.forward(peer, &envelope, body, call);
     }
 
-    /// A message that is handled already is answered from memory.
+    /// The call again, if it is to be handled: one that was handled already is answered from memory.
     #[inline]
-    fn admit<'a>(&self, mut message: FromPeer<'a>) -> Option<FromPeer<'a>> {
-        if let (Some(token), true) = (message.token, message.call.is_some()) {
-            let call = message.call.take()?;
-            message.call = Some(self.recent.admit(token, call)?);
+    fn admit<'a>(
+        &self,
+        token: Option<u64>,
+        call: Option<WireCall<'a>>,
+    ) -> Option<Option<WireCall<'a>>> {
+        match (token, call) {
+            (Some(token), Some(call)) => self.recent.admit(token, call).map(Some),
+            (_, call) => Some(call),
         }
-        Some(message)
     }
 
     /// To the thread that the endpoint lives on.
@@ -159,15 +162,16 @@ impl Node {
             let name = forwarded.peer.endpoint_name(forwarded.endpoint);
             return refuse(call, &RpcError::CouldNotFind { name });
         };
+        let Some(call) = self.admit(forwarded.token, call) else {
+            return;
+        };
         let message = FromPeer {
             body: BodyRef::of_kept(&forwarded.body),
             peer: &forwarded.peer,
             call,
             token: forwarded.token,
         };
-        if let Some(message) = self.admit(message) {
-            inbox.receive(self, forwarded.message, message);
-        }
+        inbox.receive(self, forwarded.message, message);
     }
 
     /// A frame came over a carrier's link.
@@ -194,7 +198,7 @@ impl Node {
                     retracted,
                 };
                 let body = BodyBuf::Shared(body, 0);
-                let call = Some(WireCall::Carried(call));
+                let call = Some(WireCall::Carried(Box::new(call)));
                 self.receive(link.peer(), BodyRef::of_kept(&body), call);
             }
             CarrierFrame::OneWay { body } => {

@@ -5,7 +5,7 @@
 //! future elsewhere). Entries are used again, so an ask allocates nothing once the table has grown.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -41,7 +41,8 @@ pub trait ReplyHandler<R: Payload> {
 pub(crate) enum Sink<R: Payload> {
     Callback(Rc<dyn ReplyHandler<R>>, u64),
     Future(Option<Waker>),
-    Ready(Result<Kept<R>, RpcError>),
+    /// A future whose outcome is there.
+    Ready,
     Foreign(Arc<dyn Answering<R>>),
 }
 
@@ -51,7 +52,7 @@ struct Pending<R: Payload> {
     generation: u32,
     deadline_ns: u64,
     /// The caller's own time; the env's default where `None`.
-    timeout: Option<RpcTimeout>,
+    timeout: Option<Box<RpcTimeout>>,
     /// Whom it asks, for errors; a foreign ask knows by itself.
     target: Option<Rc<Whom>>,
     phase: AskPhase,
@@ -66,8 +67,12 @@ pub(crate) struct Replies<R: Payload> {
     node: Weak<Node>,
     table: u64,
     pending: RefCell<Slab<Pending<R>>>,
-    generation: std::cell::Cell<u32>,
+    /// What futures find, by slot: apart, for replies may be large.
+    outcomes: RefCell<Outcomes<R>>,
+    generation: Cell<u32>,
 }
+
+type Outcomes<R> = Vec<Option<Result<Kept<R>, RpcError>>>;
 
 const TABLE_SHIFT: u32 = 54;
 const SLOT_SHIFT: u32 = 32;
@@ -84,11 +89,15 @@ pub(crate) fn table_of(key: u64) -> usize {
     (key >> TABLE_SHIFT) as usize
 }
 
+fn slot_of(key: u64) -> usize {
+    (key >> SLOT_SHIFT & SLOT_MASK) as usize
+}
+
 /// A new outstanding ask.
 pub(crate) struct NewAsk<R: Payload> {
     pub(crate) sink: Sink<R>,
     pub(crate) deadline_ns: u64,
-    pub(crate) timeout: Option<RpcTimeout>,
+    pub(crate) timeout: Option<Box<RpcTimeout>>,
     pub(crate) target: Option<Rc<Whom>>,
 }
 
@@ -98,7 +107,8 @@ impl<R: Payload> Replies<R> {
             node,
             table: (table as u64) << TABLE_SHIFT,
             pending: RefCell::default(),
-            generation: std::cell::Cell::new(0),
+            outcomes: RefCell::default(),
+            generation: Cell::new(0),
         })
     }
 
@@ -133,7 +143,7 @@ impl<R: Payload> Replies<R> {
 
     #[inline]
     fn with<T>(&self, key: u64, then: impl FnOnce(&mut Pending<R>) -> T) -> Option<T> {
-        let slot = (key >> SLOT_SHIFT & SLOT_MASK) as usize;
+        let slot = slot_of(key);
         let mut pending = self.pending.borrow_mut();
         let entry = pending.get_mut(slot)?;
         (entry.generation == key as u32).then(|| then(entry))
@@ -141,7 +151,7 @@ impl<R: Payload> Replies<R> {
 
     #[inline]
     fn remove(&self, key: u64) -> Option<Pending<R>> {
-        let slot = (key >> SLOT_SHIFT & SLOT_MASK) as usize;
+        let slot = slot_of(key);
         let mut pending = self.pending.borrow_mut();
         let entry = pending.get(slot)?;
         (entry.generation == key as u32).then(|| pending.remove(slot))
@@ -152,7 +162,7 @@ impl<R: Payload> Replies<R> {
     pub(crate) fn is_wanted(&self, key: u64) -> bool {
         self.with(key, |entry| match &entry.sink {
             Sink::Callback(..) | Sink::Future(_) => true,
-            Sink::Ready(_) => false,
+            Sink::Ready => false,
             Sink::Foreign(asker) => !asker.is_gone(),
         })
         .unwrap_or(false)
@@ -188,22 +198,40 @@ impl<R: Payload> Replies<R> {
     /// The reply is here, or never comes. Later ones find nobody.
     #[inline]
     pub(crate) fn settle(&self, key: u64, outcome: Result<Received<'_, R>, RpcError>) {
-        let is_future = self.with(key, |entry| matches!(entry.sink, Sink::Future(_)));
-        if is_future == Some(true) {
-            return self.settle_future(key, outcome.map(Received::keep));
-        }
-        let Some(entry) = self.remove(key) else {
+        let slot = slot_of(key);
+        let mut pending = self.pending.borrow_mut();
+        let Some(entry) = pending.get_mut(slot) else {
             return;
         };
-        self.finish(entry, outcome);
+        if entry.generation != key as u32 {
+            return;
+        }
+        match &mut entry.sink {
+            Sink::Callback(..) | Sink::Foreign(_) => {
+                let entry = pending.remove(slot);
+                drop(pending);
+                self.finish(entry, outcome);
+            }
+            Sink::Future(waker) => {
+                let waker = waker.take();
+                entry.sink = Sink::Ready;
+                entry.deadline_ns = u64::MAX;
+                drop(pending);
+                self.keep(slot, outcome.map(Received::keep), waker);
+            }
+            Sink::Ready => {}
+        }
     }
 
-    fn settle_future(&self, key: u64, outcome: Result<Kept<R>, RpcError>) {
-        let sink = self.with(key, |entry| {
-            entry.deadline_ns = u64::MAX;
-            std::mem::replace(&mut entry.sink, Sink::Ready(outcome))
-        });
-        if let Some(Sink::Future(Some(waker))) = sink {
+    /// Leaves an outcome where its future finds it.
+    fn keep(&self, slot: usize, outcome: Result<Kept<R>, RpcError>, waker: Option<Waker>) {
+        let mut outcomes = self.outcomes.borrow_mut();
+        if outcomes.len() <= slot {
+            outcomes.resize_with(slot + 1, || None);
+        }
+        outcomes[slot] = Some(outcome);
+        drop(outcomes);
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
@@ -217,7 +245,7 @@ impl<R: Payload> Replies<R> {
             Sink::Callback(handler, token) => self.call_back(&handler, token, outcome),
             Sink::Foreign(asker) => asker.complete(outcome.map(Received::keep)),
             // Settled in place.
-            Sink::Future(_) | Sink::Ready(_) => {}
+            Sink::Future(_) | Sink::Ready => {}
         }
     }
 
@@ -257,10 +285,12 @@ impl<R: Payload> Replies<R> {
         if ready == Some(false) {
             return Poll::Pending;
         }
-        match self.remove(key).map(|entry| entry.sink) {
-            Some(Sink::Ready(outcome)) => Poll::Ready(outcome),
-            _ => Poll::Ready(Err(crate::rpc::error::ENV_STOPPED)),
-        }
+        let found = self.remove(key).and_then(|_| self.take_outcome(key));
+        Poll::Ready(found.unwrap_or(Err(crate::rpc::error::ENV_STOPPED)))
+    }
+
+    fn take_outcome(&self, key: u64) -> Option<Result<Kept<R>, RpcError>> {
+        self.outcomes.borrow_mut().get_mut(slot_of(key))?.take()
     }
 
     /// Whoever asked lets go.
@@ -268,6 +298,9 @@ impl<R: Payload> Replies<R> {
         let Some(entry) = self.remove(key) else {
             return;
         };
+        if matches!(entry.sink, Sink::Ready) {
+            drop(self.take_outcome(key));
+        }
         if let Some(retracted) = &entry.retracted {
             retracted.store(true, Ordering::Release);
         }
@@ -278,7 +311,7 @@ impl<R: Payload> Replies<R> {
 
     fn time_out(&self, key: u64, default: &RpcTimeout) {
         let Some((text, link)) = self.with(key, |entry| {
-            let timeout = entry.timeout.as_ref().unwrap_or(default);
+            let timeout = entry.timeout.as_deref().unwrap_or(default);
             let from = match (&entry.target, &entry.sink) {
                 (Some(target), _) => target.place_text(),
                 (None, Sink::Foreign(asker)) => asker.target().place_text(),
@@ -321,7 +354,7 @@ impl<R: Payload> Replies<R> {
 fn translate(
     error: RequestError,
     address: Option<RpcAddress>,
-    timeout: Option<RpcTimeout>,
+    timeout: Option<Box<RpcTimeout>>,
     node: Option<&Node>,
 ) -> RpcError {
     use ringrail_transport::Reached;
@@ -338,7 +371,7 @@ fn translate(
             };
             let from = address.map_or_else(|| peer.to_string(), |address| address.to_string());
             let default = node.map(|node| node.env().settings().ask_timeout.clone());
-            match timeout.or(default) {
+            match timeout.map(|timeout| *timeout).or(default) {
                 Some(timeout) => RpcError::timed_out(from, &timeout, phase),
                 None => RpcError::OutboxStopped,
             }
@@ -350,7 +383,7 @@ fn translate(
 impl<R: Payload> ResponseHandler for Replies<R> {
     fn on_response(&self, token: u64, outcome: Result<WireBody<'_>, RequestError>) {
         match outcome {
-            Ok(body) => self.settle_body(token, BodyRef::of_wire(body)),
+            Ok(body) => self.settle_body(token, BodyRef::of_wire(&body)),
             Err(error) => {
                 let error = self.wire_error(token, error);
                 self.settle(token, Err(error));
@@ -401,7 +434,7 @@ impl<R: Payload> AnyReplies for Replies<R> {
     }
 
     fn fail_all(&self, error: &RpcError) {
-        for key in self.keys(|entry| !matches!(entry.sink, Sink::Ready(_))) {
+        for key in self.keys(|entry| !matches!(entry.sink, Sink::Ready)) {
             self.settle(key, Err(error.clone()));
         }
     }

@@ -56,7 +56,7 @@ impl RpcHandler for RingHandler {
         match (self.live(), peer_of(from)) {
             (Some(node), Some(peer)) => {
                 let call = Some(WireCall::Responder(reply));
-                node.receive(peer, BodyRef::of_wire(body), call);
+                node.receive(peer, BodyRef::of_wire(&body), call);
             }
             _ => reply.fail(&ENV_STOPPED.to_failure()),
         }
@@ -64,7 +64,7 @@ impl RpcHandler for RingHandler {
 
     fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
         if let (Some(node), Some(peer)) = (self.live(), peer_of(from)) {
-            node.receive(peer, BodyRef::of_wire(body), None);
+            node.receive(peer, BodyRef::of_wire(&body), None);
         }
     }
 
