@@ -17,7 +17,7 @@ use crate::shard::local::TimerFor;
 use super::calls::{CallKind, Due};
 use super::received::Received;
 use super::sink::{Outcome, Sink};
-use super::transfer::{Carries, Transfer};
+use super::transfer::{Carries, Transfer, TransferKey};
 use super::tx::NoMemory;
 use super::{Conn, State};
 use crate::conn::received::Reply;
@@ -342,7 +342,7 @@ impl Conn {
     ) {
         let slice_max = self.local.conf.slice_len.min(self.terms.get().max_body_len);
         let transfer = Transfer::new(id, carries, data, slice_max, credit, deadline_ns);
-        self.tx.borrow_mut().transfers.push_back(transfer);
+        self.tx.borrow_mut().transfers.push(transfer);
         self.mark_dirty();
     }
 
@@ -587,10 +587,12 @@ impl Conn {
 
     /// Stops sending what belongs to a request of ours and tells the peer.
     fn retract(&self, id: u64) {
-        let mut tx = self.tx.borrow_mut();
-        tx.transfers
-            .retain(|transfer| !transfer.answers_to(id, true));
-        drop(tx);
+        let unsent = self
+            .tx
+            .borrow_mut()
+            .transfers
+            .take(TransferKey::of_ours(id));
+        drop(unsent);
         if self.is_open() {
             self.control(&Cancel { id }.header(), &[]);
         }

@@ -52,7 +52,7 @@ enum Step {
     Added(usize),
     /// It is complete and goes.
     Finished,
-    /// It waits for credit: others may overtake it.
+    /// It waits for credit: others overtake it.
     Blocked,
     /// Its bytes are not at hand yet, or leave in a send of their own: the chunks behind it wait,
     /// for chunks come in the order in which they were asked for.
@@ -76,7 +76,7 @@ impl Conn {
         let Some(mut gather) = tx.take(&self.local.pool) else {
             return Outgoing::Nothing;
         };
-        if tx.has_backlog() || tx.transfers.is_empty() {
+        if tx.has_backlog() || tx.transfers.ready_len() == 0 {
             return Outgoing::Gather(gather);
         }
         let (slice_max, batch) = self.portions();
@@ -84,10 +84,10 @@ impl Conn {
         let (mut at, mut ended) = (0, Vec::new());
         let mut direct = None;
         let mut chunks_held = false;
-        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
-            let is_chunk = tx.transfers[at].is_chunk();
+        while at < tx.transfers.ready_len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
+            let is_chunk = tx.transfers.ready_mut(at).is_chunk();
             if chunks_held && is_chunk {
-                self.read_ahead(&mut tx.transfers[at], driver, reads, slice_max);
+                self.read_ahead(tx.transfers.ready_mut(at), driver, reads, slice_max);
                 at += 1;
                 continue;
             }
@@ -100,7 +100,7 @@ impl Conn {
                 (slice_max, left == batch),
             ) {
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
-                Step::Blocked => at += 1,
+                Step::Blocked => tx.transfers.park(at),
                 Step::Held => {
                     chunks_held |= is_chunk;
                     at += 1;
@@ -142,7 +142,7 @@ impl Conn {
         reads: &mut Vec<ReadOrder>,
         (slice_max, is_first): (u32, bool),
     ) -> Step {
-        let transfer = &mut tx.transfers[at];
+        let transfer = tx.transfers.ready_mut(at);
         if transfer.deadline_ns <= self.local.now_ns() {
             self.local.metrics.requests_timed_out.increment();
             return Step::Finished;
@@ -325,12 +325,12 @@ impl Conn {
     /// A read ordered by [`compose`](Self::compose) has ended.
     pub(crate) fn file_read(&self, key: TransferKey, into: LeaseMut, read: io::Result<usize>) {
         let mut tx = self.tx.borrow_mut();
-        let Some(at) = tx.transfers.iter().position(|it| it.key() == key) else {
+        let Some(at) = tx.transfers.position(key) else {
             return;
         };
         let failed = match read {
             Err(error) if is_passing(&error) => {
-                tx.transfers[at].unread();
+                tx.transfers.ready_mut(at).unread();
                 None
             }
             read => {
@@ -340,7 +340,7 @@ impl Conn {
                     into.set_len(count);
                     into.freeze()
                 });
-                tx.transfers[at].loaded(lease).err()
+                tx.transfers.ready_mut(at).loaded(lease).err()
             }
         };
         let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));

@@ -21,7 +21,7 @@ use super::gate::Held;
 use super::inbound::UploadIn;
 use super::received::Received;
 use super::sink::Sink;
-use super::transfer::Carries;
+use super::transfer::{Carries, TransferKey};
 
 type Handled = Result<(), Box<CloseReason>>;
 
@@ -232,39 +232,36 @@ impl Conn {
         .map_err(CloseReason::protocol)?;
         let body = FailureBody::decode(code, retryable, body).map_err(broken)?;
         let failure = RpcFailure::from_body(body);
-        let mut tx = self.tx.borrow_mut();
-        tx.transfers
-            .retain(|transfer| !transfer.answers_to(header.id, true));
-        drop(tx);
+        let key = TransferKey::of_ours(header.id);
+        let unsent = self.tx.borrow_mut().transfers.take(key);
+        drop(unsent);
         let peer = self.peer.clone();
         self.resolve_failure(header.id, RequestError::Remote { peer, failure });
         Ok(())
     }
 
     fn on_credit(&self, credit: &Credit) {
-        let mut tx = self.tx.borrow_mut();
-        let is_it = |transfer: &&mut super::transfer::Transfer| {
-            transfer.answers_to(credit.id, credit.by_responder)
+        let key = if credit.by_responder {
+            TransferKey::of_ours(credit.id)
+        } else {
+            TransferKey::of_peer(credit.id)
         };
-        if let Some(transfer) = tx.transfers.iter_mut().find(is_it) {
-            transfer.grant(credit.bytes);
-            drop(tx);
+        if self.tx.borrow_mut().transfers.grant(key, credit.bytes) {
             self.mark_dirty();
         }
     }
 
     fn on_cancel(&self, id: u64) {
         self.local.metrics.requests_cancelled.increment();
-        let (mut streams, mut ended) = (Vec::new(), 0);
-        self.tx.borrow_mut().transfers.retain(|transfer| {
-            let gone = transfer.is_response() && transfer.id == id;
-            if gone {
-                streams.extend(transfer.stream());
-                // A large reply was counted out when it was given.
-                ended += usize::from(!matches!(transfer.carries, Carries::Reply));
-            }
-            !gone
-        });
+        let unsent = self
+            .tx
+            .borrow_mut()
+            .transfers
+            .take(TransferKey::of_peer(id));
+        let streams: Vec<u64> = unsent.iter().filter_map(|it| it.stream()).collect();
+        // A large reply was counted out when it was given.
+        let counted = unsent.iter().filter(|it| it.carries != Carries::Reply);
+        let mut ended = counted.count();
         let upload = self.end_upload(id);
         let mut inbound = self.inbound.borrow_mut();
         ended += usize::from(upload.is_some()) + usize::from(inbound.retract(id));

@@ -20,6 +20,7 @@ mod dispatch;
 mod drain;
 mod gate;
 mod inbound;
+mod lane;
 mod opening;
 mod received;
 pub(crate) mod rx;
@@ -209,7 +210,7 @@ impl Conn {
                 "requests held back",
                 usize::from(!inbound.waiting.is_empty()),
             ),
-            ("bodies on their way out", tx.transfers.len()),
+            ("bodies on their way out", tx.transfers.iter().count()),
             ("bytes to be sent", tx.queued()),
             ("large bodies expected", self.bulk_expected.get()),
         ];
