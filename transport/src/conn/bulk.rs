@@ -136,7 +136,7 @@ impl Conn {
             return Ok(BodyPlan::Discard);
         };
         let mut calls = self.calls.borrow_mut();
-        match calls.bulk(header.id).and_then(|bulk| bulk.buf.take()) {
+        match calls.bulk(header.id).and_then(|bulk| bulk.lend()) {
             Some(buf) => Ok(BodyPlan::Into {
                 buf,
                 at: offset as usize,
@@ -168,7 +168,7 @@ impl Conn {
         let lease = lease.or_else(|| self.local.pool.lease_reserved(need));
         match lease {
             Some(lease) => {
-                bulk.buf = Some(lease);
+                bulk.move_to(lease);
                 true
             }
             None => false,
@@ -392,7 +392,7 @@ impl Conn {
         if header.kind == Kind::ChunkData || reply {
             let mut calls = self.calls.borrow_mut();
             if let Some(bulk) = calls.bulk(id) {
-                bulk.buf = Some(buf);
+                bulk.put_back(buf);
             }
             drop(calls);
             if header.kind == Kind::ChunkData {
@@ -451,6 +451,10 @@ impl Conn {
         let Some(bulk) = calls.bulk(id) else {
             return true;
         };
+        if bulk.lent {
+            // The slice that is coming ends with another try.
+            return true;
+        }
         let Some(assembly) = &bulk.assembly else {
             return true;
         };
@@ -463,18 +467,14 @@ impl Conn {
         let need = padded_len(total_len as usize);
         if bulk.buf.as_ref().is_none_or(|buf| buf.capacity() < need) {
             bulk.promised = None;
-            let Some(mut larger) = self.local.pool.lease(need) else {
+            let Some(larger) = self.local.pool.lease(need) else {
                 return false;
             };
-            if let Some(begun) = bulk.buf.take() {
-                larger.put(begun.as_slice());
+            let copied = bulk.move_to(larger);
+            if copied > 0 {
                 self.local.metrics.copies_coalesced.increment();
-                self.local
-                    .metrics
-                    .copies_coalesced_bytes
-                    .add(begun.len() as u64);
+                self.local.metrics.copies_coalesced_bytes.add(copied as u64);
             }
-            bulk.buf = Some(larger);
         }
         let bytes = total_len - bulk.granted;
         bulk.granted = total_len;
