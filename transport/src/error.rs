@@ -190,6 +190,18 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
+    /// The answer is longer than the memory of a shard.
+    #[error(
+        "an answer of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or ask for parts"
+    )]
+    NoRoom {
+        /// Bytes of the answer.
+        len: u64,
+        /// The memory that there is for bodies.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+    },
     /// The body of an answer does not match its checksum.
     #[error("the answer from {peer} is damaged: {detail}. Ask again")]
     Damaged {
@@ -215,6 +227,7 @@ impl RequestError {
             RequestError::Remote { failure, .. } => failure.retryable(),
             RequestError::Cancelled
             | RequestError::TooLarge { .. }
+            | RequestError::NoRoom { .. }
             | RequestError::ShardStopped => false,
         }
     }

@@ -13,7 +13,7 @@ use ringrail_codec::native::{
     RpcSlice, SliceOf, padded_len,
 };
 
-use crate::buf::{Lease, LeaseMut};
+use crate::buf::{Lease, LeaseMut, MAX_LEASE_LEN};
 use crate::error::{CloseReason, RequestError, RpcFailure};
 
 use super::Conn;
@@ -54,11 +54,17 @@ impl Conn {
     /// Leases memory for a chunk that is to be asked for; the credit to give with the request.
     pub(crate) fn lease_for_chunk(&self, id: u64, hint: Option<u64>, max_len: u64) -> u64 {
         let guess = hint.unwrap_or(self.chunk_hint.get() as u64).min(max_len);
+        // A length beyond all memory is no guess: the sender announces the true one.
+        let guess = if self.local.pool.could_hold(guess) {
+            guess
+        } else {
+            0
+        };
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else { return 0 };
         bulk.assembly = Some(Assembly::chunk(max_len));
         if let Some(hint) = hint {
-            self.chunk_hint.set(hint as usize);
+            self.expect_chunks_of(hint);
         }
         // Small chunks arrive whole in a receive buffer and stay there.
         if guess >= self.local.conf.exact_min as u64 {
@@ -69,6 +75,12 @@ impl Conn {
         }
         bulk.granted = guess;
         guess
+    }
+
+    /// The next chunk is probably as long.
+    fn expect_chunks_of(&self, len: u64) {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        self.chunk_hint.set(len.min(MAX_LEASE_LEN));
     }
 
     /// Says where the body of a frame goes that does not lie in a receive buffer as a whole, or
@@ -123,7 +135,7 @@ impl Conn {
                 "{received} bytes of a chunk where {granted} were granted"
             )));
         }
-        self.chunk_hint.set(frame.total_len as usize);
+        self.expect_chunks_of(frame.total_len);
         Ok(Some((accepted.offset, accepted.complete)))
     }
 
@@ -152,11 +164,13 @@ impl Conn {
         let Some(bulk) = calls.bulk(id) else {
             return true;
         };
+        // What was granted fits; what the peer announces need not.
         let need = padded_len(bulk.granted.min(total_len) as usize);
         if bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need) {
             return true;
         }
-        let all = usize::try_from(total_len).ok().map(padded_len);
+        let fits = self.local.pool.could_hold(total_len);
+        let all = fits.then(|| padded_len(total_len as usize));
         let promised = bulk.promised.take();
         let lease = match promised {
             Some(promise) if all.is_some_and(|len| promise.capacity() >= len) => promise.redeem(),
@@ -184,7 +198,11 @@ impl Conn {
         }
         let Some(buf) = self.local.pool.lease(padded_len(frame.total_len as usize)) else {
             drop(calls);
-            self.cancel_for_memory(header.id);
+            if self.local.pool.could_hold(frame.total_len) {
+                self.cancel_for_memory(header.id);
+            } else {
+                self.cancel_for_room(header.id, frame.total_len);
+            }
             return Ok(BodyPlan::Discard);
         };
         if let Some(bulk) = calls.bulk(header.id) {
@@ -218,6 +236,19 @@ impl Conn {
         let error = RequestError::Busy {
             what: "the shard's buffer pool",
             limit: self.local.conf.pool_budget as u64,
+            key: "ringrail.transport.poolBudget",
+        };
+        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
+        self.resolve_failure(id, error);
+    }
+
+    /// The answer will never fit.
+    #[cold]
+    fn cancel_for_room(&self, id: u64, len: u64) {
+        let conf = &self.local.conf;
+        let error = RequestError::NoRoom {
+            len,
+            limit: (conf.pool_budget - conf.pool_reserve) as u64,
             key: "ringrail.transport.poolBudget",
         };
         self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
@@ -274,10 +305,18 @@ impl Conn {
 
     #[cold]
     fn refuse_sliced(self: &Rc<Self>, id: u64, of: SliceOf, total_len: u64) {
-        if of == SliceOf::Request {
-            let text = format!("no memory for a request of {total_len} bytes now");
-            self.answer_failure(id, &RpcFailure::new(FailureCode::Busy, text));
+        if of != SliceOf::Request {
+            return;
         }
+        let code = if self.local.pool.could_hold(total_len) {
+            FailureCode::Busy
+        } else {
+            FailureCode::TooLarge
+        };
+        let text = format!(
+            "no memory for a request of {total_len} bytes (ringrail.transport.poolBudget there)"
+        );
+        self.answer_failure(id, &RpcFailure::new(code, text));
     }
 
     fn plan_slice(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
@@ -462,6 +501,11 @@ impl Conn {
             return true;
         };
         if bulk.granted >= total_len || assembly.is_complete() {
+            return true;
+        }
+        if !self.local.pool.could_hold(total_len) {
+            drop(calls);
+            self.cancel_for_room(id, total_len);
             return true;
         }
         let need = padded_len(total_len as usize);
