@@ -55,8 +55,16 @@ impl Board {
         *lock(&self.handled).entry(tag).or_default() += 1;
     }
 
+    pub(super) fn times_handled(&self, tag: u64) -> u32 {
+        lock(&self.handled).get(&tag).copied().unwrap_or(0)
+    }
+
     pub(super) fn note_one_way(&self, tag: u64) {
         lock(&self.one_ways).push(tag);
+    }
+
+    pub(super) fn one_ways(&self) -> Vec<u64> {
+        lock(&self.one_ways).clone()
     }
 
     /// Something that must not be; the scenario fails for it at its end.
@@ -72,11 +80,22 @@ impl Board {
         lock(&self.debts).push_back(debt);
     }
 
+    pub(super) fn debts(&self) -> usize {
+        lock(&self.debts).len()
+    }
+
     /// Takes a debt out: the `at`-th, counted round.
     pub(super) fn take_debt(&self, at: u64) -> Option<Debt> {
         let mut debts = lock(&self.debts);
         let len = debts.len() as u64;
         (len > 0).then(|| debts.remove((at % len) as usize))?
+    }
+
+    /// Answers everything that is owed.
+    pub(super) fn settle(&self) {
+        while let Some(debt) = self.take_debt(0) {
+            debt.reply.reply(debt.body);
+        }
     }
 
     pub(super) fn note_peer(&self, peer: TransportClient) {

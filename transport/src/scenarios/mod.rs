@@ -17,6 +17,7 @@ mod content;
 mod drains;
 mod ground;
 mod handshake;
+mod memory;
 mod raw;
 mod seeds;
 mod service;

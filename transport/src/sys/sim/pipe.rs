@@ -103,8 +103,10 @@ impl Pipe {
         let window = self
             .recv_room
             .saturating_sub(self.received + self.under_way);
+        // As TCP: while segments are under way, a window that is hardly open is not used.
+        let silly = window < self.recv_room / 4 && self.unsent() > window;
         let len = self.unsent().min(window).min(limit);
-        if len == 0 {
+        if len == 0 || (silly && self.under_way > 0) {
             return None;
         }
         self.under_way += len;
