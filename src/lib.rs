@@ -53,12 +53,60 @@
 //! [`TransportClient`] does not keep it alive: when the shards have stopped, its requests fail with
 //! [`RequestError::ShardStopped`].
 //!
+//! # Messages that are read in place
+//!
+//! A body may be an rkyv archive: written straight into the send buffer, validated, and read where it
+//! lies in the receive buffer.
+//!
+//! ```
+//! # use std::rc::Rc;
+//! # use ringrail::{
+//! #     Connection, Engine, ParkMode, Received, Responder, RpcHandler, TransportConf,
+//! #     TransportContext,
+//! # };
+//! use ringrail::RpcFailure;
+//! use ringrail::codec::native::FailureCode;
+//!
+//! struct Adder;
+//!
+//! impl RpcHandler for Adder {
+//!     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+//!         match body.access::<Vec<u64>>() {
+//!             Ok(numbers) => {
+//!                 let sum: u64 = numbers.iter().map(|number| number.to_native()).sum();
+//!                 reply.reply_archive(&sum);
+//!             }
+//!             Err(error) => {
+//!                 reply.fail(&RpcFailure::new(FailureCode::BadArchive, error.to_string()));
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! # let conf = TransportConf::default();
+//! # let engine = Engine::builder(conf).shards(1).unpinned().park(ParkMode::Bare).start()?;
+//! # let context = TransportContext::new(engine, || Rc::new(Adder));
+//! # let server = context.create_server("127.0.0.1:0".parse()?)?;
+//! # let clients = context.create_client_factory(Vec::new());
+//! # let client = clients.create_client_blocking(&server.local_addr().to_string())?;
+//! let answer = client.send_archive(&vec![1u64, 2, 3], None).wait()?;
+//! assert_eq!(answer.access::<u64>()?.to_native(), 6);
+//!
+//! let refused = client.send_rpc("not an archive").wait().unwrap_err();
+//! assert!(!refused.is_retryable());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # From which thread
 //!
-//! - *Plain threads*: `.wait()` and the methods that end in `_blocking`.
+//! - *Plain threads*: `.wait()`, the methods that end in `_blocking`, and what starts and ends things:
+//!   [`TransportContext::create_server`], [`TransportServer::drain`]. Not for the inside of a runtime, which
+//!   they would block.
 //! - *Any runtime*: the same requests are futures. Dropping one retracts the request.
 //! - *The shard itself*: [`Connection`], with callbacks or futures and without an allocation per
 //!   request; a client's [`here`](TransportClient::here) gives it.
+//!
+//! The programs in `docs/examples` show each; `docs/design.md` tells how the parts work together.
 //!
 //! # Features
 //!

@@ -280,13 +280,18 @@ fn large(dir: &Path) {
         .unwrap();
 }
 
-/// Starts a slow fetch and waits until it has begun to write.
+/// Starts a slow fetch.
 fn begin_slow_fetch(uri: &str, to: &Path) -> Child {
     let mut command = ringrail();
     command
         .args(["fetch", uri, "--retry-wait", "0.01", "-o"])
         .arg(to)
         .args(SLOWLY);
+    begin(command, to)
+}
+
+/// Starts a fetch and waits until it has begun to write.
+fn begin(mut command: Command, to: &Path) -> Child {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -370,4 +375,52 @@ fn a_killed_fetch_is_gone_on_with() {
         LARGE
     );
     assert!(!to.join(".ringrail-fetch").exists());
+}
+
+#[test]
+fn a_server_that_hangs_is_given_up() {
+    let temp = tempfile::tempdir().unwrap();
+    let (from, to) = (temp.path().join("from"), temp.path().join("to"));
+    large(&from);
+    let server = local(&from);
+    server.signal(Signal::STOP);
+    let hurry = ["--timeout", "1", "--connect-timeout", "1", "--retries", "0"];
+    let output = fetch(&server.uri, &to, &hurry);
+    assert_eq!(code(&output), Some(4), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no handshake"),
+        "{}",
+        stderr(&output)
+    );
+
+    server.signal(Signal::CONT);
+    let mut command = ringrail();
+    command
+        .args(["fetch", &server.uri, "-o"])
+        .arg(&to)
+        .args(SLOWLY)
+        .args(&hurry[..4]);
+    let child = begin(command, &to);
+    server.signal(Signal::STOP);
+    let output = end_of(child);
+    assert_eq!(code(&output), Some(4), "{}", stderr(&output));
+    assert!(!to.join("large").exists());
+    server.signal(Signal::CONT);
+    assert_eq!(code(&fetch(&server.uri, &to, &[])), Some(0));
+    assert_same(&from, &to);
+}
+
+#[test]
+fn a_name_that_the_file_system_does_not_take_is_said_to_be_too_long() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(from.path(), "file", 10);
+    let server = local(from.path());
+    let uri = format!("{}/file", server.uri);
+    let output = fetch(&uri, &to.path().join("n".repeat(256)), &[]);
+    assert_eq!(code(&output), Some(5));
+    assert!(
+        stderr(&output).contains("no name or path so long"),
+        "{}",
+        stderr(&output)
+    );
 }

@@ -80,7 +80,7 @@ pub(crate) struct Fetch {
     /// Seconds to wait for a connection
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     connect_timeout: u64,
-    /// Seconds to wait for a chunk
+    /// Seconds to wait for a chunk, and for any sign of life of the server
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
     /// Shards (threads with a ring each) that the connections are spread over
@@ -175,7 +175,9 @@ impl Fetch {
             .saturating_add(in_flight.saturating_add(in_flight / 4));
         conf.pool_budget = conf.pool_budget.max(wanted);
         conf.connect_timeout = Duration::from_secs(self.connect_timeout);
+        conf.handshake_timeout = Duration::from_secs(self.connect_timeout);
         conf.request_timeout = Duration::from_secs(self.timeout);
+        conf.connection_timeout = Duration::from_secs(self.timeout);
         conf
     }
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use ringrail::block::fetch::{FetchConf, Fetcher};
 use ringrail::block::{
-    BlockId, BlockServer, BlockServerConf, BlockStore, DirStore, MemoryStore, OpenBlock,
-    StoreError, Visit,
+    BlockId, BlockServer, BlockServerConf, BlockStore, DirStore, Entry, EntryKind, MemoryStore,
+    OpenBlock, Stamp, StoreError, Visit,
 };
 use ringrail::{Addr, Engine, ParkMode, TransportConf, TransportContext, TransportServer};
 
@@ -244,4 +244,15 @@ pub fn memory(blocks: &[(&str, usize)]) -> MemoryStore {
         store.put(name.parse().unwrap(), data(name, *len)).unwrap();
     }
     store
+}
+
+/// Entries of a manifest: so many empty files.
+pub fn some_entries(count: usize) -> Vec<Entry> {
+    let kind = EntryKind::File { digest: None };
+    let entry = |number: usize| Entry {
+        path: number.to_string().into_bytes(),
+        kind: kind.clone(),
+        stamp: Stamp::default(),
+    };
+    (0..count).map(entry).collect()
 }

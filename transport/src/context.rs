@@ -67,6 +67,9 @@ impl TransportContext {
     ///
     /// # Errors
     /// The address cannot be listened on; says why and what to do.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
     pub fn create_server(&self, addr: Addr) -> Result<TransportServer, SocketError> {
         self.create_server_with(addr, Vec::new())
     }
@@ -75,6 +78,9 @@ impl TransportContext {
     ///
     /// # Errors
     /// The address cannot be listened on; says why and what to do.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
     pub fn create_server_with(
         &self,
         addr: Addr,

@@ -178,6 +178,17 @@ impl FetchError {
         }
     }
 
+    /// True where something came, but not as it left.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            FetchError::Differs { .. } => true,
+            FetchError::Request(error) => {
+                matches!(error, BlockError::Request(RequestError::Damaged { .. }))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the same step, tried again, may succeed.
     pub(super) fn is_retryable(&self) -> bool {
         match self {

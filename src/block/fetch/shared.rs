@@ -76,7 +76,7 @@ impl Shared<'_> {
         }
     }
 
-    /// A file's attempt failed in a way that may pass: again, if it has attempts left.
+    /// What came of a file was damaged: again, if it has attempts left.
     fn again(&self, job: &FileJob, error: FetchError, last: FileError) -> Setback {
         if job.count_attempt() > self.conf.max_retries {
             return Setback::File(last);
@@ -84,29 +84,22 @@ impl Shared<'_> {
         Setback::All(error)
     }
 
-    pub(super) fn refused(&self, job: &FileJob, client: &BlockClient, refusal: Refusal) -> Setback {
-        let retryable = refusal.retryable && !is_of_file(FailureCode::from_wire(refusal.code));
+    pub(super) fn refused(&self, client: &BlockClient, refusal: Refusal) -> Setback {
+        let of_file = is_of_file(FailureCode::from_wire(refusal.code));
+        let retryable = refusal.retryable;
         let peer = client.transport().peer().clone();
         let error = BlockError::Refused { peer, refusal };
-        if retryable {
-            return self.again(
-                job,
-                FetchError::Request(error.clone()),
-                FileError::Remote(error),
-            );
+        if retryable && !of_file {
+            Setback::All(FetchError::Request(error))
+        } else {
+            Setback::File(FileError::Remote(error))
         }
-        Setback::File(FileError::Remote(error))
     }
 
-    pub(super) fn no_digest(
-        &self,
-        job: &FileJob,
-        client: Option<&BlockClient>,
-        error: DigestError,
-    ) -> Setback {
+    pub(super) fn no_digest(&self, client: Option<&BlockClient>, error: DigestError) -> Setback {
         match (error, client) {
             (DigestError::Request(error), _) => Setback::All(FetchError::Request(error)),
-            (DigestError::Refused(refusal), Some(client)) => self.refused(job, client, refusal),
+            (DigestError::Refused(refusal), Some(client)) => self.refused(client, refusal),
             (DigestError::Missing, Some(client)) => {
                 Setback::File(FileError::Remote(nonsense(client, "left a digest out")))
             }
@@ -114,26 +107,21 @@ impl Shared<'_> {
         }
     }
 
-    /// A chunk did not come.
+    /// A chunk did not come: the file's fault, or the connection's.
     pub(super) fn not_fetched(&self, job: &FileJob, error: RequestError) -> Setback {
-        let lost = matches!(
-            error,
-            RequestError::Closed { .. } | RequestError::NotConnected
-        );
+        let again = || FetchError::Request(error.clone().into());
         match &error {
-            RequestError::ShardStopped | RequestError::Cancelled => {
-                Setback::All(FetchError::Request(error.into()))
+            RequestError::Damaged { .. } => {
+                self.again(job, again(), FileError::Remote(error.into()))
             }
-            // That is the connection's fault, not the file's.
-            _ if lost => Setback::All(FetchError::Request(error.into())),
-            RequestError::Remote { failure, .. } if is_of_file(failure.code()) => {
+            RequestError::Remote { failure, .. }
+                if is_of_file(failure.code()) || !failure.retryable() =>
+            {
                 Setback::File(FileError::Remote(error.into()))
             }
-            _ if error.is_retryable() => {
-                let again = FetchError::Request(error.clone().into());
-                self.again(job, again, FileError::Remote(error.into()))
-            }
-            _ => Setback::File(FileError::Remote(error.into())),
+            RequestError::TooLarge { .. } => Setback::File(FileError::Remote(error.into())),
+            // That is the connection's or the server's fault, not the file's.
+            _ => Setback::All(again()),
         }
     }
 

@@ -176,7 +176,7 @@ impl<'a> Worker<'a> {
                             })
                         })
                 }
-                Some(Err(refusal)) => Err(self.shared.refused(&job, client, refusal)),
+                Some(Err(refusal)) => Err(self.shared.refused(client, refusal)),
                 None => Err(Setback::File(FileError::Remote(nonsense(
                     client,
                     "left a file out",
@@ -236,7 +236,7 @@ impl<'a> Worker<'a> {
         let expected = match active.expected(piece) {
             Ok(expected) => expected,
             Err(error) => {
-                let setback = self.shared.no_digest(&job, self.client.as_ref(), error);
+                let setback = self.shared.no_digest(self.client.as_ref(), error);
                 self.shared.suffer(&job, setback)?;
                 return Ok(true);
             }
@@ -269,7 +269,7 @@ impl<'a> Worker<'a> {
         let verified = match outcome {
             Ok(data) => match active.expected(&piece) {
                 Ok(expected) => self.shared.take_in(&job, &piece, &data, expected),
-                Err(error) => Err(self.shared.no_digest(&job, self.client.as_ref(), error)),
+                Err(error) => Err(self.shared.no_digest(self.client.as_ref(), error)),
             },
             Err(error) => Err(self.shared.not_fetched(&job, error)),
         };
@@ -278,7 +278,11 @@ impl<'a> Worker<'a> {
                 self.failures = 0;
                 self.arrived(&job, &piece, digest)?;
             }
-            Err(setback) => self.shared.suffer(&job, setback)?,
+            Err(setback) => {
+                self.shared.suffer(&job, setback)?;
+                // The file has had its outcome, and others are to have their attempts.
+                self.failures = 0;
+            }
         }
         self.piece_over(&piece);
         Ok(())
@@ -331,7 +335,13 @@ impl<'a> Worker<'a> {
         if self.failures > conf.max_retries {
             return self.give_up(error);
         }
-        let (attempt, wait) = (self.failures, conf.backoff(self.failures));
+        // Waiting mends no damage; it gives a server time to come back.
+        let wait = if error.is_damage() {
+            Duration::ZERO
+        } else {
+            conf.backoff(self.failures)
+        };
+        let attempt = self.failures;
         tracing::debug!(target: "ringrail::block", %error, attempt, ?wait, "trying again");
         self.shared.tally.retrying(&FetchEvent::Retrying {
             error: &error,

@@ -24,7 +24,7 @@ use crate::block::{BlockId, Entry, EntryKind};
 /// Bytes of a file that are read at once to be hashed.
 const READ_LEN: usize = 256 << 10;
 
-/// Entries that one manifest may have. `ringrail.block.maxManifestEntries`, 4,000,000.
+/// Entries that one manifest may have, where nothing else is configured; a fetcher takes no more.
 pub const MAX_MANIFEST_ENTRIES: u64 = 4_000_000;
 
 /// Where a helper thread works for: the server, the connection, the shard's table of streams.
@@ -241,7 +241,7 @@ fn read_through(
 /// Lists a tree.
 fn manifest(place: &Place, id: Vec<u8>, digests: bool, reply: DeferredResponder) {
     let found = checked(id).and_then(|id| {
-        let mut writer = PageWriter::new(place.shared.manifests.hold());
+        let mut writer = PageWriter::new(&place.shared);
         let store = &place.shared.store;
         store.walk(&id, &mut |mut entry| {
             if place.is_over(&reply) {
@@ -296,26 +296,28 @@ struct PageWriter {
     page_weight: usize,
     pages: Vec<Bytes>,
     entries: u64,
+    max_entries: u64,
     held: Held,
 }
 
 impl PageWriter {
-    fn new(held: Held) -> Self {
+    fn new(shared: &Shared) -> Self {
         Self {
             page: Page::default(),
             page_weight: 0,
             pages: Vec::new(),
             entries: 0,
-            held,
+            max_entries: shared.conf.max_manifest_entries,
+            held: shared.manifests.hold(),
         }
     }
 
     fn put(&mut self, entry: Entry) -> Result<(), StoreError> {
         let weight = entry.weight();
-        if self.entries >= MAX_MANIFEST_ENTRIES {
+        if self.entries >= self.max_entries {
             return Err(StoreError::TooLarge {
                 what: "a tree's number of entries",
-                limit: MAX_MANIFEST_ENTRIES,
+                limit: self.max_entries,
                 key: "ringrail.block.maxManifestEntries",
             });
         }

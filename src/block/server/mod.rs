@@ -20,6 +20,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::buf::ManagedBuffer;
@@ -57,6 +58,14 @@ pub struct BlockServerConf {
     /// Bytes of memory for manifests that are being fetched.
     /// `ringrail.block.manifestBudget`, 1 GiB.
     pub manifest_budget: u64,
+    /// Entries that one manifest may have. `ringrail.block.maxManifestEntries`,
+    /// [`MAX_MANIFEST_ENTRIES`].
+    pub max_manifest_entries: u64,
+    /// Streams that one connection may have open. `ringrail.block.maxStreams`, [`MAX_STREAMS`].
+    pub max_streams: u32,
+    /// A stream that nobody has read for this long is closed when others are opened.
+    /// `ringrail.block.streamIdle`, [`STREAM_IDLE`].
+    pub stream_idle: Duration,
 }
 
 impl Default for BlockServerConf {
@@ -65,6 +74,9 @@ impl Default for BlockServerConf {
             threads: 0,
             queue: 1024,
             manifest_budget: 1 << 30,
+            max_manifest_entries: MAX_MANIFEST_ENTRIES,
+            max_streams: MAX_STREAMS,
+            stream_idle: STREAM_IDLE,
         }
     }
 }
@@ -72,6 +84,7 @@ impl Default for BlockServerConf {
 /// What all shards share.
 pub(super) struct Shared {
     store: Arc<dyn BlockStore>,
+    conf: BlockServerConf,
     workers: Workers<Task>,
     manifests: Arc<Budget>,
     streams: AtomicU64,
@@ -120,13 +133,16 @@ impl BlockServer {
         let manifests = Budget::new(conf.manifest_budget);
         // Ids are not secret (a stream answers its own connection alone), but never zero.
         let streams = AtomicU64::new(1);
+        let conf = conf.clone();
+        let shared = Shared {
+            store,
+            conf,
+            workers,
+            manifests,
+            streams,
+        };
         Ok(Self {
-            shared: Arc::new(Shared {
-                store,
-                workers,
-                manifests,
-                streams,
-            }),
+            shared: Arc::new(shared),
         })
     }
 
@@ -140,7 +156,7 @@ impl BlockServer {
     pub fn handler(&self) -> BlockHandler {
         BlockHandler {
             shared: Arc::clone(&self.shared),
-            streams: RefCell::new(Streams::new()),
+            streams: RefCell::new(Streams::new(self.shared.conf.stream_idle)),
             owners: RefCell::default(),
         }
     }
@@ -165,7 +181,7 @@ impl BlockHandler {
             self.owners
                 .borrow_mut()
                 .entry(id)
-                .or_insert_with(|| Owner::new(id)),
+                .or_insert_with(|| Owner::new(id, self.shared.conf.max_streams)),
         )
     }
 

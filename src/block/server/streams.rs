@@ -17,14 +17,13 @@ use ringrail_transport::buf::ManagedBuffer;
 use super::budget::Held;
 use crate::block::digest::Chunking;
 
-/// Streams that one connection may have open. `ringrail.block.maxStreams`, 1024.
+/// Streams that one connection may have open, where nothing else is configured.
 pub const MAX_STREAMS: u32 = 1024;
 
 /// Blocks that helper threads have opened and the shard has not looked at yet.
 const OPENED_QUEUE: usize = 8192;
 
-/// A stream that nobody has read for this long may be closed when room is needed.
-/// `ringrail.block.streamIdle`, 120 s.
+/// For how long a stream stays open that nobody reads, where nothing else is configured.
 pub const STREAM_IDLE: Duration = Duration::from_secs(120);
 
 /// What helper threads must know of a connection.
@@ -32,6 +31,7 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(120);
 pub(super) struct Owner {
     id: u64,
     over: AtomicBool,
+    max_streams: u32,
     streams: AtomicU32,
     jobs: AtomicU32,
 }
@@ -40,9 +40,10 @@ pub(super) struct Owner {
 const MAX_JOBS: u32 = 64;
 
 impl Owner {
-    pub(super) fn new(id: u64) -> Arc<Self> {
+    pub(super) fn new(id: u64, max_streams: u32) -> Arc<Self> {
         Arc::new(Self {
             id,
+            max_streams,
             ..Self::default()
         })
     }
@@ -66,7 +67,7 @@ impl Owner {
     }
 
     fn begin_stream(&self) -> bool {
-        let taken = self.streams.fetch_add(1, Ordering::Relaxed) < MAX_STREAMS;
+        let taken = self.streams.fetch_add(1, Ordering::Relaxed) < self.max_streams;
         if !taken {
             self.streams.fetch_sub(1, Ordering::Relaxed);
         }
@@ -144,8 +145,9 @@ impl Opening {
     ) -> Result<(), RpcFailure> {
         if !owner.begin_stream() {
             let text = format!(
-                "this connection has {MAX_STREAMS} streams open: close some \
-                 (ringrail.block.maxStreams)"
+                "this connection has {} streams open: close some \
+                 (ringrail.block.maxStreams)",
+                owner.max_streams
             );
             return Err(RpcFailure::new(FailureCode::Busy, text));
         }
@@ -167,14 +169,17 @@ pub(super) struct Streams {
     opening: Arc<Opening>,
     table: HashMap<u64, Stream>,
     swept: Instant,
+    idle: Duration,
 }
 
 impl Streams {
-    pub(super) fn new() -> Self {
+    /// No streams yet; those that nobody reads for `idle` will be closed.
+    pub(super) fn new(idle: Duration) -> Self {
         Self {
             opening: Opening::new(),
             table: HashMap::new(),
             swept: Instant::now(),
+            idle,
         }
     }
 
@@ -190,10 +195,10 @@ impl Streams {
                 self.table.insert(id, stream);
             }
         }
-        if self.table.len() > before && self.swept.elapsed() > STREAM_IDLE / 4 {
+        if self.table.len() > before && self.swept.elapsed() > self.idle / 4 {
             self.swept = Instant::now();
-            self.table
-                .retain(|_, stream| stream.used.elapsed() < STREAM_IDLE);
+            let idle = self.idle;
+            self.table.retain(|_, stream| stream.used.elapsed() < idle);
         }
     }
 
@@ -276,8 +281,8 @@ mod tests {
 
     #[test]
     fn a_stream_belongs_to_its_connection_and_ends_with_it() {
-        let mut streams = Streams::new();
-        let (mine, other) = (Owner::new(1), Owner::new(2));
+        let mut streams = Streams::new(STREAM_IDLE);
+        let (mine, other) = (Owner::new(1, MAX_STREAMS), Owner::new(2, MAX_STREAMS));
         streams
             .opening()
             .register(10, block(20_000), &mine)
@@ -307,8 +312,8 @@ mod tests {
 
     #[test]
     fn what_opens_after_its_connection_ended_is_closed() {
-        let mut streams = Streams::new();
-        let owner = Owner::new(1);
+        let mut streams = Streams::new(STREAM_IDLE);
+        let owner = Owner::new(1, MAX_STREAMS);
         streams.close_all(&owner);
         streams.opening().register(10, block(1), &owner).unwrap();
         streams.settle();
@@ -318,8 +323,8 @@ mod tests {
 
     #[test]
     fn a_connection_has_so_many_streams_and_no_more() {
-        let mut streams = Streams::new();
-        let owner = Owner::new(1);
+        let mut streams = Streams::new(STREAM_IDLE);
+        let owner = Owner::new(1, MAX_STREAMS);
         for id in 0..u64::from(MAX_STREAMS) {
             streams.opening().register(id, block(1), &owner).unwrap();
         }
@@ -334,10 +339,32 @@ mod tests {
 
     #[test]
     fn jobs_of_one_connection_are_bounded() {
-        let owner = Owner::new(1);
+        let owner = Owner::new(1, MAX_STREAMS);
         assert!((0..MAX_JOBS).all(|_| owner.begin_job()));
         assert!(!owner.begin_job());
         owner.end_job();
         assert!(owner.begin_job());
+    }
+
+    #[test]
+    fn a_stream_that_nobody_reads_makes_room_for_others() {
+        let idle = Duration::from_millis(40);
+        let mut streams = Streams::new(idle);
+        let owner = Owner::new(1, MAX_STREAMS);
+        for id in [10, 11] {
+            streams.opening().register(id, block(1), &owner).unwrap();
+        }
+        streams.settle();
+        std::thread::sleep(idle * 2);
+        streams.chunk(1, 11, 0).unwrap();
+        streams.opening().register(12, block(1), &owner).unwrap();
+        streams.settle();
+        assert_eq!(
+            streams.chunk(1, 10, 0).unwrap_err().code(),
+            FailureCode::StreamClosed
+        );
+        assert!(streams.chunk(1, 11, 0).is_ok(), "it was read just now");
+        assert!(streams.chunk(1, 12, 0).is_ok());
+        assert_eq!(owner.streams.load(Ordering::Relaxed), 2);
     }
 }

@@ -43,8 +43,16 @@ impl DirStore {
         let root = openat(CWD, root, flags, Mode::empty())?;
         Ok(Self {
             root,
-            files: OpenFiles::default(),
+            files: OpenFiles::new(MAX_OPEN_FILES),
         })
+    }
+
+    /// Has at most `limit` files open at a time: `ringrail.block.maxOpenFiles`,
+    /// [`MAX_OPEN_FILES`].
+    #[must_use]
+    pub fn with_max_open_files(mut self, limit: usize) -> Self {
+        self.files = OpenFiles::new(limit);
+        self
     }
 
     /// Resolves `path` below the root.
@@ -111,7 +119,7 @@ impl BlockStore for DirStore {
                 let (what, key) = ("the table of open files", "ringrail.block.maxOpenFiles");
                 StoreError::Busy {
                     what,
-                    limit: MAX_OPEN_FILES as u64,
+                    limit: self.files.limit() as u64,
                     key,
                 }
             })?;

@@ -4,32 +4,44 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Files of one store that may be open at a time. `ringrail.block.maxOpenFiles`, 4096.
+/// Files of one store that may be open at a time, where nothing else is configured.
 pub const MAX_OPEN_FILES: usize = 4096;
 
 /// The device and number of a file: what it is, whatever it is called.
 pub(super) type FileKey = (u64, u64);
 
 /// Hands out shared files. It keeps none open itself: the last stream's end closes a file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OpenFiles {
+    limit: usize,
     files: Mutex<HashMap<FileKey, Weak<File>>>,
 }
 
-/// [`MAX_OPEN_FILES`] are open.
+/// As many are open as may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
 impl OpenFiles {
+    /// None open yet, and never more than `limit`.
+    pub(super) fn new(limit: usize) -> Self {
+        let files = Mutex::default();
+        Self { limit, files }
+    }
+
+    /// How many may be open.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The shared form of `file`: where the same file is open already, that one, and `file` closes.
     pub(super) fn share(&self, key: FileKey, file: File) -> Result<Arc<File>, Full> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = files.get(&key).and_then(Weak::upgrade) {
             return Ok(open);
         }
-        if files.len() >= MAX_OPEN_FILES {
+        if files.len() >= self.limit {
             files.retain(|_, file| file.strong_count() > 0);
-            if files.len() >= MAX_OPEN_FILES {
+            if files.len() >= self.limit {
                 return Err(Full);
             }
         }
@@ -49,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_file_is_open_once_and_closes_with_its_last_reader() {
-        let files = OpenFiles::default();
+        let files = OpenFiles::new(MAX_OPEN_FILES);
         let first = files.share((1, 1), file()).unwrap();
         let second = files.share((1, 1), file()).unwrap();
         assert!(Arc::ptr_eq(&first, &second));
@@ -65,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_by_what_is_open() {
-        let files = OpenFiles::default();
+        let files = OpenFiles::new(MAX_OPEN_FILES);
         let shared = Arc::new(file());
         let fill = |from: u64, keep: &mut Vec<Arc<File>>| {
             for number in from..from + MAX_OPEN_FILES as u64 {

@@ -39,6 +39,9 @@ impl TransportServer {
     ///
     /// # Errors
     /// Where a shard does not answer any more.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
     pub fn drain(self) -> Result<(), EngineError> {
         let engine = self.engine.clone();
         drop(self);

@@ -330,6 +330,9 @@ impl Engine {
     ///
     /// # Errors
     /// The shard has stopped.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
     pub fn run_on<T: Send + 'static>(
         &self,
         shard: usize,
@@ -388,6 +391,9 @@ impl Engine {
     ///
     /// # Errors
     /// A shard does not answer.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
     pub fn drain(&self) -> Result<(), EngineError> {
         let waits: Vec<_> = self
             .inner

@@ -3,7 +3,7 @@
 //! [`Engine`] starts the threads and hands out work. On each, the *pump* drives the hot ring:
 //! enter → collect completions → dispatch → inbox → timers → post what is to be sent, and again;
 //! it spins a little or parks when nothing is left to do. Connections and handlers live in
-//! [`local`], which does not know the driver.
+//! `local`, which does not know the driver.
 
 #[cfg(not(loom))]
 pub(crate) mod command;

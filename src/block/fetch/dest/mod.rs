@@ -75,11 +75,12 @@ impl Destination {
         } else {
             path.to_owned()
         };
-        let Some(name) = path
-            .file_name()
-            .and_then(|name| BlockId::new(name.as_bytes()).ok())
-        else {
-            return Err(LocalError::new("write", path, Errno::ISDIR).into());
+        let name = path.file_name().map(|name| BlockId::new(name.as_bytes()));
+        let name = match name {
+            Some(Ok(name)) => name,
+            // The only rule that a path's own last component can break.
+            Some(Err(_)) => return Err(LocalError::new("write", path, Errno::NAMETOOLONG).into()),
+            None => return Err(LocalError::new("write", path, Errno::ISDIR).into()),
         };
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
