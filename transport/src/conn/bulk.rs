@@ -231,8 +231,9 @@ impl Conn {
         }
     }
 
+    /// There is no memory for the answer now: it is not waited for, and may be asked for again.
     #[cold]
-    fn cancel_for_memory(&self, id: u64) {
+    pub(crate) fn cancel_for_memory(&self, id: u64) {
         let error = RequestError::Busy {
             what: "the shard's buffer pool",
             limit: self.local.conf.pool_budget as u64,

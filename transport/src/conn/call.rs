@@ -548,8 +548,8 @@ impl Conn {
     /// A reply that lies in a receive buffer.
     #[inline]
     pub(crate) fn resolve_received(&self, id: u64, body: Received<'_>) {
-        if let Some(sink) = self.resolve(id, || Ok(body.keep())) {
-            self.guarded(|| sink.deliver(body));
+        if let Some(sink) = self.resolve(id, || Ok(self.keep(body))) {
+            self.guarded(|| sink.deliver(body, || self.keep(body)));
         }
     }
 

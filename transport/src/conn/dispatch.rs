@@ -135,11 +135,10 @@ impl Conn {
     fn copy_part(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
         match self.plan_body(header)? {
             BodyPlan::Discard => Ok(()),
-            BodyPlan::NoMemory => Err(Box::new(CloseReason::Limit {
-                what: "the shard's buffer pool",
-                limit: self.local.conf.pool_budget as u64,
-                key: "ringrail.transport.poolBudget",
-            })),
+            BodyPlan::NoMemory => {
+                self.cancel_for_memory(header.id);
+                Ok(())
+            }
             BodyPlan::Into {
                 mut buf,
                 at,
@@ -164,7 +163,7 @@ impl Conn {
             return Ok(());
         };
         if complete {
-            self.resolve_lease(header.id, Received::new(body, source).keep());
+            self.resolve_lease(header.id, self.keep(Received::new(body, source)));
         } else {
             self.grant_chunk(header.id);
         }
@@ -193,7 +192,7 @@ impl Conn {
         };
         let full = match &call.sink {
             Sink::Stream(feed) if !body.is_empty() => {
-                feed.push(Received::new(body, source).keep()).is_err()
+                feed.push(self.keep(Received::new(body, source))).is_err()
             }
             _ => false,
         };
@@ -535,7 +534,7 @@ impl Conn {
         };
         drop(inbound);
         self.chunk_hint.set(self.chunk_hint.get().max(body.len()));
-        let lease = Received::new(body, source).keep();
+        let lease = self.keep(Received::new(body, source));
         let taken = self
             .guarded(|| sink.on_data(lease))
             .unwrap_or_else(|| Err(panicked()));

@@ -20,6 +20,7 @@ mod dispatch;
 mod drain;
 mod gate;
 mod inbound;
+mod keep;
 mod lane;
 mod opening;
 mod received;
@@ -141,6 +142,7 @@ pub(crate) struct Conn {
     bulk_expected: Cell<usize>,
     /// Length of the chunk that came last: what the next request leases memory for.
     chunk_hint: Cell<usize>,
+    copied_out: Cell<keep::CopiedOut>,
     last_request_id: Cell<u64>,
     client_id: RefCell<Option<Rc<str>>>,
 }
@@ -185,6 +187,7 @@ impl Conn {
             default_timeout: Timeout::new(local.conf.request_timeout),
             bulk_expected: Cell::new(0),
             chunk_hint: Cell::new(0),
+            copied_out: Cell::default(),
             last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
         })

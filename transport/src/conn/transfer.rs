@@ -138,13 +138,6 @@ impl Transfer {
         self.total
     }
 
-    /// True where nothing is left of it: no slice, no read, no end frame.
-    pub(crate) fn is_over(&self) -> bool {
-        let mut probe = self.slicer;
-        let ends = matches!(self.carries, Carries::Stream | Carries::Upload);
-        !ends && matches!(probe.next(1), Next::Done)
-    }
-
     pub(crate) fn key(&self) -> TransferKey {
         let response = matches!(
             self.carries,

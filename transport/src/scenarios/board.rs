@@ -63,10 +63,6 @@ impl Board {
         lock(&self.one_ways).push(tag);
     }
 
-    pub(super) fn one_ways(&self) -> Vec<u64> {
-        lock(&self.one_ways).clone()
-    }
-
     /// Something that must not be; the scenario fails for it at its end.
     pub(super) fn wrong(&self, what: String) {
         lock(&self.faults).push(what);

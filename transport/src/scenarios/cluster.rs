@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::client::{Connection, TransportClient};
+use crate::client::TransportClient;
 use crate::conf::TransportConf;
 use crate::error::ConnectError;
 use crate::shard::command::{Command, ConnectOrder, ListenOrder, ListenerId};
@@ -132,12 +132,6 @@ impl<G: Ground> Cluster<G> {
     pub(super) fn connect(&mut self, shard: usize, addr: &Addr) -> TransportClient {
         let connecting = self.connecting(shard, addr);
         self.block_on(connecting).expect("a connection")
-    }
-
-    /// The connection as code on its shard has it.
-    pub(super) fn on_shard(&self, shard: usize, client: &TransportClient) -> Connection {
-        let connection = self.shards[shard].connection(client);
-        connection.expect("the connection is open")
     }
 
     pub(super) fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Join<T> {

@@ -43,13 +43,6 @@ pub(super) fn file(tag: u64, len: usize) -> ManagedBuffer {
     ManagedBuffer::file(Arc::clone(&NOISE_FILE), start(tag) as u64, len as u64)
 }
 
-/// A file of its own with that content.
-pub(super) fn fresh_file(tag: u64, len: usize) -> Arc<File> {
-    let mut file = tempfile::tempfile().expect("a temporary file");
-    file.write_all(&bytes(tag, len)).expect("room on the disk");
-    Arc::new(file)
-}
-
 /// What a request of a scenario asks its handler to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {

@@ -1,8 +1,6 @@
 //! The native protocol by hand, for raw peers.
 
-use ringrail_codec::native::{
-    ClientHandshake, HEADER_LEN, HandshakeStep, Header, Limits, ServerHandshake, Terms,
-};
+use ringrail_codec::native::{ClientHandshake, HEADER_LEN, Header, Limits, Terms};
 
 /// Limits that raw peers announce unless a test says otherwise.
 pub(super) fn limits() -> Limits {
@@ -17,19 +15,6 @@ pub(super) fn hello(limits: Limits) -> Vec<u8> {
         .expect("room for it");
     bytes.truncate(len);
     bytes
-}
-
-/// The Hello of a server, in answer to a client's at the front of `received`; and how long that was.
-pub(super) fn answer(limits: Limits, received: &[u8]) -> Option<(Vec<u8>, usize)> {
-    let mut server = ServerHandshake::new(Terms::new(&limits), limits);
-    let consumed = match server.receive(received).expect("a Hello") {
-        HandshakeStep::Hello { consumed, .. } => consumed,
-        HandshakeStep::NeedMore { .. } => return None,
-    };
-    let mut bytes = vec![0; 4096];
-    let (len, _) = server.accept(&[], &mut bytes).expect("room for it");
-    bytes.truncate(len);
-    Some((bytes, consumed))
 }
 
 /// A frame: its body's length is filled in, its padding added.
