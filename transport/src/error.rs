@@ -202,6 +202,14 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
+    /// What was to be sent could not be read: its file failed, or ended early.
+    #[error("what was to be sent to {peer} could not be read here: {failure}")]
+    Source {
+        /// The peer.
+        peer: Arc<Addr>,
+        /// What happened.
+        failure: RpcFailure,
+    },
     /// The body of an answer does not match its checksum.
     #[error("the answer from {peer} is damaged: {detail}. Ask again")]
     Damaged {
@@ -224,7 +232,9 @@ impl RequestError {
             | RequestError::TimedOut { .. }
             | RequestError::Busy { .. }
             | RequestError::Damaged { .. } => true,
-            RequestError::Remote { failure, .. } => failure.retryable(),
+            RequestError::Remote { failure, .. } | RequestError::Source { failure, .. } => {
+                failure.retryable()
+            }
             RequestError::Cancelled
             | RequestError::TooLarge { .. }
             | RequestError::NoRoom { .. }

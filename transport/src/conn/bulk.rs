@@ -102,14 +102,7 @@ impl Conn {
                 self.begin_sliced(header, SliceOf::OneWay, frame.total_len, 0)
             }
             Kind::RpcSlice => self.plan_slice(header),
-            _ => Ok(match self.local.pool.lease(header.padded_body_len()) {
-                Some(buf) => BodyPlan::Into {
-                    buf,
-                    at: 0,
-                    finish: Finish::Whole,
-                },
-                None => BodyPlan::NoMemory,
-            }),
+            _ => self.plan_whole(header),
         }
     }
 
@@ -198,11 +191,7 @@ impl Conn {
         }
         let Some(buf) = self.local.pool.lease(padded_len(frame.total_len as usize)) else {
             drop(calls);
-            if self.local.pool.could_hold(frame.total_len) {
-                self.cancel_for_memory(header.id);
-            } else {
-                self.cancel_for_room(header.id, frame.total_len);
-            }
+            self.let_go(header.id, frame.total_len);
             return Ok(BodyPlan::Discard);
         };
         if let Some(bulk) = calls.bulk(header.id) {
@@ -231,31 +220,6 @@ impl Conn {
         }
     }
 
-    /// There is no memory for the answer now: it is not waited for, and may be asked for again.
-    #[cold]
-    pub(crate) fn cancel_for_memory(&self, id: u64) {
-        let error = RequestError::Busy {
-            what: "the shard's buffer pool",
-            limit: self.local.conf.pool_budget as u64,
-            key: "ringrail.transport.poolBudget",
-        };
-        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
-        self.resolve_failure(id, error);
-    }
-
-    /// The answer will never fit.
-    #[cold]
-    fn cancel_for_room(&self, id: u64, len: u64) {
-        let conf = &self.local.conf;
-        let error = RequestError::NoRoom {
-            len,
-            limit: (conf.pool_budget - conf.pool_reserve) as u64,
-            key: "ringrail.transport.poolBudget",
-        };
-        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
-        self.resolve_failure(id, error);
-    }
-
     fn check_total(&self, total_len: u64) -> Result<(), Box<CloseReason>> {
         let limit = self.local.conf.limits.max_rpc_len;
         if total_len > limit {
@@ -278,7 +242,9 @@ impl Conn {
             self.begin_request(header.id)?;
         }
         let Some(buf) = self.local.pool.lease(padded_len(total_len as usize)) else {
-            self.refuse_sliced(header.id, of, total_len);
+            if of == SliceOf::Request {
+                self.refuse_body(header, total_len);
+            }
             return Ok(BodyPlan::Discard);
         };
         let sliced = SlicedIn {
@@ -302,22 +268,6 @@ impl Conn {
             at: 0,
             finish: Finish::Part { complete: false },
         })
-    }
-
-    #[cold]
-    fn refuse_sliced(self: &Rc<Self>, id: u64, of: SliceOf, total_len: u64) {
-        if of != SliceOf::Request {
-            return;
-        }
-        let code = if self.local.pool.could_hold(total_len) {
-            FailureCode::Busy
-        } else {
-            FailureCode::TooLarge
-        };
-        let text = format!(
-            "no memory for a request of {total_len} bytes (ringrail.transport.poolBudget there)"
-        );
-        self.answer_failure(id, &RpcFailure::new(code, text));
     }
 
     fn plan_slice(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
@@ -506,7 +456,7 @@ impl Conn {
         }
         if !self.local.pool.could_hold(total_len) {
             drop(calls);
-            self.cancel_for_room(id, total_len);
+            self.let_go(id, total_len);
             return true;
         }
         let need = padded_len(total_len as usize);

@@ -364,7 +364,7 @@ impl Conn {
             Carries::Upload | Carries::Request { .. } | Carries::OneWay => {
                 if let Some(failure) = failure {
                     let peer = self.peer.clone();
-                    let error = crate::error::RequestError::Remote { peer, failure };
+                    let error = crate::error::RequestError::Source { peer, failure };
                     self.control(
                         &ringrail_codec::native::Cancel { id: transfer.id }.header(),
                         &[],

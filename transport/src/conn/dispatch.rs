@@ -136,7 +136,7 @@ impl Conn {
         match self.plan_body(header)? {
             BodyPlan::Discard => Ok(()),
             BodyPlan::NoMemory => {
-                self.cancel_for_memory(header.id);
+                self.give_up_body(header)?;
                 Ok(())
             }
             BodyPlan::Into {

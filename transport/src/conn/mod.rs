@@ -25,6 +25,7 @@ mod lane;
 mod opening;
 mod received;
 pub(crate) mod rx;
+mod scarce;
 pub(crate) mod sink;
 pub(crate) mod transfer;
 pub(crate) mod tx;
@@ -293,11 +294,7 @@ impl Conn {
 
     #[cold]
     pub(crate) fn out_of_memory(&self) {
-        self.close(CloseReason::Limit {
-            what: "the shard's buffer pool",
-            limit: self.local.conf.pool_budget as u64,
-            key: "ringrail.transport.poolBudget",
-        });
+        self.close(*self.no_memory());
     }
 
     /// Bytes of control frames waiting to be sent.

@@ -23,6 +23,9 @@ const FRAMES_PER_TURN: u32 = 128;
 /// Small frames in a row before a connection that received exactly goes back to multishot.
 const CALM_FRAMES: u32 = 16;
 
+/// How long a body waits for memory, and what lies behind it for that body.
+const SCARCE_NS: u64 = 1_000_000_000;
+
 /// A body that is being received.
 #[derive(Debug)]
 struct BodyIn {
@@ -37,6 +40,18 @@ struct BodyIn {
 }
 
 impl BodyIn {
+    /// A body that nobody wants.
+    fn nowhere(header: Header) -> Self {
+        Self {
+            header,
+            buf: None,
+            at: 0,
+            finish: Finish::Whole,
+            discard: true,
+            got: 0,
+        }
+    }
+
     fn need(&self) -> usize {
         self.header.padded_body_len()
     }
@@ -85,8 +100,8 @@ pub(crate) struct Rx {
     /// Bytes that the stash must reach.
     need: usize,
     body: Option<BodyIn>,
-    /// A header whose body found no memory.
-    waiting: Option<Header>,
+    /// A header whose body found no memory, and when.
+    waiting: Option<(Header, u64)>,
     /// Received and not parsed, with how far the first one has been.
     held: VecDeque<Lease>,
     held_at: usize,
@@ -166,9 +181,7 @@ impl Rx {
         self.starved = false;
         self.yielded = false;
         conn.serve_held()?;
-        if let Some(header) = self.waiting.take() {
-            self.begin_body(conn, header)?;
-        }
+        self.resume_body(conn)?;
         while !self.is_stuck() && !self.yielded {
             let Some(data) = self.held.pop_front() else {
                 break;
@@ -180,6 +193,30 @@ impl Rx {
                 self.held.push_front(data);
             }
         }
+        Ok(())
+    }
+
+    /// Tries again what found no memory.
+    fn resume_body(&mut self, conn: &Rc<Conn>) -> Parsed {
+        if let Some(stash) = self.stash.take_if(|stash| stash.capacity() < self.need) {
+            return self.regrow(conn, stash, self.need);
+        }
+        let Some((header, since_ns)) = self.waiting.take() else {
+            return Ok(());
+        };
+        self.begin_body(conn, header)?;
+        let Some((header, since)) = self.waiting.as_mut() else {
+            return Ok(());
+        };
+        *since = since_ns;
+        if conn.local.now_ns() < since_ns + SCARCE_NS {
+            return Ok(());
+        }
+        let header = *header;
+        self.waiting = None;
+        self.starved = false;
+        conn.give_up_body(&header)?;
+        self.body = Some(BodyIn::nowhere(header));
         Ok(())
     }
 
@@ -241,8 +278,8 @@ impl Rx {
         let len = header.frame_len();
         if bytes.len() >= len {
             self.calm = self.calm.saturating_add(1);
-            self.whole_frame(conn, &header, data, at)?;
-            return Ok(len);
+            let taken = self.whole_frame(conn, &header, data, at)?;
+            return Ok(if taken { len } else { 0 });
         }
         if header.body_len as usize >= conn.local.conf.exact_min {
             self.begin_body(conn, header)?;
@@ -251,27 +288,42 @@ impl Rx {
         Ok(self.stash(conn, bytes, len))
     }
 
+    /// False where the frame has to wait for memory.
     #[inline]
-    fn whole_frame(&mut self, conn: &Rc<Conn>, header: &Header, data: &Lease, at: usize) -> Parsed {
+    fn whole_frame(
+        &mut self,
+        conn: &Rc<Conn>,
+        header: &Header,
+        data: &Lease,
+        at: usize,
+    ) -> Result<bool, Box<CloseReason>> {
         let start = at + HEADER_LEN;
         let body = &data[start..start + header.body_len as usize];
         if !body.is_empty() && !(body.as_ptr() as usize).is_multiple_of(ALIGN) {
             return self.misaligned_frame(conn, header, body);
         }
-        conn.on_frame(header, body, data)
+        conn.on_frame(header, body, data)?;
+        Ok(true)
     }
 
     /// A frame behind one that straddled: copied, so that an archive in it can be read in place.
-    fn misaligned_frame(&mut self, conn: &Rc<Conn>, header: &Header, body: &[u8]) -> Parsed {
+    fn misaligned_frame(
+        &mut self,
+        conn: &Rc<Conn>,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<bool, Box<CloseReason>> {
         let Some(mut copy) = conn.local.pool.lease_reserved(body.len()) else {
-            return Err(no_memory(conn));
+            self.starved = true;
+            return Ok(false);
         };
         copy.put(body);
         let metrics = &conn.local.metrics;
         metrics.copies_misaligned.increment();
         metrics.copies_misaligned_bytes.add(body.len() as u64);
         let copy = copy.freeze();
-        conn.on_frame(header, &copy, &copy)
+        conn.on_frame(header, &copy, &copy)?;
+        Ok(true)
     }
 
     /// Keeps the beginning of something that takes `need` bytes; how many it took.
@@ -348,7 +400,9 @@ impl Rx {
             return Ok(());
         }
         let Some(mut larger) = conn.local.pool.lease_reserved(need) else {
-            return Err(no_memory(conn));
+            self.stash = Some(stash);
+            self.starved = true;
+            return Ok(());
         };
         larger.put(stash.as_slice());
         self.stash = Some(larger);
@@ -358,11 +412,15 @@ impl Rx {
     fn begin_body(&mut self, conn: &Rc<Conn>, header: Header) -> Parsed {
         self.calm = 0;
         self.exact = true;
-        let (buf, at, finish, discard) = match conn.plan_body(&header)? {
-            BodyPlan::Into { buf, at, finish } => (Some(buf), at, finish, false),
-            BodyPlan::Discard => (None, 0, Finish::Whole, true),
+        let (buf, at, finish) = match conn.plan_body(&header)? {
+            BodyPlan::Into { buf, at, finish } => (buf, at, finish),
+            BodyPlan::Discard => {
+                conn.local.metrics.frames_in.increment();
+                self.body = Some(BodyIn::nowhere(header));
+                return Ok(());
+            }
             BodyPlan::NoMemory => {
-                self.waiting = Some(header);
+                self.waiting = Some((header, conn.local.now_ns()));
                 self.starved = true;
                 return Ok(());
             }
@@ -370,10 +428,10 @@ impl Rx {
         conn.local.metrics.frames_in.increment();
         self.body = Some(BodyIn {
             header,
-            buf,
+            buf: Some(buf),
             at,
             finish,
-            discard,
+            discard: false,
             got: 0,
         });
         Ok(())
@@ -510,13 +568,4 @@ fn read_header(conn: &Conn, bytes: &[u8; HEADER_LEN]) -> Result<Header, Box<Clos
         Ok(header)
     });
     parsed.map_err(CloseReason::protocol)
-}
-
-#[cold]
-fn no_memory(conn: &Conn) -> Box<CloseReason> {
-    Box::new(CloseReason::Limit {
-        what: "the shard's buffer pool",
-        limit: conn.local.conf.pool_budget as u64,
-        key: "ringrail.transport.poolBudget",
-    })
 }

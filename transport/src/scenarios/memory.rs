@@ -26,17 +26,6 @@ fn tiny() -> TransportConf {
     }
 }
 
-fn connected<G: Ground>(
-    cluster: &mut Cluster<G>,
-    server: TransportConf,
-    client: TransportConf,
-) -> TransportClient {
-    cluster.add_shard(server);
-    cluster.add_shard(client);
-    let addr = cluster.listen(0);
-    cluster.connect(1, &addr)
-}
-
 fn a_hint(rng: &mut Rng, len: usize) -> Option<u64> {
     match rng.below(4) {
         0 => None,
@@ -67,7 +56,7 @@ async fn fetch_and_keep(
 }
 
 fn many_chunks<G: Ground>(cluster: &mut Cluster<G>, server: TransportConf, client: TransportConf) {
-    let client = connected(cluster, server, client);
+    let client = cluster.pair(server, client);
     let mut joins = Vec::new();
     for index in 0..40 {
         let rng = &mut cluster.rng;
@@ -123,7 +112,7 @@ fn little_memory_is_enough_on_the_kernel_s_ring() {
 fn chunks_without_memory_do_not_hold_up_those_with() {
     seeds::each(8, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = connected(&mut cluster, settings::plain(), tiny());
+        let client = cluster.pair(settings::plain(), tiny());
         let mut joins = Vec::new();
         for index in 0..32 {
             let name = ChunkName {
@@ -155,7 +144,7 @@ fn chunks_without_memory_do_not_hold_up_those_with() {
 fn a_chunk_that_never_fits_fails_at_once_and_holds_up_nobody() {
     seeds::each(20, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = connected(&mut cluster, settings::plain(), tiny());
+        let client = cluster.pair(settings::plain(), tiny());
         let name = ChunkName {
             from_file: false,
             len: 700 << 10,
@@ -205,7 +194,7 @@ fn small_replies_that_are_kept_do_not_keep_receive_buffers() {
             recv_buffer_len: 16 << 10,
             ..tiny()
         };
-        let client = connected(&mut cluster, settings::plain(), conf);
+        let client = cluster.pair(settings::plain(), conf);
         many_kept_replies(&mut cluster, client);
         cluster.finish();
     });
@@ -217,7 +206,7 @@ fn small_replies_that_are_kept_do_not_keep_receive_buffers() {
 fn requests_that_find_no_memory_are_refused_and_not_lost() {
     seeds::each(30, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = connected(&mut cluster, tiny(), tiny());
+        let client = cluster.pair(tiny(), tiny());
         let mut joins = Vec::new();
         for tag in 0..25 {
             let rng = &mut cluster.rng;
@@ -233,12 +222,36 @@ fn requests_that_find_no_memory_are_refused_and_not_lost() {
     });
 }
 
+/// Each side's memory is held by answers whose credit lies behind requests that find no memory there.
+#[test]
+fn two_sides_without_memory_do_not_wait_for_each_other() {
+    seeds::each(100, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::rough());
+        let client = cluster.pair(tiny(), tiny());
+        let back = cluster.shards[0].board.peers().remove(0);
+        let mut joins = Vec::new();
+        for tag in 0..40 {
+            let rng = &mut cluster.rng;
+            let order = Order::new(Deed::Reply, tag, rng.cut(150_000));
+            let asking = [&client, &back][rng.below(2) as usize].clone();
+            let (len, clock) = (rng.cut(40_000), cluster.clock.clone());
+            joins.push(cluster.spawn(actors::order(asking, order, len, clock)));
+        }
+        for (tag, outcome) in cluster.block_on(tasks::all(joins)).into_iter().enumerate() {
+            outcome.unwrap_or_else(|error| panic!("request {tag}: {error}"));
+        }
+        assert!(cluster.clock.now_ns() < 10_000 * MS, "it went by timeouts");
+        cluster.assert_at_rest();
+        cluster.finish();
+    });
+}
+
 /// Memory that is promised and never used is free again when the request ends.
 #[test]
 fn promised_memory_comes_back_however_a_request_ends() {
     seeds::each(20, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = connected(&mut cluster, settings::plain(), tiny());
+        let client = cluster.pair(settings::plain(), tiny());
         let at_first = cluster.shards[1].pump.local.pool.stats().leased_bytes;
         let options = ChunkOptions {
             len_hint: Some(200_000),

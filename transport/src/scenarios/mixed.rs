@@ -138,6 +138,7 @@ fn is_explained(error: &RequestError) -> bool {
     match error {
         RequestError::Closed { .. }
         | RequestError::NotConnected
+        | RequestError::Source { .. }
         | RequestError::TimedOut { .. } => true,
         // A request of the handler's own failed, or a file could not be read.
         RequestError::Remote { failure, .. } => {

@@ -23,6 +23,7 @@ mod seeds;
 mod service;
 mod settings;
 mod shard;
+mod streams;
 mod tasks;
 mod wire;
 

@@ -123,7 +123,7 @@ impl StreamManager for Service {
 
     fn open_stream(&self, _: &Connection, name: &str) -> Result<Option<ManagedBuffer>, RpcFailure> {
         let Some((kind, rest)) = name.split_once(':') else {
-            return Ok(None);
+            return Ok(self.board.shared().filter(|_| name == "shared"));
         };
         let Some((tag, len)) = rest.split_once(':') else {
             return Ok(None);
