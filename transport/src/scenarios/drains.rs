@@ -70,10 +70,9 @@ fn busy_traffic<G: Ground>(
                 1 => actors::stream(client, (false, tag, len), 0, 0, wait).await,
                 2 => {
                     let plan = UploadPlan {
-                        tag,
                         len,
-                        fails_at: None,
                         reply_len,
+                        ..UploadPlan::new(tag)
                     };
                     actors::upload(client, plan, false, wait).await
                 }

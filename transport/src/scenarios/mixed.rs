@@ -94,10 +94,10 @@ fn an_action<G: Ground>(
         }
         _ => {
             let plan = UploadPlan {
-                tag,
                 len,
                 fails_at: rng.chance(0.2).then(|| rng.below(150_000) as usize),
                 reply_len: a_len(rng),
+                ..UploadPlan::new(tag)
             };
             Box::pin(actors::upload(client, plan, rng.chance(0.5), clock))
         }
