@@ -292,10 +292,11 @@ pub enum CloseReason {
         /// The time allowed.
         after: Duration,
     },
-    /// Requests were outstanding and nothing moved in either direction.
+    /// The peer said nothing, though it was pinged.
     #[error(
-        "nothing moved for {after:?} with {outstanding} requests outstanding. This timeout is \
-         controlled by ringrail.transport.connectionTimeout"
+        "nothing came from the peer for {after:?}, not even the answer to a ping, with \
+         {outstanding} requests outstanding. This timeout is controlled by \
+         ringrail.transport.connectionTimeout"
     )]
     Stalled {
         /// The time allowed.

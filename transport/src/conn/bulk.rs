@@ -424,6 +424,9 @@ impl Conn {
             .remove(&id)
             .map_or(u64::MAX, |sliced| sliced.deadline_ns);
         drop(inbound);
+        if self.drops_overdue(deadline_ns) {
+            return Ok(());
+        }
         self.accept_rpc(id, deadline_ns, Received::new(&lease, &lease));
         Ok(())
     }

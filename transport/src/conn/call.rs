@@ -217,6 +217,8 @@ impl Conn {
             .metrics
             .requests_out(RequestKind::OneWay)
             .increment();
+        self.local.metrics.frames_out.increment();
+        self.note_use();
         self.mark_dirty();
         Ok(())
     }
@@ -415,7 +417,7 @@ impl Conn {
             return Ok(self.refuse_later(id, self.busy_memory()));
         }
         self.expect_by(self.local.now_ns().saturating_add(timeout.ns));
-        self.last_request_ns.set(self.local.now_ns());
+        self.note_use();
         if kind == RequestKind::Rpc {
             self.note_rpc();
         }

@@ -352,7 +352,11 @@ impl Conn {
     }
 
     /// The last step of a body on its way out, whole or not.
-    fn end_transfer(&self, transfer: &Transfer, failure: Option<crate::error::RpcFailure>) {
+    pub(super) fn end_transfer(
+        &self,
+        transfer: &Transfer,
+        failure: Option<crate::error::RpcFailure>,
+    ) {
         use ringrail_codec::native::Kind;
         if let Carries::Chunk { stream } = transfer.carries {
             self.chunks_sent(&[stream]);

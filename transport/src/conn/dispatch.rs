@@ -298,6 +298,7 @@ impl Conn {
             )));
         }
         self.last_request_id.set(id);
+        self.note_use();
         Ok(())
     }
 
@@ -323,6 +324,7 @@ impl Conn {
 
     pub(crate) fn accept_one_way(self: &Rc<Self>, body: Received<'_>) {
         self.local.metrics.requests_in_one_way.increment();
+        self.note_use();
         if self.holds_back() {
             let (source, body) = (body.source(), body.keep());
             return self.hold(Held::OneWay { body }, source);
@@ -398,6 +400,10 @@ impl Conn {
             .metrics
             .requests_in(RequestKind::Chunk)
             .increment();
+        let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
+        if self.drops_overdue(deadline_ns) {
+            return Ok(());
+        }
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let (stream, index) = (request.stream_id, request.chunk_index);
@@ -418,7 +424,6 @@ impl Conn {
                 if let Some(manager) = handler.stream_manager() {
                     manager.chunk_being_sent(stream);
                 }
-                let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
                 let carries = Carries::Chunk { stream };
                 self.push_transfer(request.id, carries, data, request.credit, deadline_ns);
             }
@@ -438,6 +443,10 @@ impl Conn {
             .metrics
             .requests_in(RequestKind::Stream)
             .increment();
+        let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
+        if self.drops_overdue(deadline_ns) {
+            return Ok(());
+        }
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let data = self.guarded(|| match handler.stream_manager() {
@@ -462,7 +471,6 @@ impl Conn {
             });
         match data {
             Ok(data) => {
-                let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
                 self.push_transfer(
                     request.id,
                     Carries::Stream,
@@ -586,6 +594,17 @@ impl Conn {
         self.bulk_expected
             .set(self.bulk_expected.get().saturating_sub(1));
         Some(upload)
+    }
+
+    /// Ends an upload that nobody waits for any more.
+    pub(super) fn drop_upload(&self, id: u64) {
+        let Some(upload) = self.end_upload(id) else {
+            return;
+        };
+        self.answered();
+        if let Some(sink) = upload.sink {
+            self.fail_upload_sink(sink, &RequestError::Cancelled);
+        }
     }
 
     pub(crate) fn fail_upload(self: &Rc<Self>, id: u64, code: FailureCode, text: &str) {

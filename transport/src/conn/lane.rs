@@ -77,6 +77,13 @@ impl Lane {
         taken
     }
 
+    /// Takes out what waits for credit beyond its deadline.
+    pub(crate) fn take_overdue(&mut self, now_ns: u64) -> Vec<Transfer> {
+        self.parked
+            .extract_if(.., |it| it.deadline_ns <= now_ns)
+            .collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Transfer> {
         self.ready.iter().chain(&self.parked)
     }

@@ -23,6 +23,7 @@ mod inbound;
 mod keep;
 mod lane;
 mod opening;
+mod overdue;
 mod received;
 pub(crate) mod rx;
 mod scarce;
@@ -131,7 +132,6 @@ pub(crate) struct Conn {
     /// This side takes no further requests.
     draining: Cell<bool>,
     last_in_ns: Cell<u64>,
-    last_out_ns: Cell<u64>,
     last_request_ns: Cell<u64>,
     /// When an RPC last travelled here, in either direction.
     last_rpc_ns: Cell<u64>,
@@ -180,7 +180,6 @@ impl Conn {
             peer_drains: RefCell::new(None),
             draining: Cell::new(false),
             last_in_ns: Cell::new(now),
-            last_out_ns: Cell::new(now),
             last_request_ns: Cell::new(now),
             last_rpc_ns: Cell::new(0),
             call_timer: Cell::new(None),
@@ -308,6 +307,12 @@ impl Conn {
         self.bulk_expected.get() > 0 && self.chunk_hint.get() >= self.local.conf.exact_min
     }
 
+    /// Somebody asks for something, here or there.
+    #[inline]
+    pub(crate) fn note_use(&self) {
+        self.last_request_ns.set(self.local.now_ns());
+    }
+
     #[inline]
     pub(crate) fn note_rpc(&self) {
         self.last_rpc_ns.set(self.local.now_ns());
@@ -325,10 +330,6 @@ impl Conn {
 
     pub(crate) fn note_received(&self) {
         self.last_in_ns.set(self.local.now_ns());
-    }
-
-    pub(crate) fn note_sent(&self) {
-        self.last_out_ns.set(self.local.now_ns());
     }
 
     pub(crate) fn max_peer_rpc_len(&self) -> u64 {
@@ -536,6 +537,7 @@ impl Conn {
             self.close_after_flush(CloseReason::Idle { after });
             return;
         }
+        self.sweep_overdue();
         if silent >= after / 2 {
             self.control(&ringrail_codec::native::Ping { opaque: now }.header(), &[]);
         }

@@ -175,7 +175,7 @@ impl Conn {
     /// Answers a request.
     #[inline]
     pub(crate) fn answer(&self, id: u64, deadline_ns: u64, body: RpcBody<'_>) {
-        if !self.answered() || self.is_too_late(deadline_ns) {
+        if !self.answered() || self.is_overdue(deadline_ns) {
             return;
         }
         let total_len = body.len() as u64;
@@ -188,7 +188,7 @@ impl Conn {
     }
 
     fn answer_archive(&self, id: u64, deadline_ns: u64, value: &impl Encode) {
-        if self.is_too_late(deadline_ns) {
+        if self.is_overdue(deadline_ns) {
             self.answered();
             return;
         }
@@ -234,15 +234,6 @@ impl Conn {
         let text = "no memory for the reply (ringrail.transport.poolBudget there); ask again later";
         let failure = RpcFailure::in_phase(FailureCode::Busy, Phase::Send, text);
         self.answer_failure(id, &failure.with_retryable(true));
-    }
-
-    #[inline]
-    fn is_too_late(&self, deadline_ns: u64) -> bool {
-        let late = deadline_ns <= self.local.now_ns();
-        if late {
-            self.local.metrics.requests_timed_out.increment();
-        }
-        late
     }
 
     /// A reply longer than the peer accepts becomes a failure that says so.

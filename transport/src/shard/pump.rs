@@ -885,7 +885,6 @@ impl<D: Driver> Pump<D> {
         }
         match outcome {
             Ok(count) => {
-                conn.note_sent();
                 conn.local.metrics.bytes_out.add(count as u64);
                 if let Some(expected) = file_len {
                     return self.file_sent(key, &conn, gather, count, expected);
