@@ -149,7 +149,12 @@ fn is_explained(error: &RequestError) -> bool {
     }
 }
 
-fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, lossless: bool) {
+pub(super) fn everything<G: Ground>(
+    cluster: &mut Cluster<G>,
+    actions: u64,
+    cancels: f64,
+    lossless: bool,
+) {
     let conf = settings::any(&mut cluster.rng);
     let other = settings::any(&mut cluster.rng);
     let (server, client) = (cluster.add_shard(conf), cluster.add_shard(other));

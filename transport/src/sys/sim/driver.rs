@@ -175,7 +175,7 @@ impl World {
         let (kind, sock) = (op.kind, op.sock);
         self.hosts[host].stats.submitted += 1;
         if kind != Kind::Accept
-            && let Some(errno) = self.hosts[host].take_forced(kind)
+            && let Some(errno) = self.forced(host, kind)
         {
             return self.end(host, key, -errno);
         }

@@ -358,7 +358,7 @@ impl World {
                 return;
             };
             let p = self.faults.accept_error;
-            let forced = self.hosts[host].take_forced(Kind::Accept);
+            let forced = self.forced(host, Kind::Accept);
             let failed = forced.or_else(|| self.strikes("accept_error", p).then_some(libc::EMFILE));
             if let Some(errno) = failed {
                 return self.end(host, key, -errno);

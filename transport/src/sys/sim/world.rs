@@ -11,7 +11,7 @@ use crate::sys::socket::Addr;
 use super::conn::{Conn, Lane, Link, Socket};
 use super::disk::Disk;
 use super::driver::SimDriver;
-use super::faults::{Faults, Script};
+use super::faults::{Faults, Kind, Script};
 use super::host::{Host, HostId, SimHost, SimOp, SimSpec, Work};
 use super::queue::{Event, Queue};
 use super::rng::Rng;
@@ -92,6 +92,14 @@ impl World {
             self.count_fault(what);
         }
         strikes
+    }
+
+    /// The error that a test has ordered for the next operation of this kind; counted by the kind's
+    /// name.
+    pub(super) fn forced(&mut self, host: HostId, kind: Kind) -> Option<i32> {
+        let errno = self.hosts[host].take_forced(kind)?;
+        self.count_fault(kind.name());
+        Some(errno)
     }
 
     /// A fault has struck.
@@ -349,6 +357,18 @@ impl SimWorld {
         })
     }
 
+    /// A look at a host, by its number in the order of making.
+    ///
+    /// # Panics
+    /// Where there is no such host.
+    pub fn host(&self, index: usize) -> SimHost {
+        assert!(index < self.world.borrow().hosts.len(), "host {index}");
+        SimHost {
+            world: Rc::clone(&self.world),
+            id: index,
+        }
+    }
+
     /// The seed that everything comes from.
     pub fn seed(&self) -> u64 {
         self.world.borrow().seed
@@ -457,7 +477,8 @@ impl SimWorld {
         self.world.borrow().conns.len()
     }
 
-    /// How often a fault has struck, by its name in [`Faults`]: so that a test knows that it tested
+    /// How often a fault has struck, by its name in [`Faults`], or an error that was ordered, by the
+    /// operation's name (`recv_multi`): so that a test knows that it tested
     /// something.
     pub fn injected(&self, fault: &str) -> u64 {
         let world = self.world.borrow();
