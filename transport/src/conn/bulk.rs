@@ -102,7 +102,7 @@ impl Conn {
                 self.begin_sliced(header, SliceOf::OneWay, frame.total_len, 0)
             }
             Kind::RpcSlice => self.plan_slice(header),
-            _ => self.plan_whole(header),
+            _ => Ok(self.plan_whole(header)),
         }
     }
 
@@ -238,8 +238,8 @@ impl Conn {
         deadline_us: u32,
     ) -> Result<BodyPlan, Box<CloseReason>> {
         self.check_total(total_len)?;
-        if of == SliceOf::Request {
-            self.begin_request(header.id)?;
+        if of == SliceOf::Request && !self.begin_request(header) {
+            return Ok(BodyPlan::Discard);
         }
         let Some(buf) = self.local.pool.lease(padded_len(total_len as usize)) else {
             if of == SliceOf::Request {
@@ -258,7 +258,12 @@ impl Conn {
             SliceOf::Request => &mut inbound.requests,
             _ => &mut inbound.one_ways,
         };
-        if table.len() >= limit || table.insert(header.id, sliced).is_some() {
+        if table.len() >= limit {
+            return Err(broken(format!(
+                "more than {limit} bodies in slices (ringrail.transport.maxOutstanding)"
+            )));
+        }
+        if table.insert(header.id, sliced).is_some() {
             return Err(broken("a sliced body under an id that is in use"));
         }
         drop(inbound);
@@ -354,8 +359,9 @@ impl Conn {
             Kind::RpcSlice if header.flags.contains(Flags::REPLY) => self.fail_damaged(id, text),
             Kind::RpcRequest | Kind::RpcSlice => {
                 let failure = RpcFailure::new(FailureCode::ChecksumMismatch, text);
-                if header.kind == Kind::RpcRequest && !header.flags.contains(Flags::MORE) {
-                    self.begin_request(id)?;
+                let whole = header.kind == Kind::RpcRequest && !header.flags.contains(Flags::MORE);
+                if whole && !self.begin_request(header) {
+                    return Ok(());
                 }
                 self.inbound.borrow_mut().requests.remove(&id);
                 self.answer_failure(id, &failure);

@@ -204,6 +204,7 @@ impl Conn {
     pub(crate) fn send_one_way(&self, body: RpcBody<'_>) -> Result<(), RequestError> {
         self.admit()?;
         self.check_rpc_len(body.len())?;
+        self.admit_message(body.len())?;
         let id = self.calls.borrow_mut().fresh_id();
         let message = OneWay {
             id,
@@ -455,6 +456,27 @@ impl Conn {
             return Err(self.draining_error(text));
         }
         Ok(())
+    }
+
+    /// One-way messages in slices count against the peer's table as requests do: it has an entry for
+    /// each until it is whole.
+    #[inline]
+    fn admit_message(&self, len: usize) -> Result<(), RequestError> {
+        if len <= self.local.conf.slice_len as usize {
+            return Ok(());
+        }
+        let limit = self.terms.get().max_outstanding as usize;
+        let tx = self.tx.borrow();
+        let under_way = tx.transfers.iter();
+        let messages = under_way.filter(|it| it.carries == Carries::OneWay);
+        if messages.count() < limit {
+            return Ok(());
+        }
+        Err(self.busy(
+            "the peer's table of messages in slices",
+            limit,
+            "maxOutstanding",
+        ))
     }
 
     #[cold]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ringrail_codec::archive::FailureBody;
+use ringrail_codec::archive::{FailureBody, Phase};
 use ringrail_codec::native::{
     Assembly, Cancel, ChunkFailure, ChunkRequest, Credit, Drain, FailureCode, Flags, GrantWindow,
     Header, Kind, OneWay, Ping, Pong, RpcFailure as FailureFrame, RpcReply, RpcRequest, StreamData,
@@ -67,7 +67,9 @@ impl Conn {
             }
             Kind::RpcRequest if !more => {
                 let frame = RpcRequest::from_header(header).map_err(CloseReason::protocol)?;
-                self.begin_request(frame.id)?;
+                if !self.begin_request(header) {
+                    return Ok(());
+                }
                 let deadline_ns = deadline_from(self.local.now_ns(), frame.deadline_us);
                 self.accept_rpc(frame.id, deadline_ns, Received::new(body, source));
                 Ok(())
@@ -78,7 +80,9 @@ impl Conn {
                 Ok(())
             }
             Kind::ChunkRequest | Kind::StreamRequest => {
-                self.begin_request(header.id)?;
+                if !self.begin_request(header) {
+                    return Ok(());
+                }
                 self.accept_frame(header, Received::new(body, source))
             }
             Kind::RpcReply | Kind::RpcRequest | Kind::OneWay | Kind::RpcSlice => {
@@ -286,20 +290,31 @@ impl Conn {
         }
     }
 
-    /// Counts a request in; an error where the peer has more outstanding than it was told.
+    /// Counts a request in; false where the peer has more outstanding than it was told, and this one
+    /// was refused.
     #[inline]
-    pub(crate) fn begin_request(&self, id: u64) -> Handled {
+    pub(crate) fn begin_request(&self, header: &Header) -> bool {
         let mut inbound = self.inbound.borrow_mut();
         inbound.active += 1;
-        let limit = self.local.conf.limits.max_outstanding as usize;
-        if inbound.active > limit {
-            return Err(broken(format!(
-                "more than {limit} requests outstanding (ringrail.transport.maxOutstanding)"
-            )));
-        }
-        self.last_request_id.set(id);
+        let fits = inbound.active <= self.local.conf.limits.max_outstanding as usize;
+        drop(inbound);
+        self.last_request_id.set(header.id);
         self.note_use();
-        Ok(())
+        if !fits {
+            self.refuse_beyond(header);
+        }
+        fits
+    }
+
+    #[cold]
+    fn refuse_beyond(&self, header: &Header) {
+        let limit = self.local.conf.limits.max_outstanding;
+        let text = format!(
+            "more than {limit} requests outstanding (ringrail.transport.maxOutstanding there)"
+        );
+        let failure = RpcFailure::in_phase(FailureCode::Busy, Phase::Receive, text);
+        let failure = failure.with_retryable(true);
+        self.answer_failure_as(failure_kind(header.kind), header.id, &failure);
     }
 
     /// Takes in an RPC, whole: its handler gets it now, or when there is room for its answer.
@@ -335,11 +350,7 @@ impl Conn {
     fn accept_frame(self: &Rc<Self>, header: &Header, body: Received<'_>) -> Handled {
         let arrived_ns = self.local.now_ns();
         if self.is_draining() {
-            let kind = match header.kind {
-                Kind::ChunkRequest => Kind::ChunkFailure,
-                _ => Kind::StreamFailure,
-            };
-            self.refuse_draining(kind, header.id);
+            self.refuse_draining(failure_kind(header.kind), header.id);
             return Ok(());
         }
         if self.holds_back() {
@@ -490,7 +501,9 @@ impl Conn {
             .metrics
             .requests_in(RequestKind::Upload)
             .increment();
-        self.begin_request(upload.id)?;
+        if !self.begin_request(header) {
+            return Ok(());
+        }
         if self.is_draining() {
             self.refuse_draining(Kind::RpcFailure, upload.id);
             return Ok(());
@@ -675,6 +688,15 @@ impl Conn {
         drop(inbound);
         self.note_end();
         self.is_open()
+    }
+}
+
+/// The kind of frame that refuses a request of this kind.
+pub(super) fn failure_kind(request: Kind) -> Kind {
+    match request {
+        Kind::ChunkRequest => Kind::ChunkFailure,
+        Kind::StreamRequest => Kind::StreamFailure,
+        _ => Kind::RpcFailure,
     }
 }
 

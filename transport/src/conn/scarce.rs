@@ -14,30 +14,29 @@ use crate::error::{CloseReason, RequestError, RpcFailure};
 
 use super::Conn;
 use super::bulk::{BodyPlan, Finish};
+use super::dispatch::failure_kind;
 
 impl Conn {
     /// Where the body of a frame goes that is not a part of a larger one.
-    pub(super) fn plan_whole(
-        self: &Rc<Self>,
-        header: &Header,
-    ) -> Result<BodyPlan, Box<CloseReason>> {
+    pub(super) fn plan_whole(self: &Rc<Self>, header: &Header) -> BodyPlan {
         match self.local.pool.lease(header.padded_body_len()) {
-            Some(buf) => Ok(whole(buf)),
+            Some(buf) => whole(buf),
             None => self.plan_without(header),
         }
     }
 
     #[cold]
-    fn plan_without(self: &Rc<Self>, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
+    fn plan_without(self: &Rc<Self>, header: &Header) -> BodyPlan {
         match header.kind {
             Kind::RpcRequest | Kind::Upload | Kind::StreamRequest | Kind::ChunkRequest => {
-                self.begin_request(header.id)?;
-                self.refuse_body(header, u64::from(header.body_len));
+                if self.begin_request(header) {
+                    self.refuse_body(header, u64::from(header.body_len));
+                }
             }
             Kind::RpcReply => self.let_go(header.id, u64::from(header.body_len)),
-            _ => return Ok(BodyPlan::NoMemory),
+            _ => return BodyPlan::NoMemory,
         }
-        Ok(BodyPlan::Discard)
+        BodyPlan::Discard
     }
 
     /// Tells the peer that there is no memory for what its request carries.
@@ -50,11 +49,7 @@ impl Conn {
         };
         let text =
             format!("no memory for a request of {len} bytes (ringrail.transport.poolBudget there)");
-        let kind = match header.kind {
-            Kind::ChunkRequest => Kind::ChunkFailure,
-            Kind::StreamRequest => Kind::StreamFailure,
-            _ => Kind::RpcFailure,
-        };
+        let kind = failure_kind(header.kind);
         let failure = RpcFailure::new(code, text).with_retryable(fits);
         self.answer_failure_as(kind, header.id, &failure);
     }

@@ -65,6 +65,11 @@ impl Board {
         lock(&self.one_ways).push(tag);
     }
 
+    /// The one-way messages that came, in their order.
+    pub(super) fn one_ways(&self) -> Vec<u64> {
+        lock(&self.one_ways).clone()
+    }
+
     /// Serves this file as the stream `shared`.
     pub(super) fn serve_file(&self, file: File) {
         let whole = ManagedBuffer::whole_file(Arc::new(file)).expect("a file");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::client::TransportClient;
+use crate::client::{Connection, TransportClient};
 use crate::conf::TransportConf;
 use crate::error::ConnectError;
 use crate::metrics::MetricsSnapshot;
@@ -160,6 +160,17 @@ impl<G: Ground> Cluster<G> {
     pub(super) fn metrics(&self, shard: usize) -> MetricsSnapshot {
         self.shards[shard].pump.publish_metrics();
         self.shards[shard].handle().metrics().snapshot()
+    }
+
+    /// Runs code with a connection, as a handler on its shard would.
+    pub(super) fn on_shard<T>(
+        &self,
+        shard: usize,
+        client: &TransportClient,
+        run: impl FnOnce(&Connection) -> T,
+    ) -> T {
+        let connection = self.shards[shard].connection(client);
+        run(&connection.expect("the connection is open"))
     }
 
     pub(super) fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Join<T> {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ringrail_codec::native::{
-    ChunkRequest, Credit, Flags, Header, Kind, Limits, RpcReply, RpcRequest, StreamRequest,
+    ChunkRequest, Credit, FailureCode, Flags, Header, Kind, Limits, RpcReply, RpcRequest,
+    StreamRequest,
 };
 
 use crate::buf::ManagedBuffer;
@@ -424,4 +425,47 @@ fn a_chunk_without_credit_is_announced_with_its_length() {
     assert_eq!((header.kind, header.arg), (Kind::ChunkData, 10_000));
     assert!(body.is_empty() && header.flags.contains(Flags::MORE));
     cluster.finish();
+}
+
+/// Who asks for more than it was told it may has those requests refused, and no more than those.
+#[test]
+fn requests_beyond_the_table_are_refused_one_by_one() {
+    seeds::each(40, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::rough());
+        let mut conf = settings::plain();
+        conf.limits.max_outstanding = 4;
+        cluster.add_shard(conf);
+        let addr = cluster.listen(0);
+        let raw = cluster.puppet_client(&addr, wire::limits());
+        let mut codes = BTreeMap::new();
+        for id in 1..=10 {
+            ask(&mut cluster, raw, id, Order::new(Deed::Defer, id, 10));
+        }
+        while codes.len() < 6 {
+            for (header, _) in cluster.hear_some(raw) {
+                assert_eq!(header.kind, Kind::RpcFailure);
+                assert!(header.flags.contains(Flags::RETRYABLE));
+                codes.insert(header.id, header.code);
+            }
+        }
+        assert_eq!(
+            codes.keys().copied().collect::<Vec<_>>(),
+            [5, 6, 7, 8, 9, 10]
+        );
+        assert!(
+            codes
+                .values()
+                .all(|code| *code == FailureCode::Busy.to_wire())
+        );
+        cluster.shards[0].board.settle();
+        let mut answered = 0;
+        while answered < 4 {
+            answered += cluster.hear_some(raw).len();
+        }
+        ask(&mut cluster, raw, 11, Order::new(Deed::Reply, 11, 10));
+        let (header, _) = cluster.hear_one(raw, |header| header.id == 11);
+        assert_eq!(header.kind, Kind::RpcReply);
+        cluster.assert_at_rest();
+        cluster.finish();
+    });
 }

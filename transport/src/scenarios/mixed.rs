@@ -212,7 +212,7 @@ pub(super) fn everything<G: Ground>(
 
 #[test]
 fn whatever_loses_nothing_lets_everything_succeed() {
-    seeds::each(60, |seed| {
+    seeds::each(150, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
         everything(&mut cluster, 30, 0.0, true);
         cluster.finish();
@@ -221,7 +221,7 @@ fn whatever_loses_nothing_lets_everything_succeed() {
 
 #[test]
 fn what_is_retracted_midway_disturbs_nobody() {
-    seeds::each(60, |seed| {
+    seeds::each(150, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
         everything(&mut cluster, 30, 0.5, true);
         cluster.finish();
@@ -230,7 +230,7 @@ fn what_is_retracted_midway_disturbs_nobody() {
 
 #[test]
 fn in_chaos_everything_succeeds_or_fails_for_a_reason() {
-    seeds::each(60, |seed| {
+    seeds::each(150, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::chaos());
         everything(&mut cluster, 20, 0.2, false);
         cluster.finish();
