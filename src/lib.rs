@@ -12,6 +12,7 @@
 //! | serve files or memory, and fetch them | [`block`]: [`block::BlockServer`], [`block::fetch::Fetcher`] |
 //! | send requests of your own | [`TransportContext`], [`RpcHandler`], [`TransportClient`] |
 //! | serve bulk data of your own | [`transport::server::StreamManager`], [`transport::buf::ManagedBuffer`] |
+//! | configure it by name, as a Spark cluster is | [`conf`]: [`Conf`], [`conf::transport_conf`] |
 //! | read or write the wire format without any IO | [`codec`] |
 //! | know what a kernel offers | [`transport::sys::probe`] |
 //!
@@ -97,6 +98,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Configuration
+//!
+//! [`TransportConf`] and its like are plain values. A [`Conf`] fills them from named keys, with Spark's
+//! units, names and rules; `docs/configuration.md` lists them all.
+//!
+//! ```
+//! use ringrail::Conf;
+//! use ringrail::conf::keys::rpc;
+//! use ringrail::conf::transport_conf;
+//!
+//! let mut conf = Conf::load()?; // the environment, and the properties file that it names
+//! conf.set("spark.network.timeout", "30s").set("ringrail.transport.poolBudget", "1g");
+//! assert_eq!(transport_conf(&conf)?.pool_budget, 1 << 30);
+//! assert_eq!(conf.get_entry(&rpc::ASK_TIMEOUT)?.as_secs(), 30);
+//!
+//! conf.set("ringrail.transport.poolBudget", "1.5g");
+//! let refused = transport_conf(&conf).unwrap_err().to_string();
+//! assert!(refused.contains("ringrail.transport.poolBudget: Fractional values are not supported"));
+//! # Ok::<(), ringrail::conf::ConfError>(())
+//! ```
+//!
 //! # From which thread
 //!
 //! - *Plain threads*: `.wait()`, the methods that end in `_blocking`, and what starts and ends things:
@@ -124,3 +146,6 @@ pub use ringrail_transport::{
 };
 
 pub mod block;
+pub mod conf;
+
+pub use conf::Conf;

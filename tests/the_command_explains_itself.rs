@@ -31,6 +31,7 @@ fn every_help_says_what_it_does_with_examples_and_exit_codes() {
         ("fetch", ["rail://host:7337", ".ringrail-fetch", "BLAKE3"]),
         ("doctor", ["io_uring", "mend", "--json"]),
         ("demo", ["byte for byte", "--size 64MiB", "Unix-domain"]),
+        ("conf", ["conf explain", "conf check", "properties files"]),
     ] {
         let output = ringrail(&[command, "--help"]);
         assert!(output.status.success());
@@ -45,7 +46,7 @@ fn every_help_says_what_it_does_with_examples_and_exit_codes() {
         }
     }
     let all = stdout(&ringrail(&["--help"]));
-    for command in ["serve", "fetch", "doctor", "demo"] {
+    for command in ["serve", "fetch", "doctor", "demo", "conf"] {
         assert!(all.contains(&format!("ringrail {command}")), "{all}");
     }
 }

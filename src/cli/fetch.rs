@@ -14,13 +14,25 @@ use ringrail::block::digest::Chunking;
 use ringrail::block::fetch::{
     FetchConf, FetchError, FetchReport, Fetcher, MAX_CONNECTIONS, MAX_IN_FLIGHT, Resume,
 };
+use ringrail::conf::keys::{block, transport};
+use ringrail::conf::{Conf, fetch_conf, transport_conf};
 use ringrail::{Engine, ParkMode, TransportConf, TransportContext};
 
 use super::failure::{FAILED, Failure, INCOMPLETE, NO_DESTINATION, NO_SERVER, Outcome};
 use super::output;
+use super::settings::{Settings, flag};
 use super::size::Size;
 use progress::Progress;
 use summary::Summary;
+
+/// What a fetch has by default and other programs have not: it gives up earlier, and one shard that the
+/// kernel places does.
+pub(super) const DEFAULTS: [(&str, &str); 4] = [
+    ("ringrail.network.timeout", "60s"),
+    ("ringrail.transport.connectionCreationTimeout", "10s"),
+    ("ringrail.transport.shards", "1"),
+    ("ringrail.transport.pin", "false"),
+];
 
 /// Fetch a file or a directory tree from `ringrail serve`
 ///
@@ -50,48 +62,58 @@ pub(crate) struct Fetch {
     /// Where to put it
     #[arg(long, short, value_name = "DEST")]
     output: PathBuf,
-    /// Connections to open
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = up_to(MAX_CONNECTIONS))]
-    connections: usize,
-    /// Chunks in flight on each connection
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = up_to(MAX_IN_FLIGHT))]
-    in_flight: usize,
+    /// Connections to open [key: ringrail.block.fetchConnections, default 4]
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_CONNECTIONS))]
+    connections: Option<usize>,
+    /// Chunks in flight on each connection [key: ringrail.block.fetchInFlight, default 4]
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_IN_FLIGHT))]
+    in_flight: Option<usize>,
     /// Length of a chunk: a power of two from 16KiB to 64MiB
-    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = chunk_len)]
-    chunk: u32,
+    /// [key: ringrail.block.chunkLen, default 4m]
+    #[arg(long, value_name = "SIZE", value_parser = chunk_len)]
+    chunk: Option<u32>,
     /// Bytes that may be in flight or waiting to be written, of all connections together
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-    memory: Size,
+    /// [key: ringrail.block.maxBytesInFlight, default 64m]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Size>,
     /// What to make of files that are at DEST already
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = ResumeArg::Continue)]
-    resume: ResumeArg,
-    /// Do not compare with the server's digests
+    /// [key: ringrail.block.resume, default continue]
+    #[arg(long, value_name = "HOW", value_enum)]
+    resume: Option<ResumeArg>,
+    /// Do not compare with the server's digests [key: ringrail.block.verify, default true]
     #[arg(long)]
     no_verify: bool,
-    /// Have files on the disk before they get their names
+    /// Have files on the disk before they get their names [key: ringrail.block.sync, default false]
     #[arg(long)]
     sync: bool,
     /// How often to try again without success in between
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    retries: u32,
+    /// [key: ringrail.block.maxRetries, default 3]
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
     /// Seconds before the first such attempt; doubled for each further one
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
-    retry_wait: f64,
+    /// [key: ringrail.block.retryWait, default 1]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    retry_wait: Option<Duration>,
     /// Seconds to wait for a connection
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    connect_timeout: u64,
+    /// [key: ringrail.transport.connectionCreationTimeout, default 10]
+    #[arg(long, value_name = "SECONDS")]
+    connect_timeout: Option<u64>,
     /// Seconds to wait for a chunk, and for any sign of life of the server
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    timeout: u64,
+    /// [key: ringrail.network.timeout, default 60]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
     /// Shards (threads with a ring each) that the connections are spread over
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    shards: usize,
+    /// [key: ringrail.transport.shards, default 1]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
     /// Print the result as JSON, also where it fails
     #[arg(long)]
     json: bool,
     /// Print no progress and no summary
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// What to make of files that are there already.
@@ -105,16 +127,24 @@ enum ResumeArg {
     Fresh,
 }
 
+impl From<ResumeArg> for Resume {
+    fn from(how: ResumeArg) -> Self {
+        match how {
+            ResumeArg::Continue => Resume::Continue,
+            ResumeArg::Recheck => Resume::Recheck,
+            ResumeArg::Fresh => Resume::Fresh,
+        }
+    }
+}
+
 impl Fetch {
     pub(crate) fn run(self) -> Outcome {
-        let result = self.fetch();
+        let conf = self.conf()?;
+        let fetching = fetch_conf(&conf)?;
+        let verify = fetching.verify;
+        let result = self.fetch(&conf, fetching);
         if self.json {
-            output::json(&Summary::new(
-                &self.uri,
-                &self.output,
-                !self.no_verify,
-                &result,
-            ))?;
+            output::json(&Summary::new(&self.uri, &self.output, verify, &result))?;
         } else if let Ok(report) = &result {
             summary::print_failures(report);
             if !self.quiet {
@@ -128,63 +158,78 @@ impl Fetch {
         }
     }
 
-    fn fetch(&self) -> Result<FetchReport, Failure> {
-        let conf = self.conf()?;
-        let engine = Engine::builder(self.transport())
-            .shards(self.shards.max(1))
-            .unpinned()
-            .park(ParkMode::Bare)
-            .start()?;
+    fn fetch(&self, conf: &Conf, fetching: FetchConf) -> Result<FetchReport, Failure> {
+        let builder = Engine::builder(transport(conf, &fetching)?)
+            .shards(conf.get_entry(&transport::SHARDS)?)
+            .park(ParkMode::Bare);
+        let builder = if conf.get_entry(&transport::PIN)? {
+            builder
+        } else {
+            builder.unpinned()
+        };
+        let engine = builder.start()?;
         let clients = TransportContext::client_only(engine).create_client_factory(Vec::new());
         let progress = Progress::new(!self.quiet && !self.json);
         let shown = progress.clone();
-        let fetcher = Fetcher::new(clients, self.uri.address(), conf)
+        let fetcher = Fetcher::new(clients, self.uri.address(), fetching)
             .on_event(move |event| shown.show(event));
         let result = fetcher.fetch(self.uri.id(), &self.output);
         progress.finish();
         result.map_err(|error| Failure::with(code_of(&error), error))
     }
 
-    fn conf(&self) -> Result<FetchConf, Failure> {
-        let retry_wait = Duration::try_from_secs_f64(self.retry_wait)
-            .map_err(|_| FetchError::Config("--retry-wait must be a number of seconds"))?;
-        Ok(FetchConf {
-            connections: self.connections,
-            in_flight: self.in_flight,
-            max_bytes_in_flight: self.memory.0,
-            chunk_len: self.chunk,
-            verify: !self.no_verify,
-            resume: match self.resume {
-                ResumeArg::Continue => Resume::Continue,
-                ResumeArg::Recheck => Resume::Recheck,
-                ResumeArg::Fresh => Resume::Fresh,
-            },
-            max_retries: self.retries,
-            retry_wait,
-            sync: self.sync,
-        })
+    fn conf(&self) -> Result<Conf, Failure> {
+        let mut conf = self.settings.load(&DEFAULTS)?;
+        let connect = self.connect_timeout.map(Duration::from_secs);
+        let timeout = self.timeout.map(Duration::from_secs);
+        flag(&mut conf, &block::FETCH_CONNECTIONS, self.connections)?;
+        flag(&mut conf, &block::FETCH_IN_FLIGHT, self.in_flight)?;
+        flag(&mut conf, &block::CHUNK_LEN, self.chunk)?;
+        flag(
+            &mut conf,
+            &block::MAX_BYTES_IN_FLIGHT,
+            self.memory.map(|size| size.0),
+        )?;
+        flag(&mut conf, &block::RESUME, self.resume.map(Resume::from))?;
+        flag(&mut conf, &block::VERIFY, self.no_verify.then_some(false))?;
+        flag(&mut conf, &block::SYNC, self.sync.then_some(true))?;
+        flag(&mut conf, &block::MAX_RETRIES, self.retries)?;
+        flag(&mut conf, &block::RETRY_WAIT, self.retry_wait)?;
+        flag(&mut conf, &transport::CONNECTION_CREATION_TIMEOUT, connect)?;
+        flag(&mut conf, &transport::HANDSHAKE_TIMEOUT, connect)?;
+        flag(&mut conf, &transport::REQUEST_TIMEOUT, timeout)?;
+        flag(&mut conf, &transport::CONNECTION_TIMEOUT, timeout)?;
+        flag(&mut conf, &transport::SHARDS, self.shards)?;
+        conf.validate()?;
+        Ok(conf)
     }
+}
 
-    /// Buffers for everything that may be in flight, and the transport's own reserve.
-    fn transport(&self) -> TransportConf {
-        let mut conf = TransportConf::default();
-        let least = u64::from(self.chunk) * self.connections as u64;
-        let in_flight = usize::try_from(self.memory.0.max(least)).unwrap_or(usize::MAX / 4);
-        let wanted = conf
-            .pool_reserve
-            .saturating_add(in_flight.saturating_add(in_flight / 4));
-        conf.pool_budget = conf.pool_budget.max(wanted);
-        conf.connect_timeout = Duration::from_secs(self.connect_timeout);
-        conf.handshake_timeout = Duration::from_secs(self.connect_timeout);
-        conf.request_timeout = Duration::from_secs(self.timeout);
-        conf.connection_timeout = Duration::from_secs(self.timeout);
-        conf
+/// Buffers for everything that may be in flight, and the transport's own reserve, unless somebody has
+/// said how many there may be.
+fn transport(conf: &Conf, fetching: &FetchConf) -> Result<TransportConf, Failure> {
+    let mut settings = transport_conf(conf)?;
+    if !conf.contains(transport::POOL_BUDGET.key()) {
+        let least = u64::from(fetching.chunk_len) * fetching.connections as u64;
+        let in_flight = fetching.max_bytes_in_flight.max(least);
+        let in_flight = usize::try_from(in_flight).unwrap_or(usize::MAX / 4);
+        let wanted = in_flight.saturating_add(in_flight / 4);
+        let wanted = settings.pool_reserve.saturating_add(wanted);
+        settings.pool_budget = settings.pool_budget.max(wanted);
     }
+    Ok(settings)
 }
 
 /// Reads a number from 1 to `most`.
 fn up_to(most: usize) -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..=most as u64)
+}
+
+/// Reads a number of seconds, with a fraction if need be.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| format!("`{text}` is no number of seconds"))
 }
 
 fn chunk_len(text: &str) -> Result<u32, String> {

@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else (logs, progress, errors) to stderr.
 
 mod bench;
+mod conf;
 mod demo;
 mod doctor;
 mod failure;
@@ -10,6 +11,7 @@ mod fetch;
 mod log;
 mod output;
 mod serve;
+mod settings;
 mod size;
 
 use std::process::ExitCode;
@@ -30,10 +32,11 @@ Examples:
   ringrail serve /srv/data --listen 0.0.0.0:7337   serve a directory
   ringrail fetch rail://host:7337 -o /data/copy    fetch it, from another machine
   ringrail doctor                                  what this kernel offers, and how to mend it
+  ringrail conf list transport                     the configuration keys, with their meanings
   ringrail bench rpc                               how fast it is here, beside bare sockets")]
 struct Cli {
     /// What to log, to stderr: a level (error, warn, info, debug, trace) or a filter such as
-    /// `warn,ringrail::block=debug`; a server logs warnings by default, other commands errors
+    /// `warn,ringrail::block=debug`; a server logs warnings by default, other commands errors, and warnings of configuration
     #[arg(long, global = true, env = "RINGRAIL_LOG", value_name = "FILTER")]
     log: Option<String>,
     #[command(subcommand)]
@@ -46,6 +49,7 @@ enum Command {
     Fetch(fetch::Fetch),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
+    Conf(conf::Command),
     Bench(bench::Bench),
     #[command(hide = true)]
     BenchWorker(bench::Worker),
@@ -58,11 +62,12 @@ pub(crate) fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    // What other commands could warn of, they say in their own words.
-    let quiet = if matches!(cli.command, Command::Serve(_)) {
-        "warn"
-    } else {
-        "error"
+    // What other commands could warn of, they say in their own words; but a key that is spelt wrong
+    // is warned of everywhere, for nothing else would tell. `conf` tells all of it on stdout.
+    let quiet = match cli.command {
+        Command::Serve(_) => "warn",
+        Command::Conf(_) => "error",
+        _ => "error,ringrail::conf=warn",
     };
     let outcome =
         log::start(cli.log.as_deref().unwrap_or(quiet)).and_then(|()| match cli.command {
@@ -70,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Fetch(fetch) => fetch.run(),
             Command::Demo(demo) => demo.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::Conf(conf) => conf.run(),
             Command::Bench(bench) => bench.run(),
             Command::BenchWorker(worker) => worker.run(),
         });
@@ -83,9 +89,38 @@ pub(crate) fn main() -> ExitCode {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use ringrail::Conf;
 
     #[test]
     fn the_arguments_are_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Helps name keys with their defaults: `[key: KEY, default 4]`.
+    #[test]
+    fn the_keys_and_defaults_that_helps_name_are_those_of_the_table() {
+        let command = Cli::command();
+        let mut seen = 0;
+        for (name, own) in [("serve", &[][..]), ("fetch", &fetch::DEFAULTS)] {
+            let command = command.find_subcommand(name).unwrap();
+            for help in command.get_arguments().filter_map(|arg| arg.get_help()) {
+                let help = help.to_string();
+                let Some((_, named)) = help.split_once("[key: ") else {
+                    continue;
+                };
+                let (key, said) = named
+                    .trim_end_matches(']')
+                    .split_once(", default ")
+                    .unwrap();
+                let entry = ringrail::conf::keys::find(key).unwrap();
+                let set = Conf::new().with(key, said);
+                let mut default = Conf::new();
+                default.set_all(own.iter().copied());
+                let (set, default) = (entry.value_in(&set), entry.value_in(&default));
+                assert_eq!(set.unwrap(), default.unwrap(), "{name}: {help}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 15, "{seen}");
     }
 }

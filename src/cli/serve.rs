@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use ringrail::block::{BlockId, BlockServer, BlockServerConf, DirStore, RailUri};
-use ringrail::{Addr, Engine, ParkMode, TransportConf};
+use ringrail::block::{BlockId, BlockServer, DirStore, RailUri};
+use ringrail::conf::keys::{block, transport};
+use ringrail::conf::{Conf, block_server_conf, transport_conf};
+use ringrail::{Addr, Engine, ParkMode};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::failure::{Failure, Outcome};
 use super::output;
+use super::settings::{Settings, flag};
 
 /// Serve a directory, read-only, to `ringrail fetch`
 ///
@@ -42,50 +45,50 @@ pub(crate) struct Serve {
     #[arg(long, short, value_name = "ADDR", default_value = "127.0.0.1:7337")]
     listen: String,
     /// Shards (threads with a ring each); 0 means one per processor
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    shards: usize,
+    /// [key: ringrail.transport.shards, default 0]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
     /// Leave it to the kernel which processor runs which shard
+    /// [key: ringrail.transport.pin, default true]
     #[arg(long)]
     no_pin: bool,
     /// Send no checksums (CRC32C); files then go out by sendfile, at about half the processor time
+    /// [key: ringrail.transport.checksum, default true]
     #[arg(long)]
     no_checksum: bool,
     /// How long an idle shard spins before it sleeps, in µs: lower latency for a busy processor
-    #[arg(long, value_name = "US", default_value_t = 0)]
-    spin_us: u32,
+    /// [key: ringrail.transport.spinUs, default 0]
+    #[arg(long, value_name = "US")]
+    spin_us: Option<u32>,
     /// Threads that open, list and hash files; 0 means one per processor, up to four
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    /// [key: ringrail.block.serverThreads, default 0]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Seconds that a drain may take before what is left is cut off
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    drain_timeout: u64,
+    /// [key: ringrail.transport.drainTimeout, default 10]
+    #[arg(long, value_name = "SECONDS")]
+    drain_timeout: Option<u64>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 impl Serve {
     pub(crate) fn run(self) -> Outcome {
         let signals = watch_signals()?;
+        let conf = self.conf()?;
         let store = DirStore::open_root(&self.dir)
-            .with_context(|| format!("cannot serve {}", self.dir.display()))?;
-        let conf = TransportConf {
-            checksum: !self.no_checksum,
-            spin_us: self.spin_us,
-            drain_timeout: Duration::from_secs(self.drain_timeout),
-            ..TransportConf::default()
-        };
-        let builder = Engine::builder(conf)
-            .shards(self.shards)
+            .with_context(|| format!("cannot serve {}", self.dir.display()))?
+            .with_max_open_files(conf.get_entry(&block::MAX_OPEN_FILES)?);
+        let builder = Engine::builder(transport_conf(&conf)?)
+            .shards(conf.get_entry(&transport::SHARDS)?)
             .park(ParkMode::Bare);
-        let builder = if self.no_pin {
-            builder.unpinned()
-        } else {
+        let builder = if conf.get_entry(&transport::PIN)? {
             builder
+        } else {
+            builder.unpinned()
         };
         let engine = builder.start()?;
-        let blocks = BlockServerConf {
-            threads: self.threads,
-            ..BlockServerConf::default()
-        };
-        let blocks = BlockServer::new(Arc::new(store), &blocks)?;
+        let blocks = BlockServer::new(Arc::new(store), &block_server_conf(&conf)?)?;
         let server = blocks.context(engine).create_server(self.address()?)?;
         let uri = RailUri::new(server.local_addr().to_string(), BlockId::ROOT);
         output::line(format_args!("listening on {uri}"))?;
@@ -95,6 +98,24 @@ impl Serve {
         tracing::info!(signal, "draining; a second signal ends at once");
         server.drain()?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn conf(&self) -> Result<Conf, Failure> {
+        let mut conf = self.settings.load(&[])?;
+        let spin = self.spin_us.map(|us| Duration::from_micros(us.into()));
+        let drain = self.drain_timeout.map(Duration::from_secs);
+        flag(&mut conf, &transport::SHARDS, self.shards)?;
+        flag(&mut conf, &transport::PIN, self.no_pin.then_some(false))?;
+        flag(
+            &mut conf,
+            &transport::CHECKSUM,
+            self.no_checksum.then_some(false),
+        )?;
+        flag(&mut conf, &transport::SPIN, spin)?;
+        flag(&mut conf, &transport::DRAIN_TIMEOUT, drain)?;
+        flag(&mut conf, &block::SERVER_THREADS, self.threads)?;
+        conf.validate()?;
+        Ok(conf)
     }
 
     fn address(&self) -> Result<Addr, Failure> {

@@ -21,7 +21,8 @@ pub struct TransportConf {
     /// Bytes of a body per frame, and of bodies in one vectored send, while RPCs travel on the same
     /// connection: what an RPC waits for at most. `ringrail.transport.mixedSliceLen`, 256 KiB.
     pub mixed_slice_len: u32,
-    /// Bytes of bodies in one vectored send. `ringrail.transport.sendBatch`, 1 MiB.
+    /// Bytes of bodies in one vectored send at most; fewer where the link would take more than some
+    /// milliseconds for them. `ringrail.transport.sendBatch`, 4 MiB.
     pub send_batch: usize,
     /// Bodies of at least this size are received straight into their own lease.
     /// `ringrail.transport.exactMin`, 16 KiB.
@@ -84,7 +85,7 @@ impl Default for TransportConf {
             limits: Limits::default(),
             slice_len: 1 << 20,
             mixed_slice_len: 256 << 10,
-            send_batch: 1 << 20,
+            send_batch: 4 << 20,
             exact_min: 16 << 10,
             inline_max: 4 << 10,
             sendfile_min: 256 << 10,

@@ -15,11 +15,13 @@ pub(super) struct Product {
     name: &'static str,
     setup: Setup,
     exe: PathBuf,
+    /// Arguments that have it configured.
+    more: Vec<String>,
 }
 
 impl Product {
-    /// The set-ups that are measured: without checksums, and with them.
-    pub(super) fn all() -> io::Result<Vec<Self>> {
+    /// The set-ups that are measured: without checksums, and with them. `more` are further arguments.
+    pub(super) fn all(more: &[String]) -> io::Result<Vec<Self>> {
         let exe = std::env::current_exe()?;
         let product = |name, checksum| Product {
             name,
@@ -28,6 +30,7 @@ impl Product {
                 hosted: false,
             },
             exe: exe.clone(),
+            more: more.to_vec(),
         };
         Ok(vec![
             product("ringrail", false),
@@ -41,6 +44,7 @@ impl Product {
         let workload = serde_json::to_string(workload).unwrap_or_default();
         let setup = serde_json::to_string(&self.setup).unwrap_or_default();
         command.args(["bench-worker", role, &workload, &setup]);
+        command.args(&self.more);
         command
     }
 }

@@ -1,4 +1,4 @@
-//! `ringrail bench mixed`: what bulk data on a connection does to the RPCs beside it.
+//! `ringrail bench mixed`: what bulk data does to the RPCs beside it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::size::Size;
 
-/// RPC latency alone, then on the same connection beside chunks
+/// RPC latency alone, then beside chunks on the same connection (cold files: on the same shard)
 #[derive(Debug, Args)]
 pub(super) struct Mixed {
     /// Bytes of a chunk
@@ -25,7 +25,8 @@ pub(super) struct Mixed {
     /// Chunks in flight
     #[arg(long, value_name = "N", default_value_t = 2)]
     in_flight: u32,
-    /// Take chunks from a file whose pages are dropped from memory first
+    /// Take chunks from a file whose pages are dropped from memory first; RPCs have a connection of
+    /// their own
     #[arg(long)]
     cold: bool,
     /// Spin instead of sleeping
@@ -62,7 +63,8 @@ struct Summary {
 }
 
 impl Mixed {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    /// `more` are further arguments of the product's processes.
+    pub(super) fn run(&self, more: &[String]) -> Result<(), Failure> {
         let file = if self.cold {
             Some(PatternFile::create(&self.dir, COLD_BYTES).context("writing the file")?)
         } else {
@@ -77,7 +79,7 @@ impl Mixed {
                 size: narrow(self.size)?,
                 source,
             },
-            conns: 1,
+            conns: if self.cold { 2 } else { 1 },
             in_flight: self.in_flight,
             placement: Placement::TwoCores,
             wait: if self.spin {
@@ -89,7 +91,7 @@ impl Mixed {
         };
         let mut rounds = Vec::new();
         for _ in 0..self.rounds.max(1) {
-            rounds.push(one_round(&workload)?);
+            rounds.push(one_round(&workload, more)?);
         }
         let summary = self.summary(rounds);
         if self.json {
@@ -144,16 +146,21 @@ impl Drop for Server {
     }
 }
 
-fn one_round(workload: &Workload) -> anyhow::Result<MixedReport> {
+fn one_round(workload: &Workload, more: &[String]) -> anyhow::Result<MixedReport> {
     if let Some(Source::File { path, .. }) = workload.source() {
         drop_pages(path).context("dropping the file from memory")?;
     }
-    let product = Product::all()?
+    let product = Product::all(more)?
         .into_iter()
         .next()
         .context("no product to measure")?;
+    let server = product.command("server", workload);
+    // Reading from the disk, the server needs room for the ring's workers beside its shard, which
+    // pins itself.
+    let cold = matches!(workload.source(), Some(Source::File { .. }));
+    let mut server = if cold { server } else { pinned(server, 0) };
     let mut server = Server(
-        pinned(product.command("server", workload), 0)
+        server
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

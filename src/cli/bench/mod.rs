@@ -18,6 +18,7 @@ use ringrail_floors::workload::{Length, Placement, Source, Wait, Work, Workload}
 
 use super::failure::{Failure, Outcome};
 use super::output;
+use super::settings::{self, Settings};
 use super::size::Size;
 use candidate::Product;
 
@@ -39,6 +40,8 @@ Examples:
 pub(crate) struct Bench {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,27 +124,30 @@ pub(super) struct Common {
 
 impl Bench {
     pub(crate) fn run(self) -> Outcome {
+        let conf = self.settings.load(&[])?;
+        conf.validate()?;
+        let more = settings::arguments(&conf);
         match self.what {
-            What::Rpc(rpc) => rpc.run()?,
-            What::Fetch(fetch) => fetch.run()?,
-            What::Mixed(mixed) => mixed.run()?,
-            What::Suite(common) => common.suite()?,
+            What::Rpc(rpc) => rpc.run(&more)?,
+            What::Fetch(fetch) => fetch.run(&more)?,
+            What::Mixed(mixed) => mixed.run(&more)?,
+            What::Suite(common) => common.suite(&more)?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Rpc {
-    fn run(&self) -> Result<(), Failure> {
+    fn run(&self, more: &[String]) -> Result<(), Failure> {
         let size = narrow(self.size)?;
         let work = Work::Rpc { size, reply: size };
         let workload = self.width.workload(work, self.common.length());
-        self.common.measure_all(&[workload])
+        self.common.measure_all(&[workload], more)
     }
 }
 
 impl Fetch {
-    fn run(&self) -> Result<(), Failure> {
+    fn run(&self, more: &[String]) -> Result<(), Failure> {
         let bytes = suite::MEMORY_BYTES;
         // Kept until the end: dropping it removes the file.
         let file = match self.source {
@@ -154,7 +160,7 @@ impl Fetch {
         let size = narrow(self.size)?;
         let work = Work::Chunks { size, source };
         let workload = self.width.workload(work, self.common.length());
-        self.common.measure_all(&[workload])
+        self.common.measure_all(&[workload], more)
     }
 }
 
@@ -189,18 +195,18 @@ impl Common {
             .with_context(|| format!("writing {bytes} bytes to {}", self.dir.display()))
     }
 
-    fn suite(&self) -> Result<(), Failure> {
+    fn suite(&self, more: &[String]) -> Result<(), Failure> {
         let file = self.file(suite::FILE_BYTES)?;
-        self.measure_all(&suite::standard(self.length(), Some(&file.source())))
+        self.measure_all(&suite::standard(self.length(), Some(&file.source())), more)
     }
 
-    fn measure_all(&self, workloads: &[Workload]) -> Result<(), Failure> {
+    fn measure_all(&self, workloads: &[Workload], more: &[String]) -> Result<(), Failure> {
         let floors = if self.no_floors {
             Vec::new()
         } else {
             FloorCandidate::all().context("finding this program")?
         };
-        let products = Product::all().context("finding this program")?;
+        let products = Product::all(more).context("finding this program")?;
         let floors = floors.iter().map(|floor| floor as &dyn Candidate);
         let products = products.iter().map(|product| product as &dyn Candidate);
         let candidates: Vec<&dyn Candidate> = floors.chain(products).collect();

@@ -62,10 +62,12 @@ fn histogram() -> anyhow::Result<Histogram<u64>> {
 }
 
 /// Sends `count` requests from this thread, then `count` from the shard.
-pub(super) fn measure(uri: &RailUri, count: u32) -> anyhow::Result<(Latency, Latency)> {
-    let builder = Engine::builder(TransportConf::default())
-        .shards(1)
-        .unpinned();
+pub(super) fn measure(
+    uri: &RailUri,
+    count: u32,
+    conf: TransportConf,
+) -> anyhow::Result<(Latency, Latency)> {
+    let builder = Engine::builder(conf).shards(1).unpinned();
     let engine = builder.park(ParkMode::Bare).start()?;
     let clients = TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
     let client = BlockClient::new(clients.create_client_blocking(uri.address())?);

@@ -17,10 +17,12 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use ringrail::block::RailUri;
+use ringrail::conf::{Conf, transport_conf};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
 use super::output;
+use super::settings::{self, Settings};
 use super::size::Size;
 use interrupt::Interrupt;
 use latency::Latency;
@@ -63,6 +65,8 @@ pub(crate) struct Demo {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// What came out.
@@ -83,20 +87,28 @@ struct Results {
 impl Demo {
     pub(crate) fn run(self) -> Outcome {
         let interrupt = Interrupt::watch()?;
+        let conf = self.settings.load(&[])?;
+        conf.validate()?;
         let base = place::choose(self.dir.as_deref(), self.size.0)?;
         let temp = tempfile::Builder::new()
             .prefix("ringrail-demo-")
             .tempdir_in(&base);
         let temp =
             temp.with_context(|| format!("cannot make a directory in {}", base.display()))?;
-        let results = self.demonstrate(temp.path(), &interrupt);
+        let results = self.demonstrate(temp.path(), &conf, &interrupt);
         // What was interrupted failed for that reason, whatever it says.
         interrupt.check()?;
         self.print(&results?)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn demonstrate(&self, dir: &Path, interrupt: &Interrupt) -> Result<Results, Failure> {
+    fn demonstrate(
+        &self,
+        dir: &Path,
+        conf: &Conf,
+        interrupt: &Interrupt,
+    ) -> Result<Results, Failure> {
+        let more = settings::arguments(conf);
         let (from, to) = (dir.join("served"), dir.join("fetched"));
         self.say(format_args!(
             "writing {} of data to {}",
@@ -109,16 +121,17 @@ impl Demo {
         } else {
             String::from("127.0.0.1:0")
         };
-        let server = Server::start(&from, &listen, self.no_verify)?;
+        let server = Server::start(&from, &listen, self.no_verify, &more)?;
         self.say(format_args!("one process serves it: {}", server.uri()))?;
-        let fetched = process::fetch(server.uri(), &to, self.connections, self.no_verify)?;
+        let fetched = process::fetch(server.uri(), &to, self.connections, self.no_verify, &more)?;
         interrupt.check()?;
         self.say("another process has fetched it; comparing the two trees byte for byte")?;
         if let Some(difference) = compare::difference(&from, &to)? {
             return Err(anyhow!("what was fetched is not what was served: {difference}").into());
         }
         let uri: RailUri = server.uri().parse()?;
-        let (rpc_from_thread, rpc_on_shard) = latency::measure(&uri, self.pings)?;
+        let (rpc_from_thread, rpc_on_shard) =
+            latency::measure(&uri, self.pings, transport_conf(conf)?)?;
         server.stop()?;
         Ok(Results {
             uri: uri.to_string(),

@@ -22,12 +22,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(dir: &Path, listen: &str, no_checksum: bool) -> anyhow::Result<Self> {
+    /// `more` are further arguments.
+    pub(super) fn start(
+        dir: &Path,
+        listen: &str,
+        no_checksum: bool,
+        more: &[String],
+    ) -> anyhow::Result<Self> {
         let mut command = ringrail()?;
         command
             .arg("serve")
             .arg(dir)
             .args(["--listen", listen])
+            .args(more)
             .stdout(Stdio::piped());
         if no_checksum {
             command.arg("--no-checksum");
@@ -89,6 +96,7 @@ pub(super) fn fetch(
     to: &Path,
     connections: usize,
     no_verify: bool,
+    more: &[String],
 ) -> anyhow::Result<Fetched> {
     let mut command = ringrail()?;
     command
@@ -100,7 +108,8 @@ pub(super) fn fetch(
             &connections.to_string(),
             "-o",
         ])
-        .arg(to);
+        .arg(to)
+        .args(more);
     if no_verify {
         command.arg("--no-verify");
     }

@@ -1,5 +1,6 @@
 //! A connection as code on its shard sees it.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -65,6 +66,17 @@ impl Connection {
     /// Sets the identity; false where one is set already (Spark: `setClientId`).
     pub fn set_client_id(&self, id: &str) -> bool {
         self.conn.set_client_id(id)
+    }
+
+    /// Gives this connection state of the embedder's own, once; false where it has some.
+    pub fn set_extension(&self, state: Rc<dyn Any>) -> bool {
+        self.conn.extension.set(state).is_ok()
+    }
+
+    /// The embedder's own state, if [set](Self::set_extension).
+    #[inline]
+    pub fn extension(&self) -> Option<&Rc<dyn Any>> {
+        self.conn.extension.get()
     }
 
     /// A handle to this connection for other threads.
@@ -143,6 +155,39 @@ impl Connection {
             .conn
             .send_archive(value, timeout, || Sink::Future(None));
         self.future(sent)
+    }
+
+    /// As [`send_rpc_with`](Self::send_rpc_with), with the archive of `value` for a body, serialised
+    /// in the send buffer.
+    ///
+    /// # Errors
+    /// The request was not taken, and `handler` is not called.
+    #[inline]
+    pub fn send_archive_with(
+        &self,
+        value: &impl Encode,
+        timeout: Option<Duration>,
+        handler: &Rc<dyn ResponseHandler>,
+        token: u64,
+    ) -> Result<u64, RequestError> {
+        let sink = || Sink::Callback {
+            handler: Rc::clone(handler),
+            token,
+        };
+        self.conn.send_archive(value, timeout, sink)
+    }
+
+    /// Retracts a request by the number that sending it returned; its handler is not called.
+    pub fn cancel(&self, request: u64) {
+        self.conn.cancel(request);
+    }
+
+    /// Sends the archive of `value` as a message that wants no reply.
+    ///
+    /// # Errors
+    /// The message was not taken.
+    pub fn send_archive_one_way(&self, value: &impl Encode) -> Result<(), RequestError> {
+        self.conn.send_archive_one_way(value)
     }
 
     /// Sends a message that wants no reply: delivery is not confirmed (Spark: `send`).

@@ -224,6 +224,27 @@ impl Conn {
         Ok(())
     }
 
+    /// As [`send_one_way`](Self::send_one_way), with the archive of `value`, serialised in the send
+    /// buffer.
+    pub(crate) fn send_archive_one_way(&self, value: &impl Encode) -> Result<(), RequestError> {
+        self.admit()?;
+        let id = self.calls.borrow_mut().fresh_id();
+        let written = self.write_archive(value, |len| {
+            let total_len = u64::from(len);
+            OneWay { id, total_len }.header(len)
+        });
+        if !written.map_err(|NoMemory| self.busy_memory())? {
+            let body = self.encode_large(value)?;
+            return self.send_one_way(RpcBody::Shared(body));
+        }
+        self.local
+            .metrics
+            .requests_out(RequestKind::OneWay)
+            .increment();
+        self.mark_dirty();
+        Ok(())
+    }
+
     /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is how long
     /// it probably is: memory for that is leased before the request leaves.
     pub(crate) fn fetch_chunk(

@@ -4,6 +4,7 @@
 //! frame has an entry: bodies that come in slices, uploads, calls whose handler replies later.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,8 +33,30 @@ pub(crate) struct UploadIn {
     pub(crate) deadline_ns: u64,
 }
 
-/// Tells a handler that replies later whether anybody still waits.
+/// Tells a handler that replies later, on another thread, whether anybody still waits.
 pub(crate) type Retracted = Arc<AtomicBool>;
+
+/// Spreads ids, which count up, over a table: they need no more.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, id: u64) {
+        // The golden ratio's bits (Knuth, TAOCP 3, 6.4): the table looks at the upper ones as well.
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 /// The peer's requests.
 #[derive(Default)]
@@ -43,7 +66,8 @@ pub(crate) struct Inbound {
     pub(crate) requests: HashMap<u64, SlicedIn>,
     pub(crate) one_ways: HashMap<u64, SlicedIn>,
     pub(crate) uploads: HashMap<u64, UploadIn>,
-    pub(crate) deferred: HashMap<u64, Retracted>,
+    /// Those whose handlers reply later; a flag where that may be on another thread.
+    pub(crate) deferred: HashMap<u64, Option<Retracted>, BuildHasherDefault<IdHasher>>,
     /// Those that have not been given to the handler yet.
     pub(crate) waiting: Waiting,
 }
@@ -52,7 +76,9 @@ impl Inbound {
     /// Forgets a request that the peer retracted; true where there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
         if let Some(flag) = self.deferred.remove(&id) {
-            flag.store(true, Ordering::Release);
+            if let Some(flag) = flag {
+                flag.store(true, Ordering::Release);
+            }
             return true;
         }
         self.requests.remove(&id).is_some() || self.waiting.retract(id)
@@ -71,7 +97,7 @@ impl Inbound {
 
     /// Tells everybody that nobody waits any more; gives back the uploads to be failed.
     pub(crate) fn abandon(&mut self) -> Vec<UploadIn> {
-        for flag in self.deferred.values() {
+        for flag in self.deferred.drain().filter_map(|(_, flag)| flag) {
             flag.store(true, Ordering::Release);
         }
         self.requests.clear();

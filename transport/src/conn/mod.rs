@@ -24,6 +24,7 @@ mod keep;
 mod lane;
 mod opening;
 mod overdue;
+mod pace;
 mod received;
 pub(crate) mod rx;
 mod scarce;
@@ -31,13 +32,14 @@ pub(crate) mod sink;
 pub(crate) mod transfer;
 pub(crate) mod tx;
 
-use std::cell::{Cell, RefCell};
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ringrail_codec::native::{Header, Negotiated};
+use ringrail_codec::native::{ALIGN, Header, Negotiated};
 use tokio::sync::oneshot;
 
 use crate::error::{CloseReason, ConnectError, RequestError};
@@ -52,6 +54,7 @@ pub(crate) use call::RpcBody;
 use call::Timeout;
 use calls::Calls;
 use inbound::Inbound;
+use pace::Pace;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
 use tx::Tx;
@@ -141,11 +144,14 @@ pub(crate) struct Conn {
     default_timeout: Timeout,
     /// Requests whose answers, or uploads whose slices, may be large: receive exactly.
     bulk_expected: Cell<usize>,
+    pace: Pace,
     /// Length of the chunk that came last: what the next request leases memory for.
     chunk_hint: Cell<usize>,
     copied_out: Cell<keep::CopiedOut>,
     last_request_id: Cell<u64>,
     client_id: RefCell<Option<Rc<str>>>,
+    /// The embedder's own.
+    pub(crate) extension: OnceCell<Rc<dyn Any>>,
 }
 
 impl Conn {
@@ -186,10 +192,12 @@ impl Conn {
             call_timer_ns: Cell::new(u64::MAX),
             default_timeout: Timeout::new(local.conf.request_timeout),
             bulk_expected: Cell::new(0),
+            pace: Pace::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
             chunk_hint: Cell::new(0),
             copied_out: Cell::default(),
             last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
+            extension: OnceCell::new(),
         })
     }
 
@@ -325,7 +333,26 @@ impl Conn {
             let slice = conf.mixed_slice_len.min(conf.slice_len);
             return (slice, slice as usize);
         }
-        (conf.slice_len, conf.send_batch)
+        let batch = self.pace.batch();
+        let slice = (conf.slice_len as usize).min(batch) & !(ALIGN - 1);
+        (slice.max(ALIGN) as u32, batch)
+    }
+
+    /// A send of so many bytes is handed to the socket.
+    #[inline]
+    pub(crate) fn send_began(&self, len: usize) {
+        self.pace.began(len, self.local.now_ns());
+    }
+
+    /// The socket has taken a send, whole.
+    #[inline]
+    pub(crate) fn send_ended(&self) {
+        let conf = &self.local.conf;
+        let bounds = pace::Bounds {
+            least: (conf.mixed_slice_len as usize).min(conf.send_batch),
+            most: conf.send_batch,
+        };
+        self.pace.ended(self.local.now_ns(), bounds);
     }
 
     pub(crate) fn note_received(&self) {
@@ -347,8 +374,18 @@ impl Conn {
         self.inbound
             .borrow_mut()
             .deferred
-            .insert(id, Arc::clone(&flag));
+            .insert(id, Some(Arc::clone(&flag)));
         flag
+    }
+
+    /// A handler will reply later, on this thread.
+    pub(crate) fn note_held(&self, id: u64) {
+        self.inbound.borrow_mut().deferred.insert(id, None);
+    }
+
+    /// Whether somebody waits for a late reply.
+    pub(crate) fn is_deferred(&self, id: u64) -> bool {
+        self.inbound.borrow().deferred.contains_key(&id)
     }
 
     /// A late reply has come; false where nobody waits for it any more.

@@ -1,6 +1,7 @@
 //! The serving side: handlers, replies, streams, and the listening server.
 
 mod handler;
+mod held;
 mod responder;
 mod streams;
 #[path = "server.rs"]
@@ -10,6 +11,7 @@ pub use handler::{
     HandlerFactory, NoRpcHandler, RpcHandler, ServerBootstrap, StreamManager, UploadSink,
     UploadStart,
 };
+pub use held::HeldResponder;
 pub(crate) use responder::Answer;
 pub use responder::{DeferredResponder, Responder};
 pub use streams::OneForOneStreamManager;

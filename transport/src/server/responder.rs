@@ -15,6 +15,8 @@ use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
 use crate::shard::local::ConnKey;
 
+use super::HeldResponder;
+
 /// The right and duty to answer one request (Spark: `RpcResponseCallback`).
 ///
 /// Answers exactly once: by [`reply`](Self::reply) and its kin, by [`fail`](Self::fail), or, where
@@ -73,14 +75,15 @@ impl<'a> Responder<'a> {
     pub fn defer(mut self) -> DeferredResponder {
         self.answered = true;
         let retracted = self.conn.note_deferred(self.id);
-        DeferredResponder {
-            shard: self.conn.local.handle.clone(),
-            key: self.conn.key,
-            id: self.id,
-            deadline_ns: self.deadline_ns,
-            retracted,
-            answered: false,
-        }
+        DeferredResponder::new(self.conn, self.id, self.deadline_ns, retracted)
+    }
+
+    /// Keeps the request for an answer later, on this thread: allocates nothing.
+    #[inline]
+    pub fn hold(mut self) -> HeldResponder {
+        self.answered = true;
+        self.conn.note_held(self.id);
+        HeldResponder::new(Rc::clone(self.conn), self.id, self.deadline_ns)
     }
 }
 
@@ -92,7 +95,7 @@ impl Drop for Responder<'_> {
     }
 }
 
-fn unanswered() -> RpcFailure {
+pub(super) fn unanswered() -> RpcFailure {
     if std::thread::panicking() {
         let text = "the handler panicked; its log says why";
         return RpcFailure::in_phase(FailureCode::HandlerPanicked, Phase::Handle, text);
@@ -122,6 +125,17 @@ pub(crate) enum Answer {
 }
 
 impl DeferredResponder {
+    pub(super) fn new(conn: &Conn, id: u64, deadline_ns: u64, retracted: Arc<AtomicBool>) -> Self {
+        Self {
+            shard: conn.local.handle.clone(),
+            key: conn.key,
+            id,
+            deadline_ns,
+            retracted,
+            answered: false,
+        }
+    }
+
     /// True where the peer has retracted the request or its connection is over: work for it can
     /// be dropped.
     pub fn is_retracted(&self) -> bool {
@@ -187,7 +201,7 @@ impl Conn {
         self.answer_written(id, written.is_ok());
     }
 
-    fn answer_archive(&self, id: u64, deadline_ns: u64, value: &impl Encode) {
+    pub(super) fn answer_archive(&self, id: u64, deadline_ns: u64, value: &impl Encode) {
         if self.is_overdue(deadline_ns) {
             self.answered();
             return;

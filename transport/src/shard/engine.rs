@@ -20,7 +20,7 @@ use crate::sys::socket::{Addr, ListenSpec, SocketError};
 use crate::sys::uring::{UringDriver, UringSpec};
 
 use super::command::{Command, ListenOrder, ListenerId};
-use super::handle::ShardHandle;
+use super::handle::{ShardHandle, settle, unsettle};
 use super::local::ShardLocal;
 use super::park;
 use super::pump::Pump;
@@ -128,6 +128,11 @@ impl EngineBuilder {
             } else {
                 None
             },
+            worker_cpus: if self.pin {
+                CpuBudget::of_process().beside_shards(self.first_cpu, count)
+            } else {
+                Vec::new()
+            },
             oversubscribed: CpuBudget::of_process().is_oversubscribed(count),
             park: self.park,
         };
@@ -152,6 +157,7 @@ struct ShardStart {
     handle: ShardHandle,
     conf: Arc<TransportConf>,
     cpu: Option<usize>,
+    worker_cpus: Vec<usize>,
     oversubscribed: bool,
     park: ParkMode,
 }
@@ -180,6 +186,7 @@ impl ShardStart {
                 outcome
             }
         };
+        unsettle();
         // Whoever still posts is told that nobody is here.
         self.handle.inbox().close();
         if let Err(error) = outcome {
@@ -205,12 +212,15 @@ impl ShardStart {
             recv_buffers: self.conf.recv_buffers,
             recv_buffer_len: self.conf.recv_buffer_len,
             notify: hosted,
+            worker_cpus: self.worker_cpus.clone(),
             ..UringSpec::default()
         })?;
         self.handle.set_waker(driver.waker());
         let metrics = Arc::clone(self.handle.metrics());
         let now = driver.now_ns();
         let local = ShardLocal::new(self.handle.clone(), Arc::clone(&self.conf), metrics, now);
+        local.set_clock(crate::sys::monotonic_ns);
+        settle(&local);
         let placement = Placement {
             pinned,
             oversubscribed: self.oversubscribed,

@@ -26,11 +26,21 @@ pub struct ShardHandle {
 }
 
 thread_local! {
-    /// The shard whose turn it is on this thread.
+    /// The shard that lives on this thread.
     static CURRENT: RefCell<Option<Rc<ShardLocal>>> = const { RefCell::new(None) };
 }
 
-/// Makes a shard the current one of the thread until dropped.
+/// Makes a shard the current one of its thread for good: futures between its turns find it too.
+pub(super) fn settle(local: &Rc<ShardLocal>) {
+    CURRENT.with(|current| current.replace(Some(Rc::clone(local))));
+}
+
+/// The thread's shard is gone.
+pub(super) fn unsettle() {
+    CURRENT.with(|current| current.replace(None));
+}
+
+/// Makes a shard the current one of the thread until dropped, and its turn run.
 pub(crate) struct Turn {
     local: Rc<ShardLocal>,
     before: Option<Rc<ShardLocal>>,
@@ -113,6 +123,24 @@ impl ShardHandle {
         if self.shared.inbox.rouse() {
             self.wake();
         }
+    }
+
+    /// Tells the shard, from any thread, that one of its [tasks](super::ShardTask) has got work. Post
+    /// the work first, where the task's `has_work` finds it.
+    pub fn notify(&self) {
+        if self.shared.inbox.notify() {
+            self.wake();
+        }
+    }
+
+    /// True on the shard's own thread.
+    pub fn is_here(&self) -> bool {
+        CURRENT.with(|current| {
+            let current = current.borrow();
+            current
+                .as_ref()
+                .is_some_and(|local| Arc::ptr_eq(&local.handle.shared, &self.shared))
+        })
     }
 
     fn wake(&self) {

@@ -193,6 +193,14 @@ impl<T> Inbox<T> {
         self.claim_wake()
     }
 
+    /// As [`rouse`](Self::rouse), from any thread: the work has been put where the shard looks after it
+    /// has [announced](Self::prepare_sleep) that it will sleep.
+    pub fn notify(&self) -> bool {
+        // Pairs with the fence in `prepare_sleep`, as in `push`.
+        fence(Ordering::SeqCst);
+        self.state.load(Ordering::Relaxed) == ASLEEP && self.claim_wake()
+    }
+
     /// Disarms the flag; true for the one pusher that did.
     fn claim_wake(&self) -> bool {
         // Relaxed: a read-modify-write sees the latest value, so one pusher wins,
@@ -223,7 +231,7 @@ impl<T> Inbox<T> {
     ///
     /// The limit keeps a flood of messages from starving the sockets.
     pub fn drain(&self, limit: usize, mut handle: impl FnMut(T)) -> usize {
-        self.note_depth(self.queue.len() as u64);
+        self.note_depth();
         let mut drained = 0;
         while drained < limit {
             let Some(message) = self.pop() else { break };
@@ -233,7 +241,9 @@ impl<T> Inbox<T> {
         drained
     }
 
-    fn note_depth(&self, depth: u64) {
+    /// Keeps in mind how many wait now, for [`InboxStats::depth_max`]. For the shard's thread alone.
+    pub fn note_depth(&self) {
+        let depth = self.queue.len() as u64;
         if depth > self.shard.depth_max.load(Ordering::Relaxed) {
             self.shard.depth_max.store(depth, Ordering::Relaxed);
         }

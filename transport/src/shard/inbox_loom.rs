@@ -4,8 +4,8 @@
 //! A wake-up that is lost leaves the shard parked for ever, which loom reports
 //! as a deadlock.
 
-use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 use super::{Inbox, PushError};
@@ -144,5 +144,55 @@ fn loom_closing_strands_no_message() {
         inbox.close();
         pusher.join().unwrap();
         assert_eq!(Arc::strong_count(&message), 1);
+    });
+}
+
+/// What an eventfd does: a wake-up that comes early is kept.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    ring: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap() = true;
+        self.ring.notify_one();
+    }
+
+    fn wait(&self) {
+        let mut rung = self.rung.lock().unwrap();
+        while !*rung {
+            rung = self.ring.wait(rung).unwrap();
+        }
+        *rung = false;
+    }
+}
+
+#[test]
+fn loom_work_of_a_task_is_seen_before_or_wakes_the_sleeper() {
+    explore(|| {
+        let inbox = Arc::new(Inbox::<usize>::new(4));
+        let work = Arc::new(AtomicUsize::new(0));
+        let bell = Arc::new(Bell::default());
+        let poster = thread::spawn({
+            let (inbox, work, bell) = (inbox.clone(), work.clone(), bell.clone());
+            move || {
+                work.store(1, Ordering::Relaxed);
+                if inbox.notify() {
+                    bell.ring();
+                }
+            }
+        });
+        while work.load(Ordering::Relaxed) == 0 {
+            if inbox.prepare_sleep() {
+                // What the shard asks of its tasks once it has announced that it will sleep.
+                if work.load(Ordering::Relaxed) == 0 {
+                    bell.wait();
+                }
+                inbox.finish_sleep();
+            }
+        }
+        poster.join().unwrap();
     });
 }

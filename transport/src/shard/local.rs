@@ -18,6 +18,7 @@ use crate::metrics::ShardMetrics;
 
 use super::command::Command;
 use super::handle::ShardHandle;
+use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
 
 /// Names a connection of a shard; stale keys find nobody.
@@ -38,9 +39,16 @@ pub(crate) enum TimerFor {
     Silence(ConnKey),
     /// The end of a drain.
     Drain(ConnKey),
+    /// A task's own.
+    Task {
+        /// Which task.
+        slot: u32,
+        /// Its word for it.
+        token: u32,
+    },
 }
 
-const KIND_SHIFT: u32 = 62;
+const KIND_SHIFT: u32 = 60;
 const SLOT_SHIFT: u32 = 32;
 const SLOT_MASK: u64 = (1 << 24) - 1;
 
@@ -51,6 +59,7 @@ impl TimerFor {
             TimerFor::Opening(key) => (1, key.slot, key.generation),
             TimerFor::Silence(key) => (2, key.slot, key.generation),
             TimerFor::Drain(key) => (3, key.slot, key.generation),
+            TimerFor::Task { slot, token } => (4, slot, token),
         };
         kind << KIND_SHIFT | (u64::from(slot) & SLOT_MASK) << SLOT_SHIFT | u64::from(low)
     }
@@ -66,7 +75,8 @@ impl TimerFor {
             0 => TimerFor::Calls(key),
             1 => TimerFor::Opening(key),
             2 => TimerFor::Silence(key),
-            _ => TimerFor::Drain(key),
+            3 => TimerFor::Drain(key),
+            _ => TimerFor::Task { slot, token: low },
         }
     }
 }
@@ -77,7 +87,10 @@ pub(crate) struct ShardLocal {
     pub(crate) conf: Arc<TransportConf>,
     pub(crate) pool: Pool,
     pub(crate) metrics: Arc<ShardMetrics>,
+    /// Time as of the beginning of the turn.
     now_ns: Cell<u64>,
+    /// What tells the time between turns; without it time stands still there, as in a simulation.
+    clock: Cell<Option<fn() -> u64>>,
     timers: RefCell<TimerWheel>,
     conns: RefCell<Slab<Rc<Conn>>>,
     generation: Cell<u32>,
@@ -90,6 +103,8 @@ pub(crate) struct ShardLocal {
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
     pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
+    /// What embedders run in the shard's turns.
+    pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     pub(crate) draining: Cell<bool>,
     /// Its turn is being run: what is marked now is looked at before it ends.
     pub(crate) in_turn: Cell<bool>,
@@ -114,6 +129,7 @@ impl ShardLocal {
             pool,
             metrics,
             now_ns: Cell::new(now_ns),
+            clock: Cell::new(None),
             timers: RefCell::new(TimerWheel::new(now_ns, MAX_TIMERS)),
             conns: RefCell::new(Slab::new()),
             generation: Cell::new(0),
@@ -122,16 +138,38 @@ impl ShardLocal {
             parched: RefCell::new(Vec::new()),
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
+            tasks: RefCell::new(Slab::new()),
             draining: Cell::new(false),
             in_turn: Cell::new(false),
             disk_busy_until_ns: Cell::new(0),
         })
     }
 
-    /// Time as of the beginning of this turn of the loop.
+    /// Time as of the beginning of this turn of the loop; between turns, where futures run, now.
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
+        if !self.in_turn.get() {
+            self.tick();
+        }
         self.now_ns.get()
+    }
+
+    /// Time as of the beginning of the last turn.
+    #[inline]
+    pub(crate) fn turn_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    #[cold]
+    fn tick(&self) {
+        if let Some(clock) = self.clock.get() {
+            self.now_ns.set(clock());
+        }
+    }
+
+    /// Has futures that run between turns see the time go by.
+    pub(crate) fn set_clock(&self, clock: fn() -> u64) {
+        self.clock.set(Some(clock));
     }
 
     pub(crate) fn set_now_ns(&self, now_ns: u64) {
@@ -293,6 +331,10 @@ mod tests {
             TimerFor::Opening(key),
             TimerFor::Silence(key),
             TimerFor::Drain(key),
+            TimerFor::Task {
+                slot: 0xff_fffe,
+                token: u32::MAX,
+            },
         ] {
             assert_eq!(TimerFor::unpack(what.pack()), what);
         }

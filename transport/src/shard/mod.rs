@@ -23,9 +23,13 @@ pub(crate) mod pump;
 #[cfg(not(loom))]
 pub mod spin;
 #[cfg(not(loom))]
+mod task;
+#[cfg(not(loom))]
 pub mod timer;
 
 #[cfg(not(loom))]
 pub use engine::{Engine, EngineBuilder, ParkMode};
 #[cfg(not(loom))]
 pub use handle::ShardHandle;
+#[cfg(not(loom))]
+pub use task::{ShardTask, TaskContext, TaskTimer};

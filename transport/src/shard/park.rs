@@ -21,7 +21,7 @@ const HOSTED_TURNS: u32 = 16;
 
 /// Copies the metrics that others count, if that was not done just now.
 fn publish<D: Driver>(pump: &mut Pump<D>) {
-    let now = pump.local.now_ns();
+    let now = pump.local.turn_ns();
     if now >= pump.publish_due_ns {
         pump.publish_due_ns = now + PUBLISH_EVERY_NS;
         pump.publish_metrics();
@@ -56,12 +56,12 @@ impl Idle {
         if !self.spinner.is_enabled() {
             return false;
         }
-        let now = pump.local.now_ns();
+        let now = pump.local.turn_ns();
         let since = *self.since_ns.get_or_insert_with(|| {
             pump.local.metrics.spins.increment();
             now
         });
-        if self.spinner.park_due(now) || !self.spinner.should_spin(since, now) {
+        if !self.spinner.should_spin(since, now) {
             return false;
         }
         std::hint::spin_loop();
@@ -70,10 +70,10 @@ impl Idle {
 
     /// The shard slept.
     fn slept<D: Driver>(&mut self, pump: &Pump<D>, worked: bool) {
+        let now = pump.local.turn_ns();
         if !self.spinner.is_enabled() {
-            return;
+            return self.spinner.rested(now);
         }
-        let now = pump.local.now_ns();
         let since = self.since_ns.take().unwrap_or(now);
         if !worked {
             self.spinner.miss();
@@ -102,9 +102,22 @@ pub(super) fn run_bare<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::R
     pump.shut_down()
 }
 
+/// Announces that the shard will sleep; false where there is something to do first.
+fn may_sleep<D: Driver>(pump: &mut Pump<D>) -> bool {
+    if pump.has_work() || !pump.local.handle.inbox().prepare_sleep() {
+        return false;
+    }
+    // Whoever gave a task work before the announcement has not woken the shard.
+    if pump.local.tasks_have_work() {
+        pump.local.handle.inbox().finish_sleep();
+        return false;
+    }
+    true
+}
+
 fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
     let handle = pump.local.handle.clone();
-    if pump.has_work() || !handle.inbox().prepare_sleep() {
+    if !may_sleep(pump) {
         return pump.turn(Park::No);
     }
     publish(pump);
@@ -132,11 +145,11 @@ pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) 
                 continue;
             }
             busy = 0;
-            tokio::task::yield_now().await;
+            give_way(pump, &notify, &mut idle).await?;
             continue;
         }
         if idle.spin(pump) {
-            tokio::task::yield_now().await;
+            give_way(pump, &notify, &mut idle).await?;
             continue;
         }
         let worked = sleep_in_runtime(pump, &notify).await?;
@@ -145,9 +158,22 @@ pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) 
     pump.shut_down()
 }
 
+/// Lets the runtime's other tasks run, and the runtime itself look after its timers and files when
+/// that is due: it does so in earnest only where every task waits, be it for an instant.
+async fn give_way<D: Driver>(pump: &Pump<D>, notify: &Notify, idle: &mut Idle) -> io::Result<()> {
+    let now = pump.local.turn_ns();
+    if !idle.spinner.park_due(now) {
+        tokio::task::yield_now().await;
+        return Ok(());
+    }
+    idle.spinner.rested(now);
+    pump.driver.waker().wake();
+    notify.wait().await
+}
+
 async fn sleep_in_runtime<D: Driver>(pump: &mut Pump<D>, notify: &Notify) -> io::Result<bool> {
     let handle = pump.local.handle.clone();
-    if pump.has_work() || !handle.inbox().prepare_sleep() {
+    if !may_sleep(pump) {
         tokio::task::yield_now().await;
         return pump.turn(Park::No);
     }

@@ -89,7 +89,7 @@ impl Spinner {
     /// Whether a shard that has been idle since `idle_since_ns` should look for
     /// work once more instead of sleeping.
     pub fn should_spin(&self, idle_since_ns: u64, now_ns: u64) -> bool {
-        now_ns.saturating_sub(idle_since_ns) < self.spin_ns && !self.park_due(now_ns)
+        now_ns.saturating_sub(idle_since_ns) < self.spin_ns
     }
 
     /// Whether the shard must park now, be it only for an instant, because the
@@ -103,8 +103,12 @@ impl Spinner {
         self.grow_to(self.spin_ns.saturating_mul(2));
     }
 
-    /// No work came while the shard spun: spin less. (A spin that was cut short
-    /// by a forced park is neither.)
+    /// The shard has parked, for however short a time.
+    pub fn rested(&mut self, now_ns: u64) {
+        self.last_park_ns = now_ns;
+    }
+
+    /// No work came while the shard spun: spin less.
     pub fn miss(&mut self) {
         self.spin_ns /= 2;
         if self.spin_ns < SPIN_MIN_NS {

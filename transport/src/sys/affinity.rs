@@ -71,6 +71,17 @@ impl CpuBudget {
         self.allowed.get(turn).copied()
     }
 
+    /// The processors that no shard of `first..first + count` is pinned to: where what may keep a
+    /// processor busy for long belongs. Empty where the shards take them all.
+    pub fn beside_shards(&self, first: usize, count: usize) -> Vec<usize> {
+        let taken: Vec<_> = (first..first.saturating_add(count))
+            .take(self.allowed.len())
+            .filter_map(|index| self.cpu_for_shard(index))
+            .collect();
+        let free = self.allowed.iter().copied();
+        free.filter(|cpu| !taken.contains(cpu)).collect()
+    }
+
     /// How many threads can run all the time: the allowed processors, or fewer
     /// if the control group grants less.
     pub fn parallelism(&self) -> usize {
@@ -220,6 +231,15 @@ mod tests {
         let dealt: Vec<_> = (0..5).map(|index| two.cpu_for_shard(index)).collect();
         assert_eq!(dealt, [4, 6, 4, 6, 4].map(Some));
         assert_eq!(budget([], None).cpu_for_shard(0), None);
+    }
+
+    #[test]
+    fn what_shards_leave_is_for_others() {
+        let budget = budget([2, 3, 5, 7], None);
+        assert_eq!(budget.beside_shards(0, 2), [5, 7]);
+        assert_eq!(budget.beside_shards(3, 2), [3, 5], "dealt in turn");
+        assert_eq!(budget.beside_shards(0, 4), []);
+        assert_eq!(budget.beside_shards(1, usize::MAX), []);
     }
 
     #[test]

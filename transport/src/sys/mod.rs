@@ -15,3 +15,10 @@ pub mod sim;
 pub mod socket;
 mod table;
 pub mod uring;
+
+/// The monotonic clock in nanoseconds.
+#[inline]
+pub(crate) fn monotonic_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

@@ -10,15 +10,15 @@ use ringrail_transport::{Connection, TransportClient, TransportContext};
 
 use super::chunks::ChunkLoad;
 use super::rpc::RpcLoad;
-use super::{Setup, engine, say};
+use super::{Side, say};
 
 /// How a load tells the main thread what came of it.
 pub(super) type Done = mpsc::SyncSender<anyhow::Result<ClientReport>>;
 
 /// Does the workload against the server at `addr`.
-pub(crate) fn run(workload: &Workload, setup: Setup, addr: &str) -> anyhow::Result<()> {
+pub(crate) fn run(workload: &Workload, side: &Side, addr: &str) -> anyhow::Result<()> {
     workload.validate()?;
-    let context = TransportContext::client_only(engine(workload, setup)?);
+    let context = TransportContext::client_only(side.engine(workload)?);
     let clients = context.create_client_factory(Vec::new());
     let connect = |_| clients.create_unmanaged_client_blocking(addr);
     let conns: Vec<TransportClient> = (0..workload.conns)

@@ -12,13 +12,15 @@ mod server;
 use std::io::Write;
 
 use anyhow::Context;
+use ringrail::conf::{Conf, transport_conf};
 use ringrail_floors::workload::{Wait, Workload};
-use ringrail_transport::{Engine, ParkMode, TransportConf};
+use ringrail_transport::{Engine, ParkMode};
 use serde::{Deserialize, Serialize};
 
 pub(super) use mixed::MixedReport;
 
 use crate::cli::failure::Outcome;
+use crate::cli::settings::Settings;
 
 /// One side of a measurement; the harness starts it.
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,8 @@ pub(crate) struct Worker {
     setup: String,
     /// The server's address, for clients.
     addr: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -46,10 +50,12 @@ impl Worker {
         let workload = serde_json::from_str(&self.workload).context("reading the workload")?;
         let setup = serde_json::from_str(&self.setup).context("reading the set-up")?;
         let addr = self.addr.unwrap_or_default();
+        let conf = self.settings.load(&DEFAULTS)?;
+        let side = Side { setup, conf };
         match self.role {
-            Role::Server => server::run(&workload, setup)?,
-            Role::Client => client::run(&workload, setup, &addr)?,
-            Role::Mixed => mixed::run(&workload, setup, &addr)?,
+            Role::Server => server::run(&workload, &side)?,
+            Role::Client => client::run(&workload, &side, &addr)?,
+            Role::Mixed => mixed::run(&workload, &side, &addr)?,
         }
         Ok(std::process::ExitCode::SUCCESS)
     }
@@ -64,28 +70,40 @@ pub(crate) struct Setup {
     pub(crate) hosted: bool,
 }
 
-/// One shard on the processor that the harness pinned this process to.
-fn engine(workload: &Workload, setup: Setup) -> anyhow::Result<Engine> {
-    let mut conf = TransportConf {
-        checksum: setup.checksum,
-        ..TransportConf::default()
-    };
-    conf.pool_budget = 1 << 30;
-    conf.socket.congestion = Some("cubic".into());
-    conf.spin_us = match workload.wait {
-        Wait::Spinning => 1_000_000,
-        Wait::Parked => 0,
-    };
-    let park = if setup.hosted {
-        ParkMode::Hosted
-    } else {
-        ParkMode::Bare
-    };
-    Engine::builder(conf)
-        .shards(1)
-        .park(park)
-        .start()
-        .context("starting the shard")
+/// What measurements have by default and other programs have not: room for every workload, and one
+/// congestion control for all, as the floors have it.
+const DEFAULTS: [(&str, &str); 2] = [
+    ("ringrail.transport.poolBudget", "1g"),
+    ("ringrail.transport.congestion", "cubic"),
+];
+
+/// How this process is set up.
+struct Side {
+    setup: Setup,
+    conf: Conf,
+}
+
+impl Side {
+    /// One shard on the processor that the harness pinned this process to. Checksums and spinning
+    /// are what is compared, so the set-up and the workload decide them and not the configuration.
+    fn engine(&self, workload: &Workload) -> anyhow::Result<Engine> {
+        let mut conf = transport_conf(&self.conf)?;
+        conf.checksum = self.setup.checksum;
+        conf.spin_us = match workload.wait {
+            Wait::Spinning => 1_000_000,
+            Wait::Parked => 0,
+        };
+        let park = if self.setup.hosted {
+            ParkMode::Hosted
+        } else {
+            ParkMode::Bare
+        };
+        Engine::builder(conf)
+            .shards(1)
+            .park(park)
+            .start()
+            .context("starting the shard")
+    }
 }
 
 fn say(line: &str) -> anyhow::Result<()> {

@@ -17,13 +17,13 @@ use ringrail_transport::{
     Connection, Received, Responder, RpcFailure, RpcHandler, TransportContext,
 };
 
-use super::{Setup, engine, say};
+use super::{Side, say};
 
 /// Serves until stdin ends.
-pub(crate) fn run(workload: &Workload, setup: Setup) -> anyhow::Result<()> {
+pub(crate) fn run(workload: &Workload, side: &Side) -> anyhow::Result<()> {
     workload.validate()?;
     let data = workload.source().map(load).transpose()?;
-    let engine = engine(workload, setup)?;
+    let engine = side.engine(workload)?;
     let before = cpu_seconds(Who::Process);
     let reply = reply_pattern(workload);
     let (chunk_len, chunks) = (u64::from(workload.size()), workload.source_chunks());

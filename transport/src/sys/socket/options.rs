@@ -16,20 +16,22 @@ use super::{Addr, SocketError};
 /// Nagle delay, keep-alive on, everything else as the kernel tunes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketSpec {
-    /// `TCP_NODELAY`: small frames leave at once.
+    /// `TCP_NODELAY`: small frames leave at once. `ringrail.transport.tcpNoDelay`, on.
     pub nodelay: bool,
     /// `SO_KEEPALIVE`: a peer that vanished is noticed in the end.
+    /// `ringrail.transport.tcpKeepAlive`, on.
     pub keepalive: bool,
     /// `SO_SNDBUF` in bytes, which ends the kernel's own tuning; it grants at most
-    /// `net.core.wmem_max`.
+    /// `net.core.wmem_max`. `ringrail.transport.sendBuffer`, the kernel's.
     pub send_buffer_len: Option<usize>,
     /// `SO_RCVBUF` in bytes, which ends the kernel's own tuning; it grants at most
-    /// `net.core.rmem_max`.
+    /// `net.core.rmem_max`. `ringrail.transport.receiveBuffer`, the kernel's.
     pub recv_buffer_len: Option<usize>,
-    /// `TCP_CONGESTION`, by name.
+    /// `TCP_CONGESTION`, by name. `ringrail.transport.congestion`, the system's.
     pub congestion: Option<String>,
     /// `TCP_NOTSENT_LOWAT` in bytes: a socket counts as writable only while it
     /// holds less unsent data. It bounds what a small frame waits behind.
+    /// `ringrail.transport.notSentLowat`, none.
     pub notsent_lowat_len: Option<u32>,
 }
 

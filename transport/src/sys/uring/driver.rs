@@ -93,6 +93,7 @@ impl UringDriver {
         let entry = Entry::register(ring.as_raw_fd());
         let group = Group::register(&ring, spec.recv_buffers, spec.recv_buffer_len)
             .map_err(UringError::at("registering the receive buffers"))?;
+        place_workers(&ring, &spec.worker_cpus);
         let wake_fd = event_fd(EventfdFlags::empty()).map_err(UringError::at("eventfd"))?;
         let notify_fd = if spec.notify {
             let fd = event_fd(EventfdFlags::NONBLOCK).map_err(UringError::at("eventfd"))?;
@@ -423,8 +424,7 @@ impl Driver for UringDriver {
 
     #[inline]
     fn now_ns(&self) -> u64 {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let now = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+        let now = crate::sys::monotonic_ns();
         self.last_ns.set(now);
         now
     }
@@ -443,6 +443,23 @@ impl Driver for UringDriver {
 
     fn stats(&self) -> DriverStats {
         self.stats
+    }
+}
+
+/// Has the ring's workers run on these processors, if any are named. Where the kernel refuses (a
+/// control group that allows others), they stay where the thread is, as without.
+fn place_workers(ring: &IoUring, cpus: &[usize]) {
+    if cpus.is_empty() {
+        return;
+    }
+    // SAFETY: all zeros is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for &cpu in cpus {
+        // SAFETY: it writes within the set, and ignores a number beyond it.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    if let Err(error) = ring.submitter().register_iowq_aff(&set) {
+        tracing::debug!(target: "ringrail::shard", %error, ?cpus, "the ring's workers are not placed");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 /// Sizes of a ring.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct UringSpec {
     /// Submission entries; a power of two.
     pub sq_entries: u32,
@@ -17,6 +17,9 @@ pub struct UringSpec {
     pub max_ops: usize,
     /// Register an eventfd that tells of completions, for a park inside another runtime.
     pub notify: bool,
+    /// Processors for the ring's workers, which do what would block; none leaves them where the
+    /// thread is. A worker that reads a disk keeps its processor for milliseconds at a time.
+    pub worker_cpus: Vec<usize>,
 }
 
 impl Default for UringSpec {
@@ -28,6 +31,7 @@ impl Default for UringSpec {
             recv_buffer_len: 64 << 10,
             max_ops: 1 << 18,
             notify: false,
+            worker_cpus: Vec::new(),
         }
     }
 }

@@ -1,0 +1,118 @@
+//! Keys of the network, of fetching and of shuffle servers.
+
+use std::time::Duration;
+
+use super::super::entries;
+use crate::conf::alternate::Alternate;
+use crate::conf::entry::{choice, flag, int, of, size, text, time};
+use crate::conf::size::ByteUnit::{Byte, MiB};
+use crate::conf::time::TimeUnit::{Millis, Seconds};
+use crate::conf::value::Kind;
+
+entries! {
+    /// The time that other timeouts begin with.
+    NETWORK_TIMEOUT: Duration = "spark.network.timeout", time(Seconds)
+        .default("120s");
+
+    /// How often expired block managers are looked for. Nothing comes of it: each timer stands for
+    /// itself.
+    NETWORK_TIMEOUT_INTERVAL: Duration = "spark.network.timeoutInterval", time(Millis)
+        .default("60s");
+
+    /// Must be less than `spark.network.timeout`.
+    EXECUTOR_HEARTBEAT_INTERVAL: Duration = "spark.executor.heartbeatInterval", time(Millis)
+        .default("10s");
+
+    /// How many further ports are tried where one is in use.
+    PORT_MAX_RETRIES: u32 = "spark.port.maxRetries", int()
+        .default("16");
+
+    /// What is found by it is not printed.
+    REDACTION_REGEX: String = "spark.redaction.regex", of(Kind::Regex)
+        .default("(?i)secret|password|token|access[.]?key");
+
+    /// Which of Netty's loops runs. Nothing comes of it: the loop is an io_uring.
+    IO_MODE_DEFAULT: String = "spark.io.mode.default", choice(&["NIO", "EPOLL", "KQUEUE", "AUTO"])
+        .default("AUTO");
+
+    /// Off-heap memory for buffers. Nothing comes of it: there is no heap.
+    PREFER_DIRECT_BUFS: bool = "spark.network.io.preferDirectBufs", flag()
+        .default("true");
+
+    /// One allocator for all modules. Nothing comes of it: each shard has a pool of its own.
+    SHARED_ALLOCATORS: bool = "spark.network.sharedByteBufAllocators.enabled", flag()
+        .default("true");
+
+    /// From where on a block is mapped and not copied. Nothing comes of it: files are sent by
+    /// `sendfile`, or gathered; see `ringrail.transport.sendfileMin`.
+    MEMORY_MAP_THRESHOLD: u64 = "spark.storage.memoryMapThreshold", size(Byte)
+        .default("2m");
+
+    /// Larger blocks are streamed to disk. Nothing comes of it: fetches always write to disk.
+    MAX_REMOTE_BLOCK_SIZE_FETCH_TO_MEM: u64 = "spark.maxRemoteBlockSizeFetchToMem", size(Byte)
+        .default("200m")
+        .alternates(&[Alternate::renamed("spark.reducer.maxReqSizeShuffleToMem", "2.3")]);
+
+    /// Bytes that a reducer has in flight.
+    REDUCER_MAX_SIZE_IN_FLIGHT: u64 = "spark.reducer.maxSizeInFlight", size(MiB)
+        .default("48m")
+        .alternates(&[Alternate::renamed("spark.reducer.maxMbInFlight", "1.4")]);
+
+    /// Requests that a reducer has in flight. Nothing comes of it: chunks are bounded per connection;
+    /// see `ringrail.block.fetchInFlight`.
+    REDUCER_MAX_REQS_IN_FLIGHT: u32 = "spark.reducer.maxReqsInFlight", int()
+        .default("2147483647");
+
+    /// Blocks that a reducer asks of one address at a time. Nothing comes of it, likewise.
+    REDUCER_MAX_BLOCKS_IN_FLIGHT_PER_ADDRESS: u32 = "spark.reducer.maxBlocksInFlightPerAddress", int()
+        .default("2147483647");
+
+    /// Beyond it Spark closes the connection. Nothing comes of it: peers wait for credit.
+    MAX_CHUNKS_BEING_TRANSFERRED: u64 = "spark.shuffle.maxChunksBeingTransferred", int()
+        .default("9223372036854775807");
+
+    /// Threads for chunks alone, in percent. Nothing comes of it: reading never blocks a shard.
+    CHUNK_FETCH_HANDLER_THREADS_PERCENT: Option<u32> =
+        "spark.shuffle.server.chunkFetchHandlerThreadsPercent", int();
+
+    /// Threads for ending merges, in percent. Nothing comes of it, likewise.
+    FINALIZE_SHUFFLE_MERGE_THREADS_PERCENT: Option<u32> =
+        "spark.shuffle.server.finalizeShuffleMergeThreadsPercent", int();
+
+    /// The fetch protocol of Spark 2. Nothing comes of it: the two sides agree when they connect.
+    USE_OLD_FETCH_PROTOCOL: bool = "spark.shuffle.useOldFetchProtocol", flag()
+        .default("false");
+
+    /// Which class keeps merged shuffle files. Nothing comes of it: shuffle data is not merged.
+    MERGED_SHUFFLE_FILE_MANAGER: String = "spark.shuffle.push.server.mergedShuffleFileManagerImpl",
+        text().default("org.apache.spark.network.shuffle.NoOpMergedShuffleFileManager");
+
+    /// Nothing comes of it, likewise.
+    MIN_CHUNK_SIZE_IN_MERGED_FILE: u64 =
+        "spark.shuffle.push.server.minChunkSizeInMergedShuffleFile", size(Byte).default("2m");
+
+    /// Nothing comes of it, likewise.
+    MERGED_INDEX_CACHE_SIZE: u64 = "spark.shuffle.push.server.mergedIndexCacheSize", size(Byte)
+        .default("100m");
+
+    /// Nothing comes of it, likewise.
+    IO_EXCEPTIONS_DURING_MERGE: u32 =
+        "spark.shuffle.push.server.ioExceptionsThresholdDuringMerge", int().default("4");
+
+    /// Nothing comes of it, likewise.
+    MERGED_FILE_CLEANER_SHUTDOWN: Duration =
+        "spark.shuffle.push.server.mergedShuffleFileCleanerShutdownTimeout", time(Seconds)
+        .default("60s");
+
+    /// Must be 0 to 1.
+    MEMORY_FRACTION: f64 = "spark.memory.fraction", of(Kind::Float)
+        .default("0.6");
+
+    /// Must be 0 to 1.
+    MEMORY_STORAGE_FRACTION: f64 = "spark.memory.storageFraction", of(Kind::Float)
+        .default("0.5");
+
+    /// Must be `cluster` or `client`.
+    SUBMIT_DEPLOY_MODE: String = "spark.submit.deployMode", text()
+        .default("client");
+}

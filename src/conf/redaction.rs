@@ -1,0 +1,47 @@
+//! Secrets are not printed.
+
+use std::borrow::Cow;
+
+use regex_lite::Regex;
+
+use super::keys::network::REDACTION_REGEX;
+use super::map::Conf;
+
+/// What stands in place of a secret; Spark's text.
+pub const REDACTED: &str = "*********(redacted)";
+
+/// Tells which values are secret.
+pub(super) struct Redaction {
+    /// `None` where the expression is none: then everything is secret.
+    secret: Option<Regex>,
+}
+
+impl Redaction {
+    /// The value, or what stands in its place: if the expression is found in key or value.
+    pub(super) fn of<'a>(&self, key: &str, value: &'a str) -> Cow<'a, str> {
+        match &self.secret {
+            Some(secret) if !secret.is_match(key) && !secret.is_match(value) => value.into(),
+            _ => REDACTED.into(),
+        }
+    }
+}
+
+impl Conf {
+    pub(super) fn redaction(&self) -> Redaction {
+        let text = self.get_entry(&REDACTION_REGEX);
+        Redaction {
+            secret: text.ok().and_then(|text| Regex::new(&text).ok()),
+        }
+    }
+
+    /// Everything that is set, a `key=value` a line, by key, without secrets (Spark:
+    /// `toDebugString`). What `ringrail.redaction.regex` finds in key or value is a secret; while
+    /// that is no regular expression, everything is.
+    pub fn to_debug_string(&self) -> String {
+        let redaction = self.redaction();
+        let lines = self
+            .iter()
+            .map(|(key, value)| format!("{key}={}", redaction.of(key, value)));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,189 @@
+//! From keys to the settings that the layers take.
+//!
+//! Each function fills every field, so that a new field without a key does not compile.
+
+use std::time::Duration;
+
+use ringrail_codec::native::Limits;
+use ringrail_transport::TransportConf;
+use ringrail_transport::sys::socket::SocketSpec;
+
+use super::error::ConfError;
+use super::keys::{block, transport};
+use super::map::Conf;
+use super::value::{ConfigValue, Kind, ValueError};
+use crate::block::BlockServerConf;
+use crate::block::fetch::{FetchConf, Resume};
+
+/// What a timeout of 0 means where Spark means "never" by it: longer than anything runs.
+pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// The settings of an engine (Spark: `SparkTransportConf.fromSparkConf`).
+///
+/// ```
+/// use ringrail::conf::{Conf, transport_conf};
+///
+/// let conf = Conf::new().with("spark.network.timeout", "30s").with("ringrail.transport.poolBudget", "1g");
+/// let transport = transport_conf(&conf)?;
+/// assert_eq!(transport.request_timeout.as_secs(), 30);
+/// assert_eq!(transport.pool_budget, 1 << 30);
+/// # Ok::<(), ringrail::conf::ConfError>(())
+/// ```
+///
+/// # Errors
+/// A value that its key cannot have, or values that do not fit together.
+pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
+    let spin = conf.get_entry(&transport::SPIN)?;
+    let settings = TransportConf {
+        limits: limits(conf)?,
+        slice_len: conf.get_entry(&transport::SLICE_LEN)?,
+        mixed_slice_len: conf.get_entry(&transport::MIXED_SLICE_LEN)?,
+        send_batch: conf.get_entry(&transport::SEND_BATCH)?,
+        exact_min: conf.get_entry(&transport::EXACT_MIN)?,
+        inline_max: conf.get_entry(&transport::INLINE_MAX)?,
+        sendfile_min: conf.get_entry(&transport::SENDFILE_MIN)?,
+        send_queue: conf.get_entry(&transport::SEND_QUEUE)?,
+        request_queue: conf.get_entry(&transport::REQUEST_QUEUE)?,
+        max_connections: conf.get_entry(&transport::MAX_CONNECTIONS)?,
+        pool_budget: conf.get_entry(&transport::POOL_BUDGET)?,
+        pool_reserve: conf.get_entry(&transport::POOL_RESERVE)?,
+        recv_buffers: conf.get_entry(&transport::RECV_BUFFERS)?,
+        recv_buffer_len: conf.get_entry(&transport::RECV_BUFFER_LEN)?,
+        inbox: conf.get_entry(&transport::INBOX)?,
+        checksum: conf.get_entry(&transport::CHECKSUM)?,
+        spin_us: u32::try_from(spin.as_micros()).unwrap_or(u32::MAX),
+        connect_timeout: or_never(conf.get_entry(&transport::CONNECTION_CREATION_TIMEOUT)?),
+        handshake_timeout: conf.get_entry(&transport::HANDSHAKE_TIMEOUT)?,
+        request_timeout: conf.get_entry(&transport::REQUEST_TIMEOUT)?,
+        connection_timeout: or_never(conf.get_entry(&transport::CONNECTION_TIMEOUT)?),
+        close_idle: conf.get_entry(&transport::CLOSE_IDLE_CONNECTIONS)?,
+        connections_per_peer: conf.get_entry(&transport::NUM_CONNECTIONS_PER_PEER)?,
+        retry_wait: conf.get_entry(&transport::RETRY_WAIT)?,
+        drain_timeout: conf.get_entry(&transport::DRAIN_TIMEOUT)?,
+        socket: socket_spec(conf)?,
+    };
+    let checked = settings.check();
+    checked.map_err(|error| ConfError::Conflict(error.to_string()))?;
+    Ok(settings)
+}
+
+fn limits(conf: &Conf) -> Result<Limits, ConfError> {
+    Ok(Limits {
+        max_body_len: conf.get_entry(&transport::MAX_BODY_LEN)?,
+        max_rpc_len: conf.get_entry(&transport::MAX_RPC_LEN)?,
+        max_stream_name_len: conf.get_entry(&transport::MAX_STREAM_NAME_LEN)?,
+        max_meta_len: conf.get_entry(&transport::MAX_META_LEN)?,
+        max_failure_len: conf.get_entry(&transport::MAX_FAILURE_LEN)?,
+        max_drain_text_len: conf.get_entry(&transport::MAX_DRAIN_TEXT_LEN)?,
+        max_hello_ext_len: conf.get_entry(&transport::MAX_HELLO_EXT_LEN)?,
+        max_refusal_text_len: conf.get_entry(&transport::MAX_REFUSAL_TEXT_LEN)?,
+        max_outstanding: conf.get_entry(&transport::MAX_OUTSTANDING)?,
+        initial_credit: conf.get_entry(&transport::INITIAL_CREDIT)?,
+    })
+}
+
+fn socket_spec(conf: &Conf) -> Result<SocketSpec, ConfError> {
+    Ok(SocketSpec {
+        nodelay: conf.get_entry(&transport::TCP_NO_DELAY)?,
+        keepalive: conf.get_entry(&transport::TCP_KEEP_ALIVE)?,
+        send_buffer_len: conf.get_entry(&transport::SEND_BUFFER)?,
+        recv_buffer_len: conf.get_entry(&transport::RECEIVE_BUFFER)?,
+        congestion: conf.get_entry(&transport::CONGESTION)?,
+        notsent_lowat_len: conf.get_entry(&transport::NOT_SENT_LOWAT)?,
+    })
+}
+
+/// The settings of a server of blocks.
+///
+/// # Errors
+/// A value that its key cannot have.
+pub fn block_server_conf(conf: &Conf) -> Result<BlockServerConf, ConfError> {
+    Ok(BlockServerConf {
+        threads: conf.get_entry(&block::SERVER_THREADS)?,
+        queue: conf.get_entry(&block::SERVER_QUEUE)?,
+        manifest_budget: conf.get_entry(&block::MANIFEST_BUDGET)?,
+        max_manifest_entries: conf.get_entry(&block::MAX_MANIFEST_ENTRIES)?,
+        max_streams: conf.get_entry(&block::MAX_STREAMS)?,
+        stream_idle: conf.get_entry(&block::STREAM_IDLE)?,
+    })
+}
+
+/// The settings of a fetch.
+///
+/// # Errors
+/// A value that its key cannot have, or values that do not fit together.
+pub fn fetch_conf(conf: &Conf) -> Result<FetchConf, ConfError> {
+    let settings = FetchConf {
+        connections: conf.get_entry(&block::FETCH_CONNECTIONS)?,
+        in_flight: conf.get_entry(&block::FETCH_IN_FLIGHT)?,
+        max_bytes_in_flight: conf.get_entry(&block::MAX_BYTES_IN_FLIGHT)?,
+        chunk_len: conf.get_entry(&block::CHUNK_LEN)?,
+        verify: conf.get_entry(&block::VERIFY)?,
+        resume: conf.get_entry(&block::RESUME)?,
+        max_retries: conf.get_entry(&block::MAX_RETRIES)?,
+        retry_wait: conf.get_entry(&block::RETRY_WAIT)?,
+        sync: conf.get_entry(&block::SYNC)?,
+    };
+    let checked = settings.check();
+    checked.map_err(|error| ConfError::Conflict(error.to_string()))?;
+    Ok(settings)
+}
+
+fn or_never(timeout: Duration) -> Duration {
+    if timeout.is_zero() { NEVER } else { timeout }
+}
+
+impl ConfigValue for Resume {
+    fn parse(text: &str, kind: Kind) -> Result<Self, ValueError> {
+        match String::parse(text, kind)?.as_str() {
+            "continue" => Ok(Resume::Continue),
+            "recheck" => Ok(Resume::Recheck),
+            "fresh" => Ok(Resume::Fresh),
+            other => Err(ValueError::new(format!(
+                "there is no way `{other}` to resume"
+            ))),
+        }
+    }
+
+    fn format(&self, _kind: Kind) -> String {
+        let word = match self {
+            Resume::Continue => "continue",
+            Resume::Recheck => "recheck",
+            Resume::Fresh => "fresh",
+        };
+        word.to_owned()
+    }
+
+    fn compare(&self, _other: &Self) -> Option<std::cmp::Ordering> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same<T: std::fmt::Debug>(left: T, right: T) {
+        assert_eq!(format!("{left:#?}"), format!("{right:#?}"));
+    }
+
+    #[test]
+    fn the_defaults_of_the_keys_are_those_of_the_settings() {
+        let conf = Conf::new();
+        same(transport_conf(&conf).unwrap(), TransportConf::default());
+        same(
+            block_server_conf(&conf).unwrap(),
+            BlockServerConf::default(),
+        );
+        same(fetch_conf(&conf).unwrap(), FetchConf::default());
+    }
+
+    #[test]
+    fn no_bound_is_a_bound_that_nobody_reaches() {
+        let mut conf = Conf::new();
+        conf.set("spark.rpc.io.connectionTimeout", "-1");
+        let settings = transport_conf(&conf).unwrap();
+        assert_eq!(settings.connection_timeout, NEVER);
+        assert_eq!(settings.connect_timeout, NEVER);
+    }
+}

@@ -1,0 +1,168 @@
+//! What other threads ask of the shard: taken from the inbox, some each turn.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+
+use crate::conn::sink::Sink;
+use crate::conn::{Conn, State};
+use crate::error::{CloseReason, RequestError};
+use crate::shard::command::{Ask, Command, Waiter};
+use crate::sys::driver::Driver;
+
+use super::Pump;
+
+/// Commands taken from the inbox per turn, so that completions are not kept waiting.
+const INBOX_BUDGET: usize = 1024;
+
+impl<D: Driver> Pump<D> {
+    pub(super) fn take_commands(&mut self) -> bool {
+        let mut worked = false;
+        if !self.local.letters.borrow().is_empty() {
+            let letters = std::mem::take(&mut *self.local.letters.borrow_mut());
+            for (to, command) in letters {
+                to.post_surely(command);
+            }
+        }
+        if self.local.errands.borrow().is_empty() && self.local.handle.inbox().is_empty() {
+            return false;
+        }
+        self.local.handle.inbox().note_depth();
+        for _ in 0..INBOX_BUDGET {
+            let errand = self.local.errands.borrow_mut().pop_front();
+            let Some(command) = errand.or_else(|| self.local.handle.inbox().pop()) else {
+                break;
+            };
+            worked = true;
+            self.command(command);
+        }
+        worked
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Connect(order) => self.connect(*order),
+            Command::Listen(order) => self.listen(*order),
+            Command::Unlisten(id) => self.unlisten(|listener| listener.id == id),
+            Command::Ask {
+                key,
+                ask,
+                timeout,
+                waiter,
+            } => {
+                let Some(conn) = self.local.conn(key) else {
+                    let _ = waiter.done.send(Err(RequestError::NotConnected));
+                    return;
+                };
+                ask_on(&conn, ask, timeout, waiter);
+            }
+            Command::OneWay { key, body } => {
+                let sent = self
+                    .local
+                    .conn(key)
+                    .map(|conn| conn.send_one_way(crate::conn::RpcBody::Shared(body)));
+                if let Some(Err(error)) = sent {
+                    tracing::warn!(target: "ringrail::client", %error, "one-way message dropped");
+                }
+            }
+            Command::Stream {
+                key,
+                name,
+                offset,
+                credit,
+                timeout,
+                feed,
+                begun,
+            } => {
+                let Some(conn) = self.local.conn(key) else {
+                    // Whoever asked may have gone too.
+                    let _ = begun.send(Err(RequestError::NotConnected));
+                    return;
+                };
+                let sink = || Sink::Stream(feed);
+                let opened = conn.open_stream(&name, offset, credit, timeout, sink);
+                let id = opened.as_ref().ok().copied();
+                if let (Err(_), Some(id)) = (begun.send(opened), id) {
+                    conn.cancel(id);
+                }
+            }
+            Command::Answer {
+                key,
+                id,
+                deadline_ns,
+                answer,
+            } => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.deferred_answer(id, deadline_ns, answer);
+                }
+            }
+            Command::Grant { key, id, bytes } => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.grant_stream(id, bytes);
+                }
+            }
+            Command::Cancel { key, id } => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.cancel(id);
+                }
+            }
+            Command::Close { key } => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.close_after_flush(CloseReason::Local);
+                }
+            }
+            Command::Run(run) => {
+                let handle = self.local.handle.clone();
+                // Whoever posted it finds that nothing came back; the shard goes on.
+                let ran = catch_unwind(AssertUnwindSafe(|| run(&handle)));
+                if ran.is_err() {
+                    self.local.metrics.handler_panics.increment();
+                }
+            }
+            Command::Drain { done } => self.drain(done),
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    pub(super) fn drain(&mut self, done: oneshot::Sender<()>) {
+        self.unlisten(|_| true);
+        self.local.draining.set(true);
+        for conn in self.local.all_conns() {
+            match conn.state() {
+                State::Open => conn.drain("this side is shutting down"),
+                State::Opening => conn.close(CloseReason::Shutdown),
+                State::Flushing | State::Closed => {}
+            }
+        }
+        self.drained.push(done);
+    }
+}
+
+/// Passes a request from another thread on to its connection.
+fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, waiter: Waiter) {
+    if waiter.ticket.is_retracted() {
+        return;
+    }
+    let mut done = Some(waiter.done);
+    let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
+    let sent = match ask {
+        Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, &mut sink),
+        Ask::Chunk {
+            chunk,
+            range,
+            len_hint,
+        } => conn.fetch_chunk(chunk, range, len_hint, timeout, &mut sink),
+        Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, &mut sink),
+    };
+    match sent {
+        Ok(id) if waiter.ticket.sent_as(id) => {}
+        Ok(id) => conn.cancel(id),
+        Err(error) => {
+            if let Some(done) = done {
+                // Whoever asked may be gone.
+                let _ = done.send(Err(error));
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The end: of one connection, of the shard.
+
+use std::io;
+
+use crate::error::CloseReason;
+use crate::shard::handle::Turn;
+use crate::shard::local::ConnKey;
+use crate::sys::driver::{Driver, OpKey, Park};
+
+use super::Pump;
+
+impl<D: Driver> Pump<D> {
+    /// Ends what is in flight, then the socket, then the connection.
+    pub(super) fn take_down(&mut self, key: ConnKey) {
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
+        if !link.cancelled {
+            link.cancelled = true;
+            let operations: Vec<OpKey> = link.operations().collect();
+            for op in operations {
+                self.driver.cancel(op);
+            }
+            self.driver.shutdown(link.sock, true);
+        }
+        if !link.is_quiet() {
+            return;
+        }
+        self.driver.close(link.sock);
+        self.links[key.slot as usize] = None;
+        self.local.remove_conn(key);
+    }
+
+    /// Ends everything at once: nothing more is taken on, every connection closes.
+    pub(crate) fn begin_shut_down(&mut self) {
+        self.local.handle.inbox().close();
+        let _turn = Turn::of(&self.local);
+        self.unlisten(|_| true);
+        for conn in self.local.all_conns() {
+            conn.close(CloseReason::Shutdown);
+        }
+        self.local.stop_tasks();
+    }
+
+    /// True where no socket is left.
+    pub(crate) fn is_down(&self) -> bool {
+        self.links.iter().all(Option::is_none) && self.listeners.iter().all(Option::is_none)
+    }
+
+    /// Ends everything and waits until the kernel has let go: the shard stops.
+    pub(in crate::shard) fn shut_down(&mut self) -> io::Result<()> {
+        self.begin_shut_down();
+        let patience = self.driver.now_ns() + 2_000_000_000;
+        loop {
+            self.turn(Park::No)?;
+            if self.is_down() || self.driver.now_ns() > patience {
+                return Ok(());
+            }
+            let until = self.driver.now_ns() + 1_000_000;
+            self.turn(Park::Until(Some(until)))?;
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The loop of a shard: the only part that knows the driver.
+//!
+//! One [`turn`](Pump::turn): enter the kernel (submitting what the last turn posted) → collect
+//! completions and dispatch them → inbox → timers → tasks → post sends and receives. Handlers run
+//! inside, inline. [`park`](super::park) decides how a turn enters the kernel.
+//!
+//! One file per part of a turn: `commands` (the inbox), `listen` and `open` (connections come),
+//! `receive`, `send`, `end` (connections go).
+
+mod commands;
+mod end;
+mod listen;
+mod open;
+mod receive;
+mod send;
+mod token;
+
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::conn::compose::ReadOrder;
+use crate::error::CloseReason;
+use crate::server::{HandlerFactory, RpcHandler};
+use crate::sys::driver::{Completion, Driver, Park};
+
+use super::handle::Turn;
+use super::link::Link;
+use super::local::{ConnKey, ShardLocal, TimerFor};
+use listen::ListenerState;
+use token::For;
+
+/// How often those who wait for memory look again.
+const MEMORY_RETRY_NS: u64 = 1_000_000;
+
+/// The loop's state.
+pub(crate) struct Pump<D> {
+    pub(crate) driver: D,
+    pub(crate) local: Rc<ShardLocal>,
+    links: Vec<Option<Link>>,
+    listeners: Vec<Option<ListenerState>>,
+    handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
+    reads: Vec<ReadOrder>,
+    /// Connections whose receive ended for want of buffers, or whose parse for want of memory.
+    thirsty: Vec<ConnKey>,
+    /// Connections whose parse goes on next turn.
+    backlog: Vec<ConnKey>,
+    drained: Vec<oneshot::Sender<()>>,
+    pub(super) stopping: bool,
+    pub(super) publish_due_ns: u64,
+}
+
+impl<D: Driver> Pump<D> {
+    pub(crate) fn new(driver: D, local: Rc<ShardLocal>) -> Self {
+        Self {
+            driver,
+            local,
+            links: Vec::new(),
+            listeners: Vec::new(),
+            handlers: HashMap::new(),
+            reads: Vec::new(),
+            thirsty: Vec::new(),
+            backlog: Vec::new(),
+            drained: Vec::new(),
+            stopping: false,
+            publish_due_ns: 0,
+        }
+    }
+
+    /// One round; true where something happened.
+    pub(crate) fn turn(&mut self, park: Park) -> io::Result<bool> {
+        self.driver.enter(park)?;
+        self.local.set_now_ns(self.driver.now_ns());
+        let _turn = Turn::of(&self.local);
+        let mut worked = false;
+        let backlog = self.backlog.len();
+        while let Some(done) = self.driver.next() {
+            worked = true;
+            self.complete(done);
+        }
+        if backlog > 0 {
+            worked = true;
+            self.work_off(backlog);
+        }
+        worked |= self.take_commands();
+        while let Some(what) = self.local.pop_due_timer() {
+            worked = true;
+            self.local.metrics.timers_fired.increment();
+            self.timer(what);
+        }
+        worked |= self.local.run_tasks();
+        if !self.thirsty.is_empty() || self.local.has_hungry() {
+            self.quench();
+        }
+        self.driver.refill(&self.local.pool);
+        while let Some(key) = self.local.pop_dirty() {
+            worked = true;
+            self.service(key);
+        }
+        if !self.drained.is_empty() && self.local.conn_count() == 0 {
+            for done in self.drained.drain(..) {
+                let _ = done.send(());
+            }
+        }
+        Ok(worked)
+    }
+
+    /// Copies what others count into the shard's metrics.
+    pub(crate) fn publish_metrics(&self) {
+        let metrics = &self.local.metrics;
+        let driver = self.driver.stats();
+        let pool = self.local.pool.stats();
+        let inbox = self.local.handle.inbox().stats();
+        let set = |counter: &crate::metrics::Counter, value: u64| {
+            counter.add(value.wrapping_sub(counter.get()));
+        };
+        set(&metrics.enters, driver.enters);
+        set(&metrics.cq_overflows, driver.cq_overflows);
+        set(&metrics.enobufs, driver.no_buffers);
+        metrics.pool_bytes_used.set(pool.leased_bytes as u64);
+        metrics
+            .pool_bytes_high_water
+            .set(pool.high_water_bytes as u64);
+        metrics.pool_bytes_budget.set(pool.budget_bytes as u64);
+        set(&metrics.pool_misses, pool.fresh);
+        set(&metrics.pool_exhausted, pool.exhausted);
+        set(&metrics.inbox_messages, inbox.pushed);
+        set(&metrics.inbox_full, inbox.full);
+        set(&metrics.wakeups, inbox.wakes);
+        metrics.inbox_depth_max.raise_to(inbox.depth_max);
+    }
+
+    fn timer(&mut self, what: TimerFor) {
+        match what {
+            TimerFor::Calls(key) => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.on_call_timer();
+                }
+            }
+            TimerFor::Opening(key) => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.on_opening_timer();
+                }
+            }
+            TimerFor::Silence(key) => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.on_silence_timer();
+                }
+            }
+            TimerFor::Drain(key) => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.on_end_timer();
+                }
+            }
+            TimerFor::Task { slot, token } => self.local.task_timer(slot, token),
+        }
+    }
+
+    fn complete(&mut self, done: Completion) {
+        match For::of(done.token) {
+            For::Listener(at) => self.accepted(at as usize, done),
+            For::Connect(key) => self.connected(key, done),
+            For::Receive(key) => self.received(key, done),
+            For::Send(key) => self.sent(key, done),
+            For::Read(key) => self.read(key, done),
+        }
+    }
+
+    /// When the next timer is due.
+    pub(crate) fn next_timer(&self) -> Option<u64> {
+        let timer = self.local.next_timer();
+        if self.thirsty.is_empty() && !self.local.has_hungry() {
+            return timer;
+        }
+        // Memory comes back without a word; whoever waits for it looks again soon.
+        let soon = self.local.now_ns() + MEMORY_RETRY_NS;
+        Some(timer.map_or(soon, |at| at.min(soon)))
+    }
+
+    /// True where a turn would find something without entering the kernel.
+    pub(crate) fn has_work(&mut self) -> bool {
+        self.local.has_dirty()
+            || self.local.tasks_have_work()
+            || !self.backlog.is_empty()
+            || !self.local.letters.borrow().is_empty()
+            || !self.local.handle.inbox().is_empty()
+            || self.driver.ready()
+    }
+}
+
+fn ring_full() -> CloseReason {
+    CloseReason::Limit {
+        what: "the ring's table of operations",
+        limit: 4,
+        key: "ringrail.transport.maxConnections",
+    }
+}

@@ -1,0 +1,205 @@
+//! What connections receive: completions to the parser, and the next receive that fits.
+
+use std::rc::Rc;
+
+use crate::conn::State;
+use crate::conn::rx::{Next, Rx};
+use crate::error::CloseReason;
+use crate::shard::link::Receiving;
+use crate::shard::local::ConnKey;
+use crate::sys::driver::{Completion, Driver, Op, Payload, is_passing};
+
+use super::token::For;
+use super::{Pump, ring_full};
+
+impl<D: Driver> Pump<D> {
+    pub(super) fn received(&mut self, key: ConnKey, done: Completion) {
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let conn = Rc::clone(&link.conn);
+        let outcome = done.outcome();
+        let of_header = matches!(link.recv, Some((_, Receiving::Header)));
+        if !done.more {
+            let header = link.recv_header.take();
+            link.recv = header.map(|op| (op, Receiving::Header));
+        }
+        if conn.state() == State::Closed {
+            conn.mark_dirty();
+            return;
+        }
+        let had_yielded = link.rx.has_yielded();
+        let parsed = match (done.payload, outcome) {
+            (Payload::Received(data), Ok(count)) if count > 0 => {
+                conn.note_received();
+                conn.local.metrics.bytes_in.add(count as u64);
+                conn.local.metrics.bytes_in_multishot.add(count as u64);
+                link.rx.received(&conn, data)
+            }
+            (Payload::Buffer(buf), Ok(count)) if count > 0 => {
+                conn.note_received();
+                conn.local.metrics.bytes_in.add(count as u64);
+                link.rx.filled(&conn, buf, count)
+            }
+            // The body before it came short: its buffer is what is to be filled first.
+            (Payload::Buffer(_), Err(error)) if of_header && is_passing(&error) => Ok(()),
+            (Payload::Buffer(buf), Err(error)) if is_passing(&error) => {
+                link.rx.filled(&conn, buf, 0)
+            }
+            (_, Ok(_)) if done.more => Ok(()),
+            (_, Ok(_)) => Err(Box::new(CloseReason::Peer)),
+            (_, Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                self.thirsty.push(key);
+                return;
+            }
+            (_, Err(error)) if is_passing(&error) => Ok(()),
+            (_, Err(error)) => Err(Box::new(CloseReason::Io(error))),
+        };
+        if conn.state() == State::Flushing
+            && matches!(&parsed, Err(reason) if matches!(**reason, CloseReason::Peer))
+        {
+            link.peer_ended = true;
+            return conn.mark_dirty();
+        }
+        if !had_yielded && link.rx.has_yielded() {
+            self.backlog.push(key);
+        }
+        if let Err(reason) = parsed {
+            conn.fail(*reason);
+            return;
+        }
+        self.post_receive(key);
+    }
+
+    /// Goes on with the parses that the turn before broke off.
+    pub(super) fn work_off(&mut self, count: usize) {
+        let keys: Vec<ConnKey> = self.backlog.drain(..count).collect();
+        for key in keys {
+            self.resume(key);
+        }
+    }
+
+    /// Posts the receive that fits the connection's state, or has a multishot end that does not.
+    pub(super) fn post_receive(&mut self, key: ConnKey) {
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
+        let state = link.conn.state();
+        if link.conn.key != key || state == State::Closed || link.peer_ended {
+            return;
+        }
+        if state == State::Flushing {
+            // Whatever comes now is for nobody.
+            link.rx = Rx::default();
+        }
+        let conn = &link.conn;
+        if let Some((op, receiving)) = &mut link.recv {
+            if let Receiving::Multi { cancelled } = receiving
+                && !*cancelled
+                && (link.rx.is_stuck() || link.rx.wants_exact(conn))
+            {
+                *cancelled = true;
+                self.driver.cancel(*op);
+            }
+            if link.rx.is_starved() {
+                self.thirsty.push(key);
+            }
+            return;
+        }
+        let mut header = None;
+        let (op, receiving) = match link.rx.next(conn) {
+            Next::Nothing => {
+                if link.rx.is_starved() {
+                    self.thirsty.push(key);
+                }
+                return;
+            }
+            Next::Multi => (
+                Op::RecvMulti { sock: link.sock },
+                Receiving::Multi { cancelled: false },
+            ),
+            Next::Fill {
+                buf,
+                at,
+                len,
+                header: behind,
+            } => {
+                header = behind;
+                let linked = header.is_some();
+                (
+                    Op::Recv {
+                        sock: link.sock,
+                        buf,
+                        at,
+                        len,
+                        linked,
+                    },
+                    Receiving::Fill,
+                )
+            }
+        };
+        self.local.metrics.recvs.increment();
+        match self.driver.submit(For::Receive(key).token(), op) {
+            Ok(op) => link.recv = Some((op, receiving)),
+            Err(_) => return conn.close(ring_full()),
+        }
+        let Some(buf) = header else { return };
+        let len = ringrail_codec::native::HEADER_LEN;
+        let op = Op::Recv {
+            sock: link.sock,
+            buf,
+            at: 0,
+            len,
+            linked: false,
+        };
+        self.local.metrics.recvs.increment();
+        match self.driver.submit(For::Receive(key).token(), op) {
+            Ok(op) => {
+                link.recv_header = Some(op);
+                link.rx.header_posted();
+            }
+            Err(_) => conn.close(ring_full()),
+        }
+    }
+
+    /// Connections that waited for memory or receive buffers try again.
+    pub(super) fn quench(&mut self) {
+        while let Some((key, call)) = self.local.pop_hungry() {
+            let Some(conn) = self.local.conn(key) else {
+                continue;
+            };
+            if !conn.try_grant_chunk(call) {
+                self.local.unpop_hungry(key, call);
+                break;
+            }
+        }
+        for key in self.local.take_parched() {
+            if let Some(conn) = self.local.conn(key) {
+                conn.mark_dirty();
+            }
+        }
+        self.driver.refill(&self.local.pool);
+        let mut thirsty = std::mem::take(&mut self.thirsty);
+        thirsty.sort_unstable_by_key(|key| (key.slot, key.generation));
+        thirsty.dedup();
+        for key in thirsty {
+            self.resume(key);
+        }
+    }
+
+    pub(super) fn resume(&mut self, key: ConnKey) {
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let conn = Rc::clone(&link.conn);
+        let waits = link.rx.is_stuck() || link.rx.has_yielded() || conn.can_serve_held();
+        if waits && let Err(reason) = link.rx.resume(&conn) {
+            conn.fail(*reason);
+            return;
+        }
+        if link.rx.has_yielded() && !self.backlog.contains(&key) {
+            self.backlog.push(key);
+        }
+        self.post_receive(key);
+    }
+}

@@ -1,0 +1,242 @@
+//! What connections send: one send in flight each, file reads for those that need them.
+
+use std::rc::Rc;
+
+use crate::conn::compose::{Outgoing, ReadOrder};
+use crate::conn::{Conn, State};
+use crate::error::CloseReason;
+use crate::shard::local::ConnKey;
+use crate::sys::driver::{Completion, Driver, Op, Payload, is_passing};
+
+use super::token::For;
+use super::{Pump, ring_full};
+
+impl<D: Driver> Pump<D> {
+    /// Posts what a connection has to send; takes it down where it is over.
+    pub(super) fn service(&mut self, key: ConnKey) {
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let conn = Rc::clone(&link.conn);
+        conn.clear_dirty();
+        conn.finish_drain();
+        if conn.state() == State::Flushing && link.connect.is_some() {
+            conn.close(CloseReason::Local);
+        }
+        if conn.state() == State::Closed {
+            return self.take_down(key);
+        }
+        if link.connect.is_some() {
+            return;
+        }
+        if link.send.is_none() {
+            self.post_send(key, &conn);
+        }
+        if conn.state() == State::Flushing && conn.is_flushed() {
+            return self.linger(key, &conn);
+        }
+        let link = self.link_of(key);
+        let unclogged = link.is_some_and(|link| link.rx.is_clogged()) && !conn.is_blocked();
+        if unclogged || conn.can_serve_held() {
+            return self.resume(key);
+        }
+        self.post_receive(key);
+    }
+
+    /// Nothing is left to be sent: once it has gone, the peer is told that it was all, and the
+    /// connection waits for the peer's own end.
+    pub(super) fn linger(&mut self, key: ConnKey, conn: &Rc<Conn>) {
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
+        if link.send.is_none() {
+            if link.peer_ended {
+                conn.close(CloseReason::Local);
+                return self.take_down(key);
+            }
+            if !std::mem::replace(&mut link.muted, true) {
+                self.driver.shutdown(link.sock, false);
+            }
+        }
+        self.post_receive(key);
+    }
+
+    pub(super) fn post_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
+        let outgoing = conn.compose(&self.driver, &mut self.reads);
+        self.post_reads(key);
+        let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+            return;
+        };
+        let op = match outgoing {
+            Outgoing::Nothing => return,
+            Outgoing::Gather(gather) => {
+                conn.send_began(gather.remaining());
+                Op::Send {
+                    sock: link.sock,
+                    gather,
+                    more: false,
+                }
+            }
+            Outgoing::File {
+                head,
+                range,
+                padding,
+            } => {
+                link.file_send_len = Some(head.remaining() + range.len + padding);
+                let (offset, len) = (range.offset, range.len);
+                Op::SendFile {
+                    sock: link.sock,
+                    head,
+                    file: range.file,
+                    offset,
+                    len,
+                    padding,
+                }
+            }
+        };
+        self.local.metrics.sends.increment();
+        match self.driver.submit(For::Send(key).token(), op) {
+            Ok(op) => link.send = Some(op),
+            Err(_) => conn.close(ring_full()),
+        }
+    }
+
+    pub(super) fn post_reads(&mut self, key: ConnKey) {
+        for order in std::mem::take(&mut self.reads) {
+            let ReadOrder {
+                transfer,
+                range,
+                into,
+            } = order;
+            let (file, offset, len) = (range.file, range.offset, range.len);
+            let op = Op::Read {
+                file,
+                offset,
+                buf: into,
+                at: 0,
+                len,
+            };
+            let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
+                return;
+            };
+            match self.driver.submit(For::Read(key).token(), op) {
+                Ok(op) => link.reads.push((op, transfer)),
+                Err(_) => link.conn.close(ring_full()),
+            }
+        }
+    }
+
+    pub(super) fn sent(&mut self, key: ConnKey, done: Completion) {
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        link.send = None;
+        let file_len = link.file_send_len.take();
+        let conn = Rc::clone(&link.conn);
+        let outcome = done.outcome();
+        let Payload::Gather(mut gather) = done.payload else {
+            return;
+        };
+        if conn.state() == State::Closed {
+            conn.mark_dirty();
+            return;
+        }
+        match outcome {
+            Ok(count) => {
+                conn.local.metrics.bytes_out.add(count as u64);
+                if let Some(expected) = file_len {
+                    return self.file_sent(key, &conn, gather, count, expected);
+                }
+                gather.advance(count.min(gather.remaining()));
+                if gather.remaining() > 0 {
+                    return self.continue_send(key, &conn, gather);
+                }
+                conn.send_ended();
+                conn.gather_sent(gather);
+            }
+            // A file that was being sent cannot be continued: nobody knows how far it came.
+            Err(error) if is_passing(&error) && file_len.is_none() => {
+                return self.continue_send(key, &conn, gather);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
+                conn.close(CloseReason::FileShortened);
+                return;
+            }
+            Err(error) => {
+                conn.fail(CloseReason::Io(error));
+                return;
+            }
+        }
+        self.service(key);
+    }
+
+    /// The rest of a short send.
+    pub(super) fn continue_send(
+        &mut self,
+        key: ConnKey,
+        conn: &Rc<Conn>,
+        gather: crate::buf::Gather,
+    ) {
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let op = Op::Send {
+            sock: link.sock,
+            gather,
+            more: false,
+        };
+        match self.driver.submit(For::Send(key).token(), op) {
+            Ok(op) => {
+                if let Some(link) = self.link_of(key) {
+                    link.send = Some(op);
+                }
+            }
+            Err(_) => conn.close(ring_full()),
+        }
+    }
+
+    pub(super) fn file_sent(
+        &mut self,
+        key: ConnKey,
+        conn: &Rc<Conn>,
+        gather: crate::buf::Gather,
+        count: usize,
+        expected: usize,
+    ) {
+        if count < expected {
+            // The header has promised more than the file has now: nothing sensible can follow.
+            conn.close(CloseReason::FileShortened);
+            return;
+        }
+        let body = count - gather.total();
+        conn.local.metrics.bytes_out_sendfile.add(body as u64);
+        conn.gather_sent(gather);
+        self.after_send(key, conn);
+    }
+
+    pub(super) fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
+        // The common case: an answer has left, nothing else is to be said, and nobody waited for it.
+        let clogged = self.link_of(key).is_some_and(|link| link.rx.is_clogged());
+        let done = conn.state() == State::Open && conn.is_flushed();
+        if !done || clogged || conn.can_serve_held() {
+            self.service(key);
+        }
+    }
+
+    pub(super) fn read(&mut self, key: ConnKey, done: Completion) {
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let Some(at) = link.reads.iter().position(|&(op, _)| op == done.key) else {
+            return;
+        };
+        let (_, transfer) = link.reads.swap_remove(at);
+        let conn = Rc::clone(&link.conn);
+        let outcome = done.outcome();
+        let Payload::Buffer(buf) = done.payload else {
+            return;
+        };
+        conn.file_read(transfer, buf, outcome);
+        conn.mark_dirty();
+    }
+}
