@@ -14,7 +14,7 @@ use crate::error::{CloseReason, RequestError, RpcFailure};
 
 use super::Conn;
 use super::bulk::{BodyPlan, Finish};
-use super::dispatch::failure_kind;
+use super::failures::failure_kind;
 
 impl Conn {
     /// Where the body of a frame goes that is not a part of a larger one.

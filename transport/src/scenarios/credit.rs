@@ -200,15 +200,7 @@ fn grants_in_steps<G: Ground>(cluster: &mut Cluster<G>, most: u64) {
     while !books.is_over() {
         for id in books.waiting() {
             let bytes = 1 + cluster.rng.below(most);
-            // Granted in the books first: the frame is on its way.
-            books.grant(id, bytes);
-            let by_responder = false;
-            let credit = Credit {
-                id,
-                bytes,
-                by_responder,
-            };
-            cluster.tell(raw, credit.header(), &[]);
+            grant(cluster, raw, &mut books, (id, bytes), false);
         }
         for frame in cluster.hear_some(raw) {
             books.take(&frame);
@@ -258,42 +250,20 @@ fn sends_within_credit<G: Ground>(cluster: &mut Cluster<G>, step: u64) {
     let large = Order::new(Deed::Reply, 6, 10).request(20_000 + cluster.rng.cut(60_000));
     let upload = cluster.spawn(client.upload_stream(plan.meta(), data));
     let request = cluster.spawn(client.send_rpc(large.clone()));
-    let mut books = Books::default();
-    let mut kinds = BTreeMap::new();
-    while kinds.len() < 2 {
-        for frame in cluster.hear_some(raw) {
-            match frame.0.kind {
-                Kind::Upload => books.open(frame.0.id, plan.data(), limits.initial_credit),
-                Kind::RpcRequest => books.open(frame.0.id, large.clone(), limits.initial_credit),
-                _ => {}
-            }
-            if matches!(frame.0.kind, Kind::Upload | Kind::RpcRequest) {
-                kinds.insert(frame.0.kind as u8, frame.0.id);
-            }
-            if frame.0.kind != Kind::Upload {
-                books.take(&frame);
-            }
-        }
-    }
+    let mut books = both_begun(cluster, raw, limits.initial_credit, (plan.data(), large));
     if step == 0 {
         return never_granted(cluster, raw, &mut books, (upload, request));
     }
     while !books.is_over() {
         for id in books.waiting() {
-            let (bytes, by_responder) = (1 + cluster.rng.below(step), true);
-            books.grant(id, bytes);
-            let credit = Credit {
-                id,
-                bytes,
-                by_responder,
-            };
-            cluster.tell(raw, credit.header(), &[]);
+            let bytes = 1 + cluster.rng.below(step);
+            grant(cluster, raw, &mut books, (id, bytes), true);
         }
         for frame in cluster.hear_some(raw) {
             books.take(&frame);
         }
     }
-    for id in kinds.into_values() {
+    for id in books.0.into_keys() {
         let reply = RpcReply { id, total_len: 2 };
         cluster.tell(raw, reply.header(2), b"ok");
     }
@@ -301,6 +271,48 @@ fn sends_within_credit<G: Ground>(cluster: &mut Cluster<G>, step: u64) {
         assert_eq!(&outcome.expect("answered")[..], b"ok");
     }
     cluster.assert_at_rest();
+}
+
+/// Waits for an upload and a request to begin, and opens the books of both.
+fn both_begun<G: Ground>(
+    cluster: &mut Cluster<G>,
+    raw: usize,
+    credit: u64,
+    (upload, request): (Bytes, Bytes),
+) -> Books {
+    let mut books = Books::default();
+    while books.0.len() < 2 {
+        for frame in cluster.hear_some(raw) {
+            let id = frame.0.id;
+            match frame.0.kind {
+                Kind::Upload => {
+                    books.open(id, upload.clone(), credit);
+                    continue;
+                }
+                Kind::RpcRequest => books.open(id, request.clone(), credit),
+                _ => {}
+            }
+            books.take(&frame);
+        }
+    }
+    books
+}
+
+/// Grants, in the books first: the frame is on its way.
+fn grant<G: Ground>(
+    cluster: &mut Cluster<G>,
+    raw: usize,
+    books: &mut Books,
+    (id, bytes): (u64, u64),
+    by_responder: bool,
+) {
+    books.grant(id, bytes);
+    let credit = Credit {
+        id,
+        bytes,
+        by_responder,
+    };
+    cluster.tell(raw, credit.header(), &[]);
 }
 
 type Asked = tasks::Join<Result<crate::conn::Reply, RequestError>>;

@@ -76,7 +76,7 @@ impl RpcHandler for Service {
 
     fn receive_stream(
         &self,
-        _: &Connection,
+        from: &Connection,
         upload: UploadStart<'_>,
     ) -> Result<Box<dyn UploadSink>, RpcFailure> {
         let plan = UploadPlan::read(upload.meta).inspect_err(|error| {
@@ -86,7 +86,11 @@ impl RpcHandler for Service {
             return Err(plan.refusal());
         }
         count(&self.board.uploads_begun);
+        if plan.ends == UploadEnds::HangUpAtOnce {
+            from.close();
+        }
         Ok(Box::new(Sink {
+            from: from.clone(),
             board: Arc::clone(&self.board),
             plan,
             received: 0,
@@ -210,14 +214,20 @@ pub(super) enum UploadEnds {
     Panic,
     /// It panics at its first slice.
     PanicAtOnce,
+    /// It closes the connection before it has anything.
+    HangUpAtOnce,
+    /// It closes the connection at its first slice.
+    HangUp,
 }
 
-const ENDS: [UploadEnds; 5] = [
+const ENDS: [UploadEnds; 7] = [
     UploadEnds::Reply,
     UploadEnds::Refuse,
     UploadEnds::Forget,
     UploadEnds::Panic,
     UploadEnds::PanicAtOnce,
+    UploadEnds::HangUpAtOnce,
+    UploadEnds::HangUp,
 ];
 
 impl UploadPlan {
@@ -283,6 +293,7 @@ impl UploadPlan {
 }
 
 struct Sink {
+    from: Connection,
     board: Arc<Board>,
     plan: UploadPlan,
     received: usize,
@@ -307,9 +318,13 @@ impl Drop for Sink {
 
 impl UploadSink for Sink {
     fn on_data(&mut self, data: Lease) -> Result<(), RpcFailure> {
-        if self.plan.ends == UploadEnds::PanicAtOnce {
-            self.end();
-            panic!("ordered to");
+        match self.plan.ends {
+            UploadEnds::PanicAtOnce => {
+                self.end();
+                panic!("ordered to");
+            }
+            UploadEnds::HangUp => self.from.close(),
+            _ => {}
         }
         let end = self.received + data.len();
         let whole = self.plan.data();
@@ -342,6 +357,7 @@ impl UploadSink for Sink {
             UploadEnds::Refuse => reply.fail(&self.plan.refusal()),
             UploadEnds::Forget => drop(reply),
             UploadEnds::Panic | UploadEnds::PanicAtOnce => panic!("ordered to"),
+            UploadEnds::HangUpAtOnce | UploadEnds::HangUp => drop(reply),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use ringrail_codec::native::{HEADER_LEN, Kind, Upload, UploadData, UploadEnd};
 
 use crate::conf::TransportConf;
+use crate::error::RequestError;
 use crate::sys::sim::{Faults, Rng};
 
 use super::board::read;
@@ -103,6 +104,32 @@ fn an_upload_that_is_retracted_ends_its_sink_once() {
         let ended = read(&board.uploads_whole) + read(&board.uploads_failed);
         assert_eq!(read(&board.uploads_begun), ended);
         assert!(client.is_active());
+        cluster.finish();
+    });
+}
+
+#[test]
+fn a_sink_that_closes_its_connection_is_told_that_it_is_over() {
+    seeds::each(40, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::rough());
+        let client = cluster.pair(settings::plain(), settings::plain());
+        let plan = UploadPlan {
+            len: 1 + cluster.rng.cut(100_000),
+            ends: match cluster.rng.chance(0.5) {
+                true => UploadEnds::HangUp,
+                false => UploadEnds::HangUpAtOnce,
+            },
+            ..UploadPlan::new(1)
+        };
+        let clock = cluster.clock.clone();
+        let upload = cluster.block_on(actors::upload(client, plan, false, clock));
+        let error = upload.expect_err("the server hung up");
+        assert!(matches!(error, RequestError::Closed { .. }), "{error:?}");
+        let board = &cluster.shards[0].board;
+        assert_eq!(
+            (read(&board.uploads_begun), read(&board.uploads_failed)),
+            (1, 1)
+        );
         cluster.finish();
     });
 }

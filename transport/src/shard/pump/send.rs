@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::conn::compose::{Outgoing, ReadOrder};
+use crate::conn::compose::Outgoing;
+use crate::conn::compose_file::ReadOrder;
 use crate::conn::{Conn, State};
 use crate::error::CloseReason;
 use crate::shard::local::ConnKey;
