@@ -190,6 +190,26 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
+    /// The answer is longer than the memory of a shard.
+    #[error(
+        "an answer of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or ask for parts"
+    )]
+    NoRoom {
+        /// Bytes of the answer.
+        len: u64,
+        /// The memory that there is for bodies.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+    },
+    /// What was to be sent could not be read: its file failed, or ended early.
+    #[error("what was to be sent to {peer} could not be read here: {failure}")]
+    Source {
+        /// The peer.
+        peer: Arc<Addr>,
+        /// What happened.
+        failure: RpcFailure,
+    },
     /// The body of an answer does not match its checksum.
     #[error("the answer from {peer} is damaged: {detail}. Ask again")]
     Damaged {
@@ -212,9 +232,12 @@ impl RequestError {
             | RequestError::TimedOut { .. }
             | RequestError::Busy { .. }
             | RequestError::Damaged { .. } => true,
-            RequestError::Remote { failure, .. } => failure.retryable(),
+            RequestError::Remote { failure, .. } | RequestError::Source { failure, .. } => {
+                failure.retryable()
+            }
             RequestError::Cancelled
             | RequestError::TooLarge { .. }
+            | RequestError::NoRoom { .. }
             | RequestError::ShardStopped => false,
         }
     }
@@ -269,10 +292,11 @@ pub enum CloseReason {
         /// The time allowed.
         after: Duration,
     },
-    /// Requests were outstanding and nothing moved in either direction.
+    /// The peer said nothing, though it was pinged.
     #[error(
-        "nothing moved for {after:?} with {outstanding} requests outstanding. This timeout is \
-         controlled by ringrail.transport.connectionTimeout"
+        "nothing came from the peer for {after:?}, not even the answer to a ping, with \
+         {outstanding} requests outstanding. This timeout is controlled by \
+         ringrail.transport.connectionTimeout"
     )]
     Stalled {
         /// The time allowed.

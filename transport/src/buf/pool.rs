@@ -332,6 +332,13 @@ impl Pool {
         })
     }
 
+    /// True where [`lease`](Self::lease) would give `len` bytes if nothing else were leased.
+    pub fn could_hold(&self, len: u64) -> bool {
+        let class = usize::try_from(len).ok().and_then(class_of);
+        let limit = self.inner.shared.budget - self.inner.reserve;
+        class.is_some_and(|class| size_of_class(class) <= limit)
+    }
+
     /// Bytes that [`lease`](Pool::lease) could still give, leaving class sizes aside.
     pub fn available(&self) -> usize {
         if !self.inner.shared.returns.is_empty() {

@@ -1,24 +1,17 @@
-//! Bodies on their way in: where their bytes belong, who put them together, who pays for them.
+//! Bodies on their way in: where their bytes go, and what becomes of them when they are there.
 //!
-//! A chunk's memory is leased before it is asked for, when its length can be guessed (the caller's
-//! hint, or the last one's length); the credit in the request is what is leased. A chunk whose
-//! length was not known is announced by its sender first, and granted when memory is there. So no
-//! connection ever stands still with a half-received chunk, waiting for memory that other
-//! half-received chunks hold.
+//! `rx` asks before it receives a body, and brings it when it has come. What a body belongs to
+//! decides: a chunk ([`chunks_in`](super::chunks_in)), a call in slices ([`sliced`](super::sliced)),
+//! or nothing but its own frame.
 
 use std::rc::Rc;
 
-use ringrail_codec::native::{
-    Assembly, ChunkData, Credit, FailureCode, Flags, Header, Kind, OneWay, RpcReply, RpcRequest,
-    RpcSlice, SliceOf, padded_len,
-};
+use ringrail_codec::native::{Flags, Header, Kind, OneWay, RpcRequest, SliceOf};
 
 use crate::buf::{Lease, LeaseMut};
-use crate::error::{CloseReason, RequestError, RpcFailure};
+use crate::error::CloseReason;
 
 use super::Conn;
-use super::dispatch::deadline_from;
-use super::inbound::SlicedIn;
 use super::received::Received;
 
 /// Where the body of a frame goes.
@@ -45,32 +38,7 @@ pub(crate) enum Finish {
     Part { complete: bool },
 }
 
-#[cold]
-fn broken(error: impl ToString) -> Box<CloseReason> {
-    Box::new(CloseReason::Misbehaved(error.to_string()))
-}
-
 impl Conn {
-    /// Leases memory for a chunk that is to be asked for; the credit to give with the request.
-    pub(crate) fn lease_for_chunk(&self, id: u64, hint: Option<u64>, max_len: u64) -> u64 {
-        let guess = hint.unwrap_or(self.chunk_hint.get() as u64).min(max_len);
-        let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(id) else { return 0 };
-        bulk.assembly = Some(Assembly::chunk(max_len));
-        if let Some(hint) = hint {
-            self.chunk_hint.set(hint as usize);
-        }
-        // Small chunks arrive whole in a receive buffer and stay there.
-        if guess >= self.local.conf.exact_min as u64 {
-            bulk.promised = self.local.pool.reserve(padded_len(guess as usize));
-            if bulk.promised.is_none() {
-                return 0;
-            }
-        }
-        bulk.granted = guess;
-        guess
-    }
-
     /// Says where the body of a frame goes that does not lie in a receive buffer as a whole, or
     /// that is a part of a larger one.
     pub(crate) fn plan_body(
@@ -90,238 +58,8 @@ impl Conn {
                 self.begin_sliced(header, SliceOf::OneWay, frame.total_len, 0)
             }
             Kind::RpcSlice => self.plan_slice(header),
-            _ => Ok(match self.local.pool.lease(header.padded_body_len()) {
-                Some(buf) => BodyPlan::Into {
-                    buf,
-                    at: 0,
-                    finish: Finish::Whole,
-                },
-                None => BodyPlan::NoMemory,
-            }),
+            _ => Ok(self.plan_whole(header)),
         }
-    }
-
-    /// Books a slice of a chunk; `None` where nobody waits for it, else its place.
-    pub(crate) fn accept_chunk(
-        &self,
-        header: &Header,
-    ) -> Result<Option<(u64, bool)>, Box<CloseReason>> {
-        let frame = ChunkData::from_header(header).map_err(CloseReason::protocol)?;
-        let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(header.id) else {
-            return Ok(None);
-        };
-        let Some(assembly) = bulk.assembly.as_mut() else {
-            return Ok(None);
-        };
-        let accepted = assembly
-            .chunk_data(&frame, header.body_len)
-            .map_err(broken)?;
-        let (received, granted) = (assembly.received(), bulk.granted);
-        if received > granted {
-            return Err(broken(format!(
-                "{received} bytes of a chunk where {granted} were granted"
-            )));
-        }
-        self.chunk_hint.set(frame.total_len as usize);
-        Ok(Some((accepted.offset, accepted.complete)))
-    }
-
-    fn plan_chunk(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
-        // Look before booking: a plan that finds no memory is made again.
-        if !self.make_chunk_room(header.id, header.arg) {
-            return Ok(BodyPlan::NoMemory);
-        }
-        let Some((offset, complete)) = self.accept_chunk(header)? else {
-            return Ok(BodyPlan::Discard);
-        };
-        let mut calls = self.calls.borrow_mut();
-        match calls.bulk(header.id).and_then(|bulk| bulk.buf.take()) {
-            Some(buf) => Ok(BodyPlan::Into {
-                buf,
-                at: offset as usize,
-                finish: Finish::Part { complete },
-            }),
-            None => Ok(BodyPlan::Discard),
-        }
-    }
-
-    /// Sees that a chunk in slices has memory for what was granted; true also where nobody waits.
-    fn make_chunk_room(&self, id: u64, total_len: u64) -> bool {
-        let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(id) else {
-            return true;
-        };
-        let need = padded_len(bulk.granted.min(total_len) as usize);
-        if bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need) {
-            return true;
-        }
-        let all = usize::try_from(total_len).ok().map(padded_len);
-        let promised = bulk.promised.take();
-        let lease = match promised {
-            Some(promise) if all.is_some_and(|len| promise.capacity() >= len) => promise.redeem(),
-            promised => {
-                drop(promised);
-                all.and_then(|len| self.local.pool.lease(len))
-            }
-        };
-        let lease = lease.or_else(|| self.local.pool.lease_reserved(need));
-        match lease {
-            Some(lease) => {
-                bulk.buf = Some(lease);
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn plan_reply(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
-        let frame = RpcReply::from_header(header).map_err(CloseReason::protocol)?;
-        self.check_total(frame.total_len)?;
-        let mut calls = self.calls.borrow_mut();
-        if calls.get(header.id).is_none() {
-            return Ok(BodyPlan::Discard);
-        }
-        let Some(buf) = self.local.pool.lease(padded_len(frame.total_len as usize)) else {
-            drop(calls);
-            self.cancel_for_memory(header.id);
-            return Ok(BodyPlan::Discard);
-        };
-        if let Some(bulk) = calls.bulk(header.id) {
-            bulk.assembly = Some(Assembly::rpc(frame.total_len, header.body_len));
-            bulk.granted = frame.total_len;
-        }
-        drop(calls);
-        self.grant_rest(header.id, frame.total_len, false);
-        Ok(BodyPlan::Into {
-            buf,
-            at: 0,
-            finish: Finish::Part { complete: false },
-        })
-    }
-
-    /// Grants what a sliced body has beyond the first grant of our Hello.
-    fn grant_rest(&self, id: u64, total_len: u64, by_responder: bool) {
-        let given = self.local.conf.limits.initial_credit;
-        if total_len > given {
-            let credit = Credit {
-                id,
-                bytes: total_len - given,
-                by_responder,
-            };
-            self.control(&credit.header(), &[]);
-        }
-    }
-
-    #[cold]
-    fn cancel_for_memory(&self, id: u64) {
-        let error = RequestError::Busy {
-            what: "the shard's buffer pool",
-            limit: self.local.conf.pool_budget as u64,
-            key: "ringrail.transport.poolBudget",
-        };
-        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
-        self.resolve_failure(id, error);
-    }
-
-    fn check_total(&self, total_len: u64) -> Result<(), Box<CloseReason>> {
-        let limit = self.local.conf.limits.max_rpc_len;
-        if total_len > limit {
-            return Err(broken(format!(
-                "an RPC body of {total_len} bytes, where ringrail.transport.maxRpcLen allows {limit}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn begin_sliced(
-        self: &Rc<Self>,
-        header: &Header,
-        of: SliceOf,
-        total_len: u64,
-        deadline_us: u32,
-    ) -> Result<BodyPlan, Box<CloseReason>> {
-        self.check_total(total_len)?;
-        if of == SliceOf::Request {
-            self.begin_request(header.id)?;
-        }
-        let Some(buf) = self.local.pool.lease(padded_len(total_len as usize)) else {
-            self.refuse_sliced(header.id, of, total_len);
-            return Ok(BodyPlan::Discard);
-        };
-        let sliced = SlicedIn {
-            buf: None,
-            assembly: Assembly::rpc(total_len, header.body_len),
-            deadline_ns: deadline_from(self.local.now_ns(), deadline_us),
-        };
-        let mut inbound = self.inbound.borrow_mut();
-        let limit = self.local.conf.limits.max_outstanding as usize;
-        let table = match of {
-            SliceOf::Request => &mut inbound.requests,
-            _ => &mut inbound.one_ways,
-        };
-        if table.len() >= limit || table.insert(header.id, sliced).is_some() {
-            return Err(broken("a sliced body under an id that is in use"));
-        }
-        drop(inbound);
-        self.grant_rest(header.id, total_len, true);
-        Ok(BodyPlan::Into {
-            buf,
-            at: 0,
-            finish: Finish::Part { complete: false },
-        })
-    }
-
-    #[cold]
-    fn refuse_sliced(self: &Rc<Self>, id: u64, of: SliceOf, total_len: u64) {
-        if of == SliceOf::Request {
-            let text = format!("no memory for a request of {total_len} bytes now");
-            self.answer_failure(id, &RpcFailure::new(FailureCode::Busy, text));
-        }
-    }
-
-    fn plan_slice(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
-        let slice = RpcSlice::from_header(header).map_err(CloseReason::protocol)?;
-        let finish = |complete| Finish::Part { complete };
-        if slice.of == SliceOf::Reply {
-            let mut calls = self.calls.borrow_mut();
-            let Some(bulk) = calls.bulk(header.id) else {
-                return Ok(BodyPlan::Discard);
-            };
-            let (Some(assembly), Some(buf)) = (bulk.assembly.as_mut(), bulk.buf.take()) else {
-                return Ok(BodyPlan::Discard);
-            };
-            let place = assembly
-                .rpc_slice(&slice, header.body_len)
-                .map_err(broken)?;
-            let at = place.offset as usize;
-            return Ok(BodyPlan::Into {
-                buf,
-                at,
-                finish: finish(place.complete),
-            });
-        }
-        let mut inbound = self.inbound.borrow_mut();
-        let table = match slice.of {
-            SliceOf::Request => &mut inbound.requests,
-            _ => &mut inbound.one_ways,
-        };
-        // A request that was refused or retracted may still send what was granted.
-        let Some(sliced) = table.get_mut(&header.id) else {
-            return Ok(BodyPlan::Discard);
-        };
-        let Some(buf) = sliced.buf.take() else {
-            return Ok(BodyPlan::Discard);
-        };
-        let place = sliced
-            .assembly
-            .rpc_slice(&slice, header.body_len)
-            .map_err(broken)?;
-        Ok(BodyPlan::Into {
-            buf,
-            at: place.offset as usize,
-            finish: finish(place.complete),
-        })
     }
 
     /// Takes a body that has arrived in the buffer of its plan.
@@ -350,41 +88,6 @@ impl Conn {
         }
     }
 
-    /// A body whose checksum does not match: the request it belongs to fails, no more.
-    #[cold]
-    pub(crate) fn damaged(
-        self: &Rc<Self>,
-        header: &Header,
-        text: &str,
-    ) -> Result<(), Box<CloseReason>> {
-        self.local.metrics.errors_checksum.increment();
-        let id = header.id;
-        match header.kind {
-            Kind::ChunkData | Kind::StreamData | Kind::RpcReply => self.fail_damaged(id, text),
-            Kind::RpcSlice if header.flags.contains(Flags::REPLY) => self.fail_damaged(id, text),
-            Kind::RpcRequest | Kind::RpcSlice => {
-                let failure = RpcFailure::new(FailureCode::ChecksumMismatch, text);
-                if header.kind == Kind::RpcRequest && !header.flags.contains(Flags::MORE) {
-                    self.begin_request(id)?;
-                }
-                self.inbound.borrow_mut().requests.remove(&id);
-                self.answer_failure(id, &failure);
-            }
-            Kind::UploadData => self.fail_upload(id, FailureCode::ChecksumMismatch, text),
-            _ => tracing::warn!(target: "ringrail::conn", peer = %self.peer, text, "frame dropped"),
-        }
-        Ok(())
-    }
-
-    fn fail_damaged(&self, id: u64, text: &str) {
-        let error = RequestError::Damaged {
-            peer: self.peer.clone(),
-            detail: text.into(),
-        };
-        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
-        self.resolve_failure(id, error);
-    }
-
     /// Keeps a body that has more to come with what it belongs to.
     fn put_back(&self, header: &Header, buf: LeaseMut) {
         let id = header.id;
@@ -392,7 +95,7 @@ impl Conn {
         if header.kind == Kind::ChunkData || reply {
             let mut calls = self.calls.borrow_mut();
             if let Some(bulk) = calls.bulk(id) {
-                bulk.buf = Some(buf);
+                bulk.put_back(buf);
             }
             drop(calls);
             if header.kind == Kind::ChunkData {
@@ -434,60 +137,10 @@ impl Conn {
             .remove(&id)
             .map_or(u64::MAX, |sliced| sliced.deadline_ns);
         drop(inbound);
+        if self.drops_overdue(deadline_ns) {
+            return Ok(());
+        }
         self.accept_rpc(id, deadline_ns, Received::new(&lease, &lease));
         Ok(())
-    }
-
-    /// Grants the rest of a chunk whose length has become known, once there is memory for it.
-    pub(crate) fn grant_chunk(&self, id: u64) {
-        if !self.try_grant_chunk(id) {
-            self.local.push_hungry(self.key, id);
-        }
-    }
-
-    /// False where memory is still wanting.
-    pub(crate) fn try_grant_chunk(&self, id: u64) -> bool {
-        let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(id) else {
-            return true;
-        };
-        let Some(assembly) = &bulk.assembly else {
-            return true;
-        };
-        let Some(total_len) = assembly.total_len() else {
-            return true;
-        };
-        if bulk.granted >= total_len || assembly.is_complete() {
-            return true;
-        }
-        let need = padded_len(total_len as usize);
-        if bulk.buf.as_ref().is_none_or(|buf| buf.capacity() < need) {
-            bulk.promised = None;
-            let Some(mut larger) = self.local.pool.lease(need) else {
-                return false;
-            };
-            if let Some(begun) = bulk.buf.take() {
-                larger.put(begun.as_slice());
-                self.local.metrics.copies_coalesced.increment();
-                self.local
-                    .metrics
-                    .copies_coalesced_bytes
-                    .add(begun.len() as u64);
-            }
-            bulk.buf = Some(larger);
-        }
-        let bytes = total_len - bulk.granted;
-        bulk.granted = total_len;
-        drop(calls);
-        self.control(
-            &Credit {
-                id,
-                bytes,
-                by_responder: false,
-            }
-            .header(),
-            &[],
-        );
-        true
     }
 }

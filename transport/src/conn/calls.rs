@@ -49,6 +49,8 @@ pub(crate) struct Call {
 pub(crate) struct BulkIn {
     /// Where it goes; out while a receive is writing to it.
     pub(crate) buf: Option<LeaseMut>,
+    /// It is out.
+    pub(crate) lent: bool,
     /// Memory promised for it, while nothing has come.
     pub(crate) promised: Option<Reservation>,
     /// Known from the first slice on.
@@ -58,6 +60,27 @@ pub(crate) struct BulkIn {
 }
 
 impl BulkIn {
+    /// Gives out the buffer for a slice to be received into.
+    pub(crate) fn lend(&mut self) -> Option<LeaseMut> {
+        self.lent = self.buf.is_some();
+        self.buf.take()
+    }
+
+    /// Takes it back.
+    pub(crate) fn put_back(&mut self, buf: LeaseMut) {
+        self.lent = false;
+        self.buf = Some(buf);
+    }
+
+    /// Goes on in a larger buffer; how many bytes had to be copied.
+    pub(crate) fn move_to(&mut self, mut larger: LeaseMut) -> usize {
+        let begun = self.buf.take();
+        let begun = begun.as_ref().map_or(&[][..], LeaseMut::as_slice);
+        larger.put(begun);
+        self.buf = Some(larger);
+        begun.len()
+    }
+
     /// How far the body has come.
     pub(crate) fn progress(&self) -> Reached {
         match &self.assembly {

@@ -1,21 +1,18 @@
 //! What leaves next: waiting control frames, then slices, in one vectored send.
 
-use std::io;
+use ringrail_codec::native::{Cancel, HEADER_LEN, Header, Kind, StreamEnd, UploadEnd};
 
-use ringrail_codec::native::{HEADER_LEN, Header, StreamEnd, UploadEnd};
-
-use crate::buf::{Body, Gather, LeaseMut};
-use crate::sys::driver::{Driver, is_passing};
+use crate::buf::{Body, Gather};
+use crate::error::{RequestError, RpcFailure};
+use crate::sys::driver::Driver;
 
 use super::Conn;
-use super::transfer::{Carries, FileRange, Transfer, TransferKey, Want};
+use super::compose_file::ReadOrder;
+use super::transfer::{Carries, FileRange, Transfer, Want};
 use super::tx::{Tx, put_by_reference};
 
 /// Transfers looked at for one send: those behind them wait for the next.
 const LOOK_AHEAD: usize = 16;
-
-/// How long after a cold read files are left to the workers.
-const DISK_BUSY_NS: u64 = 20_000_000;
 
 /// Pieces of a gather that one slice takes at most.
 const SLICE_PIECES: usize = 4;
@@ -38,21 +35,13 @@ pub(crate) enum Outgoing {
     },
 }
 
-/// A part of a file that must be read off the disk before it can be sent.
-#[derive(Debug)]
-pub(crate) struct ReadOrder {
-    pub(crate) transfer: TransferKey,
-    pub(crate) range: FileRange,
-    pub(crate) into: LeaseMut,
-}
-
 /// What became of a look at one transfer.
-enum Step {
+pub(super) enum Step {
     /// A slice was added, of this many bytes.
     Added(usize),
     /// It is complete and goes.
     Finished,
-    /// It waits for credit: others may overtake it.
+    /// It waits for credit: others overtake it.
     Blocked,
     /// Its bytes are not at hand yet, or leave in a send of their own: the chunks behind it wait,
     /// for chunks come in the order in which they were asked for.
@@ -60,7 +49,7 @@ enum Step {
     /// Its next slice goes out by itself, straight from the file.
     Direct(Header, FileRange),
     /// It failed and goes.
-    Failed(crate::error::RpcFailure),
+    Failed(RpcFailure),
 }
 
 /// True where a slice still fits: header, body, padding, and the end frame behind it. Control
@@ -76,45 +65,11 @@ impl Conn {
         let Some(mut gather) = tx.take(&self.local.pool) else {
             return Outgoing::Nothing;
         };
-        if tx.has_backlog() || tx.transfers.is_empty() {
+        if tx.has_backlog() || tx.transfers.ready_len() == 0 {
             return Outgoing::Gather(gather);
         }
-        let (slice_max, batch) = self.portions();
-        let mut left = batch;
-        let (mut at, mut ended) = (0, Vec::new());
-        let mut direct = None;
-        let mut chunks_held = false;
-        while at < tx.transfers.len().min(LOOK_AHEAD) && left > 0 && has_room(&gather) {
-            let is_chunk = tx.transfers[at].is_chunk();
-            if chunks_held && is_chunk {
-                self.read_ahead(&mut tx.transfers[at], driver, reads, slice_max);
-                at += 1;
-                continue;
-            }
-            match self.step(
-                &mut tx,
-                at,
-                &mut gather,
-                driver,
-                reads,
-                (slice_max, left == batch),
-            ) {
-                Step::Added(len) => left = left.saturating_sub(len.max(1)),
-                Step::Blocked => at += 1,
-                Step::Held => {
-                    chunks_held |= is_chunk;
-                    at += 1;
-                }
-                Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
-                Step::Failed(failure) => {
-                    ended.extend(tx.transfers.remove(at).map(|t| (t, Some(failure))));
-                }
-                Step::Direct(header, range) => {
-                    direct = Some((header.padding_len(), range));
-                    break;
-                }
-            }
-        }
+        let mut ended = Vec::new();
+        let direct = self.add_bodies(&mut tx, &mut gather, driver, reads, &mut ended);
         drop(tx);
         for (transfer, failure) in ended {
             self.end_transfer(&transfer, failure);
@@ -133,6 +88,43 @@ impl Conn {
         }
     }
 
+    /// Adds slices to what is gathered; the padding and the body of one that leaves straight from
+    /// its file. Bodies that are through, or failed, are pushed on `ended`.
+    fn add_bodies<D: Driver>(
+        &self,
+        tx: &mut Tx,
+        gather: &mut Gather,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        ended: &mut Vec<(Transfer, Option<RpcFailure>)>,
+    ) -> Option<(usize, FileRange)> {
+        let (slice_max, batch) = self.portions();
+        let (mut at, mut left, mut chunks_held) = (0, batch, false);
+        while at < tx.transfers.ready_len().min(LOOK_AHEAD) && left > 0 && has_room(gather) {
+            let is_chunk = tx.transfers.ready_mut(at).is_chunk();
+            if chunks_held && is_chunk {
+                self.read_ahead(tx.transfers.ready_mut(at), driver, reads, slice_max);
+                at += 1;
+                continue;
+            }
+            let portion = (slice_max, left == batch);
+            match self.step(tx, at, gather, driver, reads, portion) {
+                Step::Added(len) => left = left.saturating_sub(len.max(1)),
+                Step::Blocked => tx.transfers.park(at),
+                Step::Held => {
+                    chunks_held |= is_chunk;
+                    at += 1;
+                }
+                Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
+                Step::Failed(failure) => {
+                    ended.extend(tx.transfers.remove(at).map(|t| (t, Some(failure))));
+                }
+                Step::Direct(header, range) => return Some((header.padding_len(), range)),
+            }
+        }
+        None
+    }
+
     fn step<D: Driver>(
         &self,
         tx: &mut Tx,
@@ -142,7 +134,7 @@ impl Conn {
         reads: &mut Vec<ReadOrder>,
         (slice_max, is_first): (u32, bool),
     ) -> Step {
-        let transfer = &mut tx.transfers[at];
+        let transfer = tx.transfers.ready_mut(at);
         if transfer.deadline_ns <= self.local.now_ns() {
             self.local.metrics.requests_timed_out.increment();
             return Step::Finished;
@@ -153,26 +145,6 @@ impl Conn {
             Want::Reading => Step::Held,
             Want::Ready => self.add_slice(transfer, gather, slice_max),
             Want::File(range) => self.add_file(transfer, gather, driver, reads, range, is_first),
-        }
-    }
-
-    /// Has the disk begin with a chunk whose turn to be sent has not come.
-    fn read_ahead<D: Driver>(
-        &self,
-        transfer: &mut Transfer,
-        driver: &D,
-        reads: &mut Vec<ReadOrder>,
-        slice_max: u32,
-    ) {
-        let Want::File(range) = transfer.want(slice_max) else {
-            return;
-        };
-        if driver.is_resident(&range.file, range.offset, range.len) != Some(false) {
-            return;
-        }
-        self.note_disk_busy();
-        if let Some(into) = self.local.pool.lease(range.len) {
-            order_read(transfer, reads, range, into);
         }
     }
 
@@ -188,7 +160,12 @@ impl Conn {
         Step::Finished
     }
 
-    fn add_slice(&self, transfer: &mut Transfer, gather: &mut Gather, slice_max: u32) -> Step {
+    pub(super) fn add_slice(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        slice_max: u32,
+    ) -> Step {
         let Some((header, body)) = transfer.cut(slice_max) else {
             return Step::Blocked;
         };
@@ -213,147 +190,8 @@ impl Conn {
         self.local.conf.checksum && self.terms.get().send_crc
     }
 
-    /// A slice of a file: straight from it where it is large and in memory, else through a lease.
-    fn add_file<D: Driver>(
-        &self,
-        transfer: &mut Transfer,
-        gather: &mut Gather,
-        driver: &D,
-        reads: &mut Vec<ReadOrder>,
-        range: FileRange,
-        is_first: bool,
-    ) -> Step {
-        let mut resident = driver.is_resident(&range.file, range.offset, range.len);
-        if resident == Some(false) {
-            self.note_disk_busy();
-        } else if self.disk_is_busy() {
-            resident = Some(false);
-        }
-        if resident == Some(true) {
-            if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
-                return self.send_directly(transfer, gather, range, is_first);
-            }
-            if let Some(step) = self.add_mapped(transfer, gather, &range) {
-                return step;
-            }
-        }
-        let Some(into) = self.local.pool.lease(range.len) else {
-            self.local.wait_for_memory(self.key);
-            return Step::Held;
-        };
-        if resident == Some(false) {
-            return order_read(transfer, reads, range, into);
-        }
-        self.add_read(transfer, gather, driver, reads, range, into)
-    }
-
-    /// True for a while after something had to be read off the disk. Even pages that are in memory
-    /// are then left to the workers: to touch them starts the kernel's reading ahead, which blocks
-    /// whoever does it when the disk's queue is full.
-    fn disk_is_busy(&self) -> bool {
-        self.local.now_ns() < self.local.disk_busy_until_ns.get()
-    }
-
-    fn note_disk_busy(&self) {
-        let until = self.local.now_ns() + DISK_BUSY_NS;
-        self.local.disk_busy_until_ns.set(until);
-    }
-
-    /// A slice that leaves by itself, straight from the page cache.
-    fn send_directly(
-        &self,
-        transfer: &mut Transfer,
-        gather: &mut Gather,
-        range: FileRange,
-        is_first: bool,
-    ) -> Step {
-        if !is_first {
-            // What is gathered goes first; the file is next time's.
-            return Step::Held;
-        }
-        let Some(header) = transfer.cut_file(range.len) else {
-            return Step::Blocked;
-        };
-        gather.put(&header.encode());
-        self.local.metrics.frames_out.increment();
-        Step::Direct(header, range)
-    }
-
-    /// A slice that is read into a lease, if it lies in memory as it seems to.
-    fn add_read<D: Driver>(
-        &self,
-        transfer: &mut Transfer,
-        gather: &mut Gather,
-        driver: &D,
-        reads: &mut Vec<ReadOrder>,
-        range: FileRange,
-        mut into: LeaseMut,
-    ) -> Step {
-        let room = &mut into.buffer_mut()[..range.len];
-        let read = match driver.read_resident(&range.file, range.offset, room) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                return order_read(transfer, reads, range, into);
-            }
-            Err(error) => Err(error),
-            Ok(count) => {
-                self.local.metrics.bytes_out_file_read.add(count as u64);
-                into.set_len(count);
-                Ok(into.freeze())
-            }
-        };
-        match transfer.loaded(read) {
-            Ok(()) => self.add_slice(transfer, gather, u32::MAX),
-            Err(failure) => Step::Failed(failure),
-        }
-    }
-
-    /// A small slice of a mapped file: gathered from the mapping. It lies in memory.
-    fn add_mapped(
-        &self,
-        transfer: &mut Transfer,
-        gather: &mut Gather,
-        range: &FileRange,
-    ) -> Option<Step> {
-        let mapping = range.mapping.as_ref().filter(|_| !self.sends_crc())?;
-        let body = mapping.slice(usize::try_from(range.offset).ok()?, range.len)?;
-        let header = transfer.cut_file(range.len)?;
-        put_by_reference(gather, &header, Body::Mapped(body));
-        self.local.metrics.frames_out.increment();
-        Some(Step::Added(range.len))
-    }
-
-    /// A read ordered by [`compose`](Self::compose) has ended.
-    pub(crate) fn file_read(&self, key: TransferKey, into: LeaseMut, read: io::Result<usize>) {
-        let mut tx = self.tx.borrow_mut();
-        let Some(at) = tx.transfers.iter().position(|it| it.key() == key) else {
-            return;
-        };
-        let failed = match read {
-            Err(error) if is_passing(&error) => {
-                tx.transfers[at].unread();
-                None
-            }
-            read => {
-                let lease = read.map(|count| {
-                    self.local.metrics.bytes_out_file_read.add(count as u64);
-                    let mut into = into;
-                    into.set_len(count);
-                    into.freeze()
-                });
-                tx.transfers[at].loaded(lease).err()
-            }
-        };
-        let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));
-        drop(tx);
-        if let Some((transfer, failure)) = ended {
-            self.end_transfer(&transfer, Some(failure));
-        }
-        self.mark_dirty();
-    }
-
     /// The last step of a body on its way out, whole or not.
-    fn end_transfer(&self, transfer: &Transfer, failure: Option<crate::error::RpcFailure>) {
-        use ringrail_codec::native::Kind;
+    pub(super) fn end_transfer(&self, transfer: &Transfer, failure: Option<RpcFailure>) {
         if let Carries::Chunk { stream } = transfer.carries {
             self.chunks_sent(&[stream]);
         }
@@ -364,11 +202,8 @@ impl Conn {
             Carries::Upload | Carries::Request { .. } | Carries::OneWay => {
                 if let Some(failure) = failure {
                     let peer = self.peer.clone();
-                    let error = crate::error::RequestError::Remote { peer, failure };
-                    self.control(
-                        &ringrail_codec::native::Cancel { id: transfer.id }.header(),
-                        &[],
-                    );
+                    let error = RequestError::Source { peer, failure };
+                    self.control(&Cancel { id: transfer.id }.header(), &[]);
                     self.resolve_failure(transfer.id, error);
                 }
                 return;
@@ -404,20 +239,4 @@ impl Conn {
     pub(crate) fn is_flushed(&self) -> bool {
         self.tx.borrow().is_empty()
     }
-}
-
-/// Has a slice read off the disk, away from the shard.
-fn order_read(
-    transfer: &mut Transfer,
-    reads: &mut Vec<ReadOrder>,
-    range: FileRange,
-    into: LeaseMut,
-) -> Step {
-    transfer.reading();
-    reads.push(ReadOrder {
-        transfer: transfer.key(),
-        range,
-        into,
-    });
-    Step::Held
 }

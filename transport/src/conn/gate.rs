@@ -189,7 +189,11 @@ impl Conn {
                     id,
                     deadline_ns,
                     body,
-                }) => self.handle_rpc(id, deadline_ns, Received::new(&body, &body)),
+                }) => {
+                    if !self.drops_overdue(deadline_ns) {
+                        self.handle_rpc(id, deadline_ns, Received::new(&body, &body));
+                    }
+                }
                 Some(Held::OneWay { body }) => self.handle_one_way(Received::new(&body, &body)),
                 Some(Held::Frame {
                     header,

@@ -84,6 +84,17 @@ impl Inbound {
         self.requests.remove(&id).is_some() || self.waiting.retract(id)
     }
 
+    /// Forgets requests in slices whose deadline is over: how many there were; and which uploads are
+    /// overdue.
+    pub(crate) fn overdue(&mut self, now_ns: u64) -> (usize, Vec<u64>) {
+        let before = self.requests.len();
+        self.requests.retain(|_, it| it.deadline_ns > now_ns);
+        let uploads = self.uploads.iter();
+        let overdue = uploads.filter(|(_, it)| it.deadline_ns <= now_ns);
+        let ids = overdue.map(|(id, _)| *id).collect();
+        (before - self.requests.len(), ids)
+    }
+
     /// Tells everybody that nobody waits any more; gives back the uploads to be failed.
     pub(crate) fn abandon(&mut self) -> Vec<UploadIn> {
         for flag in self.deferred.drain().filter_map(|(_, flag)| flag) {

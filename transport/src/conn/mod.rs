@@ -1,58 +1,76 @@
 //! One connection: a state machine over bytes, without sockets.
 //!
 //! [`Conn`] is shared by everything on the shard that talks over it: handlers, futures, callbacks.
-//! It takes requests in ([`call`]), frames from the wire ([`dispatch`], [`bulk`]) and gives bytes to
-//! send ([`compose`]). The shard's pump owns the socket and moves the bytes: `rx` parses what it
-//! received, `compose` cuts what it sends. No borrow of the state is held while user code runs, so
+//! It takes requests in ([`call`], [`fetch`]), frames from the wire ([`dispatch`], [`bulk`]) and gives
+//! bytes to send ([`compose`]). The shard's pump owns the socket and moves the bytes: `rx` parses what
+//! it received, `compose` cuts what it sends. No borrow of the state is held while user code runs, so
 //! a handler may send on the very connection it is called for.
 //!
 //! ```text
-//! pump ── rx ── dispatch ─┬─ handler (requests of the peer) ── reply ──┐
-//!                         └─ sink (answers to our requests)            │
+//! pump ── rx ── dispatch ─┬─ requests, uploads ─ handler ── reply ─────┐
+//!                         └─ answers ─ resolve ─ sink                  │
 //! pump ◄─ compose ◄─ tx: control frames first, then slices ◄── call ◄──┘
 //! ```
+//!
+//! A connection begins in [`opening`] and ends in [`end`], by way of [`drain`] where it can.
 
+mod admit;
+mod answers;
 mod bulk;
 mod call;
 pub(crate) mod calls;
+mod chunks_in;
 pub(crate) mod compose;
+pub(crate) mod compose_file;
+mod damage;
 mod dispatch;
 mod drain;
+mod end;
+mod failures;
+mod fetch;
 mod gate;
+mod guard;
 mod inbound;
+mod keep;
+mod lane;
 mod opening;
+mod overdue;
 mod pace;
 mod received;
+mod requests;
+mod resolve;
 pub(crate) mod rx;
+mod scarce;
+mod silence;
 pub(crate) mod sink;
+mod sliced;
+mod timeouts;
 pub(crate) mod transfer;
 pub(crate) mod tx;
+mod uploads;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use ringrail_codec::native::{ALIGN, Header, Negotiated};
 use tokio::sync::oneshot;
 
-use crate::error::{CloseReason, ConnectError, RequestError};
-use crate::metrics::ErrorKind;
+use crate::error::{CloseReason, ConnectError};
 use crate::server::RpcHandler;
-use crate::shard::local::{ConnKey, ShardLocal, TimerFor};
+use crate::shard::local::{ConnKey, ShardLocal};
 use crate::shard::timer::TimerKey;
 use crate::sys::socket::Addr;
 
-pub(crate) use bulk::BodyPlan;
 pub(crate) use call::RpcBody;
-use call::Timeout;
 use calls::Calls;
 use inbound::Inbound;
 use pace::Pace;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
+use timeouts::Timeout;
 use tx::Tx;
 
 /// How long after an RPC others are expected, for whose sake bodies are cut small.
@@ -131,7 +149,6 @@ pub(crate) struct Conn {
     /// This side takes no further requests.
     draining: Cell<bool>,
     last_in_ns: Cell<u64>,
-    last_out_ns: Cell<u64>,
     last_request_ns: Cell<u64>,
     /// When an RPC last travelled here, in either direction.
     last_rpc_ns: Cell<u64>,
@@ -144,6 +161,7 @@ pub(crate) struct Conn {
     pace: Pace,
     /// Length of the chunk that came last: what the next request leases memory for.
     chunk_hint: Cell<usize>,
+    copied_out: Cell<keep::CopiedOut>,
     last_request_id: Cell<u64>,
     client_id: RefCell<Option<Rc<str>>>,
     /// The embedder's own.
@@ -182,7 +200,6 @@ impl Conn {
             peer_drains: RefCell::new(None),
             draining: Cell::new(false),
             last_in_ns: Cell::new(now),
-            last_out_ns: Cell::new(now),
             last_request_ns: Cell::new(now),
             last_rpc_ns: Cell::new(0),
             call_timer: Cell::new(None),
@@ -191,6 +208,7 @@ impl Conn {
             bulk_expected: Cell::new(0),
             pace: Pace::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
             chunk_hint: Cell::new(0),
+            copied_out: Cell::default(),
             last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
             extension: OnceCell::new(),
@@ -217,7 +235,7 @@ impl Conn {
                 "requests held back",
                 usize::from(!inbound.waiting.is_empty()),
             ),
-            ("bodies on their way out", tx.transfers.len()),
+            ("bodies on their way out", tx.transfers.iter().count()),
             ("bytes to be sent", tx.queued()),
             ("large bodies expected", self.bulk_expected.get()),
         ];
@@ -297,11 +315,7 @@ impl Conn {
 
     #[cold]
     pub(crate) fn out_of_memory(&self) {
-        self.close(CloseReason::Limit {
-            what: "the shard's buffer pool",
-            limit: self.local.conf.pool_budget as u64,
-            key: "ringrail.transport.poolBudget",
-        });
+        self.close(*self.no_memory());
     }
 
     /// Bytes of control frames waiting to be sent.
@@ -313,6 +327,12 @@ impl Conn {
     /// True where bodies are to be received into leases of their own.
     pub(crate) fn expects_bulk(&self) -> bool {
         self.bulk_expected.get() > 0 && self.chunk_hint.get() >= self.local.conf.exact_min
+    }
+
+    /// Somebody asks for something, here or there.
+    #[inline]
+    pub(crate) fn note_use(&self) {
+        self.last_request_ns.set(self.local.now_ns());
     }
 
     #[inline]
@@ -353,10 +373,6 @@ impl Conn {
         self.last_in_ns.set(self.local.now_ns());
     }
 
-    pub(crate) fn note_sent(&self) {
-        self.last_out_ns.set(self.local.now_ns());
-    }
-
     pub(crate) fn max_peer_rpc_len(&self) -> u64 {
         self.terms.get().max_rpc_len
     }
@@ -390,205 +406,4 @@ impl Conn {
     pub(crate) fn take_deferred(&self, id: u64) -> bool {
         self.inbound.borrow_mut().deferred.remove(&id).is_some()
     }
-
-    /// Why the connection ended, once it has.
-    pub(crate) fn reason(&self) -> Option<Arc<CloseReason>> {
-        self.reason.borrow().clone()
-    }
-
-    pub(crate) fn closed_error(&self) -> RequestError {
-        let reason = self
-            .reason()
-            .unwrap_or_else(|| Arc::new(CloseReason::Local));
-        RequestError::Closed {
-            peer: self.peer.clone(),
-            reason,
-        }
-    }
-
-    /// Ends the connection: every request fails with the reason, the pump closes the socket.
-    pub(crate) fn close(&self, reason: CloseReason) {
-        self.end(State::Closed, reason);
-    }
-
-    /// Ends the connection for requests; what is queued is sent before the socket closes, for at
-    /// most the time that a drain has.
-    pub(crate) fn close_after_flush(&self, reason: CloseReason) {
-        if matches!(self.state.get(), State::Flushing | State::Closed) {
-            return;
-        }
-        self.end(State::Flushing, reason);
-        if !self.arm_end_timer() {
-            self.close(CloseReason::Local);
-        }
-    }
-
-    /// Ends the connection because of what the peer sent, or did. What was to be said to it is still
-    /// said.
-    pub(crate) fn fail(&self, reason: CloseReason) {
-        match reason {
-            CloseReason::Peer | CloseReason::Io(_) => {
-                self.close(self.farewell().unwrap_or(reason));
-            }
-            reason => self.close_after_flush(reason),
-        }
-    }
-
-    fn end(&self, state: State, reason: CloseReason) {
-        let before = self.state.get();
-        if before == State::Closed {
-            return;
-        }
-        self.state.set(state);
-        self.active.store(false, Ordering::Release);
-        self.mark_dirty();
-        if state == State::Closed
-            && let Some(timer) = self.end_timer.take()
-        {
-            self.local.cancel_timer(timer);
-        }
-        if before == State::Flushing {
-            return;
-        }
-        self.count(&reason);
-        let reason = Arc::new(reason);
-        tracing::debug!(target: "ringrail::conn", peer = %self.peer, %reason, "connection ends");
-        *self.reason.borrow_mut() = Some(Arc::clone(&reason));
-        let timers = [&self.opening_timer, &self.silence_timer, &self.call_timer];
-        for timer in timers.into_iter().filter_map(Cell::take) {
-            self.local.cancel_timer(timer);
-        }
-        self.fail_opening(&reason);
-        self.fail_calls(&reason);
-        let uploads = self.inbound.borrow_mut().abandon();
-        for upload in uploads {
-            if let Some(mut sink) = upload.sink {
-                sink.on_failure(&self.closed_error());
-            }
-        }
-        if before == State::Open {
-            self.notify_inactive();
-        }
-    }
-
-    fn fail_opening(&self, reason: &Arc<CloseReason>) {
-        let Some(opened) = self.opened.borrow_mut().take() else {
-            return;
-        };
-        let (peer, reason) = (self.peer.clone(), Arc::clone(reason));
-        let error = match &*reason {
-            CloseReason::Io(error) => ConnectError::Io {
-                peer,
-                detail: error.to_string(),
-            },
-            CloseReason::ConnectTimeout { after } => ConnectError::TimedOut {
-                peer,
-                after: *after,
-                key: "ringrail.transport.connectionCreationTimeout",
-            },
-            _ => ConnectError::Handshake { peer, reason },
-        };
-        // Whoever waited may be gone.
-        let _ = opened.send(Err(error));
-    }
-
-    fn fail_calls(&self, reason: &Arc<CloseReason>) {
-        let ids = self.calls.borrow().ids();
-        for id in ids {
-            let peer = self.peer.clone();
-            self.resolve_failure(
-                id,
-                RequestError::Closed {
-                    peer,
-                    reason: Arc::clone(reason),
-                },
-            );
-        }
-        let transfers = std::mem::take(&mut self.tx.borrow_mut().transfers);
-        let streams: Vec<u64> = transfers.iter().filter_map(|it| it.stream()).collect();
-        self.chunks_sent(&streams);
-    }
-
-    fn notify_inactive(&self) {
-        let Some(this) = self.local.conn(self.key) else {
-            return;
-        };
-        let handler = this.handler();
-        let connection = crate::client::Connection::new(this);
-        self.guarded(|| {
-            if let Some(streams) = handler.stream_manager() {
-                streams.connection_terminated(&connection);
-            }
-            handler.channel_inactive(&connection);
-        });
-    }
-
-    /// Runs user code; a panic is contained and counted, and `None` comes back.
-    #[inline]
-    pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
-            Ok(value) => Some(value),
-            Err(panic) => {
-                self.local.metrics.handler_panics.increment();
-                let text = panic_text(&*panic);
-                tracing::error!(target: "ringrail::conn", peer = %self.peer, text, "handler panicked");
-                None
-            }
-        }
-    }
-
-    fn count(&self, reason: &CloseReason) {
-        let metrics = &self.local.metrics;
-        let kind = match reason {
-            CloseReason::Io(_) => ErrorKind::Io,
-            CloseReason::Protocol(_) => ErrorKind::Malformed,
-            CloseReason::Misbehaved(_) => ErrorKind::Unexpected,
-            CloseReason::HandshakeTimeout { .. } => ErrorKind::HandshakeTimeout,
-            _ => return,
-        };
-        metrics.errors(kind).increment();
-        tracing::warn!(target: "ringrail::conn", peer = %self.peer, %reason, "connection failed");
-    }
-
-    /// A timer of silence: pings, gives up a dead peer, closes an idle connection.
-    pub(crate) fn on_silence_timer(&self) {
-        if !self.is_open() {
-            return;
-        }
-        let after = self.local.conf.connection_timeout;
-        let now = self.local.now_ns();
-        let since = |at: u64| Duration::from_nanos(now.saturating_sub(at));
-        let silent = since(self.last_in_ns.get());
-        let outstanding = self.calls.borrow().waiting();
-        if silent >= after {
-            self.close(CloseReason::Stalled { after, outstanding });
-            return;
-        }
-        let unused = since(self.last_request_ns.get()) >= after
-            && outstanding == 0
-            && self.inbound.borrow().active == 0
-            && self.tx.borrow().is_empty();
-        if self.local.conf.close_idle && unused {
-            self.close_after_flush(CloseReason::Idle { after });
-            return;
-        }
-        if silent >= after / 2 {
-            self.control(&ringrail_codec::native::Ping { opaque: now }.header(), &[]);
-        }
-        self.arm_silence_timer();
-    }
-
-    pub(crate) fn arm_silence_timer(&self) {
-        let every = self.local.conf.connection_timeout / 4;
-        let timer = self.local.set_timer(every, TimerFor::Silence(self.key));
-        self.silence_timer.set(timer.map(|(key, _)| key));
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no text)")
 }

@@ -77,12 +77,12 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// Delivers a body that lies in a receive buffer.
+    /// Delivers a body that lies in a receive buffer; `keep` takes it out where it must last.
     #[inline]
-    pub(crate) fn deliver(self, body: Received<'_>) {
+    pub(crate) fn deliver(self, body: Received<'_>, keep: impl FnOnce() -> Lease) {
         match self {
             Sink::Callback { handler, token } => handler.on_response(token, Ok(body)),
-            other => other.settle(Ok(Reply::new(body.keep()))),
+            other => other.settle(Ok(Reply::new(keep()))),
         }
     }
 

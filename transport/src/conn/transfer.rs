@@ -46,6 +46,19 @@ pub(crate) struct TransferKey {
     response: bool,
 }
 
+impl TransferKey {
+    /// The answer to a request of the peer.
+    pub(crate) fn of_peer(id: u64) -> Self {
+        Self { id, response: true }
+    }
+
+    /// What a request of this side carries.
+    pub(crate) fn of_ours(id: u64) -> Self {
+        let response = false;
+        Self { id, response }
+    }
+}
+
 /// One body on its way out.
 #[derive(Debug)]
 pub(crate) struct Transfer {
@@ -113,15 +126,6 @@ impl Transfer {
         self.slicer.grant(bytes);
     }
 
-    /// True where a peer's Credit frame (`by_responder` or not) is for this transfer.
-    pub(crate) fn answers_to(&self, id: u64, by_responder: bool) -> bool {
-        let ours = matches!(
-            self.carries,
-            Carries::Upload | Carries::Request { .. } | Carries::OneWay
-        );
-        self.id == id && ours == by_responder
-    }
-
     /// The stream of a chunk.
     pub(crate) fn stream(&self) -> Option<u64> {
         match self.carries {
@@ -135,21 +139,18 @@ impl Transfer {
     }
 
     pub(crate) fn key(&self) -> TransferKey {
+        let response = matches!(
+            self.carries,
+            Carries::Chunk { .. } | Carries::Stream | Carries::Reply
+        );
         TransferKey {
             id: self.id,
-            response: self.is_response(),
+            response,
         }
     }
 
     pub(crate) fn is_chunk(&self) -> bool {
         matches!(self.carries, Carries::Chunk { .. })
-    }
-
-    pub(crate) fn is_response(&self) -> bool {
-        matches!(
-            self.carries,
-            Carries::Chunk { .. } | Carries::Stream | Carries::Reply
-        )
     }
 
     /// What the next slice needs, looking no further than `slice_max` bytes.

@@ -10,7 +10,7 @@ use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING};
 
 use crate::buf::{Body, Gather, MIN_LEASE_LEN, Pool};
 
-use super::transfer::Transfer;
+use super::lane::Lane;
 
 /// Head buffer of a connection: room for the requests that are usually made at once, for those that
 /// leave in two sends are answered in two, and never come together again.
@@ -46,8 +46,8 @@ pub(crate) struct Tx {
     answers: usize,
     busy: bool,
     calm: u32,
-    /// Bodies on their way out, first come first served.
-    pub(crate) transfers: VecDeque<Transfer>,
+    /// Bodies on their way out.
+    pub(crate) transfers: Lane,
 }
 
 impl Tx {
@@ -177,7 +177,7 @@ impl Tx {
         let (gather, answers) = match self.full.pop_front() {
             Some(full) => full,
             None => {
-                if self.filling.is_none() && !self.transfers.is_empty() {
+                if self.filling.is_none() && self.transfers.ready_len() > 0 {
                     self.next_gather(pool, HEADER_LEN).ok()?;
                 }
                 let filling = self.filling.take()?;

@@ -14,7 +14,7 @@ use crate::conn::{Received, ResponseHandler};
 use crate::error::RequestError;
 
 use super::content::{self, ChunkName, Deed, Order};
-use super::service::UploadPlan;
+use super::service::{UploadEnds, UploadPlan};
 use super::tasks::Clock;
 
 /// How a request ended that did not bring what it should have: only as an error.
@@ -166,18 +166,31 @@ pub(super) async fn upload(
         false => plan.data().into(),
     };
     let outcome = when_not_busy(&clock, || client.upload_stream(plan.meta(), data())).await;
-    let fails = plan.fails_at.is_some_and(|at| at <= plan.len);
-    match outcome {
-        Ok(reply) if !fails => {
+    let ends = match plan.fails_at {
+        Some(0) => UploadEnds::Refuse,
+        _ if plan.ends == UploadEnds::PanicAtOnce => UploadEnds::Panic,
+        Some(at) if at <= plan.len => UploadEnds::Refuse,
+        _ => plan.ends,
+    };
+    let code = |error: &RequestError| match error {
+        RequestError::Remote { failure, .. } => Some(failure.code()),
+        _ => None,
+    };
+    match (ends, outcome) {
+        (UploadEnds::Reply, Ok(reply)) => {
             expect("reply to an upload", &reply, &plan.reply());
             Ok(())
         }
-        Err(RequestError::Remote { failure, .. }) if fails => {
+        (_, Ok(_)) => panic!("{plan:?} was taken"),
+        (UploadEnds::Refuse, Err(RequestError::Remote { failure, .. })) => {
             assert_eq!(failure.message(), plan.refusal().message());
             Ok(())
         }
-        Ok(_) => panic!("{plan:?} was taken"),
-        Err(error) => Err(error),
+        (UploadEnds::Forget, Err(error)) if code(&error) == Some(FailureCode::NoReply) => Ok(()),
+        (UploadEnds::Panic, Err(error)) if code(&error) == Some(FailureCode::HandlerPanicked) => {
+            Ok(())
+        }
+        (_, Err(error)) => Err(error),
     }
 }
 

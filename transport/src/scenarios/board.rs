@@ -1,12 +1,13 @@
 //! What the handlers of a shard saw, and what they keep for later.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::buf::Lease;
+use crate::buf::{Lease, ManagedBuffer};
 use crate::client::TransportClient;
 use crate::server::DeferredResponder;
 
@@ -26,6 +27,7 @@ pub(super) struct Board {
     peers: Mutex<Vec<TransportClient>>,
     kept: Mutex<Vec<Lease>>,
     faults: Mutex<Vec<String>>,
+    shared: Mutex<Option<ManagedBuffer>>,
     /// Connections that became active, and that ended.
     pub(super) opened: AtomicU64,
     pub(super) closed: AtomicU64,
@@ -61,6 +63,21 @@ impl Board {
 
     pub(super) fn note_one_way(&self, tag: u64) {
         lock(&self.one_ways).push(tag);
+    }
+
+    /// The one-way messages that came, in their order.
+    pub(super) fn one_ways(&self) -> Vec<u64> {
+        lock(&self.one_ways).clone()
+    }
+
+    /// Serves this file as the stream `shared`.
+    pub(super) fn serve_file(&self, file: File) {
+        let whole = ManagedBuffer::whole_file(Arc::new(file)).expect("a file");
+        *lock(&self.shared) = Some(whole);
+    }
+
+    pub(super) fn shared(&self) -> Option<ManagedBuffer> {
+        lock(&self.shared).clone()
     }
 
     /// Something that must not be; the scenario fails for it at its end.

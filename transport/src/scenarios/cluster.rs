@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::client::TransportClient;
+use crate::client::{Connection, TransportClient};
 use crate::conf::TransportConf;
 use crate::error::ConnectError;
+use crate::metrics::MetricsSnapshot;
 use crate::shard::command::{Command, ConnectOrder, ListenOrder, ListenerId};
 use crate::sys::driver::{Driver, Listening};
 use crate::sys::sim::{Faults, Rng, SimWorld};
@@ -132,6 +133,44 @@ impl<G: Ground> Cluster<G> {
     pub(super) fn connect(&mut self, shard: usize, addr: &Addr) -> TransportClient {
         let connecting = self.connecting(shard, addr);
         self.block_on(connecting).expect("a connection")
+    }
+
+    /// A server, a client, and a connection between them, open on both sides.
+    pub(super) fn pair(&mut self, server: TransportConf, client: TransportConf) -> TransportClient {
+        let (server, client) = (self.add_shard(server), self.add_shard(client));
+        let addr = self.listen(server);
+        let connection = self.connect(client, &addr);
+        self.until(|cluster| cluster.shards[server].board.peers().len() == 1);
+        connection
+    }
+
+    /// Has every shard answer what its handler owes, over and over.
+    pub(super) fn settle_often(&self, every_ns: u64) {
+        for shard in &self.shards {
+            let (board, clock) = (Arc::clone(&shard.board), self.clock.clone());
+            drop(self.spawn(async move {
+                loop {
+                    clock.sleep(every_ns).await;
+                    board.settle();
+                }
+            }));
+        }
+    }
+
+    pub(super) fn metrics(&self, shard: usize) -> MetricsSnapshot {
+        self.shards[shard].pump.publish_metrics();
+        self.shards[shard].handle().metrics().snapshot()
+    }
+
+    /// Runs code with a connection, as a handler on its shard would.
+    pub(super) fn on_shard<T>(
+        &self,
+        shard: usize,
+        client: &TransportClient,
+        run: impl FnOnce(&Connection) -> T,
+    ) -> T {
+        let connection = self.shards[shard].connection(client);
+        run(&connection.expect("the connection is open"))
     }
 
     pub(super) fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Join<T> {

@@ -12,7 +12,7 @@ use crate::sys::sim::Rng;
 use ringrail_codec::native::FailureCode;
 
 /// Longest body that begins anywhere.
-pub(super) const MAX_LEN: usize = 1 << 20;
+pub(super) const MAX_LEN: usize = 3 << 20;
 
 static NOISE: LazyLock<Bytes> = LazyLock::new(|| {
     let mut rng = Rng::new(99);
@@ -41,6 +41,13 @@ pub(super) fn bytes(tag: u64, len: usize) -> Bytes {
 pub(super) fn file(tag: u64, len: usize) -> ManagedBuffer {
     assert!(len <= MAX_LEN);
     ManagedBuffer::file(Arc::clone(&NOISE_FILE), start(tag) as u64, len as u64)
+}
+
+/// A file of its own with that content.
+pub(super) fn fresh_file(tag: u64, len: usize) -> File {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(&bytes(tag, len)).expect("room on the disk");
+    file
 }
 
 /// What a request of a scenario asks its handler to do.

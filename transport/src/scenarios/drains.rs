@@ -1,12 +1,9 @@
 //! Shards that stop serving: what is under way is finished, nothing else is begun, nobody waits.
 
-use std::sync::Arc;
-
 use ringrail_codec::native::FailureCode;
 use tokio::sync::oneshot;
 
 use crate::client::{ChunkOptions, TransportClient};
-use crate::conf::TransportConf;
 use crate::error::{CloseReason, RequestError};
 use crate::shard::command::Command;
 use crate::sys::sim::Faults;
@@ -26,17 +23,6 @@ fn begin_drain<G: Ground>(cluster: &Cluster<G>, shard: usize) -> Join<()> {
     let (done, drained) = oneshot::channel();
     cluster.post(shard, Command::Drain { done });
     cluster.spawn(async move { drained.await.expect("the shard tells") })
-}
-
-/// A server, a client, and a connection between them.
-fn pair<G: Ground>(cluster: &mut Cluster<G>, conf: &TransportConf) -> TransportClient {
-    for _ in 0..2 {
-        cluster.add_shard(conf.clone());
-    }
-    let addr = cluster.listen(0);
-    let client = cluster.connect(1, &addr);
-    cluster.until(|cluster| cluster.shards[0].board.peers().len() == 1);
-    client
 }
 
 /// Whether an error says that the peer takes no requests any more.
@@ -84,10 +70,9 @@ fn busy_traffic<G: Ground>(
                 1 => actors::stream(client, (false, tag, len), 0, 0, wait).await,
                 2 => {
                     let plan = UploadPlan {
-                        tag,
                         len,
-                        fails_at: None,
                         reply_len,
+                        ..UploadPlan::new(tag)
                     };
                     actors::upload(client, plan, false, wait).await
                 }
@@ -100,18 +85,6 @@ fn busy_traffic<G: Ground>(
         joins.push((tag, cluster.spawn(action)));
     }
     joins
-}
-
-fn settle_often<G: Ground>(cluster: &Cluster<G>) {
-    for shard in &cluster.shards {
-        let (board, clock) = (Arc::clone(&shard.board), cluster.clock.clone());
-        drop(cluster.spawn(async move {
-            loop {
-                clock.sleep(3 * MS).await;
-                board.settle();
-            }
-        }));
-    }
 }
 
 /// Every request succeeds or is told to go elsewhere; what a handler has seen is answered.
@@ -129,9 +102,9 @@ fn judge<G: Ground>(cluster: &mut Cluster<G>, handled_by: usize, joins: Vec<(u64
 
 fn a_drain_amid_traffic<G: Ground>(cluster: &mut Cluster<G>, both: bool) {
     let conf = settings::any(&mut cluster.rng);
-    let client = pair(cluster, &conf);
+    let client = cluster.pair(conf.clone(), conf);
     let back = cluster.shards[0].board.peers().remove(0);
-    settle_often(cluster);
+    cluster.settle_often(3 * MS);
     let forth = busy_traffic(cluster, &client, 1..25);
     let returns = busy_traffic(cluster, &back, 101..125);
     let after = cluster.rng.below(25 * MS);
@@ -186,7 +159,7 @@ fn drains_work_on_the_kernel_s_ring() {
 fn a_drain_waits_no_longer_than_it_may() {
     seeds::each(20, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = pair(&mut cluster, &settings::plain());
+        let client = cluster.pair(settings::plain(), settings::plain());
         let clock = cluster.clock.clone();
         let order = Order::new(Deed::Defer, 1, 10);
         let asked = cluster.spawn(actors::order(client, order, 100, clock));
@@ -213,7 +186,7 @@ fn a_drain_waits_no_longer_than_it_may() {
 fn a_drain_ends_with_the_retraction_of_what_it_waited_for() {
     seeds::each(40, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = pair(&mut cluster, &settings::plain());
+        let client = cluster.pair(settings::plain(), settings::plain());
         let clock = cluster.clock.clone();
         // A deferred reply, and a stream whose reader takes nothing.
         let request = Order::new(Deed::Defer, 1, 10).request(100);
@@ -239,7 +212,7 @@ fn a_drain_ends_with_the_retraction_of_what_it_waited_for() {
 fn a_client_of_a_drained_server_finds_another() {
     seeds::each(30, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = pair(&mut cluster, &settings::plain());
+        let client = cluster.pair(settings::plain(), settings::plain());
         let other = cluster.add_shard(settings::plain());
         let elsewhere = cluster.listen(other);
         let drained = begin_drain(&cluster, 0);
@@ -261,7 +234,7 @@ fn a_client_of_a_drained_server_finds_another() {
 fn a_large_reply_that_is_retracted_does_not_end_a_drain_early() {
     seeds::each(20, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
-        let client = pair(&mut cluster, &settings::plain());
+        let client = cluster.pair(settings::plain(), settings::plain());
         let clock = cluster.clock.clone();
         let order = Order::new(Deed::Defer, 1, 10);
         let asked = cluster.spawn(actors::order(client.clone(), order, 100, clock));

@@ -39,6 +39,10 @@ impl Simulated {
         let hosts = Vec::new();
         Self { world, hosts }
     }
+
+    pub(super) fn host(&self, index: usize) -> &SimHost {
+        &self.hosts[index]
+    }
 }
 
 impl Ground for Simulated {

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::client::{ChunkOptions, TransportClient};
+use crate::client::{ChunkOptions, Connection, TransportClient};
 use crate::error::RequestError;
 use crate::sys::sim::{Faults, Rng};
 
@@ -62,29 +62,8 @@ fn an_action<G: Ground>(
             Box::pin(actors::order_on_shard(here, order, len, clock))
         }
         (5..=7, here) => {
-            let name = ChunkName {
-                from_file: rng.chance(0.5),
-                len,
-            };
-            let hint = match rng.below(3) {
-                0 => None,
-                1 => Some(len as u64),
-                _ => Some(rng.below(200_000)),
-            };
-            if let Some(here) = here.filter(|_| rng.chance(0.3)) {
-                return Box::pin(actors::chunk_on_shard(here, name, tag as u32, hint, clock));
-            }
-            let options = ChunkOptions {
-                offset: rng.below(len as u64 + 1) * rng.below(2),
-                max_len: if rng.chance(0.2) {
-                    rng.below(50_000)
-                } else {
-                    u64::MAX
-                },
-                len_hint: hint,
-                timeout: None,
-            };
-            Box::pin(actors::chunk(client, name, tag as u32, options, clock))
+            let here = here.filter(|_| rng.chance(0.3));
+            a_fetch(rng, (client, here), (tag, len), clock)
         }
         (8, _) => {
             let what = (rng.chance(0.5), tag, len);
@@ -94,14 +73,46 @@ fn an_action<G: Ground>(
         }
         _ => {
             let plan = UploadPlan {
-                tag,
                 len,
                 fails_at: rng.chance(0.2).then(|| rng.below(150_000) as usize),
                 reply_len: a_len(rng),
+                ..UploadPlan::new(tag)
             };
             Box::pin(actors::upload(client, plan, rng.chance(0.5), clock))
         }
     }
+}
+
+/// A chunk or a part of one, from either kind of handle.
+fn a_fetch(
+    rng: &mut Rng,
+    (client, here): (TransportClient, Option<Connection>),
+    (tag, len): (u64, usize),
+    clock: Clock,
+) -> Action {
+    let name = ChunkName {
+        from_file: rng.chance(0.5),
+        len,
+    };
+    let hint = match rng.below(3) {
+        0 => None,
+        1 => Some(len as u64),
+        _ => Some(rng.below(200_000)),
+    };
+    if let Some(here) = here {
+        return Box::pin(actors::chunk_on_shard(here, name, tag as u32, hint, clock));
+    }
+    let options = ChunkOptions {
+        offset: rng.below(len as u64 + 1) * rng.below(2),
+        max_len: if rng.chance(0.2) {
+            rng.below(50_000)
+        } else {
+            u64::MAX
+        },
+        len_hint: hint,
+        timeout: None,
+    };
+    Box::pin(actors::chunk(client, name, tag as u32, options, clock))
 }
 
 /// Begins a while later; some are dropped midway, which is as good as done.
@@ -138,6 +149,7 @@ fn is_explained(error: &RequestError) -> bool {
     match error {
         RequestError::Closed { .. }
         | RequestError::NotConnected
+        | RequestError::Source { .. }
         | RequestError::TimedOut { .. } => true,
         // A request of the handler's own failed, or a file could not be read.
         RequestError::Remote { failure, .. } => {
@@ -148,7 +160,8 @@ fn is_explained(error: &RequestError) -> bool {
     }
 }
 
-fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, lossless: bool) {
+/// Two shards and one or two connections between them: their ends, each with its shard.
+fn connected<G: Ground>(cluster: &mut Cluster<G>, lossless: bool) -> Vec<(usize, TransportClient)> {
     let conf = settings::any(&mut cluster.rng);
     let other = settings::any(&mut cluster.rng);
     let (server, client) = (cluster.add_shard(conf), cluster.add_shard(other));
@@ -174,6 +187,16 @@ fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, l
             .into_iter()
             .map(|peer| (server, peer)),
     );
+    ends
+}
+
+pub(super) fn everything<G: Ground>(
+    cluster: &mut Cluster<G>,
+    actions: u64,
+    cancels: f64,
+    lossless: bool,
+) {
+    let ends = connected(cluster, lossless);
     let callbacks = Rc::new(Callbacks::default());
     let mut joins = Vec::new();
     for tag in 1..=actions {
@@ -206,7 +229,7 @@ fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, l
 
 #[test]
 fn whatever_loses_nothing_lets_everything_succeed() {
-    seeds::each(60, |seed| {
+    seeds::each(150, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
         everything(&mut cluster, 30, 0.0, true);
         cluster.finish();
@@ -215,7 +238,7 @@ fn whatever_loses_nothing_lets_everything_succeed() {
 
 #[test]
 fn what_is_retracted_midway_disturbs_nobody() {
-    seeds::each(60, |seed| {
+    seeds::each(150, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::rough());
         everything(&mut cluster, 30, 0.5, true);
         cluster.finish();
@@ -224,7 +247,7 @@ fn what_is_retracted_midway_disturbs_nobody() {
 
 #[test]
 fn in_chaos_everything_succeeds_or_fails_for_a_reason() {
-    seeds::each(60, |seed| {
+    seeds::each(150, |seed| {
         let mut cluster = Cluster::simulated(seed, Faults::chaos());
         everything(&mut cluster, 20, 0.2, false);
         cluster.finish();

@@ -24,6 +24,8 @@ pub(super) struct Raw<D> {
     in_flight: Vec<OpKey>,
     /// What has come.
     pub(super) received: Vec<u8>,
+    /// How much of that has been taken as Hello and frames.
+    pub(super) taken: usize,
     /// The peer has ended the connection, or it broke.
     pub(super) ended: bool,
     closing: bool,
@@ -44,6 +46,7 @@ impl<D: Driver> Raw<D> {
             receiving: false,
             in_flight: Vec::new(),
             received: Vec::new(),
+            taken: 0,
             ended: false,
             closing: false,
         }

@@ -18,9 +18,14 @@ pub(super) fn each(count: u64, scenario: impl Fn(u64)) {
         None => 0..from_env("RINGRAIL_SEEDS").unwrap_or(count),
     };
     for seed in seeds {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
-            eprintln!("this was RINGRAIL_SEED={seed}");
-            resume_unwind(panic);
-        }
+        naming(&format!("RINGRAIL_SEED={seed}"), || scenario(seed));
+    }
+}
+
+/// Runs something; where it panics, says what it was.
+pub(super) fn naming(what: &str, run: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+        eprintln!("this was {what}");
+        resume_unwind(panic);
     }
 }

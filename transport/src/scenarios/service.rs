@@ -76,7 +76,7 @@ impl RpcHandler for Service {
 
     fn receive_stream(
         &self,
-        _: &Connection,
+        from: &Connection,
         upload: UploadStart<'_>,
     ) -> Result<Box<dyn UploadSink>, RpcFailure> {
         let plan = UploadPlan::read(upload.meta).inspect_err(|error| {
@@ -86,7 +86,11 @@ impl RpcHandler for Service {
             return Err(plan.refusal());
         }
         count(&self.board.uploads_begun);
+        if plan.ends == UploadEnds::HangUpAtOnce {
+            from.close();
+        }
         Ok(Box::new(Sink {
+            from: from.clone(),
             board: Arc::clone(&self.board),
             plan,
             received: 0,
@@ -123,7 +127,7 @@ impl StreamManager for Service {
 
     fn open_stream(&self, _: &Connection, name: &str) -> Result<Option<ManagedBuffer>, RpcFailure> {
         let Some((kind, rest)) = name.split_once(':') else {
-            return Ok(None);
+            return Ok(self.board.shared().filter(|_| name == "shared"));
         };
         let Some((tag, len)) = rest.split_once(':') else {
             return Ok(None);
@@ -192,13 +196,61 @@ pub(super) struct UploadPlan {
     pub(super) len: usize,
     /// The sink refuses once it has so many bytes; 0 refuses the upload at its start.
     pub(super) fails_at: Option<usize>,
+    /// What the handler does when everything has come.
+    pub(super) ends: UploadEnds,
     pub(super) reply_len: usize,
 }
 
+/// How the handler of an upload ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UploadEnds {
+    /// It replies.
+    Reply,
+    /// It refuses.
+    Refuse,
+    /// It forgets to reply.
+    Forget,
+    /// It panics.
+    Panic,
+    /// It panics at its first slice.
+    PanicAtOnce,
+    /// It closes the connection before it has anything.
+    HangUpAtOnce,
+    /// It closes the connection at its first slice.
+    HangUp,
+}
+
+const ENDS: [UploadEnds; 7] = [
+    UploadEnds::Reply,
+    UploadEnds::Refuse,
+    UploadEnds::Forget,
+    UploadEnds::Panic,
+    UploadEnds::PanicAtOnce,
+    UploadEnds::HangUpAtOnce,
+    UploadEnds::HangUp,
+];
+
 impl UploadPlan {
+    /// Taken without ado, and answered briefly.
+    pub(super) fn new(tag: u64) -> Self {
+        Self {
+            tag,
+            len: 0,
+            fails_at: None,
+            ends: UploadEnds::Reply,
+            reply_len: 10,
+        }
+    }
+
     pub(super) fn meta(&self) -> Vec<u8> {
         let fails_at = self.fails_at.map_or(u64::MAX, |at| at as u64);
-        let words = [self.tag, self.len as u64, fails_at, self.reply_len as u64];
+        let words = [
+            self.tag,
+            self.len as u64,
+            fails_at,
+            self.ends as u64,
+            self.reply_len as u64,
+        ];
         words.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
@@ -211,7 +263,7 @@ impl UploadPlan {
                     .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
             })
             .collect();
-        let &[tag, len, fails_at, reply_len] = &words[..] else {
+        let &[tag, len, fails_at, ends, reply_len] = &words[..] else {
             return Err(RpcFailure::new(
                 FailureCode::InvalidArgument,
                 "strange meta",
@@ -221,6 +273,7 @@ impl UploadPlan {
             tag,
             len: len as usize,
             fails_at: usize::try_from(fails_at).ok().filter(|at| *at < usize::MAX),
+            ends: ENDS[ends as usize % ENDS.len()],
             reply_len: reply_len as usize,
         })
     }
@@ -240,6 +293,7 @@ impl UploadPlan {
 }
 
 struct Sink {
+    from: Connection,
     board: Arc<Board>,
     plan: UploadPlan,
     received: usize,
@@ -264,6 +318,14 @@ impl Drop for Sink {
 
 impl UploadSink for Sink {
     fn on_data(&mut self, data: Lease) -> Result<(), RpcFailure> {
+        match self.plan.ends {
+            UploadEnds::PanicAtOnce => {
+                self.end();
+                panic!("ordered to");
+            }
+            UploadEnds::HangUp => self.from.close(),
+            _ => {}
+        }
         let end = self.received + data.len();
         let whole = self.plan.data();
         if whole.get(self.received..end) != Some(&data[..]) {
@@ -290,7 +352,13 @@ impl UploadSink for Sink {
                 .wrong(format!("{:?} complete at {}", self.plan, self.received));
         }
         count(&self.board.uploads_whole);
-        reply.reply_body(self.plan.reply());
+        match self.plan.ends {
+            UploadEnds::Reply => reply.reply_body(self.plan.reply()),
+            UploadEnds::Refuse => reply.fail(&self.plan.refusal()),
+            UploadEnds::Forget => drop(reply),
+            UploadEnds::Panic | UploadEnds::PanicAtOnce => panic!("ordered to"),
+            UploadEnds::HangUpAtOnce | UploadEnds::HangUp => drop(reply),
+        }
     }
 
     fn on_failure(&mut self, _: &RequestError) {

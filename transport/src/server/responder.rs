@@ -189,7 +189,7 @@ impl Conn {
     /// Answers a request.
     #[inline]
     pub(crate) fn answer(&self, id: u64, deadline_ns: u64, body: RpcBody<'_>) {
-        if !self.answered() || self.is_too_late(deadline_ns) {
+        if !self.answered() || self.is_overdue(deadline_ns) {
             return;
         }
         let total_len = body.len() as u64;
@@ -198,11 +198,11 @@ impl Conn {
         }
         let reply = RpcReply { id, total_len };
         let written = self.write_rpc(id, Carries::Reply, body, |len| reply.header(len));
-        self.answer_written(written.is_ok());
+        self.answer_written(id, written.is_ok());
     }
 
     pub(super) fn answer_archive(&self, id: u64, deadline_ns: u64, value: &impl Encode) {
-        if self.is_too_late(deadline_ns) {
+        if self.is_overdue(deadline_ns) {
             self.answered();
             return;
         }
@@ -216,7 +216,7 @@ impl Conn {
         match written {
             Ok(true) => {
                 self.answered();
-                self.answer_written(true);
+                self.answer_written(id, true);
             }
             Ok(false) => match self.encode_large(value) {
                 Ok(body) => self.answer(id, deadline_ns, RpcBody::Shared(body)),
@@ -227,27 +227,27 @@ impl Conn {
             },
             Err(_) => {
                 self.answered();
-                self.answer_written(false);
+                self.answer_written(id, false);
             }
         }
     }
 
     #[inline]
-    fn answer_written(&self, written: bool) {
+    fn answer_written(&self, id: u64, written: bool) {
         if !written {
-            return self.out_of_memory();
+            return self.refuse_for_memory(id);
         }
         self.local.metrics.frames_out.increment();
         self.mark_dirty();
     }
 
-    #[inline]
-    fn is_too_late(&self, deadline_ns: u64) -> bool {
-        let late = deadline_ns <= self.local.now_ns();
-        if late {
-            self.local.metrics.requests_timed_out.increment();
-        }
-        late
+    /// There is no memory for a reply: the caller is told to come again.
+    #[cold]
+    fn refuse_for_memory(&self, id: u64) {
+        self.reenter_request();
+        let text = "no memory for the reply (ringrail.transport.poolBudget there); ask again later";
+        let failure = RpcFailure::in_phase(FailureCode::Busy, Phase::Send, text);
+        self.answer_failure(id, &failure.with_retryable(true));
     }
 
     /// A reply longer than the peer accepts becomes a failure that says so.

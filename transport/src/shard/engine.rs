@@ -306,6 +306,22 @@ impl Engine {
         }
     }
 
+    /// An engine of shards that somebody else runs.
+    #[cfg(test)]
+    pub(crate) fn of_shards(shards: Vec<ShardHandle>, conf: TransportConf) -> Self {
+        let inner = Inner {
+            shards,
+            threads: Mutex::default(),
+            conf: Arc::new(conf),
+            park: ParkMode::Bare,
+            listeners: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
     /// The settings.
     pub fn conf(&self) -> &TransportConf {
         &self.inner.conf

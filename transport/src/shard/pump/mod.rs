@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::conn::compose::ReadOrder;
+use crate::conn::compose_file::ReadOrder;
 use crate::error::CloseReason;
 use crate::server::{HandlerFactory, RpcHandler};
 use crate::sys::driver::{Completion, Driver, Park};

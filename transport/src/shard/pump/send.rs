@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::conn::compose::{Outgoing, ReadOrder};
+use crate::conn::compose::Outgoing;
+use crate::conn::compose_file::ReadOrder;
 use crate::conn::{Conn, State};
 use crate::error::CloseReason;
 use crate::shard::local::ConnKey;
@@ -143,7 +144,6 @@ impl<D: Driver> Pump<D> {
         }
         match outcome {
             Ok(count) => {
-                conn.note_sent();
                 conn.local.metrics.bytes_out.add(count as u64);
                 if let Some(expected) = file_len {
                     return self.file_sent(key, &conn, gather, count, expected);

@@ -108,13 +108,14 @@ impl World {
         if self.disk.is_resident(file, *offset, op.len, cold) {
             return self.disk_done(host, key);
         }
+        self.count_fault("cold");
         let took_ns = most_ns / 10 + self.rng.below(most_ns - most_ns / 10 + 1);
         self.schedule_in(took_ns, Event::Disk { host, key });
     }
 
     pub(super) fn disk_done(&mut self, host: HostId, key: OpKey) {
         let p = self.faults.read_error;
-        let failed = self.rng.chance(p);
+        let failed = self.strikes("read_error", p);
         let Some((_, op)) = self.hosts[host].ops.get(key) else {
             return;
         };

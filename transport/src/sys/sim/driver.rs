@@ -112,13 +112,13 @@ impl World {
                 (Kind::Read, None, work, len)
             }
         };
-        let short = match kind {
-            Kind::Recv => self.faults.short_recv,
-            Kind::Send => self.faults.short_send,
-            Kind::Read => self.faults.short_read,
-            Kind::Accept | Kind::Connect | Kind::RecvMulti | Kind::SendFile => 0.0,
+        let (what, short) = match kind {
+            Kind::Recv => ("short_recv", self.faults.short_recv),
+            Kind::Send => ("short_send", self.faults.short_send),
+            Kind::Read => ("short_read", self.faults.short_read),
+            Kind::Accept | Kind::Connect | Kind::RecvMulti | Kind::SendFile => ("none", 0.0),
         };
-        let limit = if self.rng.chance(short) {
+        let limit = if self.strikes(what, short) {
             self.rng.cut(len)
         } else {
             len
@@ -175,12 +175,12 @@ impl World {
         let (kind, sock) = (op.kind, op.sock);
         self.hosts[host].stats.submitted += 1;
         if kind != Kind::Accept
-            && let Some(errno) = self.hosts[host].take_forced(kind)
+            && let Some(errno) = self.forced(host, kind)
         {
             return self.end(host, key, -errno);
         }
         let p = self.faults.interrupted;
-        if !matches!(kind, Kind::Connect | Kind::SendFile) && self.rng.chance(p) {
+        if !matches!(kind, Kind::Connect | Kind::SendFile) && self.strikes("interrupted", p) {
             return self.end(host, key, -libc::EINTR);
         }
         match (kind, sock) {
@@ -218,7 +218,7 @@ impl World {
 
     fn cancel_soon(&mut self, host: usize, key: OpKey) {
         let (p, most_ns) = (self.faults.late_cancel, self.faults.late_cancel_ns);
-        let late_ns = if self.rng.chance(p) {
+        let late_ns = if self.strikes("late_cancel", p) {
             self.rng.below(most_ns)
         } else {
             0
@@ -248,7 +248,7 @@ impl World {
         }
         self.hosts[host].parked_until = until_ns;
         let p = self.faults.spurious_wake;
-        if self.rng.chance(p) {
+        if self.strikes("spurious_wake", p) {
             let within_ns = self.rng.below(SPURIOUS_WITHIN_NS);
             self.schedule_in(within_ns, Event::Wake { host });
         }

@@ -107,7 +107,7 @@ impl World {
 
     fn hand_out(&mut self, host: HostId, key: OpKey, conn: usize, side: Side, readable: usize) {
         let (dry, short) = (self.faults.no_buffers, self.faults.short_recv);
-        let lease = match self.rng.chance(dry) {
+        let lease = match self.strikes("no_buffers", dry) {
             true => None,
             false => self.hosts[host].group.pop_front(),
         };
@@ -117,12 +117,12 @@ impl World {
         };
         let room = self.hosts[host].spec.recv_buffer_len;
         let mut len = readable.min(room);
-        if self.rng.chance(short) {
+        if self.strikes("short_recv", short) {
             len = self.rng.cut(len);
         }
         read_into(&mut lease, len, |into| self.conns[conn].to(side).read(into));
         let p = self.faults.multishot_end;
-        let more = !self.rng.chance(p);
+        let more = !self.strikes("multishot_end", p);
         self.post(host, key, len as i32, more, Payload::Received(lease));
     }
 
@@ -140,8 +140,11 @@ impl World {
         };
         let mut ended = None;
         let mut chunk = std::mem::take(&mut self.copied);
-        while ended.is_none() && op.done < op.limit && pipe.room() > 0 {
-            let wanted = pipe.room().min(op.limit - op.done);
+        while ended.is_none() && op.done < op.limit {
+            let wanted = pipe.room_for(op.limit - op.done);
+            if wanted == 0 {
+                break;
+            }
             chunk.clear();
             ended = match read_source(&op.work, op.done, wanted, &mut chunk) {
                 Ok(()) if chunk.is_empty() => Some(op.done as i32),
@@ -202,8 +205,8 @@ impl World {
             {
                 limit = limit.min(usize::try_from(left).unwrap_or(usize::MAX));
             }
-            let hit = self.rng.chance(reset);
-            if hit || self.rng.chance(split) {
+            let hit = self.strikes("reset", reset);
+            if hit || self.strikes("split", split) {
                 limit = self.rng.cut(limit);
             }
             let at = &mut self.conns[conn];
@@ -215,7 +218,7 @@ impl World {
             }
             if hit {
                 self.injure(conn, Injury::Reset);
-            } else if self.rng.chance(vanish) {
+            } else if self.strikes("vanish", vanish) {
                 self.injure(conn, Injury::Vanish);
             }
         }

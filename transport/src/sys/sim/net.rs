@@ -81,7 +81,7 @@ impl World {
         spec: &SocketSpec,
     ) -> Result<Sock, SocketError> {
         let p = self.faults.socket_error;
-        if self.rng.chance(p) {
+        if self.strikes("socket_error", p) {
             let limit = FileLimit::Process { limit: 1024 };
             return Err(SocketError::TooManyFiles(limit));
         }
@@ -190,9 +190,9 @@ impl World {
         let delay_ns = self.link_to(addr).delay_ns;
         let (refused, hang) = (self.faults.connect_refused, self.faults.connect_hang);
         let refuse = |errno| Event::Refused { host, key, errno };
-        if self.rng.chance(refused) {
+        if self.strikes("connect_refused", refused) {
             self.schedule_in(2 * delay_ns, refuse(libc::ECONNREFUSED));
-        } else if self.hosts[host].unplugged || self.rng.chance(hang) {
+        } else if self.hosts[host].unplugged || self.strikes("connect_hang", hang) {
             self.schedule_in(CONNECT_TIMEOUT_NS, refuse(libc::ETIMEDOUT));
         } else {
             self.schedule_in(delay_ns, Event::Syn { host, key });
@@ -358,8 +358,8 @@ impl World {
                 return;
             };
             let p = self.faults.accept_error;
-            let forced = self.hosts[host].take_forced(Kind::Accept);
-            let failed = forced.or_else(|| self.rng.chance(p).then_some(libc::EMFILE));
+            let forced = self.forced(host, Kind::Accept);
+            let failed = forced.or_else(|| self.strikes("accept_error", p).then_some(libc::EMFILE));
             if let Some(errno) = failed {
                 return self.end(host, key, -errno);
             }
@@ -368,7 +368,7 @@ impl World {
             }
             let payload = self.accepted(host, listener, conn);
             let p = self.faults.multishot_end;
-            let more = !self.rng.chance(p);
+            let more = !self.strikes("multishot_end", p);
             self.post(host, key, 0, more, payload);
         }
     }

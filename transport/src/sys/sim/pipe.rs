@@ -78,6 +78,16 @@ impl Pipe {
             .saturating_sub(self.bytes.len() - self.received)
     }
 
+    /// Bytes that the sender's buffer takes of `wanted`. As in the kernel: while segments are under
+    /// way, a sender is not woken for a little room.
+    pub(super) fn room_for(&self, wanted: usize) -> usize {
+        let room = self.room();
+        if self.under_way > 0 && room < wanted.min(self.send_room / 3) {
+            return 0;
+        }
+        room.min(wanted)
+    }
+
     /// Takes bytes from the sender, who looked at [`room`](Self::room).
     pub(super) fn write(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() <= self.room());
@@ -103,8 +113,10 @@ impl Pipe {
         let window = self
             .recv_room
             .saturating_sub(self.received + self.under_way);
+        // As TCP: while segments are under way, a window that is hardly open is not used.
+        let silly = window < self.recv_room / 4 && self.unsent() > window;
         let len = self.unsent().min(window).min(limit);
-        if len == 0 {
+        if len == 0 || (silly && self.under_way > 0) {
             return None;
         }
         self.under_way += len;
@@ -197,6 +209,18 @@ mod tests {
         assert_eq!(pipe.send(9), None, "received bytes hold the window");
         assert_eq!(read(&mut pipe, 2), b"01");
         assert_eq!(pipe.send(9), Some(Segment::Bytes(2)));
+    }
+
+    #[test]
+    fn a_little_room_is_not_used_while_more_will_come() {
+        let mut pipe = Pipe::new(12, 12);
+        pipe.write(b"0123456789");
+        assert_eq!(pipe.room_for(9), 2, "nothing is under way");
+        pipe.send(5);
+        assert_eq!(pipe.room_for(9), 0);
+        assert_eq!(pipe.room_for(2), 2, "it is all that is left");
+        pipe.arrive();
+        assert_eq!(pipe.room_for(9), 7);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The clock, the queue of events, and what every part of the simulation shares.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use crate::sys::socket::Addr;
 use super::conn::{Conn, Lane, Link, Socket};
 use super::disk::Disk;
 use super::driver::SimDriver;
-use super::faults::{Faults, Script};
+use super::faults::{Faults, Kind, Script};
 use super::host::{Host, HostId, SimHost, SimOp, SimSpec, Work};
 use super::queue::{Event, Queue};
 use super::rng::Rng;
@@ -38,6 +39,8 @@ pub(super) struct World {
     pub(super) next_port: u16,
     /// Memory for bytes on their way from an operation into a pipe.
     pub(super) copied: Vec<u8>,
+    /// How often each fault has struck.
+    injected: BTreeMap<&'static str, u64>,
     link: Link,
     links: Vec<(Addr, Link)>,
     seed: u64,
@@ -80,6 +83,28 @@ impl World {
 
     pub(super) fn schedule_in(&mut self, delay_ns: u64, event: Event) {
         self.queue.push(self.now_ns + delay_ns, event);
+    }
+
+    /// Whether a fault strikes now, with probability `p`.
+    pub(super) fn strikes(&mut self, what: &'static str, p: f64) -> bool {
+        let strikes = self.rng.chance(p);
+        if strikes {
+            self.count_fault(what);
+        }
+        strikes
+    }
+
+    /// The error that a test has ordered for the next operation of this kind; counted by the kind's
+    /// name.
+    pub(super) fn forced(&mut self, host: HostId, kind: Kind) -> Option<i32> {
+        let errno = self.hosts[host].take_forced(kind)?;
+        self.count_fault(kind.name());
+        Some(errno)
+    }
+
+    /// A fault has struck.
+    pub(super) fn count_fault(&mut self, what: &'static str) {
+        *self.injected.entry(what).or_default() += 1;
     }
 
     /// The link to a listener at `addr`.
@@ -164,7 +189,7 @@ impl World {
         payload: Payload,
     ) {
         let (now_ns, p, most_ns) = (self.now_ns, self.faults.late, self.faults.late_ns);
-        let late = self.rng.chance(p);
+        let late = self.strikes("late", p);
         let wanted = now_ns + if late { self.rng.below(most_ns) + 1 } else { 0 };
         let Some((token, op)) = self.hosts[host].ops.get(key) else {
             return;
@@ -309,6 +334,7 @@ impl SimWorld {
             disk: Disk::new(seed),
             next_port: super::net::FIRST_PORT,
             copied: Vec::new(),
+            injected: BTreeMap::new(),
             link: Link::default(),
             links: Vec::new(),
             seed,
@@ -329,6 +355,18 @@ impl SimWorld {
             world: Rc::clone(&self.world),
             id: world.hosts.len() - 1,
         })
+    }
+
+    /// A look at a host, by its number in the order of making.
+    ///
+    /// # Panics
+    /// Where there is no such host.
+    pub fn host(&self, index: usize) -> SimHost {
+        assert!(index < self.world.borrow().hosts.len(), "host {index}");
+        SimHost {
+            world: Rc::clone(&self.world),
+            id: index,
+        }
     }
 
     /// The seed that everything comes from.
@@ -437,6 +475,14 @@ impl SimWorld {
     /// Connections established so far: the next one's number in a [`Script`].
     pub fn connections(&self) -> usize {
         self.world.borrow().conns.len()
+    }
+
+    /// How often a fault has struck, by its name in [`Faults`], or an error that was ordered, by the
+    /// operation's name (`recv_multi`): so that a test knows that it tested
+    /// something.
+    pub fn injected(&self, fault: &str) -> u64 {
+        let world = self.world.borrow();
+        world.injected.get(fault).copied().unwrap_or(0)
     }
 
     /// File sends that had to wait for the disk: what would have stalled a real shard.

@@ -1,0 +1,95 @@
+//! Whether a request of this side is taken in: the bounds that it may meet, here and at the peer.
+
+use crate::error::RequestError;
+
+use super::transfer::Carries;
+use super::{Conn, State};
+
+impl Conn {
+    #[inline]
+    pub(super) fn admit(&self) -> Result<(), RequestError> {
+        if self.state.get() != State::Open {
+            return Err(self.closed_error());
+        }
+        let limit = self.terms.get().max_outstanding as usize;
+        let conf = &self.local.conf;
+        if self.calls.borrow().len() >= limit {
+            return Err(self.busy(
+                "the peer's table of outstanding requests",
+                limit,
+                "maxOutstanding",
+            ));
+        }
+        if self.queued() > conf.request_queue {
+            return Err(self.busy("the send queue", conf.request_queue, "requestQueue"));
+        }
+        if let Some(text) = &*self.peer_drains.borrow() {
+            return Err(self.draining_error(text));
+        }
+        Ok(())
+    }
+
+    /// One-way messages in slices count against the peer's table as requests do: it has an entry for
+    /// each until it is whole.
+    #[inline]
+    pub(super) fn admit_message(&self, len: usize) -> Result<(), RequestError> {
+        if len <= self.local.conf.slice_len as usize {
+            return Ok(());
+        }
+        let limit = self.terms.get().max_outstanding as usize;
+        let tx = self.tx.borrow();
+        let under_way = tx.transfers.iter();
+        let messages = under_way.filter(|it| it.carries == Carries::OneWay);
+        if messages.count() < limit {
+            return Ok(());
+        }
+        Err(self.busy(
+            "the peer's table of messages in slices",
+            limit,
+            "maxOutstanding",
+        ))
+    }
+
+    #[cold]
+    fn busy(&self, what: &'static str, limit: usize, key: &'static str) -> RequestError {
+        let key = match key {
+            "maxOutstanding" => "ringrail.transport.maxOutstanding",
+            _ => "ringrail.transport.requestQueue",
+        };
+        RequestError::Busy {
+            what,
+            limit: limit as u64,
+            key,
+        }
+    }
+
+    #[cold]
+    pub(super) fn busy_memory(&self) -> RequestError {
+        RequestError::Busy {
+            what: "the shard's buffer pool",
+            limit: self.local.conf.pool_budget as u64,
+            key: "ringrail.transport.poolBudget",
+        }
+    }
+
+    pub(super) fn check_rpc_len(&self, len: usize) -> Result<(), RequestError> {
+        self.check_len(len, self.max_peer_rpc_len(), "ringrail.transport.maxRpcLen")
+    }
+
+    pub(super) fn check_len(
+        &self,
+        len: usize,
+        limit: u64,
+        key: &'static str,
+    ) -> Result<(), RequestError> {
+        if len as u64 <= limit {
+            return Ok(());
+        }
+        Err(RequestError::TooLarge {
+            peer: self.peer.clone(),
+            len: len as u64,
+            limit,
+            key,
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! Chunks on their way in: memory promised before they are asked for, or granted when it is there.
+//!
+//! A chunk's memory is promised before it is asked for, when its length can be guessed (the caller's
+//! hint, or the last one's length); the credit in the request is what is promised. A chunk whose
+//! length was not known is announced by its sender first, and granted when memory is there. So no
+//! connection ever stands still with a half-received chunk, waiting for memory that other
+//! half-received chunks hold.
+
+use ringrail_codec::native::{Assembly, ChunkData, Credit, Header, padded_len};
+
+use crate::buf::MAX_LEASE_LEN;
+use crate::error::CloseReason;
+
+use super::Conn;
+use super::bulk::{BodyPlan, Finish};
+use super::dispatch::broken;
+
+impl Conn {
+    /// Leases memory for a chunk that is to be asked for; the credit to give with the request.
+    pub(crate) fn lease_for_chunk(&self, id: u64, hint: Option<u64>, max_len: u64) -> u64 {
+        let guess = hint.unwrap_or(self.chunk_hint.get() as u64).min(max_len);
+        // A length beyond all memory is no guess: the sender announces the true one.
+        let guess = if self.local.pool.could_hold(guess) {
+            guess
+        } else {
+            0
+        };
+        let mut calls = self.calls.borrow_mut();
+        let Some(bulk) = calls.bulk(id) else { return 0 };
+        bulk.assembly = Some(Assembly::chunk(max_len));
+        if let Some(hint) = hint {
+            self.expect_chunks_of(hint);
+        }
+        // Small chunks arrive whole in a receive buffer and stay there.
+        if guess >= self.local.conf.exact_min as u64 {
+            bulk.promised = self.local.pool.reserve(padded_len(guess as usize));
+            if bulk.promised.is_none() {
+                return 0;
+            }
+        }
+        bulk.granted = guess;
+        guess
+    }
+
+    /// The next chunk is probably as long.
+    fn expect_chunks_of(&self, len: u64) {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        self.chunk_hint.set(len.min(MAX_LEASE_LEN));
+    }
+
+    /// Books a slice of a chunk; `None` where nobody waits for it, else its place.
+    pub(crate) fn accept_chunk(
+        &self,
+        header: &Header,
+    ) -> Result<Option<(u64, bool)>, Box<CloseReason>> {
+        let frame = ChunkData::from_header(header).map_err(CloseReason::protocol)?;
+        let mut calls = self.calls.borrow_mut();
+        let Some(bulk) = calls.bulk(header.id) else {
+            return Ok(None);
+        };
+        let Some(assembly) = bulk.assembly.as_mut() else {
+            return Ok(None);
+        };
+        let accepted = assembly
+            .chunk_data(&frame, header.body_len)
+            .map_err(broken)?;
+        let (received, granted) = (assembly.received(), bulk.granted);
+        if received > granted {
+            return Err(broken(format!(
+                "{received} bytes of a chunk where {granted} were granted"
+            )));
+        }
+        self.expect_chunks_of(frame.total_len);
+        Ok(Some((accepted.offset, accepted.complete)))
+    }
+
+    pub(super) fn plan_chunk(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
+        // Look before booking: a plan that finds no memory is made again.
+        if !self.make_chunk_room(header.id, header.arg) {
+            return Ok(BodyPlan::NoMemory);
+        }
+        let Some((offset, complete)) = self.accept_chunk(header)? else {
+            return Ok(BodyPlan::Discard);
+        };
+        let mut calls = self.calls.borrow_mut();
+        match calls.bulk(header.id).and_then(|bulk| bulk.lend()) {
+            Some(buf) => Ok(BodyPlan::Into {
+                buf,
+                at: offset as usize,
+                finish: Finish::Part { complete },
+            }),
+            None => Ok(BodyPlan::Discard),
+        }
+    }
+
+    /// Sees that a chunk in slices has memory for what was granted; true also where nobody waits.
+    fn make_chunk_room(&self, id: u64, total_len: u64) -> bool {
+        let mut calls = self.calls.borrow_mut();
+        let Some(bulk) = calls.bulk(id) else {
+            return true;
+        };
+        // What was granted fits; what the peer announces need not.
+        let need = padded_len(bulk.granted.min(total_len) as usize);
+        if bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need) {
+            return true;
+        }
+        let fits = self.local.pool.could_hold(total_len);
+        let all = fits.then(|| padded_len(total_len as usize));
+        let promised = bulk.promised.take();
+        let lease = match promised {
+            Some(promise) if all.is_some_and(|len| promise.capacity() >= len) => promise.redeem(),
+            promised => {
+                drop(promised);
+                all.and_then(|len| self.local.pool.lease(len))
+            }
+        };
+        let lease = lease.or_else(|| self.local.pool.lease_reserved(need));
+        match lease {
+            Some(lease) => {
+                bulk.move_to(lease);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Grants the rest of a chunk whose length has become known, once there is memory for it.
+    pub(crate) fn grant_chunk(&self, id: u64) {
+        if !self.try_grant_chunk(id) {
+            self.local.push_hungry(self.key, id);
+        }
+    }
+
+    /// False where memory is still wanting.
+    pub(crate) fn try_grant_chunk(&self, id: u64) -> bool {
+        let mut calls = self.calls.borrow_mut();
+        let Some(bulk) = calls.bulk(id) else {
+            return true;
+        };
+        if bulk.lent {
+            // The slice that is coming ends with another try.
+            return true;
+        }
+        let Some(assembly) = &bulk.assembly else {
+            return true;
+        };
+        let Some(total_len) = assembly.total_len() else {
+            return true;
+        };
+        if bulk.granted >= total_len || assembly.is_complete() {
+            return true;
+        }
+        if !self.local.pool.could_hold(total_len) {
+            drop(calls);
+            self.let_go(id, total_len);
+            return true;
+        }
+        let need = padded_len(total_len as usize);
+        if bulk.buf.as_ref().is_none_or(|buf| buf.capacity() < need) {
+            bulk.promised = None;
+            let Some(larger) = self.local.pool.lease(need) else {
+                return false;
+            };
+            let copied = bulk.move_to(larger);
+            if copied > 0 {
+                self.local.metrics.copies_coalesced.increment();
+                self.local.metrics.copies_coalesced_bytes.add(copied as u64);
+            }
+        }
+        let bytes = total_len - bulk.granted;
+        bulk.granted = total_len;
+        drop(calls);
+        self.control(
+            &Credit {
+                id,
+                bytes,
+                by_responder: false,
+            }
+            .header(),
+            &[],
+        );
+        true
+    }
+}

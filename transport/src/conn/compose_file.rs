@@ -1,0 +1,198 @@
+//! Slices of files on their way out: the way of each is chosen when it is sent.
+
+use std::io;
+
+use crate::buf::{Body, Gather, LeaseMut};
+use crate::sys::driver::{Driver, is_passing};
+
+use super::Conn;
+use super::compose::Step;
+use super::transfer::{FileRange, Transfer, TransferKey, Want};
+use super::tx::put_by_reference;
+
+/// How long after a cold read files are left to the workers.
+const DISK_BUSY_NS: u64 = 20_000_000;
+
+/// A part of a file that must be read off the disk before it can be sent.
+#[derive(Debug)]
+pub(crate) struct ReadOrder {
+    pub(crate) transfer: TransferKey,
+    pub(crate) range: FileRange,
+    pub(crate) into: LeaseMut,
+}
+
+impl Conn {
+    /// Has the disk begin with a chunk whose turn to be sent has not come.
+    pub(super) fn read_ahead<D: Driver>(
+        &self,
+        transfer: &mut Transfer,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        slice_max: u32,
+    ) {
+        let Want::File(range) = transfer.want(slice_max) else {
+            return;
+        };
+        if driver.is_resident(&range.file, range.offset, range.len) != Some(false) {
+            return;
+        }
+        self.note_disk_busy();
+        if let Some(into) = self.local.pool.lease(range.len) {
+            order_read(transfer, reads, range, into);
+        }
+    }
+
+    /// A slice of a file: straight from it where it is large and in memory, else through a lease.
+    pub(super) fn add_file<D: Driver>(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        range: FileRange,
+        is_first: bool,
+    ) -> Step {
+        let mut resident = driver.is_resident(&range.file, range.offset, range.len);
+        if resident == Some(false) {
+            self.note_disk_busy();
+        } else if self.disk_is_busy() {
+            resident = Some(false);
+        }
+        if resident == Some(true) {
+            if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
+                return self.send_directly(transfer, gather, range, is_first);
+            }
+            if let Some(step) = self.add_mapped(transfer, gather, &range) {
+                return step;
+            }
+        }
+        let Some(into) = self.local.pool.lease(range.len) else {
+            self.local.wait_for_memory(self.key);
+            return Step::Held;
+        };
+        if resident == Some(false) {
+            return order_read(transfer, reads, range, into);
+        }
+        self.add_read(transfer, gather, driver, reads, range, into)
+    }
+
+    /// True for a while after something had to be read off the disk. Even pages that are in memory
+    /// are then left to the workers: to touch them starts the kernel's reading ahead, which blocks
+    /// whoever does it when the disk's queue is full.
+    fn disk_is_busy(&self) -> bool {
+        self.local.now_ns() < self.local.disk_busy_until_ns.get()
+    }
+
+    fn note_disk_busy(&self) {
+        let until = self.local.now_ns() + DISK_BUSY_NS;
+        self.local.disk_busy_until_ns.set(until);
+    }
+
+    /// A slice that leaves by itself, straight from the page cache.
+    fn send_directly(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        range: FileRange,
+        is_first: bool,
+    ) -> Step {
+        if !is_first {
+            // What is gathered goes first; the file is next time's.
+            return Step::Held;
+        }
+        let Some(header) = transfer.cut_file(range.len) else {
+            return Step::Blocked;
+        };
+        gather.put(&header.encode());
+        self.local.metrics.frames_out.increment();
+        Step::Direct(header, range)
+    }
+
+    /// A slice that is read into a lease, if it lies in memory as it seems to.
+    fn add_read<D: Driver>(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        range: FileRange,
+        mut into: LeaseMut,
+    ) -> Step {
+        let room = &mut into.buffer_mut()[..range.len];
+        let read = match driver.read_resident(&range.file, range.offset, room) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return order_read(transfer, reads, range, into);
+            }
+            Err(error) => Err(error),
+            Ok(count) => {
+                self.local.metrics.bytes_out_file_read.add(count as u64);
+                into.set_len(count);
+                Ok(into.freeze())
+            }
+        };
+        match transfer.loaded(read) {
+            Ok(()) => self.add_slice(transfer, gather, u32::MAX),
+            Err(failure) => Step::Failed(failure),
+        }
+    }
+
+    /// A small slice of a mapped file: gathered from the mapping. It lies in memory.
+    fn add_mapped(
+        &self,
+        transfer: &mut Transfer,
+        gather: &mut Gather,
+        range: &FileRange,
+    ) -> Option<Step> {
+        let mapping = range.mapping.as_ref().filter(|_| !self.sends_crc())?;
+        let body = mapping.slice(usize::try_from(range.offset).ok()?, range.len)?;
+        let header = transfer.cut_file(range.len)?;
+        put_by_reference(gather, &header, Body::Mapped(body));
+        self.local.metrics.frames_out.increment();
+        Some(Step::Added(range.len))
+    }
+
+    /// A read ordered by [`compose`](Self::compose) has ended.
+    pub(crate) fn file_read(&self, key: TransferKey, into: LeaseMut, read: io::Result<usize>) {
+        let mut tx = self.tx.borrow_mut();
+        let Some(at) = tx.transfers.position(key) else {
+            return;
+        };
+        let failed = match read {
+            Err(error) if is_passing(&error) => {
+                tx.transfers.ready_mut(at).unread();
+                None
+            }
+            read => {
+                let lease = read.map(|count| {
+                    self.local.metrics.bytes_out_file_read.add(count as u64);
+                    let mut into = into;
+                    into.set_len(count);
+                    into.freeze()
+                });
+                tx.transfers.ready_mut(at).loaded(lease).err()
+            }
+        };
+        let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));
+        drop(tx);
+        if let Some((transfer, failure)) = ended {
+            self.end_transfer(&transfer, Some(failure));
+        }
+        self.mark_dirty();
+    }
+}
+
+/// Has a slice read off the disk, away from the shard.
+fn order_read(
+    transfer: &mut Transfer,
+    reads: &mut Vec<ReadOrder>,
+    range: FileRange,
+    into: LeaseMut,
+) -> Step {
+    transfer.reading();
+    reads.push(ReadOrder {
+        transfer: transfer.key(),
+        range,
+        into,
+    });
+    Step::Held
+}

@@ -1,0 +1,158 @@
+//! Requests of this side for chunks and streams, and its uploads.
+
+use std::time::Duration;
+
+use ringrail_codec::native::{ChunkRequest, Credit, HEADER_LEN, StreamRequest, Upload};
+
+use crate::buf::ManagedBuffer;
+use crate::error::RequestError;
+use crate::metrics::RequestKind;
+
+use super::Conn;
+use super::calls::CallKind;
+use super::sink::Sink;
+use super::transfer::{Carries, Transfer};
+
+impl Conn {
+    /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is how long
+    /// it probably is: memory for that is leased before the request leaves.
+    pub(crate) fn fetch_chunk(
+        &self,
+        (stream_id, chunk_index): (u64, u32),
+        (offset, max_len): (u64, u64),
+        hint: Option<u64>,
+        timeout: Option<Duration>,
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
+        let timeout = self.timeout(timeout);
+        self.admit()?;
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Chunk, sink, self.due(timeout));
+        let credit = self.lease_for_chunk(id, hint, max_len);
+        let deadline_us = timeout.us;
+        let request = ChunkRequest {
+            id,
+            stream_id,
+            chunk_index,
+            offset,
+            max_len,
+            credit,
+            deadline_us,
+        };
+        let mut tx = self.tx.borrow_mut();
+        let written = tx.frame(&self.local.pool, &request.header(), &request.body());
+        drop(tx);
+        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.sent_request(id, written, timeout, RequestKind::Chunk)
+    }
+
+    /// Asks for a stream by name, from `offset` on, granting `credit` bytes at first.
+    pub(crate) fn open_stream(
+        &self,
+        name: &str,
+        offset: u64,
+        credit: u64,
+        timeout: Option<Duration>,
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
+        let timeout = self.timeout(timeout);
+        let limit = self.local.conf.limits.max_stream_name_len as usize;
+        self.admit()?;
+        self.check_len(
+            name.len(),
+            limit as u64,
+            "ringrail.transport.maxStreamNameLen",
+        )?;
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Stream, sink, self.due(timeout));
+        if let Some(bulk) = self.calls.borrow_mut().bulk(id) {
+            bulk.granted = credit;
+        }
+        let deadline_us = timeout.us;
+        let request = StreamRequest {
+            id,
+            offset,
+            deadline_us,
+            credit,
+            name,
+        };
+        let room = name.len() + 2 * HEADER_LEN;
+        let written = self
+            .tx
+            .borrow_mut()
+            .frame_with(&self.local.pool, room, |body| {
+                request.encode_body(body).ok().map(|_| request.header())
+            });
+        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.sent_request(id, written.map(|_| ()), timeout, RequestKind::Stream)
+    }
+
+    /// Sends `data` as an upload with `meta` in front (Spark: `uploadStream`).
+    pub(crate) fn upload(
+        &self,
+        meta: &[u8],
+        data: ManagedBuffer,
+        timeout: Option<Duration>,
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
+        let timeout = self.timeout(timeout);
+        let limit = u64::from(self.local.conf.limits.max_meta_len);
+        self.admit()?;
+        self.check_len(meta.len(), limit, "ringrail.transport.maxMetaLen")?;
+        let id = self
+            .calls
+            .borrow_mut()
+            .insert(CallKind::Upload, sink, self.due(timeout));
+        let deadline_us = timeout.us;
+        let head = Upload {
+            id,
+            total_len: data.len(),
+            deadline_us,
+        }
+        .header(meta.len() as u32);
+        let written = self.tx.borrow_mut().frame(&self.local.pool, &head, meta);
+        if written.is_ok() {
+            self.push_transfer(id, Carries::Upload, data, self.peer_credit(), u64::MAX);
+        }
+        self.sent_request(id, written, timeout, RequestKind::Upload)
+    }
+
+    /// The reader of a stream has taken slices: the sender may send more.
+    pub(crate) fn grant_stream(&self, id: u64, bytes: u64) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(bulk) = calls.bulk(id) else { return };
+        bulk.granted += bytes;
+        drop(calls);
+        self.control(
+            &Credit {
+                id,
+                bytes,
+                by_responder: false,
+            }
+            .header(),
+            &[],
+        );
+    }
+
+    pub(super) fn peer_credit(&self) -> u64 {
+        self.terms.get().initial_credit
+    }
+
+    pub(crate) fn push_transfer(
+        &self,
+        id: u64,
+        carries: Carries,
+        data: ManagedBuffer,
+        credit: u64,
+        deadline_ns: u64,
+    ) {
+        let slice_max = self.local.conf.slice_len.min(self.terms.get().max_body_len);
+        let transfer = Transfer::new(id, carries, data, slice_max, credit, deadline_ns);
+        self.tx.borrow_mut().transfers.push(transfer);
+        self.mark_dirty();
+    }
+}

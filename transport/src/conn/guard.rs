@@ -1,0 +1,27 @@
+//! User code, run so that its panics stay its own.
+
+use super::Conn;
+
+impl Conn {
+    /// Runs user code; a panic is contained and counted, and `None` comes back.
+    #[inline]
+    pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                self.local.metrics.handler_panics.increment();
+                let text = panic_text(&*panic);
+                tracing::error!(target: "ringrail::conn", peer = %self.peer, text, "handler panicked");
+                None
+            }
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
+}

@@ -1,0 +1,57 @@
+//! What outlives the receive buffer that it lies in.
+//!
+//! Usually a reference is kept, and with it the whole buffer: nothing is copied. While memory is
+//! short, small bodies are copied out instead, or a few kept replies of some bytes each would hold
+//! all receive buffers of the shard, and its connections would stand still.
+
+use crate::buf::{Lease, MIN_LEASE_LEN};
+
+use super::Conn;
+use super::received::Received;
+
+/// Part of the pool in use, in 1/256, from which small bodies are copied out.
+const SHORT: usize = 64;
+
+/// Which receive buffer bodies were copied out of last, and how much memory that took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CopiedOut {
+    buffer: usize,
+    bytes: usize,
+}
+
+impl Conn {
+    /// Keeps a body beyond its turn.
+    #[inline]
+    pub(super) fn keep(&self, body: Received<'_>) -> Lease {
+        if self.local.pool.pressure() < SHORT {
+            return body.keep();
+        }
+        self.copy_small(body).unwrap_or_else(|| body.keep())
+    }
+
+    /// A copy in a buffer of its own, where that costs less memory than the receive buffer does.
+    #[cold]
+    fn copy_small(&self, body: Received<'_>) -> Option<Lease> {
+        let source = body.source();
+        let (whole, buffer) = (source.capacity(), source.as_ptr() as usize);
+        let own = body.len().max(MIN_LEASE_LEN);
+        let before = self.copied_out.get();
+        let spent = match before.buffer == buffer {
+            true => before.bytes,
+            false => 0,
+        };
+        // Many bodies of one buffer: to keep it for all of them is cheaper in the end.
+        if spent + own > whole / 2 {
+            return None;
+        }
+        // The reserve as well: it gets back more than it gives.
+        let mut copy = self.local.pool.lease_reserved(own)?;
+        copy.put(body.bytes());
+        let bytes = spent + own;
+        self.copied_out.set(CopiedOut { buffer, bytes });
+        let metrics = &self.local.metrics;
+        metrics.copies_kept.increment();
+        metrics.copies_kept_bytes.add(body.len() as u64);
+        Some(copy.freeze())
+    }
+}

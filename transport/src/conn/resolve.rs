@@ -1,0 +1,137 @@
+//! How requests of this side end: answered, failed, retracted.
+
+use ringrail_codec::native::Cancel;
+
+use crate::buf::Lease;
+use crate::error::RequestError;
+
+use super::Conn;
+use super::calls::CallKind;
+use super::received::{Received, Reply};
+use super::sink::{Outcome, Sink};
+use super::transfer::TransferKey;
+
+impl Conn {
+    /// Takes a request off the table.
+    #[inline]
+    pub(crate) fn forget(&self, id: u64) -> Option<Sink> {
+        let call = self.calls.borrow_mut().remove(id)?;
+        // One whose answer waits to be fetched was counted when that came.
+        if !matches!(call.sink, Sink::Ready(_)) {
+            self.note_call_over(call.kind);
+        }
+        Some(call.sink)
+    }
+
+    #[inline]
+    fn note_call_over(&self, kind: CallKind) {
+        self.note_end();
+        if matches!(kind, CallKind::Chunk | CallKind::Stream) {
+            self.bulk_expected
+                .set(self.bulk_expected.get().saturating_sub(1));
+        }
+    }
+
+    /// Where the answer to a request goes: out of the table, unless a future on the shard has to
+    /// find it there; then `ready` is put into its place.
+    #[inline]
+    fn resolve(
+        &self,
+        id: u64,
+        ready: impl FnOnce() -> Result<Lease, Box<RequestError>>,
+    ) -> Option<Sink> {
+        let mut calls = self.calls.borrow_mut();
+        let call = calls.get(id)?;
+        let kind = call.kind;
+        let waker = match &mut call.sink {
+            Sink::Future(waker) => waker,
+            // It has its answer, and nothing that comes later changes that.
+            Sink::Ready(_) => return None,
+            _ => {
+                let call = calls.remove(id)?;
+                drop(calls);
+                self.note_call_over(kind);
+                return Some(call.sink);
+            }
+        };
+        let waker = waker.take();
+        call.sink = Sink::Ready(ready());
+        drop(calls);
+        self.note_call_over(kind);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        None
+    }
+
+    /// A reply that lies in a receive buffer.
+    #[inline]
+    pub(crate) fn resolve_received(&self, id: u64, body: Received<'_>) {
+        if let Some(sink) = self.resolve(id, || Ok(self.keep(body))) {
+            self.guarded(|| sink.deliver(body, || self.keep(body)));
+        }
+    }
+
+    /// An answer in a lease of its own.
+    pub(crate) fn resolve_lease(&self, id: u64, lease: Lease) {
+        let mut lease = Some(lease);
+        let gone = || Box::new(RequestError::Cancelled);
+        let sink = self.resolve(id, || lease.take().ok_or_else(gone));
+        if let (Some(sink), Some(lease)) = (sink, lease) {
+            self.guarded(|| sink.deliver_lease(lease));
+        }
+    }
+
+    /// A failure.
+    pub(crate) fn resolve_failure(&self, id: u64, error: RequestError) {
+        let mut error = Some(error);
+        let sink = self.resolve(id, || {
+            Err(Box::new(error.take().unwrap_or(RequestError::Cancelled)))
+        });
+        if let (Some(sink), Some(error)) = (sink, error) {
+            self.guarded(|| sink.fail(error));
+        }
+    }
+
+    /// The caller does not wait any more: the peer is told, the answer will be dropped.
+    pub(crate) fn cancel(&self, id: u64) {
+        let Some(sink) = self.forget(id) else { return };
+        if matches!(sink, Sink::Ready(_)) {
+            return;
+        }
+        self.retract(id);
+        self.local.metrics.requests_cancelled.increment();
+        drop(sink);
+    }
+
+    /// Stops sending what belongs to a request of ours and tells the peer.
+    pub(super) fn retract(&self, id: u64) {
+        let unsent = self
+            .tx
+            .borrow_mut()
+            .transfers
+            .take(TransferKey::of_ours(id));
+        drop(unsent);
+        if self.is_open() {
+            self.control(&Cancel { id }.header(), &[]);
+        }
+    }
+
+    /// A future on the shard asks for its answer.
+    pub(crate) fn poll_call(&self, id: u64, waker: &std::task::Waker) -> Option<Outcome> {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get(id) else {
+            return Some(Err(RequestError::Cancelled));
+        };
+        if let Sink::Future(place) = &mut call.sink {
+            if !place.as_ref().is_some_and(|have| have.will_wake(waker)) {
+                *place = Some(waker.clone());
+            }
+            return None;
+        }
+        match calls.remove(id)?.sink {
+            Sink::Ready(outcome) => Some(outcome.map(Reply::new).map_err(|error| *error)),
+            _ => Some(Err(RequestError::Cancelled)),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Bytes from the wire, cut into frames.
+//!
+//! Two ways in. *Multishot*: the kernel fills buffers of a group as data comes; frames are parsed
+//! where they lie, one that straddles two buffers is copied once. *Exact*, while large bodies are
+//! expected: one receive for the header, one for the body, straight into the lease it belongs to.
+//! [`Rx`] holds what is half received and tells the pump what to post next; it posts nothing itself.
+
+mod body;
+mod parse;
+mod stash;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use ringrail_codec::native::{HEADER_LEN, Header};
+
+use crate::buf::{Lease, LeaseMut};
+use crate::error::CloseReason;
+
+use super::{Conn, State};
+use body::BodyIn;
+
+/// Small frames in a row before a connection that received exactly goes back to multishot.
+const CALM_FRAMES: u32 = 16;
+
+/// What the pump is to post next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Nothing: what is held must be worked off first.
+    Nothing,
+    /// A multishot receive.
+    Multi,
+    /// A receive of `len` bytes into `buf[at..]`; give the buffer back by [`Rx::filled`].
+    Fill {
+        /// Where.
+        buf: LeaseMut,
+        /// First byte.
+        at: usize,
+        /// How many.
+        len: usize,
+        /// Where the header behind the body goes: to be received right after, in one go.
+        header: Option<LeaseMut>,
+    },
+}
+
+/// The receiving half of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Rx {
+    /// The beginning of a frame (or of the Hello) that is not whole.
+    stash: Option<LeaseMut>,
+    /// Bytes that the stash must reach.
+    need: usize,
+    body: Option<BodyIn>,
+    /// A header whose body found no memory, and when.
+    waiting: Option<(Header, u64)>,
+    /// Received and not parsed, with how far the first one has been.
+    held: VecDeque<Lease>,
+    held_at: usize,
+    exact: bool,
+    calm: u32,
+    clogged: bool,
+    starved: bool,
+    yielded: bool,
+}
+
+type Parsed = Result<(), Box<CloseReason>>;
+
+/// How many bytes were taken.
+type Taken = Result<usize, Box<CloseReason>>;
+
+impl Rx {
+    /// True where parsing stopped for want of memory or of room for answers.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.clogged || self.starved
+    }
+
+    /// True where parsing stopped because the peer does not read its answers.
+    pub(crate) fn is_clogged(&self) -> bool {
+        self.clogged
+    }
+
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// True where parsing stopped to let what it caused be sent: [`resume`](Self::resume) it.
+    pub(crate) fn has_yielded(&self) -> bool {
+        self.yielded
+    }
+
+    /// Takes what a multishot receive brought.
+    pub(crate) fn received(&mut self, conn: &Rc<Conn>, data: LeaseMut) -> Parsed {
+        if conn.is_ending() {
+            return Ok(());
+        }
+        let data = data.freeze();
+        if self.held.is_empty() && !self.is_stuck() {
+            let done = self.parse(conn, &data, 0)?;
+            if done == data.len() {
+                return Ok(());
+            }
+            self.held_at = done;
+        }
+        self.hold(conn, data);
+        Ok(())
+    }
+
+    /// Keeps data for later: in a buffer of its own, so that receive buffers stay free.
+    fn hold(&mut self, conn: &Rc<Conn>, data: Lease) {
+        let from = if self.held.is_empty() {
+            std::mem::take(&mut self.held_at)
+        } else {
+            0
+        };
+        if self.yielded {
+            self.held.push_back(data.slice(from..));
+            return;
+        }
+        let rest = &data[from..];
+        match conn.local.pool.lease(rest.len()) {
+            Some(mut copy) if rest.len() * 2 < data.len() + 1 || data.len() < 4096 => {
+                copy.put(rest);
+                let metrics = &conn.local.metrics;
+                metrics.copies_straddle.increment();
+                metrics.copies_straddle_bytes.add(rest.len() as u64);
+                self.held.push_back(copy.freeze());
+            }
+            _ => self.held.push_back(data.slice(from..)),
+        }
+    }
+
+    /// Goes on with what is held, now that memory or room may be there.
+    pub(crate) fn resume(&mut self, conn: &Rc<Conn>) -> Parsed {
+        self.clogged = false;
+        self.starved = false;
+        self.yielded = false;
+        conn.serve_held()?;
+        self.resume_body(conn)?;
+        while !self.is_stuck() && !self.yielded {
+            let Some(data) = self.held.pop_front() else {
+                break;
+            };
+            let from = std::mem::take(&mut self.held_at);
+            let done = self.parse(conn, &data, from)?;
+            if done < data.len() {
+                self.held_at = done;
+                self.held.push_front(data);
+            }
+        }
+        Ok(())
+    }
+
+    /// True where the connection should receive exactly now, though a multishot may be armed.
+    pub(crate) fn wants_exact(&mut self, conn: &Conn) -> bool {
+        if conn.state() != State::Open {
+            return false;
+        }
+        let discarding = self.body.as_ref().is_some_and(BodyIn::discards);
+        if conn.expects_bulk() {
+            self.exact = true;
+        } else if self.calm > CALM_FRAMES {
+            self.exact = false;
+        }
+        (self.exact || self.body.is_some()) && !discarding
+    }
+
+    /// What to post when no receive is outstanding.
+    pub(crate) fn next(&mut self, conn: &Conn) -> Next {
+        if self.is_stuck() || !self.held.is_empty() {
+            return Next::Nothing;
+        }
+        if !self.wants_exact(conn) {
+            return Next::Multi;
+        }
+        if let Some(body) = self.body.as_mut() {
+            let (at, left) = (body.at + body.got, body.need() - body.got);
+            let len = left.min(body.room());
+            return match body.buf.take() {
+                Some(buf) => {
+                    let whole = len == left;
+                    let header = whole.then(|| conn.local.pool.lease_reserved(HEADER_LEN));
+                    let header = header.flatten();
+                    Next::Fill {
+                        buf,
+                        at,
+                        len,
+                        header,
+                    }
+                }
+                None => Next::Nothing,
+            };
+        }
+        let stash = match self.stash.take() {
+            Some(stash) => Some(stash),
+            None => {
+                self.need = HEADER_LEN;
+                conn.local.pool.lease_reserved(HEADER_LEN)
+            }
+        };
+        match stash {
+            Some(buf) => {
+                let at = buf.len();
+                Next::Fill {
+                    buf,
+                    at,
+                    len: self.need - at,
+                    header: None,
+                }
+            }
+            None => Next::Multi,
+        }
+    }
+
+    /// The header behind the body has been asked for.
+    pub(crate) fn header_posted(&mut self) {
+        self.need = HEADER_LEN;
+    }
+
+    /// Takes the buffer of a [`Next::Fill`] back, with `count` more bytes in it.
+    pub(crate) fn filled(&mut self, conn: &Rc<Conn>, mut buf: LeaseMut, count: usize) -> Parsed {
+        if conn.is_ending() {
+            return Ok(());
+        }
+        match self.body.as_mut() {
+            Some(body) => {
+                body.buf = Some(buf);
+                body.got += count;
+                conn.local.metrics.bytes_in_exact.add(count as u64);
+                self.body_grew(conn)
+            }
+            None => {
+                buf.set_len(buf.len() + count);
+                self.stash = Some(buf);
+                self.stash_grew(conn)
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Received bytes, cut into frames where they lie.
+
+use std::rc::Rc;
+
+use ringrail_codec::native::{ALIGN, FrameError, HEADER_LEN, Header, check_header};
+
+use crate::buf::Lease;
+use crate::conn::opening::HelloRead;
+use crate::conn::{Conn, State};
+use crate::error::CloseReason;
+
+use super::{Rx, Taken};
+
+/// Frames parsed before what they caused is sent: the peer then works while this side goes on.
+const FRAMES_PER_TURN: u32 = 128;
+
+impl Rx {
+    /// Parses `data[at..]`; how far it came.
+    pub(super) fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
+        let mut left = FRAMES_PER_TURN;
+        while at < data.len() && !self.starved {
+            let (state, bytes) = (conn.state(), &data[at..]);
+            if matches!(state, State::Flushing | State::Closed) {
+                return Ok(data.len());
+            }
+            if self.body.is_some() {
+                at += self.feed_body(conn, bytes)?;
+                continue;
+            }
+            if self.stash.is_some() {
+                at += self.feed_stash(conn, bytes)?;
+                continue;
+            }
+            if state == State::Opening {
+                match conn.on_hello(bytes)? {
+                    HelloRead::Done(consumed) => at += consumed,
+                    HelloRead::NeedMore(need) => at += self.stash(conn, bytes, need),
+                }
+                continue;
+            }
+            if conn.is_blocked() {
+                self.clogged = true;
+                break;
+            }
+            if left == 0 {
+                self.yielded = true;
+                break;
+            }
+            left -= 1;
+            at += self.parse_frame(conn, data, at)?;
+        }
+        Ok(at)
+    }
+
+    /// One frame, or the beginning of one, at `data[at..]`.
+    #[inline]
+    fn parse_frame(&mut self, conn: &Rc<Conn>, data: &Lease, at: usize) -> Taken {
+        let bytes = &data[at..];
+        let Some(head) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Ok(self.stash(conn, bytes, HEADER_LEN));
+        };
+        let header = read_header(conn, head)?;
+        let len = header.frame_len();
+        if bytes.len() >= len {
+            self.calm = self.calm.saturating_add(1);
+            let taken = self.whole_frame(conn, &header, data, at)?;
+            return Ok(if taken { len } else { 0 });
+        }
+        if header.body_len as usize >= conn.local.conf.exact_min {
+            self.begin_body(conn, header)?;
+            return Ok(HEADER_LEN);
+        }
+        Ok(self.stash(conn, bytes, len))
+    }
+
+    /// False where the frame has to wait for memory.
+    #[inline]
+    fn whole_frame(
+        &mut self,
+        conn: &Rc<Conn>,
+        header: &Header,
+        data: &Lease,
+        at: usize,
+    ) -> Result<bool, Box<CloseReason>> {
+        let start = at + HEADER_LEN;
+        let body = &data[start..start + header.body_len as usize];
+        if !body.is_empty() && !(body.as_ptr() as usize).is_multiple_of(ALIGN) {
+            return self.misaligned_frame(conn, header, body);
+        }
+        conn.on_frame(header, body, data)?;
+        Ok(true)
+    }
+
+    /// A frame behind one that straddled: copied, so that an archive in it can be read in place.
+    fn misaligned_frame(
+        &mut self,
+        conn: &Rc<Conn>,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<bool, Box<CloseReason>> {
+        let Some(mut copy) = conn.local.pool.lease_reserved(body.len()) else {
+            self.starved = true;
+            return Ok(false);
+        };
+        copy.put(body);
+        let metrics = &conn.local.metrics;
+        metrics.copies_misaligned.increment();
+        metrics.copies_misaligned_bytes.add(body.len() as u64);
+        let copy = copy.freeze();
+        conn.on_frame(header, &copy, &copy)?;
+        Ok(true)
+    }
+}
+
+/// Inlined always: a header handed over through memory costs more than all its checks.
+#[inline(always)]
+pub(super) fn read_header(
+    conn: &Conn,
+    bytes: &[u8; HEADER_LEN],
+) -> Result<Header, Box<CloseReason>> {
+    let parsed: Result<Header, FrameError> = Header::decode(bytes).and_then(|header| {
+        check_header(&header, &conn.local.conf.limits)?;
+        Ok(header)
+    });
+    parsed.map_err(CloseReason::protocol)
+}

@@ -1,0 +1,97 @@
+//! Beginnings of frames, and of the Hello, kept until the rest is there.
+
+use std::rc::Rc;
+
+use ringrail_codec::native::HEADER_LEN;
+
+use crate::buf::LeaseMut;
+use crate::conn::opening::HelloRead;
+use crate::conn::{Conn, State};
+
+use super::parse::read_header;
+use super::{Parsed, Rx, Taken};
+
+impl Rx {
+    /// Keeps the beginning of something that takes `need` bytes; how many it took.
+    pub(super) fn stash(&mut self, conn: &Rc<Conn>, bytes: &[u8], need: usize) -> usize {
+        let Some(mut stash) = conn.local.pool.lease_reserved(need) else {
+            self.starved = true;
+            return 0;
+        };
+        let metrics = &conn.local.metrics;
+        metrics.copies_straddle.increment();
+        metrics.copies_straddle_bytes.add(bytes.len() as u64);
+        stash.put(bytes);
+        self.stash = Some(stash);
+        self.need = need;
+        bytes.len()
+    }
+
+    pub(super) fn feed_stash(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Taken {
+        let Some(stash) = self.stash.as_mut() else {
+            return Ok(0);
+        };
+        let take = bytes.len().min(self.need.saturating_sub(stash.len()));
+        stash.put(&bytes[..take]);
+        conn.local.metrics.copies_straddle_bytes.add(take as u64);
+        self.stash_grew(conn)?;
+        Ok(take)
+    }
+
+    /// Looks at the stash after bytes were added: perhaps what it waits for is there.
+    pub(super) fn stash_grew(&mut self, conn: &Rc<Conn>) -> Parsed {
+        let Some(stash) = self.stash.take() else {
+            return Ok(());
+        };
+        if stash.len() < self.need {
+            self.stash = Some(stash);
+            return Ok(());
+        }
+        match conn.state() {
+            State::Opening => match conn.on_hello(stash.as_slice())? {
+                HelloRead::Done(_) => Ok(()),
+                HelloRead::NeedMore(need) => self.regrow(conn, stash, need),
+            },
+            State::Open => self.stashed_frame(conn, stash),
+            State::Flushing | State::Closed => Ok(()),
+        }
+    }
+
+    fn stashed_frame(&mut self, conn: &Rc<Conn>, stash: LeaseMut) -> Parsed {
+        let Some(head) = stash.as_slice().first_chunk::<HEADER_LEN>() else {
+            return self.regrow(conn, stash, HEADER_LEN);
+        };
+        let header = read_header(conn, head)?;
+        let len = header.frame_len();
+        if stash.len() == HEADER_LEN && header.body_len as usize >= conn.local.conf.exact_min {
+            return self.begin_body(conn, header);
+        }
+        if stash.len() < len {
+            return self.regrow(conn, stash, len);
+        }
+        self.calm = self.calm.saturating_add(1);
+        let lease = stash.freeze();
+        conn.on_frame(
+            &header,
+            &lease[HEADER_LEN..HEADER_LEN + header.body_len as usize],
+            &lease,
+        )
+    }
+
+    /// Waits for `need` bytes in a stash that can hold them.
+    pub(super) fn regrow(&mut self, conn: &Rc<Conn>, stash: LeaseMut, need: usize) -> Parsed {
+        self.need = need;
+        if stash.capacity() >= need {
+            self.stash = Some(stash);
+            return Ok(());
+        }
+        let Some(mut larger) = conn.local.pool.lease_reserved(need) else {
+            self.stash = Some(stash);
+            self.starved = true;
+            return Ok(());
+        };
+        larger.put(stash.as_slice());
+        self.stash = Some(larger);
+        Ok(())
+    }
+}

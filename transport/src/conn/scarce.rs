@@ -1,0 +1,121 @@
+//! Bodies that find no memory.
+//!
+//! A request is refused as busy, an answer of ours is let go as busy: both may be asked for again, and
+//! what lies behind them is read on. That matters: memory may be held by answers whose credit is
+//! behind them. What cannot be refused so lightly (a slice of a stream or of an upload, a one-way
+//! message) is waited for, but not for ever, for the same reason.
+
+use std::rc::Rc;
+
+use ringrail_codec::native::{FailureCode, Header, Kind};
+
+use crate::buf::LeaseMut;
+use crate::error::{CloseReason, RequestError, RpcFailure};
+
+use super::Conn;
+use super::bulk::{BodyPlan, Finish};
+use super::failures::failure_kind;
+
+impl Conn {
+    /// Where the body of a frame goes that is not a part of a larger one.
+    pub(super) fn plan_whole(self: &Rc<Self>, header: &Header) -> BodyPlan {
+        match self.local.pool.lease(header.padded_body_len()) {
+            Some(buf) => whole(buf),
+            None => self.plan_without(header),
+        }
+    }
+
+    #[cold]
+    fn plan_without(self: &Rc<Self>, header: &Header) -> BodyPlan {
+        match header.kind {
+            Kind::RpcRequest | Kind::Upload | Kind::StreamRequest | Kind::ChunkRequest => {
+                if self.begin_request(header) {
+                    self.refuse_body(header, u64::from(header.body_len));
+                }
+            }
+            Kind::RpcReply => self.let_go(header.id, u64::from(header.body_len)),
+            _ => return BodyPlan::NoMemory,
+        }
+        BodyPlan::Discard
+    }
+
+    /// Tells the peer that there is no memory for what its request carries.
+    #[cold]
+    pub(super) fn refuse_body(self: &Rc<Self>, header: &Header, len: u64) {
+        let fits = self.local.pool.could_hold(len);
+        let code = match fits {
+            true => FailureCode::Busy,
+            false => FailureCode::TooLarge,
+        };
+        let text =
+            format!("no memory for a request of {len} bytes (ringrail.transport.poolBudget there)");
+        let kind = failure_kind(header.kind);
+        let failure = RpcFailure::new(code, text).with_retryable(fits);
+        self.answer_failure_as(kind, header.id, &failure);
+    }
+
+    /// There is no memory for the answer of `len` bytes to a request of ours: it is not waited for.
+    #[cold]
+    pub(super) fn let_go(&self, id: u64, len: u64) {
+        let conf = &self.local.conf;
+        let key = "ringrail.transport.poolBudget";
+        let error = match self.local.pool.could_hold(len) {
+            true => RequestError::Busy {
+                what: "the shard's buffer pool",
+                limit: conf.pool_budget as u64,
+                key,
+            },
+            false => RequestError::NoRoom {
+                len,
+                limit: (conf.pool_budget - conf.pool_reserve) as u64,
+                key,
+            },
+        };
+        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
+        self.resolve_failure(id, error);
+    }
+
+    /// A body has waited for memory long enough: what it belongs to fails, so that what lies behind
+    /// it can be read.
+    #[cold]
+    pub(super) fn give_up_body(self: &Rc<Self>, header: &Header) -> Result<(), Box<CloseReason>> {
+        let len = u64::from(header.body_len);
+        match header.kind {
+            Kind::UploadData => {
+                let text = "no memory for a slice (ringrail.transport.poolBudget there)";
+                self.fail_upload(header.id, FailureCode::Busy, text);
+            }
+            Kind::OneWay => {
+                tracing::warn!(
+                    target: "ringrail::conn", peer = %self.peer, len,
+                    "one-way message dropped: no memory (ringrail.transport.poolBudget)"
+                );
+            }
+            Kind::StreamData
+            | Kind::ChunkData
+            | Kind::RpcFailure
+            | Kind::ChunkFailure
+            | Kind::StreamFailure => self.let_go(header.id, len),
+            _ => return Err(self.no_memory()),
+        }
+        Ok(())
+    }
+
+    /// The end of a connection that cannot go on without memory.
+    #[cold]
+    pub(super) fn no_memory(&self) -> Box<CloseReason> {
+        Box::new(CloseReason::Limit {
+            what: "the shard's buffer pool",
+            limit: self.local.conf.pool_budget as u64,
+            key: "ringrail.transport.poolBudget",
+        })
+    }
+}
+
+fn whole(buf: LeaseMut) -> BodyPlan {
+    BodyPlan::Into {
+        buf,
+        at: 0,
+        finish: Finish::Whole,
+    }
+}

@@ -1,0 +1,45 @@
+//! Silence: pings, peers that are gone, connections that nobody uses.
+
+use std::time::Duration;
+
+use crate::error::CloseReason;
+use crate::shard::local::TimerFor;
+
+use super::Conn;
+
+impl Conn {
+    /// A timer of silence: pings, gives up a dead peer, closes an idle connection.
+    pub(crate) fn on_silence_timer(&self) {
+        if !self.is_open() {
+            return;
+        }
+        let after = self.local.conf.connection_timeout;
+        let now = self.local.now_ns();
+        let since = |at: u64| Duration::from_nanos(now.saturating_sub(at));
+        let silent = since(self.last_in_ns.get());
+        let outstanding = self.calls.borrow().waiting();
+        if silent >= after {
+            self.close(CloseReason::Stalled { after, outstanding });
+            return;
+        }
+        let unused = since(self.last_request_ns.get()) >= after
+            && outstanding == 0
+            && self.inbound.borrow().active == 0
+            && self.tx.borrow().is_empty();
+        if self.local.conf.close_idle && unused {
+            self.close_after_flush(CloseReason::Idle { after });
+            return;
+        }
+        self.sweep_overdue();
+        if silent >= after / 2 {
+            self.control(&ringrail_codec::native::Ping { opaque: now }.header(), &[]);
+        }
+        self.arm_silence_timer();
+    }
+
+    pub(crate) fn arm_silence_timer(&self) {
+        let every = self.local.conf.connection_timeout / 4;
+        let timer = self.local.set_timer(every, TimerFor::Silence(self.key));
+        self.silence_timer.set(timer.map(|(key, _)| key));
+    }
+}
