@@ -8,6 +8,8 @@
 //! [`FrameReader`] in pieces of any length) and gives its fields and the extent of its body, which the engine
 //! receives where it wants it. In the other direction a frame's type gives the head, which the engine sends in
 //! front of the body.
+//!
+//! [`shuffle`] has the messages of the shuffle service, which are bodies of RPCs.
 
 mod decode;
 mod error;
@@ -15,6 +17,7 @@ pub mod frame;
 mod kind;
 mod limits;
 mod reader;
+pub mod shuffle;
 mod wire;
 
 pub use decode::{Head, Step, decode_head};

@@ -68,6 +68,21 @@ impl<'a> Fields<'a> {
         Self { rest: bytes }
     }
 
+    /// What has not been read.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The bytes that `walk` reads.
+    pub(super) fn span(
+        &mut self,
+        walk: impl FnOnce(&mut Self) -> Result<(), FieldError>,
+    ) -> Result<&'a [u8], FieldError> {
+        let before = self.rest;
+        walk(self)?;
+        Ok(&before[..before.len() - self.rest.len()])
+    }
+
     /// The next field.
     #[inline]
     pub(super) fn get<T: Field<'a>>(&mut self, name: &'static str) -> Result<T, FieldError> {
@@ -87,7 +102,10 @@ impl<'a> Fields<'a> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self, name: &'static str) -> Result<&'a [u8; N], FieldError> {
+    pub(super) fn array<const N: usize>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<&'a [u8; N], FieldError> {
         match self.rest.split_first_chunk::<N>() {
             Some((taken, rest)) => {
                 self.rest = rest;
@@ -145,6 +163,13 @@ impl<'a> Writer<'a> {
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.out[self.at..][..bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();
+    }
+
+    /// The next `len` bytes of the buffer, for the caller to write.
+    pub(super) fn next(&mut self, len: usize) -> &mut [u8] {
+        let next = &mut self.out[self.at..][..len];
+        self.at += len;
+        next
     }
 
     /// A length or count; what is too large for it was refused before, with the message as a whole.

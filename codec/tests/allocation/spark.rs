@@ -73,3 +73,46 @@ fn frames_are_written_without_an_allocation() {
     });
     assert_eq!(count, 0);
 }
+
+#[test]
+fn shuffle_messages_good_and_bad_are_read_without_an_allocation() {
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let (mut good, mut bad) = (0, 0);
+    for _ in 0..20_000 {
+        // Mostly zeros, so that some of it is good.
+        let mut body = [0; 64];
+        body[0] = (numbers.next() % 21) as u8;
+        for _ in 0..numbers.next() % 4 {
+            body[(numbers.next() % 64) as usize] = numbers.next() as u8;
+        }
+        let (count, _, ok) = allocations(|| match shuffle::Message::decode(&body) {
+            Ok(shuffle::Message::OpenBlocks(open)) => open.block_ids.iter().all(|id| id.len() < 64),
+            Ok(shuffle::Message::FetchShuffleBlocks(fetch)) => {
+                fetch.reduce_ids.iter().all(|ids| ids.len() < 64)
+            }
+            message => message.is_ok(),
+        });
+        assert_eq!(count, 0);
+        if ok { good += 1 } else { bad += 1 }
+    }
+    assert!(good > 100 && bad > 100, "{good} good, {bad} bad");
+}
+
+#[test]
+fn a_bitmap_is_not_larger_than_its_bytes_allow() {
+    // 65,536 containers are announced, and not there.
+    let mut body = vec![0x3b, 0x30, 0xff, 0xff];
+    body.resize(1000, 0);
+    let (count, _, bad) = allocations(|| shuffle::Bitmaps::of_chunks(&body).is_err());
+    assert_eq!((count, bad), (0, true));
+    // A run of a whole container in 15 bytes stays a run.
+    let body = [
+        0x3b, 0x30, 0, 0, 1, 0, 0, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0xff,
+    ];
+    let (_, bytes, bitmaps) = allocations(|| {
+        let bitmaps = shuffle::Bitmaps::of_chunks(&body).expect("good");
+        bitmaps.to_roaring().expect("good")
+    });
+    assert_eq!(bitmaps[0].len(), 65_536);
+    assert!(bytes < 1000, "{bytes} bytes");
+}

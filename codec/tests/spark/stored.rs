@@ -12,6 +12,11 @@ pub(crate) fn refusals() -> Value {
     parse(include_str!("../fixtures/spark-refusals.json"))
 }
 
+/// Bitmaps of every sort.
+pub(crate) fn bitmaps() -> Value {
+    parse(include_str!("../fixtures/spark-bitmaps.json"))
+}
+
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).expect("valid JSON")
 }
