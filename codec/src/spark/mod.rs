@@ -9,8 +9,10 @@
 //! receives where it wants it. In the other direction a frame's type gives the head, which the engine sends in
 //! front of the body.
 //!
-//! [`shuffle`] has the messages of the shuffle service, which are bodies of RPCs.
+//! [`shuffle`] has the messages of the shuffle service, which are bodies of RPCs; [`auth`] the
+//! handshakes in front of them and what encrypts the bytes afterwards.
 
+pub mod auth;
 mod decode;
 mod error;
 pub mod frame;
