@@ -17,6 +17,16 @@ pub(crate) fn bitmaps() -> Value {
     parse(include_str!("../fixtures/spark-bitmaps.json"))
 }
 
+/// Handshakes between a real executor and its shuffle service.
+pub(crate) fn handshakes() -> Value {
+    parse(include_str!("../fixtures/spark-handshakes.json"))
+}
+
+/// Handshakes and records exchanged with Spark's classes.
+pub(crate) fn peers() -> Value {
+    parse(include_str!("../fixtures/spark-peers.json"))
+}
+
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).expect("valid JSON")
 }

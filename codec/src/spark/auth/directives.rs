@@ -27,6 +27,10 @@ impl<'a> Directives<'a> {
             return Ok(None);
         }
         let (name, value) = self.rest.split_once('=').ok_or(BAD)?;
+        let name = name.trim_end();
+        if !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') {
+            return Err(BAD);
+        }
         let value = value.trim_start();
         let (value, rest) = match value.strip_prefix('"') {
             Some(quoted) => unquote(quoted)?,
@@ -40,7 +44,7 @@ impl<'a> Directives<'a> {
             return Err(BAD);
         }
         self.rest = rest;
-        Ok(Some((name.trim_end(), value)))
+        Ok(Some((name, value)))
     }
 }
 
@@ -122,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_refused() {
-        for text in ["realm", "a=\"b", "a=\"b\\", "a=\"b\"c", "a=b,c"] {
+        for text in ["realm", "a,b=c", "a=\"b", "a=\"b\\", "a=\"b\"c", "a=b,c"] {
             assert_eq!(all(text), Err(BAD), "{text}");
         }
     }
