@@ -137,13 +137,12 @@ impl FrameReader {
         {
             let missing = at_least - self.kept.len();
             let rest = &piece[used..];
+            if rest.is_empty() {
+                return Ok((used, Event::NeedMore { missing }));
+            }
             let taken = missing.min(rest.len());
             self.kept.extend_from_slice(&rest[..taken]);
             used += taken;
-            if taken < missing {
-                let missing = missing - taken;
-                return Ok((used, Event::NeedMore { missing }));
-            }
         }
         self.read = true;
         match decode_head(&self.kept, &self.limits)? {
