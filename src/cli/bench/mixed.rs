@@ -1,4 +1,4 @@
-//! `ringrail bench mixed`: what bulk data on a connection does to the RPCs beside it.
+//! `ringrail bench mixed`: what bulk data does to the RPCs beside it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::size::Size;
 
-/// RPC latency alone, then on the same connection beside chunks
+/// RPC latency alone, then beside chunks on the same connection (cold files: on the same shard)
 #[derive(Debug, Args)]
 pub(super) struct Mixed {
     /// Bytes of a chunk
@@ -25,7 +25,8 @@ pub(super) struct Mixed {
     /// Chunks in flight
     #[arg(long, value_name = "N", default_value_t = 2)]
     in_flight: u32,
-    /// Take chunks from a file whose pages are dropped from memory first
+    /// Take chunks from a file whose pages are dropped from memory first; RPCs have a connection of
+    /// their own
     #[arg(long)]
     cold: bool,
     /// Spin instead of sleeping
@@ -78,7 +79,7 @@ impl Mixed {
                 size: narrow(self.size)?,
                 source,
             },
-            conns: 1,
+            conns: if self.cold { 2 } else { 1 },
             in_flight: self.in_flight,
             placement: Placement::TwoCores,
             wait: if self.spin {

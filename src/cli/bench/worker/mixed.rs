@@ -1,4 +1,5 @@
-//! RPCs, one at a time, on a connection: first alone, then beside chunks at full speed.
+//! RPCs, one at a time: first alone, then beside chunks at full speed, on the same connection or, with
+//! two of them, on one of their own.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -53,9 +54,16 @@ pub(super) fn run(workload: &Workload, side: &Side, addr: &str) -> anyhow::Resul
     let phase = Duration::from_secs_f64(seconds);
     let context = TransportContext::client_only(side.engine(workload)?);
     let clients = context.create_client_factory(Vec::new());
-    let client = clients
-        .create_unmanaged_client_blocking(addr)
-        .context("connecting")?;
+    let connect = || {
+        let client = clients.create_unmanaged_client_blocking(addr);
+        client.context("connecting")
+    };
+    let client = connect()?;
+    let bulk = if workload.conns > 1 {
+        connect()?
+    } else {
+        client.clone()
+    };
     let (done, report) = mpsc::sync_channel(1);
     let (size, chunks, in_flight) = (
         workload.size(),
@@ -63,11 +71,12 @@ pub(super) fn run(workload: &Workload, side: &Side, addr: &str) -> anyhow::Resul
         workload.in_flight,
     );
     context.engine().run_on(0, move |_| {
-        let Some(conn) = client.here() else {
+        let (Some(conn), Some(bulk)) = (client.here(), bulk.here()) else {
             let _ = done.send(Err(anyhow!("the connection was lost before the start")));
             return;
         };
-        Load::start(conn, u64::from(size), chunks, in_flight, phase, done);
+        let conns = (conn, bulk);
+        Load::start(conns, u64::from(size), chunks, in_flight, phase, done);
     })?;
     let report = report
         .recv()
@@ -80,6 +89,8 @@ type Done = mpsc::SyncSender<anyhow::Result<MixedReport>>;
 /// The load: RPCs one after the other, and in the second phase chunks.
 struct Load {
     conn: Connection,
+    /// For chunks.
+    bulk: Connection,
     chunk_len: u64,
     chunks: u64,
     in_flight: u32,
@@ -97,7 +108,7 @@ struct Load {
 
 impl Load {
     fn start(
-        conn: Connection,
+        (conn, bulk): (Connection, Connection),
         chunk_len: u64,
         chunks: u64,
         in_flight: u32,
@@ -110,6 +121,7 @@ impl Load {
         };
         let load = Rc::new(Load {
             conn,
+            bulk,
             chunk_len,
             chunks,
             in_flight,
@@ -146,7 +158,7 @@ impl Load {
         let id = self.next_chunk.get();
         self.next_chunk.set((id + 1) % self.chunks);
         let len = Some(self.chunk_len);
-        if let Err(error) = self.conn.fetch_chunk_with((id, 0), len, None, &this, id) {
+        if let Err(error) = self.bulk.fetch_chunk_with((id, 0), len, None, &this, id) {
             self.finish(Err(anyhow!("a chunk was not asked for: {error}")));
         }
     }

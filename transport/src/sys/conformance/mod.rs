@@ -58,6 +58,7 @@ impl Rig for Kernel {
             recv_buffer_len: BUFFER_LEN,
             max_ops,
             notify: false,
+            ..UringSpec::default()
         };
         UringDriver::new(&spec).unwrap()
     }

@@ -27,8 +27,33 @@ struct Cachestat {
     recently_evicted: u64,
 }
 
-/// Whether all pages of a range are in the page cache; `None` where the kernel cannot tell.
+/// Distance of the places that [`is_resident`] looks at, in bytes.
+const PROBE_EVERY: u64 = 128 << 10;
+
+/// Whether a range can be read without waiting for the disk; `None` where the kernel cannot tell.
+///
+/// That all of its pages are in the page cache is not enough: those that the disk is still writing to,
+/// because the kernel reads ahead, are there as well, and whoever wants them waits. They fill in
+/// order, piece by piece, so a byte here and there tells.
 pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> {
+    let cached = is_cached(file, offset, len)?;
+    if !cached || len == 0 {
+        return Some(cached);
+    }
+    let last = offset + len as u64 - 1;
+    let places = (offset..last).step_by(PROBE_EVERY as usize).skip(1);
+    Some(places.chain([last]).all(|place| !must_wait(file, place)))
+}
+
+/// True where a byte could not be read without waiting.
+fn must_wait(file: &File, place: u64) -> bool {
+    let read = read_now(file, place, &mut [0], libc::RWF_NOWAIT);
+    // File systems without that flag (tmpfs) have no disk to wait for.
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether all pages of a range are in the page cache; `None` where the kernel cannot tell.
+fn is_cached(file: &File, offset: u64, len: usize) -> Option<bool> {
     if len == 0 {
         return Some(true);
     }
@@ -65,7 +90,7 @@ pub(super) fn read_resident(file: &File, offset: u64, into: &mut [u8]) -> io::Re
             // Behind the end there is nothing in memory, and nothing to wait for either.
             let len = file.metadata()?.len().saturating_sub(offset);
             let len = usize::try_from(len).map_or(into.len(), |len| len.min(into.len()));
-            match is_resident(file, offset, len) {
+            match is_cached(file, offset, len) {
                 Some(true) => read_now(file, offset, &mut into[..len], 0),
                 _ => Err(io::ErrorKind::WouldBlock.into()),
             }
