@@ -5,7 +5,7 @@
 //! in its queue), whoever sends on the same thread sees it without the endpoint's (to leave a value).
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -20,7 +20,7 @@ use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::id::MessageId;
 use super::inbox::Inbox;
 use super::message::{Lane, Message};
-use super::node::Node;
+use super::node::{Node, Replies};
 use super::peer::Peer;
 use super::received::{Kept, Received};
 use super::reply_to::{Answerer, WireCall};
@@ -151,6 +151,7 @@ impl<E: RpcEndpoint> RouteTable<E> {
                 index,
                 run,
                 queue: RefCell::default(),
+                replies: OnceCell::new(),
             });
             RouteEntry {
                 id: M::ID,
@@ -215,6 +216,8 @@ struct Route<E: RpcEndpoint, M: Message> {
     index: usize,
     run: Run<E, M>,
     queue: RefCell<VecDeque<(M, Option<u64>)>>,
+    /// The node's table of asks with its replies, once it was needed.
+    replies: OnceCell<Rc<Replies<M::Reply>>>,
 }
 
 impl<E: RpcEndpoint, M: Message> Route<E, M> {
@@ -239,11 +242,18 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
         }
     }
 
+    /// An inbox has one node all its life.
+    #[inline]
+    fn replies(&self, node: &Node) -> &Rc<Replies<M::Reply>> {
+        self.replies.get_or_init(|| node.replies())
+    }
+
+    #[inline]
     fn run_value(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: M, key: Option<u64>) {
         let answerer = match key {
             None => Answerer::OneWay,
             Some(key) => {
-                let replies = node.replies::<M::Reply>();
+                let replies = Rc::clone(self.replies(node));
                 Answerer::Pending { replies, key }
             }
         };
@@ -284,7 +294,7 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
             return;
         };
         if let Some(key) = key
-            && !node.replies::<M::Reply>().is_wanted(key)
+            && !self.replies(node).is_wanted(key)
         {
             node.cancel(key);
             return;
@@ -308,7 +318,7 @@ impl<E: RpcEndpoint, M: Message> TypedRoute<M> for Route<E, M> {
         self.queue.borrow_mut().push_back((message, key));
         if let Some(key) = key {
             let phase = super::error::AskPhase::Delivered;
-            node.replies::<M::Reply>().reached(key, phase);
+            self.replies(node).reached(key, phase);
         }
         inbox.push_local(node, self.index, M::LANE);
         Ok(())
