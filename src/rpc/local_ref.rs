@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::direct::Direct;
 use super::endpoint_ref::{Accepts, Place, RefTarget};
 use super::error::{AskPhase, RpcError};
 use super::inbox::AnyInbox;
@@ -30,6 +31,8 @@ pub struct LocalRef<E> {
     inbox: Option<Rc<dyn AnyInbox>>,
     /// The connection to the endpoint's env, once there was one.
     link: RefCell<Option<Rc<Link>>>,
+    /// The way of the last callback's replies over it.
+    direct: RefCell<Option<Direct>>,
     endpoint: PhantomData<fn(E)>,
 }
 
@@ -68,6 +71,7 @@ impl<E> LocalRef<E> {
             target: Rc::new(Whom(Arc::clone(target))),
             inbox,
             link: RefCell::new(None),
+            direct: RefCell::new(None),
             endpoint: PhantomData,
         })
     }
@@ -93,8 +97,42 @@ impl<E> LocalRef<E> {
         M: Message,
         E: Accepts<M, How>,
     {
+        if self.inbox.is_none() {
+            match self.ask_directly(&message, handler, token) {
+                Some(asked) => return asked,
+                None => self.prepare_direct(handler),
+            }
+        }
         let sink = Sink::Callback(Rc::clone(handler), token);
         self.start(message, sink, None).map(drop)
+    }
+
+    /// Asks over the connection that is prepared for this callback; `None` where none is.
+    #[inline]
+    fn ask_directly<M: Message>(
+        &self,
+        message: &M,
+        handler: &Rc<dyn ReplyHandler<M::Reply>>,
+        token: u64,
+    ) -> Option<Result<(), RpcError>> {
+        let direct = self.direct.borrow();
+        let (link, sink) = direct.as_ref()?.of(handler)?;
+        if self.node.has_ended() {
+            return Some(Err(super::error::ENV_STOPPED));
+        }
+        let timeout = self.node.env().settings().ask_timeout.duration();
+        Some(link.ask_direct(&self.target, message, timeout, (sink, token)))
+    }
+
+    /// Has the asks that follow go directly, if there is a connection for that.
+    #[cold]
+    fn prepare_direct<R: Payload>(&self, handler: &Rc<dyn ReplyHandler<R>>) {
+        if let Way::Link(link) = self.way()
+            // In use where a callback that runs in the middle of an ask asks on.
+            && let Ok(mut direct) = self.direct.try_borrow_mut()
+        {
+            *direct = Direct::over(&link, &self.node, handler);
+        }
     }
 
     /// Asks; a future for this thread.
@@ -254,6 +292,7 @@ impl<E> Clone for LocalRef<E> {
             target: Rc::clone(&self.target),
             inbox: self.inbox.clone(),
             link: self.link.clone(),
+            direct: RefCell::new(None),
             endpoint: PhantomData,
         }
     }

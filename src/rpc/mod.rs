@@ -22,6 +22,7 @@ mod body;
 mod call;
 pub mod carrier;
 mod clock;
+mod direct;
 mod endpoint;
 mod endpoint_ref;
 mod env;

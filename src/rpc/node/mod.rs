@@ -39,7 +39,7 @@ pub(crate) use links::Way;
 pub(crate) use mail::{Errand, Forwarded, Mail};
 pub(crate) use recent::Recent;
 pub use recent::{MAX_REMEMBERED, MAX_REMEMBERED_LEN};
-pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink};
+pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub use replies::{MAX_OUTSTANDING, ReplyHandler};
 pub(crate) use thread::start_thread;
 

@@ -351,7 +351,7 @@ impl<R: Payload> Replies<R> {
 }
 
 /// An error of the transport, in this layer's words.
-fn translate(
+pub(crate) fn translate(
     error: RequestError,
     address: Option<RpcAddress>,
     timeout: Option<Box<RpcTimeout>>,
@@ -396,11 +396,8 @@ impl<R: Payload> Replies<R> {
     fn settle_body(&self, key: u64, body: BodyRef<'_>) {
         let link = self.with(key, |entry| entry.sent_on.take()).flatten();
         let peer = link.as_ref().map(|(link, _)| link.peer());
-        let outcome = Received::archived(body, peer).map_err(|error| RpcError::BadArchive {
-            message: "the reply".into(),
-            from: peer.map_or_else(|| "a peer".into(), |peer| peer.address().to_string().into()),
-            detail: error.to_string().into(),
-        });
+        let outcome =
+            Received::archived(body, peer).map_err(|error| RpcError::bad_reply(peer, &error));
         self.settle(key, outcome);
     }
 }

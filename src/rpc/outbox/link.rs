@@ -70,6 +70,39 @@ impl Link {
         &self.peer
     }
 
+    /// Whether it is one of the engine's.
+    pub(crate) fn is_of_engine(&self) -> bool {
+        matches!(self.pipe, Pipe::Ring(_))
+    }
+
+    /// Sends an ask over one of the engine's connections; its reply goes to `sink`, with `token`.
+    ///
+    /// # Errors
+    /// It was not sent.
+    #[inline]
+    pub(crate) fn ask_direct<M: Message>(
+        &self,
+        target: &RefTarget,
+        message: &M,
+        timeout: Duration,
+        (sink, token): (&Rc<dyn ResponseHandler>, u64),
+    ) -> Result<(), RpcError> {
+        let Pipe::Ring(connection) = &self.pipe else {
+            return Err(self.refused(RequestError::NotConnected));
+        };
+        self.tell_names(target, M::ID, M::NAME);
+        let envelope = Envelope {
+            endpoint: target.id(),
+            message: M::ID,
+            token: None,
+        };
+        let body = Enveloped { envelope, message };
+        match connection.send_archive_with(&body, Some(timeout), sink, token) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
     /// The carrier's link, if it is one's.
     pub(crate) fn carried(&self) -> Option<Arc<dyn CarrierLink>> {
         match &self.pipe {
