@@ -10,6 +10,12 @@ use super::message::SaslMessage;
 use super::random::bytes;
 use super::{AuthError, Random, Secret};
 
+/// The rest of the challenge, in Spark's words. It offers encryption (auth-conf) as Spark does, in order to refuse a
+/// client that wants it with words that tell what to do; a client that is not offered it says only that there is no
+/// common protection layer.
+const OFFER: &str =
+    "qop=\"auth-conf,auth\",charset=utf-8,cipher=\"3des,rc4,des,rc4-56,rc4-40\",algorithm=md5-sess";
+
 /// A server that has sent its challenge.
 #[derive(Debug)]
 pub(super) struct SaslServer {
@@ -31,9 +37,7 @@ impl SaslServer {
             return Err(AuthError::Digest("the first token is not empty"));
         }
         let nonce = BASE64_STANDARD.encode(bytes::<NONCE_LEN>(random));
-        let challenge = format!(
-            "realm=\"{REALM}\",nonce=\"{nonce}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess"
-        );
+        let challenge = format!("realm=\"{REALM}\",nonce=\"{nonce}\",{OFFER}");
         reply.extend_from_slice(challenge.as_bytes());
         Ok(Self {
             app_id: first.app_id.to_owned(),
