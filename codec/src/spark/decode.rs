@@ -1,8 +1,8 @@
 //! Finds the head of a frame at the front of received bytes. Nothing is copied and nothing is allocated.
 //!
 //! On the wire a body follows its head at once, whether Spark counts it as a part of the frame or puts it
-//! behind it. So a [`Head`] says how long the two are, and the caller receives the body wherever it likes: out
-//! of the same buffer, or from the socket straight into a buffer of the body's own.
+//! behind it. So a [`Head`] says how long the two are, and the caller receives the body wherever it likes:
+//! out of the same buffer, or from the socket straight into a buffer of the body's own.
 
 use std::ops::Range;
 
@@ -93,10 +93,11 @@ const fn need<'a>(at_least: usize) -> Step<'a> {
     Step::NeedMore { at_least }
 }
 
-/// What Spark checks of a length, with its limits: what it counts behind itself is more than 0 and below 2 GiB.
+/// What Spark checks of a length, with its limits: what it counts behind itself is more than 0 and below 2
+/// GiB.
 ///
-/// Spark's decoder takes a length of exactly 7 for one that has not come yet, and reads another. Here it is an
-/// error like every other length below 9.
+/// Spark's decoder takes a length of exactly 7 for one that has not come yet, and reads another. Here it is
+/// an error like every other length below 9.
 #[inline]
 fn check_len(frame_len: i64) -> Result<usize, FrameError> {
     // Wraps like Java's: the least lengths of all are called too large.

@@ -6,8 +6,8 @@
 //!
 //! Data flows like this: the engine receives bytes, [`decode_head`] finds a frame in a contiguous buffer (or
 //! [`FrameReader`] in pieces of any length) and gives its fields and the extent of its body, which the engine
-//! receives where it wants it. In the other direction a frame's type gives the head, which the engine sends in
-//! front of the body.
+//! receives where it wants it. In the other direction a frame's type gives the head, which the engine sends
+//! in front of the body.
 //!
 //! [`shuffle`] has the messages of the shuffle service, which are bodies of RPCs; [`auth`] the
 //! handshakes in front of them and what encrypts the bytes afterwards.

@@ -1,8 +1,8 @@
 //! Reads frames from bytes that arrive in pieces of any length.
 //!
-//! The reader keeps the beginning of a head that has not come in whole, and nothing else: whole heads are read
-//! and bodies handed on where they lie in the piece. A caller that receives a large body by itself, into a
-//! buffer of the body's own, tells the reader how far it came with [`FrameReader::body_received`].
+//! The reader keeps the beginning of a head that has not come in whole, and nothing else: whole heads are
+//! read and bodies handed on where they lie in the piece. A caller that receives a large body by itself, into
+//! a buffer of the body's own, tells the reader how far it came with [`FrameReader::body_received`].
 
 use super::{FrameError, Head, Limits, Step, decode_head};
 
@@ -68,8 +68,8 @@ impl FrameReader {
         self.body_left
     }
 
-    /// The bytes of an unfinished head that the reader keeps. If the connection ends now, it ends within a frame
-    /// if this or [`FrameReader::body_left`] is not 0.
+    /// The bytes of an unfinished head that the reader keeps. If the connection ends now, it ends within a
+    /// frame if this or [`FrameReader::body_left`] is not 0.
     pub const fn kept(&self) -> usize {
         if self.read { 0 } else { self.kept.len() }
     }
@@ -83,8 +83,8 @@ impl FrameReader {
         self.body_left -= len;
     }
 
-    /// Reads the front of `piece`: gives what is there and how many bytes it took. Call it again with the rest of
-    /// the piece until that is empty.
+    /// Reads the front of `piece`: gives what is there and how many bytes it took. Call it again with the
+    /// rest of the piece until that is empty.
     ///
     /// # Errors
     /// Any [`FrameError`], at this and every further call: the connection is over.

@@ -116,3 +116,45 @@ fn a_bitmap_is_not_larger_than_its_bytes_allow() {
     assert_eq!(bitmaps[0].len(), 65_536);
     assert!(bytes < 1000, "{bytes} bytes");
 }
+
+#[test]
+fn records_take_no_memory_for_what_is_announced() {
+    use ringrail_codec::spark::auth::*;
+    let engine = AuthEngine {
+        version: EngineVersion::V1,
+        cipher: Cipher::AesGcm,
+    };
+    let sasl_fallback = false;
+    let (secret, mut random) = (Secret::from("s3cret"), |out: &mut [u8]| out.fill(7));
+    let mode = ClientMode::Engine {
+        engine,
+        sasl_fallback,
+    };
+    let mut client = ClientAuth::new(mode, "app", secret.clone());
+    let (mut asked, mut reply) = (Vec::new(), Vec::new());
+    client.start(&mut random, &mut asked).expect("starts");
+    let mut server = ServerAuth::new(ServerMode::Engine {
+        engine,
+        sasl_fallback,
+    });
+    let secrets = |_: &str| Some(secret.clone());
+    let step = server.receive(&asked, &secrets, &mut random, &mut reply);
+    let Ok(ServerStep::Done(Authenticated {
+        records: Some(mut records),
+        ..
+    })) = step
+    else {
+        panic!("{step:?}");
+    };
+    // A message of 128 TiB, of which 100 bytes come.
+    let mut wire = [0; 148];
+    wire[..8].copy_from_slice(&(48u64 + (1 << 47) - 32_768).to_be_bytes());
+    wire[8] = 40;
+    let (_, bytes, _) = allocations(|| {
+        let used = records.opener.open(&mut wire).expect("good").used;
+        assert_eq!(used, 48);
+        let opened = records.opener.open(&mut wire[used..]).expect("incomplete");
+        assert!(opened.plaintext.is_empty() && opened.used == 100);
+    });
+    assert!(bytes < 4096, "{bytes} bytes for 148");
+}

@@ -49,12 +49,7 @@ fn the_captured_client_is_answered_as_spark_answers_it() {
     let mut reply = Vec::new();
     let step = server.receive(&said[0], &secret, &mut random, &mut reply);
     assert!(matches!(step, Ok(ServerStep::Reply)));
-    // Spark offers encryption as well, with a list of ciphers.
-    let theirs = String::from_utf8(said[1].clone()).expect("text");
-    let ours = theirs
-        .replace("auth-conf,", "")
-        .replace("cipher=\"3des,rc4,des,rc4-56,rc4-40\",", "");
-    assert_eq!(String::from_utf8_lossy(&reply), ours);
+    assert_eq!(reply, said[1]);
     reply.clear();
     let step = server.receive(&said[2], &secret, &mut random, &mut reply);
     assert!(matches!(step, Ok(ServerStep::Done(client)) if client.app_id == SASL_APP));

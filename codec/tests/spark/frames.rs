@@ -172,3 +172,13 @@ fn a_buffer_that_is_too_short_is_left_alone() {
     assert_eq!(error, EncodeError::NoRoom(NoRoom { need: 23, room: 22 }));
     assert_eq!(out, [7; 22]);
 }
+
+#[test]
+fn requests_and_answers_are_told_apart() {
+    let requests: Vec<u8> = Kind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_request())
+        .map(|kind| kind as u8)
+        .collect();
+    assert_eq!(requests, [0, 3, 6, 9, 10, 11]);
+}

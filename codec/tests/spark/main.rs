@@ -3,6 +3,7 @@
 mod auth;
 mod bitmaps;
 mod captured;
+mod doc_examples;
 mod frames;
 mod hostile_bytes;
 mod limits;

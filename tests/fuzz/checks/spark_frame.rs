@@ -66,8 +66,8 @@ fn read_whole(data: &[u8], limits: &Limits) -> Found {
     }
 }
 
-/// A head written again has the same bytes, but for the length that readers do not look at; and no part of it means
-/// something else.
+/// A head written again has the same bytes, but for the length that readers do not look at; and no part of it
+/// means something else.
 fn check_head(head: &Head<'_>, bytes: &[u8], limits: &Limits) {
     let kind = head.frame.kind();
     assert!(head.body_len <= limits.max_body(kind) && head.len <= limits.max_head(kind));

@@ -1,4 +1,5 @@
-//! Shuffle messages and chunk bitmaps: what is accepted means exactly its bytes, and can be walked to its end.
+//! Shuffle messages and chunk bitmaps: what is accepted means exactly its bytes, and can be walked to its
+//! end.
 
 use ringrail_codec::spark::shuffle::*;
 

@@ -9,8 +9,8 @@ use super::{AuthEngine, AuthError, Authenticated, ClientMode, MAX_HANDSHAKE_LEN,
 pub enum ClientStep {
     /// Send the next RPC.
     Send,
-    /// The connection is authenticated; from here on everything in both directions goes through the records, if
-    /// there are any.
+    /// The connection is authenticated; from here on everything in both directions goes through the records,
+    /// if there are any.
     Done(Authenticated),
 }
 
@@ -102,8 +102,8 @@ impl ClientAuth {
         Ok(ClientStep::Done(Authenticated { app_id, records }))
     }
 
-    /// Takes the text of an RpcFailure. Where the engine is refused and SASL allowed in its place, SASL is begun on the
-    /// same connection: the body of its first RPC is appended to `out`.
+    /// Takes the text of an RpcFailure. Where the engine is refused and SASL allowed in its place, SASL is
+    /// begun on the same connection: the body of its first RPC is appended to `out`.
     ///
     /// # Errors
     /// [`AuthError::Refused`]: close the connection.

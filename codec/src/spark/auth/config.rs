@@ -17,7 +17,8 @@ pub enum EngineVersion {
 /// How records are encrypted: `spark.network.crypto.cipher`. Not negotiated either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Cipher {
-    /// A key stream per direction; no bytes are added, and changes on the way are not noticed. Spark's default.
+    /// A key stream per direction; no bytes are added, and changes on the way are not noticed. Spark's
+    /// default.
     #[default]
     AesCtr,
     /// Messages in segments, each with a tag: changes on the way are noticed.
@@ -91,8 +92,8 @@ pub enum ClientMode {
     Engine {
         /// How it is configured.
         engine: AuthEngine,
-        /// Whether SASL is tried on the same connection if the server refuses the engine, which then goes on in
-        /// plain frames: `spark.network.crypto.saslFallback`.
+        /// Whether SASL is tried on the same connection if the server refuses the engine, which then goes on
+        /// in plain frames: `spark.network.crypto.saslFallback`.
         sasl_fallback: bool,
     },
 }

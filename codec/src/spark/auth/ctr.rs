@@ -8,8 +8,8 @@ use ctr::cipher::{KeyIvInit, StreamCipher};
 
 use super::session::{SessionKey, Sized};
 
-/// The key stream of one direction. Encrypting and decrypting are the same, and the bytes may come in pieces of any
-/// length, in their order.
+/// The key stream of one direction. Encrypting and decrypting are the same, and the bytes may come in pieces
+/// of any length, in their order.
 ///
 /// It hides what is said and proves nothing about it: whoever can change bytes on the way can flip any bit.
 pub struct CtrStream(Stream);

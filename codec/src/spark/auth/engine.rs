@@ -1,7 +1,7 @@
 //! The auth engine's one round trip: X25519, each public key encrypted under a key made from the secret.
 //!
-//! Whoever can decrypt the other's key knows the secret; the answer is bound to the challenge, which it is derived
-//! with. Spark's `AuthEngine`.
+//! Whoever can decrypt the other's key knows the secret; the answer is bound to the challenge, which it is
+//! derived with. Spark's `AuthEngine`.
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, KeyInit};
@@ -178,4 +178,48 @@ fn agree(
     derive(shared, &transcript, &[b"inputIv"], &mut toward_client);
     derive(shared, &transcript, &[b"outputIv"], &mut toward_server);
     Ok((key, toward_client, toward_server))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that knows the secret and wants a session that others can read.
+    #[test]
+    fn keys_without_a_secret_are_refused() {
+        let secret = Secret::from("s3cret");
+        let mut random = |out: &mut [u8]| out.fill(9);
+        // Points of order 1 and 2: what comes of them does not depend on the other key.
+        for weak in [0, 1] {
+            let mut point = [0; 32];
+            point[0] = weak;
+            let sent = wrap("app", &secret, &PublicKey::from(point), &[], &mut random);
+            let challenge = EngineMessage::decode(&sent).expect("well made");
+            let answer = respond(&challenge, &secret, EngineVersion::V2, &mut random);
+            assert_eq!(answer.err(), Some(AuthError::WeakKey));
+        }
+        let good = PublicKey::from(&key(&mut random));
+        let sent = wrap("app", &secret, &good, &[], &mut random);
+        let challenge = EngineMessage::decode(&sent).expect("well made");
+        assert!(respond(&challenge, &secret, EngineVersion::V2, &mut random).is_ok());
+    }
+
+    /// An answer to one challenge is none to another.
+    #[test]
+    fn an_answer_is_bound_to_its_challenge() {
+        let secret = Secret::from("s3cret");
+        let mut next = 0;
+        let mut random = |out: &mut [u8]| {
+            next += 1;
+            out.fill(next);
+        };
+        let first = Challenge::new("app", &secret, &mut random);
+        let second = Challenge::new("app", &secret, &mut random);
+        let asked = EngineMessage::decode(first.message()).expect("well made");
+        let (answer, _) = respond(&asked, &secret, EngineVersion::V1, &mut random).expect("good");
+        let app_id = "app".to_owned();
+        let refused = second.finish(&answer, EngineVersion::V1);
+        assert_eq!(refused.err(), Some(AuthError::WrongSecret { app_id }));
+        assert!(first.finish(&answer, EngineVersion::V1).is_ok());
+    }
 }

@@ -7,8 +7,8 @@ use crate::spark::FieldError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// A request of a peer that has not authenticated. It is refused and the connection stays; no attempt is used
-    /// up.
+    /// A request of a peer that has not authenticated. It is refused and the connection stays; no attempt is
+    /// used up.
     #[error(
         "Expected SaslMessage, received something else (maybe your client does not have SASL enabled?)"
     )]

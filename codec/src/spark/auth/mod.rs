@@ -2,15 +2,15 @@
 //!
 //! A handshake is one or two RPCs before any other message of a connection. [`ServerAuth`] and [`ClientAuth`]
 //! take the bodies of these RPCs and give the bodies to send, and in the end who the peer is and, if the
-//! connection is to be encrypted, its [`Records`]: from then on everything received goes through an [`Opener`]
-//! before it is read as frames, and everything sent through a [`Sealer`].
+//! connection is to be encrypted, its [`Records`]: from then on everything received goes through an
+//! [`Opener`] before it is read as frames, and everything sent through a [`Sealer`].
 //!
-//! There are two kinds. The *auth engine* (`spark.network.crypto.enabled`) agrees on keys with X25519, under a
-//! key derived from the secret that both sides know. *SASL* (DIGEST-MD5) proves knowledge of the secret and,
-//! as supported here, encrypts nothing.
+//! There are two kinds. The *auth engine* (`spark.network.crypto.enabled`) agrees on keys with X25519, under
+//! a key derived from the secret that both sides know. *SASL* (DIGEST-MD5) proves knowledge of the secret
+//! and, as supported here, encrypts nothing.
 //!
-//! Nothing here asks the system for randomness: the caller gives it, see [`Random`]. Secrets and keys are wiped
-//! when they are dropped, and compared in constant time.
+//! Nothing here asks the system for randomness: the caller gives it, see [`Random`]. Secrets and keys are
+//! wiped when they are dropped, and compared in constant time.
 
 mod client;
 mod config;

@@ -2,8 +2,8 @@
 
 /// A source of random bytes for nonces and keys.
 ///
-/// It must be a cryptographic one, such as the system's; everything rests on it. Every `FnMut(&mut [u8])` is a
-/// source.
+/// It must be a cryptographic one, such as the system's; everything rests on it. Every `FnMut(&mut [u8])` is
+/// a source.
 ///
 /// ```
 /// use ringrail_codec::spark::auth::Random;

@@ -21,8 +21,8 @@ pub enum Sealer {
 }
 
 impl Sealer {
-    /// Appends one message to `out`, encrypted: the bytes of all `parts`, one behind the other. A message is one or
-    /// more whole frames, each with its body, also the one behind it.
+    /// Appends one message to `out`, encrypted: the bytes of all `parts`, one behind the other. A message is
+    /// one or more whole frames, each with its body, also the one behind it.
     ///
     /// # Errors
     /// [`RecordError::TooLong`]; nothing is appended then.
@@ -63,7 +63,8 @@ pub struct Opened<'a> {
 }
 
 impl Opener {
-    /// Decrypts at the front of `input`, in place as far as possible. Call it again with the rest until that is empty.
+    /// Decrypts at the front of `input`, in place as far as possible. Call it again with the rest until that
+    /// is empty.
     ///
     /// # Errors
     /// [`RecordError`], at this and every further call: the connection is over.

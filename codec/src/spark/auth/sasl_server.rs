@@ -10,11 +10,18 @@ use super::message::SaslMessage;
 use super::random::bytes;
 use super::{AuthError, Random, Secret};
 
+/// The rest of the challenge, in Spark's words. It offers encryption (auth-conf) as Spark does, in order to
+/// refuse a client that wants it with words that tell what to do; a client that is not offered it says only
+/// that there is no common protection layer.
+const OFFER: &str =
+    "qop=\"auth-conf,auth\",charset=utf-8,cipher=\"3des,rc4,des,rc4-56,rc4-40\",algorithm=md5-sess";
+
 /// A server that has sent its challenge.
 #[derive(Debug)]
 pub(super) struct SaslServer {
     app_id: String,
-    /// The application's; without one the handshake goes on all the same, and fails like one with a wrong secret.
+    /// The application's; without one the handshake goes on all the same, and fails like one with a wrong
+    /// secret.
     secret: Option<Secret>,
     nonce: String,
 }
@@ -31,9 +38,7 @@ impl SaslServer {
             return Err(AuthError::Digest("the first token is not empty"));
         }
         let nonce = BASE64_STANDARD.encode(bytes::<NONCE_LEN>(random));
-        let challenge = format!(
-            "realm=\"{REALM}\",nonce=\"{nonce}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess"
-        );
+        let challenge = format!("realm=\"{REALM}\",nonce=\"{nonce}\",{OFFER}");
         reply.extend_from_slice(challenge.as_bytes());
         Ok(Self {
             app_id: first.app_id.to_owned(),
@@ -42,8 +47,8 @@ impl SaslServer {
         })
     }
 
-    /// Takes the client's second message, appends the server's own proof to `reply` and gives the application that
-    /// the client has proved to be.
+    /// Takes the client's second message, appends the server's own proof to `reply` and gives the application
+    /// that the client has proved to be.
     pub(super) fn finish(
         self,
         second: &SaslMessage<'_>,

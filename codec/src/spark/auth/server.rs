@@ -17,8 +17,8 @@ pub enum ServerStep {
 
 /// One connection's handshake: give it the body of every RPC until it is done.
 ///
-/// While it is not, everything else that the peer sends is to be refused: one-way messages, uploads, chunks and
-/// streams too. (Spark's own server guards only RPCs.)
+/// While it is not, everything else that the peer sends is to be refused: one-way messages, uploads, chunks
+/// and streams too. (Spark's own server guards only RPCs.)
 ///
 /// ```
 /// use ringrail_codec::spark::auth::{
@@ -62,8 +62,8 @@ impl ServerAuth {
         Self { mode, state }
     }
 
-    /// Takes the body of an RPC and appends the body of its answer to `reply`. `secrets` gives an application's secret,
-    /// if it has one.
+    /// Takes the body of an RPC and appends the body of its answer to `reply`. `secrets` gives an
+    /// application's secret, if it has one.
     ///
     /// # Errors
     /// [`AuthError`]: answer with an RpcFailure of [`AuthError::peer_text`] and, unless

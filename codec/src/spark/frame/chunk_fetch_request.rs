@@ -4,8 +4,8 @@ use super::super::Kind;
 use super::frame;
 
 frame! {
-    /// Asks for a whole chunk of a registered stream. Answered by a ChunkFetchSuccess or a ChunkFetchFailure of the
-    /// same stream and chunk, so a connection can have one such request outstanding per chunk.
+    /// Asks for a whole chunk of a registered stream. Answered by a ChunkFetchSuccess or a ChunkFetchFailure
+    /// of the same stream and chunk, so a connection can have one such request outstanding per chunk.
     ChunkFetchRequest {
         /// The stream that the chunk belongs to.
         stream_id: i64,

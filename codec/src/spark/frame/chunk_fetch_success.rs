@@ -4,7 +4,8 @@ use super::super::{FrameTooLarge, Kind};
 use super::{Header, frame};
 
 frame! {
-    /// Answers a ChunkFetchRequest of the same stream and chunk. The rest of the frame is the chunk; it may be empty.
+    /// Answers a ChunkFetchRequest of the same stream and chunk. The rest of the frame is the chunk; it may
+    /// be empty.
     ChunkFetchSuccess {
         /// As in the request.
         stream_id: i64,

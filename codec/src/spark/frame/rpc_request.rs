@@ -4,7 +4,8 @@ use super::super::{FrameTooLarge, Kind};
 use super::{Header, frame};
 
 frame! {
-    /// A request; the rest of the frame is its body. Answered by an RpcResponse or an RpcFailure of the same id.
+    /// A request; the rest of the frame is its body. Answered by an RpcResponse or an RpcFailure of the same
+    /// id.
     RpcRequest {
         /// Chosen by the sender, unique among its outstanding requests; any number.
         request_id: i64,

@@ -4,8 +4,8 @@ use super::super::EncodeError;
 use super::{Header, frame};
 
 frame! {
-    /// Answers the oldest StreamRequest of the connection that has none. The stream's bytes follow **behind** the
-    /// frame, and nothing goes between.
+    /// Answers the oldest StreamRequest of the connection that has none. The stream's bytes follow **behind**
+    /// the frame, and nothing goes between.
     StreamResponse<'a> {
         /// As in the request; clients do not look at it.
         stream_id: &'a str,

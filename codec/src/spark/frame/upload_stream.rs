@@ -4,8 +4,8 @@ use super::super::EncodeError;
 use super::{Header, frame};
 
 frame! {
-    /// A request whose data follows **behind** the frame. Answered by an RpcResponse or an RpcFailure of the same
-    /// id.
+    /// A request whose data follows **behind** the frame. Answered by an RpcResponse or an RpcFailure of the
+    /// same id.
     UploadStream<'a> {
         /// Chosen by the sender, unique among its outstanding requests.
         request_id: i64,

@@ -30,8 +30,8 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the message at the front of an RPC's body or an upload's metadata. What stands behind its last field
-    /// is not looked at.
+    /// Reads the message at the front of an RPC's body or an upload's metadata. What stands behind its last
+    /// field is not looked at.
     ///
     /// # Errors
     /// [`MessageError`]
@@ -104,8 +104,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The application that the message names, if it names one: what a peer may speak for only if it has proved to
-    /// be it.
+    /// The application that the message names, if it names one: what a peer may speak for only if it has
+    /// proved to be it.
     pub const fn app_id(&self) -> Option<&'a str> {
         Some(match self {
             Message::OpenBlocks(message) => message.app_id,

@@ -19,8 +19,8 @@ message! {
 }
 
 message! {
-    /// Asks for shuffle blocks by their numbers. Answered by a [`StreamHandle`] whose chunks are the blocks map by
-    /// map and reduce by reduce, or with batches one chunk per map.
+    /// Asks for shuffle blocks by their numbers. Answered by a [`StreamHandle`] whose chunks are the blocks
+    /// map by map and reduce by reduce, or with batches one chunk per map.
     FetchShuffleBlocks<'a> check lists_of_equal_length {
         /// The application.
         app_id: &'a str,

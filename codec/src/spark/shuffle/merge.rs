@@ -83,8 +83,8 @@ fn lists_of_equal_length(message: &MergeStatuses<'_>) -> Result<(), FieldError> 
 }
 
 message! {
-    /// Asks for chunks of merged partitions. Answered by a [`StreamHandle`](super::StreamHandle) of one chunk for
-    /// each, partition by partition.
+    /// Asks for chunks of merged partitions. Answered by a [`StreamHandle`](super::StreamHandle) of one chunk
+    /// for each, partition by partition.
     FetchShuffleBlockChunks<'a> check chunks_for_every_partition {
         /// The application.
         app_id: &'a str,

@@ -1,5 +1,5 @@
-//! The messages of the external shuffle service: what is in the body of an RpcRequest or RpcResponse, and in the
-//! metadata of an UploadStream.
+//! The messages of the external shuffle service: what is in the body of an RpcRequest or RpcResponse, and in
+//! the metadata of an UploadStream.
 //!
 //! A message is a type and its fields. [`Message::decode`] reads any of them; each one's own type reads and
 //! writes that one. Received texts and lists are views of the buffer that the message lies in.

@@ -6,9 +6,9 @@
 //! i64 total, itself included | u8 header_len | salt, as long as the key | nonce prefix (7) | segments
 //! ```
 //!
-//! Every message has a key of its own, derived from the session's with the salt and the total. The plaintext is cut
-//! into segments of 32,752 bytes; each is encrypted with the nonce *prefix, number, whether it is the last*,
-//! and carries a tag. A message without plaintext has no segment.
+//! Every message has a key of its own, derived from the session's with the salt and the total. The plaintext
+//! is cut into segments of 32,752 bytes; each is encrypted with the nonce *prefix, number, whether it is the
+//! last*, and carries a tag. A message without plaintext has no segment.
 
 mod receiver;
 mod sender;

@@ -6,8 +6,8 @@ use super::super::session::SessionKey;
 use super::super::{Opened, RecordError};
 use super::{SEGMENT_LEN, Segments, TAG_LEN, head_len};
 
-/// Decrypts messages that arrive in pieces of any length. What it gives out has been authenticated, segment by
-/// segment; it keeps no more than a part of one.
+/// Decrypts messages that arrive in pieces of any length. What it gives out has been authenticated, segment
+/// by segment; it keeps no more than a part of one.
 pub struct GcmReceiver {
     key: SessionKey,
     state: State,
@@ -37,8 +37,8 @@ impl GcmReceiver {
         }
     }
 
-    /// Decrypts at the front of `input`, in place where a whole segment lies there. Call it again with the rest until
-    /// that is empty.
+    /// Decrypts at the front of `input`, in place where a whole segment lies there. Call it again with the
+    /// rest until that is empty.
     ///
     /// # Errors
     /// [`RecordError`], at this and every further call: the connection is over.

@@ -122,7 +122,8 @@ impl GcmMessage {
         }
     }
 
-    /// Encrypts the next segment in place: the plaintext, and behind it [`GcmMessage::TAG_LEN`] bytes of room.
+    /// Encrypts the next segment in place: the plaintext, and behind it [`GcmMessage::TAG_LEN`] bytes of
+    /// room.
     ///
     /// # Panics
     /// If the plaintext is not of [`GcmMessage::next_len`] bytes.
