@@ -10,7 +10,7 @@ use super::{FrameError, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest body of an RpcRequest, RpcResponse, OneWayMessage or MergedBlockMetaSuccess, in bytes. Key
-    /// `spark.rpc.message.maxSize`.
+    /// `ringrail.spark.maxRpcLen`.
     pub max_rpc_len: u32,
     /// The largest body of a ChunkFetchSuccess, in bytes. Key `ringrail.spark.maxChunkLen`.
     pub max_chunk_len: u32,
@@ -103,7 +103,7 @@ impl Limits {
             Kind::RpcRequest
             | Kind::RpcResponse
             | Kind::OneWayMessage
-            | Kind::MergedBlockMetaSuccess => "spark.rpc.message.maxSize",
+            | Kind::MergedBlockMetaSuccess => "ringrail.spark.maxRpcLen",
             Kind::ChunkFetchSuccess => "ringrail.spark.maxChunkLen",
             Kind::StreamResponse | Kind::UploadStream => "ringrail.spark.maxStreamLen",
             _ => FIXED,
@@ -145,7 +145,7 @@ impl Limits {
         let head = 64 << 20;
         let table = [
             (
-                "spark.rpc.message.maxSize",
+                "ringrail.spark.maxRpcLen",
                 u64::from(self.max_rpc_len),
                 64 << 10,
                 body,

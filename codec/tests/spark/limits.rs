@@ -97,10 +97,10 @@ fn frames(len: usize, text: &str) -> Vec<(Frame<'_>, u64)> {
 /// The key and the limit of each of [`frames`].
 const BOUNDS: [(&str, usize); 13] = [
     ("ringrail.spark.maxChunkLen", 100),
-    ("spark.rpc.message.maxSize", 64 << 10),
-    ("spark.rpc.message.maxSize", 64 << 10),
-    ("spark.rpc.message.maxSize", 64 << 10),
-    ("spark.rpc.message.maxSize", 64 << 10),
+    ("ringrail.spark.maxRpcLen", 64 << 10),
+    ("ringrail.spark.maxRpcLen", 64 << 10),
+    ("ringrail.spark.maxRpcLen", 64 << 10),
+    ("ringrail.spark.maxRpcLen", 64 << 10),
     ("ringrail.spark.maxStreamLen", 200),
     ("ringrail.spark.maxStreamLen", 200),
     ("ringrail.spark.maxFailureLen", 1 << 10),
@@ -162,7 +162,7 @@ fn limits_outside_of_the_protocol_are_refused_with_their_key() {
     assert_eq!(d.check(), Ok(()));
     let bad = [
         (
-            "spark.rpc.message.maxSize",
+            "ringrail.spark.maxRpcLen",
             Limits {
                 max_rpc_len: 1,
                 ..d
