@@ -35,6 +35,9 @@ pub(crate) enum Outgoing {
     },
 }
 
+/// A body that is through, or what it failed of.
+pub(super) type Ended = (Transfer, Option<RpcFailure>);
+
 /// What became of a look at one transfer.
 pub(super) enum Step {
     /// A slice was added, of this many bytes.
@@ -68,12 +71,13 @@ impl Conn {
         if tx.has_backlog() || tx.transfers.ready_len() == 0 {
             return Outgoing::Gather(gather);
         }
-        let mut ended = Vec::new();
+        let mut ended = std::mem::take(&mut tx.ended);
         let direct = self.add_bodies(&mut tx, &mut gather, driver, reads, &mut ended);
         drop(tx);
-        for (transfer, failure) in ended {
+        for (transfer, failure) in ended.drain(..) {
             self.end_transfer(&transfer, failure);
         }
+        self.tx.borrow_mut().ended = ended;
         match direct {
             Some((padding, range)) => Outgoing::File {
                 head: gather,
@@ -96,7 +100,7 @@ impl Conn {
         gather: &mut Gather,
         driver: &D,
         reads: &mut Vec<ReadOrder>,
-        ended: &mut Vec<(Transfer, Option<RpcFailure>)>,
+        ended: &mut Vec<Ended>,
     ) -> Option<(usize, FileRange)> {
         let (slice_max, batch) = self.portions();
         let (mut at, mut left, mut chunks_held) = (0, batch, false);

@@ -10,6 +10,7 @@ use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING};
 
 use crate::buf::{Body, Gather, MIN_LEASE_LEN, Pool};
 
+use super::compose::Ended;
 use super::lane::Lane;
 
 /// Head buffer of a connection: room for the requests that are usually made at once, for those that
@@ -48,6 +49,8 @@ pub(crate) struct Tx {
     calm: u32,
     /// Bodies on their way out.
     pub(crate) transfers: Lane,
+    /// Room for those that end in one look, kept to be used again.
+    pub(super) ended: Vec<Ended>,
 }
 
 impl Tx {
