@@ -3,19 +3,19 @@
 //! On one shard, from one shard to another, from a thread, and ten thousand endpoints in one call. There is
 //! no floor to compare with: the figures are times of a call.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use ringrail::Conf;
 use ringrail::conf::transport_conf;
 use ringrail::rpc::{
-    EndpointOptions, FnEndpoint, Message, Received, ReplyHandler, RpcEndpointRef, RpcEnv, RpcError,
-    ask_all,
+    EndpointOptions, FnEndpoint, LocalRef, Message, Received, ReplyHandler, RpcEndpointRef, RpcEnv,
+    RpcError, ask_all,
 };
 use ringrail_transport::{Engine, ParkMode};
 use rkyv::{Archive, Deserialize, Serialize};
@@ -90,29 +90,18 @@ impl Local {
         Ok(times[times.len() / 2])
     }
 
-    fn each(&self, started: Instant) -> f64 {
-        started.elapsed().as_nanos() as f64 / self.asks as f64
-    }
-
     fn same_shard(&self) -> anyhow::Result<f64> {
         let engine = engine(1, ParkMode::Bare, 0)?;
         let env = env(&engine)?;
         let adder = env.setup_endpoint("adder", adder())?;
+        let (done, ended) = mpsc::channel();
         let asks = self.asks;
-        let counted = engine.run_on(0, move |_| -> Result<(u64, Instant), RpcError> {
-            let adder = adder.here().ok_or(RpcError::other("it lives elsewhere"))?;
-            let count = Rc::new(Count::default());
-            let handler: Rc<dyn ReplyHandler<u64>> = count.clone();
-            let started = Instant::now();
-            for token in 0..asks {
-                adder.ask_with(Add(1), &handler, token)?;
-            }
-            Ok((count.0.get(), started))
+        engine.run_on(0, move |_| match adder.here() {
+            Some(adder) => Chain::start(adder, asks, done),
+            None => drop(done.send(Err(RpcError::other("it lives elsewhere")))),
         })?;
-        let (last, started) = counted?;
-        let each = self.each(started);
-        ensure!(last == asks, "{asks} were asked, {last} answered");
-        Ok(each)
+        let took = ended.recv().context("the shard ended first")??;
+        Ok(took.as_nanos() as f64 / asks as f64)
     }
 
     /// `None` with one processor: two that spin need two.
@@ -193,14 +182,56 @@ fn env(engine: &Engine) -> anyhow::Result<RpcEnv> {
     Ok(env.client_mode().build()?)
 }
 
-/// What the last reply said.
-#[derive(Default)]
-struct Count(Cell<u64>);
+type Done = mpsc::Sender<Result<Duration, RpcError>>;
 
-impl ReplyHandler<u64> for Count {
+/// Asks one after the other: each reply has the next one asked.
+struct Chain {
+    adder: LocalRef<FnEndpoint>,
+    asks: u64,
+    started: Instant,
+    done: Done,
+    /// Itself, for its asks; emptied at the end.
+    this: RefCell<Option<Rc<dyn ReplyHandler<u64>>>>,
+}
+
+impl Chain {
+    fn start(adder: LocalRef<FnEndpoint>, asks: u64, done: Done) {
+        let chain = Rc::new(Chain {
+            adder,
+            asks,
+            started: Instant::now(),
+            done,
+            this: RefCell::new(None),
+        });
+        *chain.this.borrow_mut() = Some(chain.clone());
+        chain.ask();
+    }
+
+    fn ask(&self) {
+        let asked = match &*self.this.borrow() {
+            Some(this) => self.adder.ask_with(Add(1), this, 0),
+            None => Ok(()),
+        };
+        if let Err(error) = asked {
+            self.end(Err(error));
+        }
+    }
+
+    #[cold]
+    fn end(&self, outcome: Result<Duration, RpcError>) {
+        // Whoever measures may have given up.
+        let _ = self.done.send(outcome);
+        let this = self.this.take();
+        drop(this);
+    }
+}
+
+impl ReplyHandler<u64> for Chain {
     fn on_reply(&self, _token: u64, outcome: Result<Received<'_, u64>, RpcError>) {
-        if let Ok(total) = outcome.and_then(Received::take) {
-            self.0.set(total);
+        match outcome.and_then(Received::take) {
+            Ok(total) if total < self.asks => self.ask(),
+            Ok(_) => self.end(Ok(self.started.elapsed())),
+            Err(error) => self.end(Err(error)),
         }
     }
 }
