@@ -271,6 +271,17 @@ pub enum CloseReason {
     /// The peer broke a rule of the connection's state.
     #[error("the peer broke the protocol: {0}")]
     Misbehaved(String),
+    /// The peer sent more of a body than it was granted.
+    #[error("the peer broke the protocol: {received} bytes came where {granted} were granted")]
+    BeyondCredit {
+        /// Bytes that had come.
+        received: u64,
+        /// Bytes that might have.
+        granted: u64,
+    },
+    /// The peer sent an archive that is none, where the protocol has one.
+    #[error("the peer broke the protocol: {0}")]
+    BadArchive(String),
     /// The peer speaks something else, or refused us.
     #[error("{0}")]
     Handshake(String),

@@ -240,12 +240,12 @@ metrics! {
     Counter handler_panics: "Handlers that panicked; the connection was failed, not the shard";
     Counter errors_foreign_protocol: "Peers that spoke another protocol (HTTP, TLS, ...)";
     Counter errors_version: "Peers of another protocol version or archive format";
-    Counter errors_auth: "Peers that failed authentication";
+    Counter errors_auth: "Requests refused because their peer may not make them";
     Counter errors_handshake_timeout: "Peers that did not finish the handshake in time";
     Counter errors_malformed: "Connections ended by a malformed frame";
     Counter errors_oversized: "Connections ended by a frame beyond its limit";
     Counter errors_checksum: "Slices whose checksum did not match";
-    Counter errors_archive: "Messages whose archive failed validation";
+    Counter errors_archive: "Messages whose archive failed validation on the shard";
     Counter errors_flow_control: "Connections ended because the peer sent more than it was granted";
     Counter errors_unexpected: "Connections ended by a frame that has no place in their state";
     Counter errors_io: "Connections ended by an error of the socket";
@@ -273,7 +273,7 @@ pub enum ErrorKind {
     ForeignProtocol,
     /// Another version or archive format.
     Version,
-    /// Failed authentication.
+    /// A request that its peer may not make.
     Auth,
     /// A handshake that took too long.
     HandshakeTimeout,

@@ -12,7 +12,7 @@ use crate::buf::Lease;
 use crate::error::{CloseReason, RequestError, RpcFailure};
 
 use super::Conn;
-use super::dispatch::{Handled, broken};
+use super::dispatch::{Handled, beyond_credit, broken};
 use super::received::Received;
 use super::sink::Sink;
 use super::transfer::TransferKey;
@@ -57,9 +57,7 @@ impl Conn {
             .map_err(broken)?;
         let (received, granted) = (assembly.received(), bulk.granted);
         if received > granted {
-            return Err(broken(format!(
-                "{received} stream bytes where {granted} were granted"
-            )));
+            return Err(beyond_credit(received, granted));
         }
         self.chunk_hint.set(self.chunk_hint.get().max(body.len()));
         let Some(call) = calls.get(frame.id) else {
@@ -104,7 +102,8 @@ impl Conn {
             _ => StreamFailure::from_header(header).map(|frame| (frame.code, frame.retryable)),
         }
         .map_err(CloseReason::protocol)?;
-        let body = FailureBody::decode(code, retryable, body).map_err(broken)?;
+        let body = FailureBody::decode(code, retryable, body)
+            .map_err(|error| Box::new(CloseReason::BadArchive(error.to_string())))?;
         let failure = RpcFailure::from_body(body);
         let key = TransferKey::of_ours(header.id);
         let unsent = self.tx.borrow_mut().transfers.take(key);

@@ -13,7 +13,7 @@ use crate::error::CloseReason;
 
 use super::Conn;
 use super::bulk::{BodyPlan, Finish};
-use super::dispatch::broken;
+use super::dispatch::{beyond_credit, broken};
 
 impl Conn {
     /// Leases memory for a chunk that is to be asked for; the credit to give with the request.
@@ -66,9 +66,7 @@ impl Conn {
             .map_err(broken)?;
         let (received, granted) = (assembly.received(), bulk.granted);
         if received > granted {
-            return Err(broken(format!(
-                "{received} bytes of a chunk where {granted} were granted"
-            )));
+            return Err(beyond_credit(received, granted));
         }
         self.expect_chunks_of(frame.total_len);
         Ok(Some((accepted.offset, accepted.complete)))

@@ -23,6 +23,12 @@ pub(super) fn broken(error: impl ToString) -> Box<CloseReason> {
     Box::new(CloseReason::Misbehaved(error.to_string()))
 }
 
+/// What ends a connection whose peer sends more than it was granted.
+#[cold]
+pub(super) fn beyond_credit(received: u64, granted: u64) -> Box<CloseReason> {
+    Box::new(CloseReason::BeyondCredit { received, granted })
+}
+
 impl Conn {
     /// A frame whose whole body lies at `body`, a part of `source`.
     #[inline]

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ringrail_codec::native::FrameError;
+
 use crate::error::{CloseReason, ConnectError, RequestError};
 use crate::metrics::ErrorKind;
 
@@ -146,7 +148,12 @@ impl Conn {
         let metrics = &self.local.metrics;
         let kind = match reason {
             CloseReason::Io(_) => ErrorKind::Io,
+            CloseReason::Protocol(
+                FrameError::BodyTooLong { .. } | FrameError::RpcTooLong { .. },
+            ) => ErrorKind::Oversized,
             CloseReason::Protocol(_) => ErrorKind::Malformed,
+            CloseReason::BeyondCredit { .. } => ErrorKind::FlowControl,
+            CloseReason::BadArchive(_) => ErrorKind::Archive,
             CloseReason::Misbehaved(_) => ErrorKind::Unexpected,
             CloseReason::HandshakeTimeout { .. } => ErrorKind::HandshakeTimeout,
             _ => return,

@@ -19,6 +19,9 @@ impl Conn {
             return;
         }
         let (code, retryable) = (failure.code(), failure.retryable());
+        if code == FailureCode::Unauthorized {
+            self.local.metrics.errors_auth.increment();
+        }
         let mut text = failure.body().clone();
         text.bound(self.local.conf.limits.max_failure_len as usize);
         let mut body = Vec::new();

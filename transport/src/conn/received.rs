@@ -40,7 +40,7 @@ impl<'a> Received<'a> {
     /// # Errors
     /// Where the bytes are not a valid archive of a `T`: they come from a peer.
     pub fn access<T: ArchiveBody>(&self) -> Result<&'a T::Archived, ArchiveError> {
-        archive::access::<T>(self.bytes)
+        checked::<T>(self.bytes)
     }
 
     /// Keeps the bytes beyond the handler's return, without a copy. The whole receive buffer is
@@ -84,7 +84,7 @@ impl Reply {
     /// # Errors
     /// Where the bytes are not a valid archive of a `T`.
     pub fn access<T: ArchiveBody>(&self) -> Result<&T::Archived, ArchiveError> {
-        archive::access::<T>(&self.lease)
+        checked::<T>(&self.lease)
     }
 
     /// The memory itself.
@@ -111,4 +111,13 @@ impl From<Reply> for bytes::Bytes {
     fn from(reply: Reply) -> Self {
         reply.lease.into()
     }
+}
+
+/// Reads an archive; one that is none is counted by the shard that this is, if it is one.
+fn checked<T: ArchiveBody>(bytes: &[u8]) -> Result<&T::Archived, ArchiveError> {
+    archive::access::<T>(bytes).inspect_err(|_| {
+        if let Some(local) = crate::shard::handle::current() {
+            local.metrics.errors_archive.increment();
+        }
+    })
 }

@@ -15,7 +15,6 @@ use super::requests::deadline_from;
 impl Conn {
     pub(super) fn plan_reply(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
         let frame = RpcReply::from_header(header).map_err(CloseReason::protocol)?;
-        self.check_total(frame.total_len)?;
         let mut calls = self.calls.borrow_mut();
         if calls.get(header.id).is_none() {
             return Ok(BodyPlan::Discard);
@@ -51,16 +50,6 @@ impl Conn {
         }
     }
 
-    fn check_total(&self, total_len: u64) -> Result<(), Box<CloseReason>> {
-        let limit = self.local.conf.limits.max_rpc_len;
-        if total_len > limit {
-            return Err(broken(format!(
-                "an RPC body of {total_len} bytes, where ringrail.transport.maxRpcLen allows {limit}"
-            )));
-        }
-        Ok(())
-    }
-
     pub(super) fn begin_sliced(
         self: &Rc<Self>,
         header: &Header,
@@ -68,7 +57,6 @@ impl Conn {
         total_len: u64,
         deadline_us: u32,
     ) -> Result<BodyPlan, Box<CloseReason>> {
-        self.check_total(total_len)?;
         if of == SliceOf::Request && !self.begin_request(header) {
             return Ok(BodyPlan::Discard);
         }

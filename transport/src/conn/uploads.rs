@@ -13,7 +13,7 @@ use crate::metrics::RequestKind;
 use crate::server::{Responder, UploadSink, UploadStart};
 
 use super::Conn;
-use super::dispatch::{Handled, broken};
+use super::dispatch::{Handled, beyond_credit, broken};
 use super::failures::panicked;
 use super::inbound::UploadIn;
 use super::received::Received;
@@ -28,6 +28,9 @@ impl Conn {
             .increment();
         if !self.begin_request(header) {
             return Ok(());
+        }
+        if self.inbound.borrow().uploads.contains_key(&upload.id) {
+            return Err(broken("an upload under an id that is in use"));
         }
         if self.is_draining() {
             self.refuse_draining(Kind::RpcFailure, upload.id);
@@ -51,11 +54,7 @@ impl Conn {
                     window: GrantWindow::new(self.local.conf.limits.initial_credit),
                     deadline_ns: deadline_from(self.local.now_ns(), upload.deadline_us),
                 };
-                let mut inbound = self.inbound.borrow_mut();
-                if inbound.uploads.insert(upload.id, entry).is_some() {
-                    return Err(broken("an upload under an id that is in use"));
-                }
-                drop(inbound);
+                self.inbound.borrow_mut().uploads.insert(upload.id, entry);
                 self.bulk_expected.set(self.bulk_expected.get() + 1);
             }
         }
@@ -81,7 +80,7 @@ impl Conn {
         upload
             .window
             .receive(u64::from(header.body_len))
-            .map_err(broken)?;
+            .map_err(|error| beyond_credit(error.len, error.granted))?;
         let Some(mut sink) = upload.sink.take() else {
             return Ok(());
         };

@@ -22,6 +22,7 @@ mod faults;
 mod ground;
 mod handshake;
 mod memory;
+mod misdeeds;
 mod puppet;
 mod raw;
 mod reconnect;

@@ -35,6 +35,11 @@ pub(super) fn settle(local: &Rc<ShardLocal>) {
     CURRENT.with(|current| current.replace(Some(Rc::clone(local))));
 }
 
+/// The shard that lives on this thread.
+pub(crate) fn current() -> Option<Rc<ShardLocal>> {
+    CURRENT.with(|current| current.borrow().clone())
+}
+
 /// The thread's shard is gone.
 pub(super) fn unsettle() {
     CURRENT.with(|current| current.replace(None));
@@ -152,7 +157,7 @@ impl ShardHandle {
     /// Posts what must not be lost: replies, grants, cancellations. On a shard's own thread it
     /// never waits: what does not fit is kept there and tried again every turn.
     pub(crate) fn post_surely(&self, command: Command) {
-        let here = CURRENT.with(|current| current.borrow().clone());
+        let here = current();
         if let Some(local) = here {
             if Arc::ptr_eq(&local.handle.shared, &self.shared) {
                 local.errands.borrow_mut().push_back(command);
