@@ -147,5 +147,6 @@ pub use ringrail_transport::{
 
 pub mod block;
 pub mod conf;
+pub mod rpc;
 
 pub use conf::Conf;

@@ -10,6 +10,20 @@ mod chunks_of_a_file;
 mod echo_from_threads;
 #[path = "../docs/examples/echo_from_tokio.rs"]
 mod echo_from_tokio;
+#[path = "../docs/examples/rpc_call_backs.rs"]
+mod rpc_call_backs;
+#[path = "../docs/examples/rpc_fan_out.rs"]
+mod rpc_fan_out;
+#[path = "../docs/examples/rpc_files.rs"]
+mod rpc_files;
+#[path = "../docs/examples/rpc_hello.rs"]
+mod rpc_hello;
+#[path = "../docs/examples/rpc_message_types.rs"]
+mod rpc_message_types;
+#[path = "../docs/examples/rpc_threads.rs"]
+mod rpc_threads;
+#[path = "../docs/examples/rpc_web_service.rs"]
+mod rpc_web_service;
 
 #[test]
 fn threads_get_their_echoes() {
@@ -28,4 +42,72 @@ fn a_file_comes_in_chunks() {
         let (got, _) = chunks_of_a_file::run(&content).unwrap();
         assert!(got == content, "{len} bytes");
     }
+}
+
+#[test]
+fn everybody_is_greeted() {
+    let greetings = rpc_hello::run(&["Ada", "Grace"]).unwrap();
+    let wanted = [
+        "Hello, Ada! You are number 1.",
+        "Hello, Grace! You are number 2.",
+    ];
+    assert_eq!(greetings, wanted);
+}
+
+#[test]
+fn each_message_type_has_its_handler() {
+    let sums = rpc_message_types::run(&[("a", 1), ("b", 2), ("a", 3)]);
+    assert_eq!(sums.unwrap(), (5, 0));
+}
+
+#[test]
+fn who_does_not_listen_is_called_back() {
+    assert_eq!(rpc_call_backs::run(5).unwrap(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn files_are_given_out() {
+    let content: Vec<u8> = (0..500_000).map(|at: usize| (at * 31 / 7) as u8).collect();
+    assert!(rpc_files::run(&content).unwrap() == content);
+}
+
+#[test]
+fn threads_ask_and_block() {
+    let (highest, error) = rpc_threads::run(4, 50).unwrap();
+    assert_eq!(highest, 200);
+    assert!(
+        error.ends_with("This timeout is controlled by tickets.patience"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_thousand_are_asked_at_once() {
+    assert_eq!(rpc_fan_out::run(1000).unwrap(), 999_000);
+}
+
+#[test]
+fn http_requests_become_asks() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let (_env, routes) = rpc_web_service::service().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        for hits in 1..=3 {
+            let mut peer = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = b"GET /hits/home HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            peer.write_all(request).await.unwrap();
+            let mut answer = String::new();
+            peer.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert!(answer.ends_with(&format!("\r\n\r\n{hits}")), "{answer}");
+        }
+    });
 }

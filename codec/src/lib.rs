@@ -6,8 +6,10 @@
 //!
 //! - [`native`]: ringrail's own protocol: the 32-byte header, one file per frame kind, the handshake, and
 //!   the machines for slicing, credit, deadlines, drain and keep-alive.
+//! - [`spark`]: the transport protocol of Apache Spark.
 //! - [`archive`]: rkyv archives as message bodies, always validated, read where they lie.
 #![forbid(unsafe_code)]
 
 pub mod archive;
 pub mod native;
+pub mod spark;

@@ -8,6 +8,12 @@ mod assembly;
 mod frame;
 #[path = "../../tests/fuzz/checks/hello.rs"]
 mod hello;
+#[path = "../../tests/fuzz/checks/spark_auth.rs"]
+mod spark_auth;
+#[path = "../../tests/fuzz/checks/spark_frame.rs"]
+mod spark_frame;
+#[path = "../../tests/fuzz/checks/spark_shuffle.rs"]
+mod spark_shuffle;
 
 use std::path::Path;
 
@@ -46,4 +52,19 @@ fn archives() {
 #[test]
 fn assemblies() {
     replay("assembly", assembly::check);
+}
+
+#[test]
+fn sparks_frames() {
+    replay("spark_frame", spark_frame::check);
+}
+
+#[test]
+fn sparks_shuffle_messages() {
+    replay("spark_shuffle", spark_shuffle::check);
+}
+
+#[test]
+fn sparks_handshakes() {
+    replay("spark_auth", spark_auth::check);
 }

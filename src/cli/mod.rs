@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod log;
 mod output;
+mod rpc;
 mod serve;
 mod settings;
 mod size;
@@ -33,6 +34,7 @@ Examples:
   ringrail fetch rail://host:7337 -o /data/copy    fetch it, from another machine
   ringrail doctor                                  what this kernel offers, and how to mend it
   ringrail conf list transport                     the configuration keys, with their meanings
+  ringrail rpc list rail://host:7077               the endpoints of an RPC environment
   ringrail bench rpc                               how fast it is here, beside bare sockets")]
 struct Cli {
     /// What to log, to stderr: a level (error, warn, info, debug, trace) or a filter such as
@@ -50,6 +52,7 @@ enum Command {
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Conf(conf::Command),
+    Rpc(rpc::Command),
     Bench(bench::Bench),
     #[command(hide = true)]
     BenchWorker(bench::Worker),
@@ -76,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Demo(demo) => demo.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Conf(conf) => conf.run(),
+            Command::Rpc(rpc) => rpc.run(),
             Command::Bench(bench) => bench.run(),
             Command::BenchWorker(worker) => worker.run(),
         });

@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use ringrail_codec::native::Limits;
+use ringrail_codec::spark;
 use ringrail_transport::TransportConf;
 use ringrail_transport::sys::socket::SocketSpec;
 
 use super::error::ConfError;
-use super::keys::{block, transport};
+use super::keys::{block, transport, wire};
 use super::map::Conf;
 use super::value::{ConfigValue, Kind, ValueError};
 use crate::block::BlockServerConf;
@@ -80,6 +81,25 @@ fn limits(conf: &Conf) -> Result<Limits, ConfError> {
         max_outstanding: conf.get_entry(&transport::MAX_OUTSTANDING)?,
         initial_credit: conf.get_entry(&transport::INITIAL_CREDIT)?,
     })
+}
+
+/// The limits of what a peer that speaks Spark's protocol may send.
+///
+/// # Errors
+/// A value that its key cannot have.
+pub fn spark_limits(conf: &Conf) -> Result<spark::Limits, ConfError> {
+    let limits = spark::Limits {
+        max_rpc_len: conf.get_entry(&wire::MAX_RPC_LEN)?,
+        max_chunk_len: conf.get_entry(&wire::MAX_CHUNK_LEN)?,
+        max_stream_len: conf.get_entry(&wire::MAX_STREAM_LEN)?,
+        max_stream_name_len: conf.get_entry(&wire::MAX_STREAM_NAME_LEN)?,
+        max_failure_len: conf.get_entry(&wire::MAX_FAILURE_LEN)?,
+        max_meta_len: conf.get_entry(&wire::MAX_META_LEN)?,
+        max_app_id_len: conf.get_entry(&wire::MAX_APP_ID_LEN)?,
+    };
+    let checked = limits.check();
+    checked.map_err(|error| ConfError::Conflict(error.to_string()))?;
+    Ok(limits)
 }
 
 fn socket_spec(conf: &Conf) -> Result<SocketSpec, ConfError> {
@@ -176,6 +196,7 @@ mod tests {
             BlockServerConf::default(),
         );
         same(fetch_conf(&conf).unwrap(), FetchConf::default());
+        same(spark_limits(&conf).unwrap(), spark::Limits::default());
     }
 
     #[test]

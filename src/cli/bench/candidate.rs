@@ -7,7 +7,7 @@ use std::process::Command;
 use ringrail_floors::harness::Candidate;
 use ringrail_floors::workload::{Work, Workload};
 
-use super::worker::Setup;
+use super::worker::{Setup, asks};
 
 /// ringrail in one of its set-ups, run by this executable.
 #[derive(Debug)]
@@ -20,21 +20,23 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// The set-ups that are measured: without checksums, and with them. `more` are further arguments.
+    /// The set-ups that are measured: bare, with checksums, and by the RPC environment. `more` are further arguments.
     pub(super) fn all(more: &[String]) -> io::Result<Vec<Self>> {
         let exe = std::env::current_exe()?;
-        let product = |name, checksum| Product {
+        let product = |name, checksum, asks| Product {
             name,
             setup: Setup {
                 checksum,
                 hosted: false,
+                asks,
             },
             exe: exe.clone(),
             more: more.to_vec(),
         };
         Ok(vec![
-            product("ringrail", false),
-            product("ringrail+crc", true),
+            product("ringrail", false, false),
+            product("ringrail+crc", true, false),
+            product("ringrail ask", false, true),
         ])
     }
 
@@ -55,8 +57,14 @@ impl Candidate for Product {
     }
 
     fn supports(&self, workload: &Workload) -> bool {
-        // Checksums are of bodies that travel in slices; RPCs of this size have none.
-        !self.setup.checksum || matches!(workload.work, Work::Chunks { .. })
+        match workload.work {
+            Work::Chunks { .. } => !self.setup.asks,
+            // Checksums are of bodies that travel in slices; RPCs of this size have none.
+            Work::Rpc { size, reply } if self.setup.asks => {
+                workload.conns == 1 && size == reply && asks::SIZES.contains(&size)
+            }
+            Work::Rpc { .. } => !self.setup.checksum,
+        }
     }
 
     fn server_cmd(&self, workload: &Workload) -> Command {

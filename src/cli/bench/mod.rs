@@ -5,6 +5,7 @@
 //! every answer is checked. `worker` is the product's side, `mixed` measures RPCs beside bulk data.
 
 mod candidate;
+mod local;
 mod mixed;
 mod worker;
 
@@ -36,6 +37,7 @@ Examples:
   ringrail bench fetch --size 4MiB --in-flight 8         chunks from memory
   ringrail bench fetch --size 64KiB --source file        chunks from a page-cached file
   ringrail bench mixed                                   RPC latency beside 16 MiB chunks
+  ringrail bench local                                   asks that leave no process
   ringrail bench suite --json > figures.jsonl            everything, for scripts")]
 pub(crate) struct Bench {
     #[command(subcommand)]
@@ -52,6 +54,8 @@ enum What {
     Fetch(Fetch),
     /// RPCs on a connection that carries chunks at full speed, or while cold files are read
     Mixed(mixed::Mixed),
+    /// Asks within the process: on one shard, across shards, from a thread, of 10,000 endpoints at once
+    Local(local::Local),
     /// Every workload that the project is judged by
     Suite(Common),
 }
@@ -131,6 +135,7 @@ impl Bench {
             What::Rpc(rpc) => rpc.run(&more)?,
             What::Fetch(fetch) => fetch.run(&more)?,
             What::Mixed(mixed) => mixed.run(&more)?,
+            What::Local(local) => local.run()?,
             What::Suite(common) => common.suite(&more)?,
         }
         Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ pub mod network;
 pub mod rpc;
 pub mod spark;
 pub mod transport;
+pub mod wire;
 
 pub(super) use table::index;
 
@@ -78,7 +79,7 @@ macro_rules! entries {
 }
 use entries;
 
-static FAMILIES: [Family; 10] = [
+static FAMILIES: [Family; 11] = [
     Family {
         title: "For all layers",
         doc: "",
@@ -99,6 +100,11 @@ static FAMILIES: [Family; 10] = [
         title: "Blocks",
         doc: "[blocks.md](blocks.md) tells what happens at these bounds.",
         entries: block::ENTRIES,
+    },
+    Family {
+        title: "Spark's wire protocol",
+        doc: "What a peer that speaks it may send; [spark-wire.md](spark-wire.md) has the frames.",
+        entries: wire::ENTRIES,
     },
     Family {
         title: "Spark's keys: network, fetching, shuffle servers",

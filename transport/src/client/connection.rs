@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -55,7 +56,12 @@ impl Connection {
 
     /// A number that names this connection on its shard as long as it lives.
     pub fn id(&self) -> u64 {
-        u64::from(self.conn.key.generation) << 32 | u64::from(self.conn.key.slot)
+        self.conn.key.number()
+    }
+
+    /// Why it ended, once it has.
+    pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
+        self.conn.reason()
     }
 
     /// The identity that authentication found (Spark: `getClientId`).

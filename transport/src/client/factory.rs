@@ -137,6 +137,34 @@ impl TransportClientFactory {
         block_on(self.connect(address))
     }
 
+    /// As [`create_unmanaged_client`](Self::create_unmanaged_client), on the shard with this number
+    /// (modulo their count): for those who keep what belongs to a connection beside it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn create_unmanaged_client_on(
+        &self,
+        shard: usize,
+        address: &str,
+    ) -> Result<TransportClient, ConnectError> {
+        self.connect_on(Some(shard), address).await
+    }
+
+    /// As [`create_unmanaged_client_on`](Self::create_unmanaged_client_on), for plain threads.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime, which it would block.
+    pub fn create_unmanaged_client_on_blocking(
+        &self,
+        shard: usize,
+        address: &str,
+    ) -> Result<TransportClient, ConnectError> {
+        block_on(self.connect_on(Some(shard), address))
+    }
+
     fn conf(&self) -> &TransportConf {
         self.inner.engine.conf()
     }
@@ -210,8 +238,16 @@ impl TransportClientFactory {
         }
     }
 
-    /// Connects, trying every address of the name in turn.
     async fn connect(&self, address: &str) -> Result<TransportClient, ConnectError> {
+        self.connect_on(None, address).await
+    }
+
+    /// Connects, trying every address of the name in turn.
+    async fn connect_on(
+        &self,
+        shard: Option<usize>,
+        address: &str,
+    ) -> Result<TransportClient, ConnectError> {
         let started = Instant::now();
         let addresses = Addr::resolve(address).map_err(|error| ConnectError::Resolve {
             address: address.to_owned(),
@@ -225,7 +261,7 @@ impl TransportClientFactory {
             detail: String::from("the name has no address"),
         };
         for addr in addresses {
-            match self.connect_to(addr).await {
+            match self.connect_to(shard, addr).await {
                 Ok(client) => return Ok(client),
                 Err(error) => last = error,
             }
@@ -233,9 +269,17 @@ impl TransportClientFactory {
         Err(last)
     }
 
-    async fn connect_to(&self, addr: Addr) -> Result<TransportClient, ConnectError> {
+    async fn connect_to(
+        &self,
+        shard: Option<usize>,
+        addr: Addr,
+    ) -> Result<TransportClient, ConnectError> {
         let (opened, wait) = oneshot::channel();
-        let shard = self.inner.engine.next_shard().clone();
+        let shards = self.inner.engine.shards();
+        let shard = match shard {
+            Some(at) => shards[at % shards.len()].clone(),
+            None => self.inner.engine.next_shard().clone(),
+        };
         let handlers = Arc::clone(&self.inner.handlers);
         let order = ConnectOrder {
             addr: addr.clone(),

@@ -1,6 +1,7 @@
 //! Streams by name: slices come as they arrive, as fast as they are taken.
 
 use std::fmt;
+use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 
@@ -92,6 +93,15 @@ impl StreamReader {
         }
         let event = self.events.recv().await;
         self.take(event)
+    }
+
+    /// As [`next`](Self::next), for hand-written futures.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Lease, RequestError>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let event = std::task::ready!(self.events.poll_recv(cx));
+        Poll::Ready(self.take(event))
     }
 
     /// As [`next`](Self::next), for plain threads.

@@ -71,6 +71,12 @@ impl TransportClient {
         &self.shard
     }
 
+    /// A number that names this connection on its shard as long as it lives; its
+    /// [`Connection::id`].
+    pub fn id(&self) -> u64 {
+        self.live.key.number()
+    }
+
     /// The connection itself, where this is its shard's thread and it is open.
     pub fn here(&self) -> Option<Connection> {
         self.shard.here()?.conn(self.live.key).map(Connection::new)

@@ -28,6 +28,13 @@ pub(crate) struct ConnKey {
     pub(crate) generation: u32,
 }
 
+impl ConnKey {
+    /// The key as a number.
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
+}
+
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerFor {

@@ -12,8 +12,8 @@ use ringrail_floors::usage::Who;
 use ringrail_floors::workload::Workload;
 use ringrail_transport::{Connection, Received, RequestError, ResponseHandler};
 
+use super::book::TurnClock;
 use super::client::{Done, per_connection};
-use super::rpc::TurnClock;
 
 struct Shared {
     meter: Option<Meter>,
@@ -52,7 +52,7 @@ impl ChunkLoad {
         let loads = per_connection(conns, |index, conn| {
             let first = workload.first_id(index);
             Rc::new_cyclic(|this| ChunkLoad {
-                clock: TurnClock::new(&conn),
+                clock: TurnClock::new(conn.now_ns()),
                 conn,
                 chunks: workload.source_chunks(),
                 state: RefCell::new(State {
@@ -79,7 +79,7 @@ impl ChunkLoad {
         let mut state = self.state.borrow_mut();
         let id = state.next;
         state.next += 1;
-        state.log.push(1, self.clock.now(&self.conn));
+        state.log.push(1, self.clock.at(self.conn.now_ns()));
         drop(state);
         let size = u64::from(self.shared.borrow().size);
         let asked = self
@@ -129,7 +129,7 @@ impl ResponseHandler for ChunkLoad {
         if let Err(error) = checked {
             return self.finish(Err(error));
         }
-        let now = self.clock.now(&self.conn);
+        let now = self.clock.at(self.conn.now_ns());
         let mut shared = self.shared.borrow_mut();
         let mut state = self.state.borrow_mut();
         let Some(meter) = shared.meter.as_mut() else {

@@ -3,6 +3,8 @@
 //!
 //! The harness starts them; see `ringrail_floors::harness::Candidate` for the protocol.
 
+pub(in crate::cli::bench) mod asks;
+mod book;
 mod chunks;
 mod client;
 mod mixed;
@@ -53,6 +55,8 @@ impl Worker {
         let conf = self.settings.load(&DEFAULTS)?;
         let side = Side { setup, conf };
         match self.role {
+            Role::Server if side.setup.asks => asks::serve(&workload, &side)?,
+            Role::Client if side.setup.asks => asks::ask(&workload, &side, &addr)?,
             Role::Server => server::run(&workload, &side)?,
             Role::Client => client::run(&workload, &side, &addr)?,
             Role::Mixed => mixed::run(&workload, &side, &addr)?,
@@ -68,6 +72,8 @@ pub(crate) struct Setup {
     pub(crate) checksum: bool,
     /// Sleep inside a `tokio_uring` runtime instead of in the ring.
     pub(crate) hosted: bool,
+    /// By `ask` through the RPC environment instead of bare requests.
+    pub(crate) asks: bool,
 }
 
 /// What measurements have by default and other programs have not: room for every workload, and one

@@ -40,9 +40,7 @@ pub(crate) fn run(workload: &Workload, side: &Side) -> anyhow::Result<()> {
     });
     let server = context.create_server("127.0.0.1:0".parse()?)?;
     say(&format!("ready {}", server.local_addr()))?;
-    std::io::stdin()
-        .read_to_end(&mut Vec::new())
-        .context("waiting for the end of stdin")?;
+    until_stdin_ends()?;
     let metrics = context.engine().metrics();
     let report = ServerReport {
         cpu_s: cpu_seconds(Who::Process) - before,
@@ -55,6 +53,12 @@ pub(crate) fn run(workload: &Workload, side: &Side) -> anyhow::Result<()> {
             .collect(),
     };
     say(&serde_json::to_string(&report)?)
+}
+
+/// The harness ends a server by closing its stdin.
+pub(super) fn until_stdin_ends() -> anyhow::Result<()> {
+    let read = std::io::stdin().read_to_end(&mut Vec::new());
+    read.context("waiting for the end of stdin").map(drop)
 }
 
 fn reply_pattern(workload: &Workload) -> Bytes {

@@ -1,0 +1,30 @@
+//! RpcFailure: why a request has no answer.
+
+use super::super::EncodeError;
+use super::{Header, frame};
+
+frame! {
+    /// Answers an RpcRequest, an UploadStream or a MergedBlockMetaRequest of the same id.
+    RpcFailure<'a> {
+        /// As in the request.
+        request_id: i64,
+        /// Why: for Spark's clients, Java's text of an exception.
+        error: &'a str,
+    }
+}
+
+impl RpcFailure<'_> {
+    /// The length of the frame in bytes.
+    #[inline]
+    pub fn encoded_len(&self) -> usize {
+        super::PREFIX_LEN + self.fields_len()
+    }
+
+    /// Writes the whole frame to the front of `out` and returns its length.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; nothing is written then.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
+        super::encode_head(self, 0, out)
+    }
+}

@@ -1,0 +1,52 @@
+//! What can be wrong with a shuffle message. It fails its request and leaves the connection alone.
+
+use super::MessageKind;
+use crate::native::NoRoom;
+use crate::spark::FieldError;
+
+/// The body of an RPC is not a shuffle message: answer with an RpcFailure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// There is nothing, not even a type.
+    #[error("a shuffle message without a type")]
+    Empty,
+    /// A type that does not exist. Spark says the same.
+    #[error("Unknown message type: {kind}")]
+    UnknownType {
+        /// The type, signed as in Java.
+        kind: i8,
+    },
+    /// The fields cannot be read.
+    #[error("malformed {kind}: {field}")]
+    Malformed {
+        /// The message's type.
+        kind: MessageKind,
+        /// Which field, and what is wrong with it.
+        field: FieldError,
+    },
+    /// Another message than the one that was asked for.
+    #[error("{found} where {expected} was expected")]
+    WrongKind {
+        /// What was to be read.
+        expected: MessageKind,
+        /// What there is.
+        found: MessageKind,
+    },
+}
+
+/// Why a message was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageEncodeError {
+    /// The buffer is too short; nothing was written.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// Its lengths and counts do not fit into their fields.
+    #[error("{kind} of {len} bytes: Spark's messages are shorter than 2 GiB")]
+    TooLarge {
+        /// The message's type.
+        kind: MessageKind,
+        /// The length that it would have.
+        len: usize,
+    },
+}

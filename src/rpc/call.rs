@@ -1,0 +1,314 @@
+//! How a handler answers: at once, later on its thread, or later from anywhere.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::env::EnvShared;
+use super::message::Payload;
+use super::node::Node;
+use super::peer::Peer;
+use super::received::sender_of;
+use super::reply_to::{Answerer, Later};
+use super::{RpcAddress, RpcEnv, RpcError};
+
+/// One call while its handler runs: what the dispatcher keeps, so that a handler's error can still
+/// reach the caller.
+pub(crate) struct Call<'r, R: Payload> {
+    node: &'r Rc<Node>,
+    answerer: RefCell<Option<Answerer<'r, R>>>,
+    /// An answer to this process waits until the handler has returned: whoever asked may ask on.
+    ready: Cell<Option<Result<R, RpcError>>>,
+}
+
+/// The part of a [`Call`] that a context needs, without its lifetime.
+trait CallSlot<R: Payload> {
+    fn reply(&self, value: R);
+    fn fail(&self, error: RpcError);
+    fn hold(&self) -> HeldCall<R>;
+    fn later(&self) -> Later;
+    fn deadline_ns(&self) -> u64;
+    fn is_one_way(&self) -> bool;
+    fn env(&self) -> &Arc<EnvShared>;
+}
+
+impl<'r, R: Payload> Call<'r, R> {
+    #[inline]
+    pub(crate) fn new(node: &'r Rc<Node>, answerer: Answerer<'r, R>) -> Self {
+        Self {
+            node,
+            answerer: RefCell::new(Some(answerer)),
+            ready: Cell::new(None),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R> {
+        RpcCallContext { slot: self, peer }
+    }
+
+    /// The handler has returned; what is still to be answered is.
+    #[inline]
+    pub(crate) fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
+        let Some(answerer) = self.answerer.take() else {
+            return;
+        };
+        match (self.ready.take(), failed) {
+            (Some(Ok(value)), _) => answerer.reply(self.node, value),
+            (Some(Err(error)), _) => answerer.fail(self.node, &error),
+            (None, Some(error)) => answerer.fail(self.node, error),
+            (None, None) => {
+                if !matches!(answerer, Answerer::OneWay) {
+                    answerer.fail(self.node, &unanswered());
+                }
+            }
+        }
+    }
+}
+
+impl<R: Payload> CallSlot<R> for Call<'_, R> {
+    #[inline]
+    fn reply(&self, value: R) {
+        let mut answerer = self.answerer.borrow_mut();
+        if let Some(Answerer::Pending { .. }) = &*answerer {
+            self.ready.set(Some(Ok(value)));
+        } else if let Some(answerer) = answerer.take() {
+            answerer.reply(self.node, value);
+        }
+    }
+
+    fn fail(&self, error: RpcError) {
+        let mut answerer = self.answerer.borrow_mut();
+        if let Some(Answerer::Pending { .. }) = &*answerer {
+            self.ready.set(Some(Err(error)));
+        } else if let Some(answerer) = answerer.take() {
+            answerer.fail(self.node, &error);
+        }
+    }
+
+    fn hold(&self) -> HeldCall<R> {
+        let answerer = self.answerer.borrow_mut().take();
+        let answerer = answerer.map_or(Answerer::OneWay, Answerer::hold);
+        HeldCall::new(Rc::clone(self.node), answerer)
+    }
+
+    fn later(&self) -> Later {
+        let answerer = self.answerer.borrow_mut().take();
+        answerer.map_or(Later::OneWay, |answerer| answerer.later(self.node.handle()))
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        let answerer = self.answerer.borrow();
+        answerer.as_ref().map_or(u64::MAX, Answerer::deadline_ns)
+    }
+
+    fn is_one_way(&self) -> bool {
+        matches!(*self.answerer.borrow(), Some(Answerer::OneWay))
+    }
+
+    fn env(&self) -> &Arc<EnvShared> {
+        self.node.env()
+    }
+}
+
+/// The right to answer one message (Spark: `RpcCallContext`).
+///
+/// Answers once: by [`reply`](Self::reply) or [`send_failure`](Self::send_failure). A handler that
+/// returns an error without having answered answers with the error; one that returns `Ok` without
+/// having answered, nor [kept](Self::later) the call, fails the caller at once (in Spark, it waits
+/// until its timeout). Answers to a message that was sent one way go nowhere.
+#[must_use = "a call that is dropped fails its caller"]
+pub struct RpcCallContext<'a, R: Payload> {
+    slot: &'a dyn CallSlot<R>,
+    peer: Option<&'a Arc<Peer>>,
+}
+
+impl<R: Payload> RpcCallContext<'_, R> {
+    /// Replies: serialised into the send buffer for a peer, moved for an ask of this process.
+    #[inline]
+    pub fn reply(self, value: R) {
+        self.slot.reply(value);
+    }
+
+    /// Answers with a failure (Spark: `sendFailure`).
+    pub fn send_failure(self, error: RpcError) {
+        self.slot.fail(error);
+    }
+
+    /// Who sent it: where the sender listens, or where its socket is. `None` for messages of this
+    /// env where it does not listen.
+    pub fn sender_address(&self) -> Option<RpcAddress> {
+        sender_of(self.peer, self.slot.env().address())
+    }
+
+    /// Whether no answer is wanted.
+    pub fn is_one_way(&self) -> bool {
+        self.slot.is_one_way()
+    }
+
+    /// When the caller stops waiting, in ns of the monotonic clock; `u64::MAX` where that is not
+    /// known.
+    pub fn deadline_ns(&self) -> u64 {
+        self.slot.deadline_ns()
+    }
+
+    /// The endpoint's env.
+    pub fn env(&self) -> RpcEnv {
+        RpcEnv::of_shared(Arc::clone(self.slot.env()))
+    }
+
+    /// Keeps the call for an answer later, on this thread. Allocates little.
+    pub fn hold(self) -> HeldCall<R> {
+        self.slot.hold()
+    }
+
+    /// Keeps the call for an answer later, from any thread.
+    pub fn later(self) -> LaterCall<R> {
+        LaterCall {
+            later: Some(self.slot.later()),
+            reply: PhantomData,
+        }
+    }
+}
+
+impl<R: Payload> fmt::Debug for RpcCallContext<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RpcCallContext(from {:?})", self.sender_address())
+    }
+}
+
+/// What a call that was let go is answered with.
+pub(crate) fn let_go() -> RpcError {
+    if std::thread::panicking() {
+        return RpcError::Panicked {
+            message: "a message".into(),
+            text: "its log says why".into(),
+        };
+    }
+    RpcError::NoReply {
+        endpoint: "the endpoint".into(),
+    }
+}
+
+/// A call that is kept on its thread, to be answered there.
+///
+/// Dropped unanswered, it fails the caller.
+pub struct HeldCall<R: Payload> {
+    cell: Rc<HeldCell<R>>,
+}
+
+struct HeldCell<R: Payload> {
+    node: Rc<Node>,
+    answerer: Cell<Option<Answerer<'static, R>>>,
+}
+
+impl<R: Payload> Drop for HeldCell<R> {
+    fn drop(&mut self) {
+        if let Some(answerer) = self.answerer.take() {
+            answerer.fail(&self.node, &let_go());
+        }
+    }
+}
+
+impl<R: Payload> HeldCall<R> {
+    pub(crate) fn new(node: Rc<Node>, answerer: Answerer<'static, R>) -> Self {
+        let answerer = Cell::new(Some(answerer));
+        Self {
+            cell: Rc::new(HeldCell { node, answerer }),
+        }
+    }
+
+    /// The same call: what the first of the two answers counts.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            cell: Rc::clone(&self.cell),
+        }
+    }
+
+    /// Replies. The callback of whoever asked on this thread runs inside.
+    pub fn reply(self, value: R) {
+        if let Some(answerer) = self.cell.answerer.take() {
+            answerer.reply(&self.cell.node, value);
+        }
+    }
+
+    /// Answers with a failure.
+    pub fn send_failure(self, error: RpcError) {
+        if let Some(answerer) = self.cell.answerer.take() {
+            answerer.fail(&self.cell.node, &error);
+        }
+    }
+
+    /// Whether nobody waits for an answer any more: work for it can be dropped.
+    pub fn is_retracted(&self) -> bool {
+        let Some(answerer) = self.cell.answerer.take() else {
+            return true;
+        };
+        let retracted = answerer.is_retracted();
+        self.cell.answerer.set(Some(answerer));
+        retracted
+    }
+
+    /// For an answer from any thread.
+    pub fn later(self) -> LaterCall<R> {
+        let answerer = self.cell.answerer.take();
+        let later = answerer.map_or(Later::OneWay, |answerer| {
+            answerer.later(self.cell.node.handle())
+        });
+        LaterCall {
+            later: Some(later),
+            reply: PhantomData,
+        }
+    }
+}
+
+impl<R: Payload> fmt::Debug for HeldCall<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeldCall")
+    }
+}
+
+/// A call that can be answered later, from any thread.
+///
+/// Dropped unanswered, it fails the caller.
+pub struct LaterCall<R: Payload> {
+    later: Option<Later>,
+    reply: PhantomData<fn(R)>,
+}
+
+impl<R: Payload> LaterCall<R> {
+    /// Replies.
+    pub fn reply(mut self, value: R) {
+        if let Some(later) = self.later.take() {
+            later.reply(value);
+        }
+    }
+
+    /// Answers with a failure.
+    pub fn send_failure(mut self, error: RpcError) {
+        if let Some(later) = self.later.take() {
+            later.fail::<R>(error);
+        }
+    }
+
+    /// Whether nobody waits for an answer any more: work for it can be dropped.
+    pub fn is_retracted(&self) -> bool {
+        self.later.as_ref().is_none_or(Later::is_retracted)
+    }
+}
+
+impl<R: Payload> Drop for LaterCall<R> {
+    fn drop(&mut self) {
+        if let Some(later) = self.later.take() {
+            later.fail::<R>(let_go());
+        }
+    }
+}
+
+impl<R: Payload> fmt::Debug for LaterCall<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LaterCall(retracted: {})", self.is_retracted())
+    }
+}

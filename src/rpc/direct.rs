@@ -1,0 +1,110 @@
+//! Asks over a connection of the same thread whose replies go straight from the transport to their
+//! callback: no table of this layer has them, for the transport's has them already.
+//!
+//! Used by [`LocalRef::ask_with`](super::LocalRef::ask_with) where there is a connection of the engine.
+//! Time, failures and the end of the connection are the transport's to tell.
+
+use std::any::TypeId;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use ringrail_transport::{Received as WireBody, RequestError, ResponseHandler};
+
+use super::RpcError;
+use super::body::BodyRef;
+use super::message::Payload;
+use super::node::{Node, ReplyHandler, translate};
+use super::outbox::Link;
+use super::peer::Peer;
+use super::received::Received;
+
+/// The way of one callback's replies over one connection; kept by the ref for the asks that follow.
+pub(super) struct Direct {
+    link: Rc<Link>,
+    /// Which callback this is: its address, and the type of its replies.
+    of: (usize, TypeId),
+    sink: Rc<dyn ResponseHandler>,
+}
+
+fn identity<R: Payload>(handler: &Rc<dyn ReplyHandler<R>>) -> (usize, TypeId) {
+    // What `sink` holds is not dropped before this is, so the address stays its own.
+    let address = Rc::as_ptr(handler).cast::<()>().addr();
+    (address, TypeId::of::<R>())
+}
+
+impl Direct {
+    /// The way over a connection; `None` where it is not one of the engine's.
+    pub(super) fn over<R: Payload>(
+        link: &Rc<Link>,
+        node: &Rc<Node>,
+        handler: &Rc<dyn ReplyHandler<R>>,
+    ) -> Option<Self> {
+        if !link.is_of_engine() {
+            return None;
+        }
+        let sink = Port {
+            node: Rc::downgrade(node),
+            peer: Arc::clone(link.peer()),
+            handler: Rc::clone(handler),
+        };
+        Some(Self {
+            link: Rc::clone(link),
+            of: identity(handler),
+            sink: Rc::new(sink),
+        })
+    }
+
+    /// The connection and the sink, if they are this callback's and still of use.
+    #[inline]
+    pub(super) fn of<R: Payload>(
+        &self,
+        handler: &Rc<dyn ReplyHandler<R>>,
+    ) -> Option<(&Rc<Link>, &Rc<dyn ResponseHandler>)> {
+        (self.of == identity(handler) && !self.link.is_over()).then_some((&self.link, &self.sink))
+    }
+}
+
+/// A callback as the transport sees it.
+struct Port<R: Payload> {
+    node: Weak<Node>,
+    peer: Arc<Peer>,
+    handler: Rc<dyn ReplyHandler<R>>,
+}
+
+impl<R: Payload> Port<R> {
+    #[cold]
+    fn error(&self, error: RequestError) -> RpcError {
+        let node = self.node.upgrade();
+        translate(
+            error,
+            Some(self.peer.address().clone()),
+            None,
+            node.as_deref(),
+        )
+    }
+}
+
+impl<R: Payload> ResponseHandler for Port<R> {
+    #[inline]
+    fn on_response(&self, token: u64, outcome: Result<WireBody<'_>, RequestError>) {
+        let outcome = match &outcome {
+            Ok(body) => Received::archived(BodyRef::of_wire(body), Some(&self.peer))
+                .map_err(|error| RpcError::bad_reply(Some(&self.peer), &error)),
+            Err(error) => Err(self.error(error.clone())),
+        };
+        let call = AssertUnwindSafe(|| self.handler.on_reply(token, outcome));
+        let Some(node) = self.node.upgrade() else {
+            // The thread is ending: there is nothing to be run after it.
+            let _ = catch_unwind(call);
+            return;
+        };
+        let entered = node.enter();
+        if catch_unwind(call).is_err() {
+            tracing::error!(target: "ringrail::rpc", "a reply's callback panicked");
+        }
+        if entered {
+            node.leave();
+        }
+    }
+}

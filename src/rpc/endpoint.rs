@@ -1,0 +1,174 @@
+//! What users write: endpoints, and how they handle messages.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use super::any::{AnyCallContext, AnyMessage};
+use super::call::{HeldCall, RpcCallContext};
+use super::env::EnvShared;
+use super::message::Message;
+use super::received::{Kept, Received};
+use super::route::{MessageSet, RouteTable};
+use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
+
+/// An endpoint: something with a name that handles messages (Spark: `RpcEndpoint`).
+///
+/// Life cycle: `on_start`, then messages, then `on_stop`.
+/// - `on_start` comes before every message, also those that were sent before setting it up returned.
+/// - Messages of one sender come in the order in which they were sent. No two handlers of one
+///   endpoint run at the same time, and none is entered again before it has returned.
+/// - `on_stop` comes once and last, after what was queued when the endpoint was stopped. What is sent
+///   later is dropped with a warning; what is asked later fails.
+/// - An error that a handler or hook returns goes to `on_error`, and to the caller; so does a panic.
+///
+/// Handlers run on the thread that the endpoint lives on and must not block it, unless the endpoint is
+/// [isolated](super::Placement::Isolated).
+#[allow(unused_variables)]
+pub trait RpcEndpoint: Sized + 'static {
+    /// The messages it handles: a tuple of up to 16 types, each with a [`Handle`]; `Async<M>` for those
+    /// with a [`HandleAsync`].
+    type Messages: MessageSet<Self>;
+
+    /// Before everything else. `me` is valid already.
+    ///
+    /// # Errors
+    /// Go to `on_error`; the endpoint stays.
+    fn on_start(&mut self, me: &EndpointContext<Self>) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    /// A message outside of [`Messages`](Self::Messages) that wants no reply. Refused as Spark refuses
+    /// it, unless overridden.
+    ///
+    /// # Errors
+    /// Go to `on_error`.
+    fn receive(&mut self, message: AnyMessage<'_>) -> Result<(), RpcError> {
+        Err(message.unmatched())
+    }
+
+    /// A message outside of [`Messages`](Self::Messages) that wants a reply. Refused as Spark refuses
+    /// it, unless overridden.
+    ///
+    /// # Errors
+    /// Go to `on_error`, and to the caller, unless it was answered.
+    fn receive_and_reply(
+        &mut self,
+        message: AnyMessage<'_>,
+        call: AnyCallContext<'_>,
+    ) -> Result<(), RpcError> {
+        Err(message.unanswered())
+    }
+
+    /// A handler or a hook has failed. An error returned from here is logged, nothing more.
+    ///
+    /// # Errors
+    /// What is to be logged; by default, everything.
+    fn on_error(&mut self, error: RpcError) -> Result<(), RpcError> {
+        Err(error)
+    }
+
+    /// A peer has connected, or was connected to; once for its socket's address, and once for the
+    /// address that it listens at, if it does.
+    ///
+    /// # Errors
+    /// Go to `on_error`.
+    fn on_connected(&mut self, address: &RpcAddress) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    /// A peer's connection has ended; once for each address that `on_connected` told.
+    ///
+    /// # Errors
+    /// Go to `on_error`.
+    fn on_disconnected(&mut self, address: &RpcAddress) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    /// A peer's connection has failed.
+    ///
+    /// # Errors
+    /// Go to `on_error`.
+    fn on_network_error(&mut self, cause: &RpcError, address: &RpcAddress) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    /// After everything else. The endpoint cannot be found any more.
+    ///
+    /// # Errors
+    /// Go to `on_error`.
+    fn on_stop(&mut self) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    /// The routes of this endpoint; those of [`Messages`](Self::Messages), and of functions.
+    #[doc(hidden)]
+    fn routes(&self) -> RouteTable<Self> {
+        let mut table = RouteTable::new();
+        Self::Messages::add_to(&mut table);
+        table
+    }
+}
+
+/// Handles messages of one type at once.
+pub trait Handle<M: Message>: RpcEndpoint {
+    /// Handles one. `call` answers it, if it wants an answer; see [`RpcCallContext`].
+    ///
+    /// # Errors
+    /// Go to [`on_error`](RpcEndpoint::on_error), and to the caller, unless it was answered.
+    fn handle(
+        &mut self,
+        message: Received<'_, M>,
+        call: RpcCallContext<'_, M::Reply>,
+    ) -> Result<(), RpcError>;
+}
+
+/// Handles messages of one type by a future; `Async<M>` in [`Messages`](RpcEndpoint::Messages).
+///
+/// The next message waits until the future is done. It runs on the endpoint's thread: on a hosted
+/// shard it may use that shard's timers and files, and anywhere await asks.
+pub trait HandleAsync<M: Message>: RpcEndpoint {
+    /// Handles one.
+    ///
+    /// # Errors
+    /// Go to [`on_error`](RpcEndpoint::on_error), and to the caller, unless it was answered.
+    ///
+    /// # Cancel safety
+    /// Dropped in the middle where the env is shut down and does not end in time.
+    fn handle(
+        &mut self,
+        message: Kept<M>,
+        call: HeldCall<M::Reply>,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+}
+
+/// What an endpoint knows of itself (Spark: `self`, `rpcEnv`).
+pub struct EndpointContext<E> {
+    me: RpcEndpointRef<E>,
+}
+
+impl<E> EndpointContext<E> {
+    pub(crate) fn new(me: RpcEndpointRef<E>) -> Self {
+        Self { me }
+    }
+
+    /// A ref to the endpoint itself.
+    pub fn self_ref(&self) -> RpcEndpointRef<E> {
+        self.me.clone()
+    }
+
+    /// Its env. Does not keep it alive.
+    pub fn env(&self) -> RpcEnv {
+        RpcEnv::of_shared(Arc::clone(self.shared()))
+    }
+
+    fn shared(&self) -> &Arc<EnvShared> {
+        self.me.target().env()
+    }
+}
+
+impl<E> fmt::Debug for EndpointContext<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EndpointContext({})", self.me)
+    }
+}

@@ -1,0 +1,144 @@
+//! How an env is made: its configuration, and the builder that fills one in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ringrail_transport::Engine;
+
+use crate::conf::Conf;
+use crate::rpc::carrier::Carrier;
+use crate::rpc::error::RpcError;
+
+use super::{RpcEnv, factory};
+
+/// What an env is to be (Spark: `RpcEnvConfig`).
+#[derive(Clone)]
+pub struct RpcEnvConfig {
+    /// What it is called, in logs and errors.
+    pub name: String,
+    /// Its settings.
+    pub conf: Conf,
+    /// The host to listen at.
+    pub bind_host: String,
+    /// The host that peers are told; the one to listen at where `None`.
+    pub advertise_host: Option<String>,
+    /// The port to listen on: 0 for any free one, or 1024 and up, and then further ones where it is in
+    /// use (`ringrail.port.maxRetries`).
+    pub port: u16,
+    /// Listens nowhere: its endpoints are reached over the connections that it makes.
+    pub client_mode: bool,
+    /// Threads for endpoints; `ringrail.rpc.shards` where `None`.
+    pub shards: Option<usize>,
+    /// An engine to share; the env starts one of its own where `None`.
+    pub engine: Option<Engine>,
+}
+
+impl RpcEnvConfig {
+    /// An env of this name, with defaults: at 127.0.0.1, any free port.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            conf: Conf::new(),
+            bind_host: String::from("127.0.0.1"),
+            advertise_host: None,
+            port: 0,
+            client_mode: false,
+            shards: None,
+            engine: None,
+        }
+    }
+
+    /// An env whose messages are carried by something else than the engine: for factories.
+    ///
+    /// # Errors
+    /// A setting cannot be, threads are not to be had, or the carrier cannot listen.
+    pub fn carried_by(self, carrier: Arc<dyn Carrier>) -> Result<RpcEnv, RpcError> {
+        super::start::carried(self, carrier)
+    }
+}
+
+impl fmt::Debug for RpcEnvConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcEnvConfig")
+            .field("name", &self.name)
+            .field("bind_host", &self.bind_host)
+            .field("port", &self.port)
+            .field("client_mode", &self.client_mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes an env; see [`RpcEnv::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until build"]
+pub struct RpcEnvBuilder {
+    config: RpcEnvConfig,
+    backend: String,
+}
+
+impl RpcEnvBuilder {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            config: RpcEnvConfig::new(name),
+            backend: String::from(factory::DEFAULT),
+        }
+    }
+
+    /// Its settings.
+    pub fn conf(mut self, conf: Conf) -> Self {
+        self.config.conf = conf;
+        self
+    }
+
+    /// The host to listen at, and the one that peers are told unless
+    /// [`advertise`](Self::advertise) names another.
+    pub fn bind(mut self, host: impl Into<String>) -> Self {
+        self.config.bind_host = host.into();
+        self
+    }
+
+    /// The host that peers are told.
+    pub fn advertise(mut self, host: impl Into<String>) -> Self {
+        self.config.advertise_host = Some(host.into());
+        self
+    }
+
+    /// The port to listen on; see [`RpcEnvConfig::port`].
+    pub fn port(mut self, port: u16) -> Self {
+        self.config.port = port;
+        self
+    }
+
+    /// Listens nowhere; see [`RpcEnvConfig::client_mode`].
+    pub fn client_mode(mut self) -> Self {
+        self.config.client_mode = true;
+        self
+    }
+
+    /// Threads for endpoints.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.config.shards = Some(shards);
+        self
+    }
+
+    /// An engine to share.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.config.engine = Some(engine);
+        self
+    }
+
+    /// What carries messages: `"ring"` (the engine; the default), `"local"` (within the process), or
+    /// one that was [registered](super::register_factory).
+    pub fn backend(mut self, name: impl Into<String>) -> Self {
+        self.backend = name.into();
+        self
+    }
+
+    /// Makes the env.
+    ///
+    /// # Errors
+    /// There is no such backend, a setting cannot be, or the env cannot be started.
+    pub fn build(self) -> Result<RpcEnv, RpcError> {
+        factory::find(&self.backend)?.create(self.config)
+    }
+}

@@ -1,0 +1,259 @@
+//! [`RpcEnv`]: endpoints by name, here and in other envs.
+
+mod config;
+mod connector;
+mod factory;
+pub(crate) mod network;
+pub(crate) mod ports;
+mod registry;
+mod setup;
+mod shared;
+mod shutdown;
+pub(crate) mod start;
+mod timers;
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::ask::block_on;
+use super::endpoint_ref::RpcEndpointRef;
+use super::error::RpcError;
+use super::inbox::EndpointMetrics;
+use super::node::{is_host_thread, may_block};
+use super::scope::Scope;
+use super::verifier;
+use super::{RpcAddress, RpcEndpointAddress};
+use crate::conf::Conf;
+
+pub use config::{RpcEnvBuilder, RpcEnvConfig};
+pub use factory::{RpcEnvFactory, register_factory};
+pub use setup::{EndpointOptions, Placement};
+pub(crate) use shared::{EnvShared, next_serial};
+pub(crate) use timers::{Sleep, TimerGuard};
+
+/// Endpoints by name, and the way to those of other envs (Spark: `RpcEnv`). Cheap to clone.
+///
+/// The last clone's drop shuts the env down and, unless that happens on one of its own threads, waits
+/// for the end. Envs that endpoints and calls give out do not keep it alive.
+///
+/// ```
+/// # use ringrail::rpc::{Handle, Message, Received, RpcCallContext, RpcEndpoint, RpcEnv, RpcError};
+/// use rkyv::{Archive, Deserialize, Serialize};
+///
+/// #[derive(Archive, Serialize, Deserialize)]
+/// struct Add(u64);
+/// impl Message for Add {
+///     type Reply = u64;
+///     const NAME: &'static str = "counter.Add";
+/// }
+///
+/// struct Counter(u64);
+/// impl RpcEndpoint for Counter {
+///     type Messages = (Add,);
+/// }
+/// impl Handle<Add> for Counter {
+///     fn handle(
+///         &mut self,
+///         add: Received<'_, Add>,
+///         call: RpcCallContext<'_, u64>,
+///     ) -> Result<(), RpcError> {
+///         self.0 += add.take()?.0;
+///         call.reply(self.0);
+///         Ok(())
+///     }
+/// }
+///
+/// let env = RpcEnv::builder("demo").backend("local").build()?;
+/// let counter = env.setup_endpoint("counter", Counter(0))?;
+/// counter.ask_blocking(Add(40))?;
+/// assert_eq!(counter.ask_blocking(Add(2))?, 42);
+/// # Ok::<(), RpcError>(())
+/// ```
+#[derive(Clone)]
+pub struct RpcEnv {
+    shared: Arc<EnvShared>,
+    /// Held for its drop.
+    _owner: Option<Arc<Owner>>,
+}
+
+/// Shuts an env down when nobody has it any more.
+struct Owner {
+    shared: Arc<EnvShared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.shut_down();
+        if !is_host_thread() {
+            self.shared.ending().wait();
+        }
+    }
+}
+
+impl RpcEnv {
+    /// Makes an env of this name; the name is for logs and errors.
+    pub fn builder(name: &str) -> RpcEnvBuilder {
+        RpcEnvBuilder::new(name)
+    }
+
+    pub(crate) fn of_shared(shared: Arc<EnvShared>) -> Self {
+        Self {
+            shared,
+            _owner: None,
+        }
+    }
+
+    pub(crate) fn owning(shared: Arc<EnvShared>) -> Self {
+        let owner = Owner {
+            shared: Arc::clone(&shared),
+        };
+        Self {
+            shared,
+            _owner: Some(Arc::new(owner)),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<EnvShared> {
+        &self.shared
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        self.shared.name()
+    }
+
+    /// Where it listens; `None` in client mode.
+    pub fn address(&self) -> Option<&RpcAddress> {
+        self.shared.address()
+    }
+
+    /// Its settings.
+    pub fn conf(&self) -> &Conf {
+        self.shared.conf()
+    }
+
+    /// How many threads connections and endpoints live on, isolated ones aside.
+    pub fn shards(&self) -> usize {
+        self.shared.shards().len()
+    }
+
+    /// A ref to an endpoint of this env (Spark: `endpointRef`).
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn endpoint_ref(&self, name: &str) -> Result<RpcEndpointRef, RpcError> {
+        if !self.shared.registry().has(name) {
+            return Err(RpcError::CouldNotFind { name: name.into() });
+        }
+        Ok(RpcEndpointRef::new(self.shared.own_ref(name.into())))
+    }
+
+    /// A ref to an endpoint at an address, without asking whether it exists.
+    ///
+    /// # Errors
+    /// The env is stopped.
+    pub fn ref_at(&self, address: &RpcAddress, name: &str) -> Result<RpcEndpointRef, RpcError> {
+        let target = self.shared.ref_at(address.clone(), name.into())?;
+        Ok(RpcEndpointRef::new(target))
+    }
+
+    /// A ref to the endpoint with this URI, once its env has said that it exists (Spark:
+    /// `asyncSetupEndpointRefByURI`). Takes up to `ringrail.rpc.lookupTimeout`.
+    ///
+    /// # Errors
+    /// The text is no URI, there is no such endpoint, or its env does not answer.
+    pub async fn setup_endpoint_ref_by_uri(&self, uri: &str) -> Result<RpcEndpointRef, RpcError> {
+        let address: RpcEndpointAddress = uri.parse()?;
+        verifier::look_up(&self.shared, address).await
+    }
+
+    /// As [`setup_endpoint_ref_by_uri`](Self::setup_endpoint_ref_by_uri), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn setup_endpoint_ref_by_uri_blocking(
+        &self,
+        uri: &str,
+    ) -> Result<RpcEndpointRef, RpcError> {
+        may_block("setup_endpoint_ref_by_uri_blocking")?;
+        block_on(self.setup_endpoint_ref_by_uri(uri))
+    }
+
+    /// A ref to an endpoint at an address, once its env has said that it exists (Spark:
+    /// `setupEndpointRef`).
+    ///
+    /// # Errors
+    /// There is no such endpoint, or its env does not answer.
+    pub async fn setup_endpoint_ref(
+        &self,
+        address: &RpcAddress,
+        name: &str,
+    ) -> Result<RpcEndpointRef, RpcError> {
+        let address = RpcEndpointAddress::new(Some(address.clone()), name);
+        verifier::look_up(&self.shared, address).await
+    }
+
+    /// As [`setup_endpoint_ref`](Self::setup_endpoint_ref), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn setup_endpoint_ref_blocking(
+        &self,
+        address: &RpcAddress,
+        name: &str,
+    ) -> Result<RpcEndpointRef, RpcError> {
+        may_block("setup_endpoint_ref_blocking")?;
+        block_on(self.setup_endpoint_ref(address, name))
+    }
+
+    /// The URI of an endpoint (Spark: `uriOf`).
+    pub fn uri_of(&self, address: &RpcAddress, name: &str) -> String {
+        RpcEndpointAddress::new(Some(address.clone()), name).to_string()
+    }
+
+    /// Runs `read`; refs that it reads from bytes belong to this env (Spark: `deserialize`). For bytes
+    /// that did not come in a message.
+    pub fn deserialize<T>(&self, read: impl FnOnce() -> T) -> T {
+        let _scope = Scope::of_env(&self.shared);
+        read()
+    }
+
+    /// What is known of every endpoint of this env, one entry per instance.
+    pub fn metrics(&self) -> Vec<EndpointMetrics> {
+        self.shared.registry().metrics()
+    }
+
+    /// Begins the end: what endpoints have is handled, then they are stopped. Does not wait for it.
+    pub fn shutdown(&self) {
+        self.shared.shut_down();
+    }
+
+    /// Whether it was shut down.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.is_stopped()
+    }
+
+    /// Waits until the env has been shut down and has come to its end.
+    ///
+    /// # Errors
+    /// [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn await_termination(&self) -> Result<(), RpcError> {
+        may_block("await_termination")?;
+        self.shared.ending().wait();
+        Ok(())
+    }
+
+    /// Whether it has come to its end.
+    pub fn is_terminated(&self) -> bool {
+        self.shared.ending().is_over()
+    }
+}
+
+impl fmt::Debug for RpcEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address() {
+            Some(address) => write!(f, "RpcEnv({} at {address})", self.name()),
+            None => write!(f, "RpcEnv({})", self.name()),
+        }
+    }
+}

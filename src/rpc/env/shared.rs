@@ -1,0 +1,259 @@
+//! What all threads of an env share.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use crate::conf::Conf;
+use crate::rpc::endpoint_ref::{Place, RefTarget};
+use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::files::FileRegistry;
+use crate::rpc::node::HostHandle;
+use crate::rpc::peer::Peer;
+use crate::rpc::settings::RpcSettings;
+use crate::rpc::{RpcAddress, clock};
+
+use super::connector::Connector;
+use super::network::Network;
+use super::registry::Registry;
+use super::shutdown::Ending;
+use super::timers::Timers;
+
+/// A number that no other thing of this process has.
+pub(crate) fn next_serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A number that no other env has, in whatever process; never 0.
+fn fresh_id() -> u64 {
+    // The keys of a RandomState are the standard library's source of randomness.
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(clock::now_ns());
+    hasher.write_u64(next_serial());
+    hasher.write_u32(std::process::id());
+    hasher.finish().max(1)
+}
+
+/// What all threads of an env share.
+pub(crate) struct EnvShared {
+    id: u64,
+    name: Box<str>,
+    conf: Conf,
+    settings: RpcSettings,
+    address: OnceLock<RpcAddress>,
+    registry: Registry,
+    /// Every thread with endpoints; those of the network first.
+    hosts: RwLock<Vec<Arc<HostHandle>>>,
+    /// The threads that connections live on.
+    shards: OnceLock<Vec<Arc<HostHandle>>>,
+    turn: AtomicUsize,
+    stopped: AtomicBool,
+    timers: Arc<Timers>,
+    connector: Arc<Connector>,
+    network: Mutex<Option<Network>>,
+    files: FileRegistry,
+    ending: Ending,
+}
+
+impl EnvShared {
+    pub(crate) fn new(name: &str, conf: Conf, settings: RpcSettings) -> Arc<Self> {
+        Arc::new(Self {
+            id: fresh_id(),
+            name: name.into(),
+            connector: Connector::new(settings.connect_concurrency),
+            conf,
+            settings,
+            address: OnceLock::new(),
+            registry: Registry::default(),
+            hosts: RwLock::default(),
+            shards: OnceLock::new(),
+            turn: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            timers: Arc::default(),
+            network: Mutex::new(None),
+            files: FileRegistry::default(),
+            ending: Ending::default(),
+        })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn conf(&self) -> &Conf {
+        &self.conf
+    }
+
+    pub(crate) fn settings(&self) -> &RpcSettings {
+        &self.settings
+    }
+
+    /// Where the env listens.
+    pub(crate) fn address(&self) -> Option<&RpcAddress> {
+        self.address.get()
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn timers(&self) -> &Arc<Timers> {
+        &self.timers
+    }
+
+    pub(crate) fn connector(&self) -> &Arc<Connector> {
+        &self.connector
+    }
+
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Takes no more; false where it was stopped before.
+    pub(super) fn mark_stopped(&self) -> bool {
+        !self.stopped.swap(true, Ordering::AcqRel)
+    }
+
+    /// The env's threads and its network are there.
+    pub(crate) fn started(&self, shards: Vec<Arc<HostHandle>>, network: Network) {
+        self.hosts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(shards.iter().cloned());
+        // Set once, by whoever makes the env.
+        let _ = self.shards.set(shards);
+        *self.network() = Some(network);
+    }
+
+    /// It listens.
+    pub(crate) fn listens(&self, address: RpcAddress) {
+        // Set once, by whoever makes the env.
+        let _ = self.address.set(address);
+    }
+
+    pub(crate) fn network(&self) -> std::sync::MutexGuard<'_, Option<Network>> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it gives out.
+    pub(crate) fn files(&self) -> &FileRegistry {
+        &self.files
+    }
+
+    /// The threads that connections live on.
+    pub(crate) fn shards(&self) -> &[Arc<HostHandle>] {
+        self.shards.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Which of them this is.
+    pub(crate) fn shard_of(&self, host: &Arc<HostHandle>) -> usize {
+        let mut shards = self.shards().iter();
+        shards
+            .position(|shard| Arc::ptr_eq(shard, host))
+            .unwrap_or_default()
+    }
+
+    /// One of them, each in turn.
+    pub(crate) fn next_shard(&self) -> Result<Arc<HostHandle>, RpcError> {
+        let shards = self.shards();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        shards
+            .get(turn % shards.len().max(1))
+            .cloned()
+            .ok_or(ENV_STOPPED)
+    }
+
+    /// Every thread with endpoints.
+    pub(crate) fn hosts(&self) -> Vec<Arc<HostHandle>> {
+        self.hosts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn add_host(&self, host: &Arc<HostHandle>) {
+        self.hosts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(host));
+    }
+
+    /// A thread runs no endpoints any more.
+    pub(crate) fn host_ended(&self, host: &Arc<HostHandle>) {
+        self.hosts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|other| !Arc::ptr_eq(other, host));
+        self.ending.changed();
+    }
+
+    /// A ref to an endpoint of this env.
+    pub(crate) fn own_ref(self: &Arc<Self>, name: Arc<str>) -> Arc<RefTarget> {
+        let place = Place::Here(OnceLock::new());
+        let address = self.address().cloned();
+        RefTarget::new(Arc::clone(self), address, name, (self.id, place))
+    }
+
+    /// A ref to an endpoint at an address.
+    pub(crate) fn ref_at(
+        self: &Arc<Self>,
+        address: RpcAddress,
+        name: Arc<str>,
+    ) -> Result<Arc<RefTarget>, RpcError> {
+        if self.address() == Some(&address) {
+            return Ok(self.own_ref(name));
+        }
+        let shards = self.shards();
+        let at = (address.key() >> 7) as usize % shards.len().max(1);
+        let host = shards.get(at).cloned().ok_or(ENV_STOPPED)?;
+        let place = Place::Remote {
+            address: address.clone(),
+            host,
+        };
+        let target = RefTarget::new(Arc::clone(self), Some(address), name, (0, place));
+        Ok(target)
+    }
+
+    /// A ref that came in a message, over the connection to `peer`.
+    pub(crate) fn read_ref(
+        self: &Arc<Self>,
+        address: Option<RpcAddress>,
+        name: &str,
+        owner: u64,
+        peer: Option<Arc<Peer>>,
+    ) -> Arc<RefTarget> {
+        let name: Arc<str> = name.into();
+        if owner == self.id {
+            return self.own_ref(name);
+        }
+        if let Some(address) = address {
+            if let Ok(target) = self.ref_at(address.clone(), Arc::clone(&name)) {
+                return target;
+            }
+            let owner = (owner, Place::Nowhere);
+            return RefTarget::new(Arc::clone(self), Some(address), name, owner);
+        }
+        let place = match peer {
+            Some(peer) if peer.env_id() == Some(owner) => Place::Connection(peer),
+            _ => Place::Nowhere,
+        };
+        RefTarget::new(Arc::clone(self), None, name, (owner, place))
+    }
+}
+
+impl fmt::Debug for EnvShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EnvShared({}, {:?})", self.name, self.address.get())
+    }
+}

@@ -1,0 +1,115 @@
+//! The end of an env, in Spark's order.
+//!
+//! Marked as stopped → outboxes stopped → every endpoint handles what it has, then `on_stop` →
+//! connections closed, outstanding asks failed → the server, the connections' threads, the timers →
+//! whoever awaits the end is told. A thread of its own sees to it; what does not come to its end within
+//! `ringrail.transport.drainTimeout` is cut off.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::shared::EnvShared;
+
+/// How long threads that were cut off are waited for.
+const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
+
+/// How far the end has come.
+#[derive(Default)]
+pub(crate) struct Ending {
+    over: Mutex<bool>,
+    change: Condvar,
+}
+
+impl Ending {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something that is waited for may have happened.
+    pub(crate) fn changed(&self) {
+        drop(self.lock());
+        self.change.notify_all();
+    }
+
+    fn wait_until(&self, within: Duration, done: impl Fn() -> bool) -> bool {
+        let end = Instant::now() + within;
+        let mut over = self.lock();
+        loop {
+            if done() {
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.change.wait_timeout(over, left);
+            over = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(&self) {
+        let mut over = self.lock();
+        while !*over {
+            let waited = self.change.wait(over);
+            over = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        *self.lock()
+    }
+
+    fn end(&self) {
+        *self.lock() = true;
+        self.change.notify_all();
+    }
+}
+
+impl EnvShared {
+    /// Begins the end, once.
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        if !self.mark_stopped() {
+            return;
+        }
+        let this = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("ringrail-rpc-shutdown".into());
+        if thread.spawn(move || this.end()).is_err() {
+            // Better late on this thread than never.
+            self.end();
+        }
+    }
+
+    fn end(self: &Arc<Self>) {
+        let hosts = self.hosts();
+        self.registry().remove_all();
+        for host in &hosts {
+            host.run_after_mail(|node| node.shut_down(false));
+        }
+        let ending = self.ending();
+        let quiet = || hosts.iter().all(|host| host.is_quiet());
+        if !ending.wait_until(self.settings().drain_timeout, quiet) {
+            tracing::warn!(
+                target: "ringrail::rpc",
+                env = self.name(),
+                "endpoints that did not end within ringrail.transport.drainTimeout are cut off"
+            );
+        }
+        for host in &hosts {
+            host.run(|node| node.abandon());
+        }
+        if !ending.wait_until(CUT_OFF_WAIT, || self.hosts().is_empty()) {
+            tracing::warn!(target: "ringrail::rpc", env = self.name(), "a thread is blocked by its endpoint");
+            for host in self.hosts() {
+                host.close();
+            }
+        }
+        let network = self.network().take();
+        if let Some(network) = network {
+            network.close();
+        }
+        self.connector().stop();
+        self.timers().stop();
+        self.ending().end();
+    }
+}

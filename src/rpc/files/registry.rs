@@ -1,0 +1,172 @@
+//! What an env gives out, by name.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::beneath::{Root, file_at};
+use super::server::FileServerError;
+
+/// Names of one kind that an env gives out at most.
+pub(super) const MAX_NAMES: usize = 65_536;
+
+/// Where single files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shelf {
+    Files,
+    Jars,
+}
+
+impl Shelf {
+    pub(super) fn base(self) -> &'static str {
+        match self {
+            Shelf::Files => "files",
+            Shelf::Jars => "jars",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    files: HashMap<String, PathBuf>,
+    jars: HashMap<String, PathBuf>,
+    directories: HashMap<String, (PathBuf, Arc<Root>)>,
+}
+
+impl Names {
+    fn shelf(&self, shelf: Shelf) -> &HashMap<String, PathBuf> {
+        match shelf {
+            Shelf::Files => &self.files,
+            Shelf::Jars => &self.jars,
+        }
+    }
+
+    fn shelf_mut(&mut self, shelf: Shelf) -> &mut HashMap<String, PathBuf> {
+        match shelf {
+            Shelf::Files => &mut self.files,
+            Shelf::Jars => &mut self.jars,
+        }
+    }
+}
+
+/// What an env gives out.
+#[derive(Default)]
+pub(crate) struct Registry {
+    names: RwLock<Names>,
+}
+
+impl Registry {
+    fn read(&self) -> RwLockReadGuard<'_, Names> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Names> {
+        self.names.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, shelf: Shelf, name: &str, path: &Path) -> Result<(), FileServerError> {
+        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+            return Err(FileServerError::BadName { name: name.into() });
+        }
+        let path = path.canonicalize().map_err(|source| failed(path, source))?;
+        match file_at(&path) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(FileServerError::NotAFile { path }),
+            Err(source) => return Err(failed(&path, source)),
+        }
+        let mut names = self.write();
+        let shelf = names.shelf_mut(shelf);
+        match shelf.get(name) {
+            Some(there) if *there == path => return Ok(()),
+            Some(there) => {
+                return Err(FileServerError::Taken {
+                    name: name.into(),
+                    there: there.clone(),
+                    new: path,
+                });
+            }
+            None if shelf.len() >= MAX_NAMES => return Err(FileServerError::TooMany),
+            None => {}
+        }
+        shelf.insert(name.to_owned(), path);
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, shelf: Shelf, name: &str) -> bool {
+        self.write().shelf_mut(shelf).remove(name).is_some()
+    }
+
+    pub(super) fn add_directory(&self, base: &str, path: &Path) -> Result<(), FileServerError> {
+        let taken = base == Shelf::Files.base() || base == Shelf::Jars.base();
+        let parts_are_names = base
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains('\0'));
+        if taken || !parts_are_names {
+            return Err(FileServerError::BadName { name: base.into() });
+        }
+        let path = path.canonicalize().map_err(|source| failed(path, source))?;
+        let root = Root::open(&path).map_err(|source| failed(&path, source))?;
+        let mut names = self.write();
+        if let Some((there, _)) = names.directories.get(base) {
+            return Err(FileServerError::Taken {
+                name: base.into(),
+                there: there.clone(),
+                new: path,
+            });
+        }
+        if names.directories.len() >= MAX_NAMES {
+            return Err(FileServerError::TooMany);
+        }
+        names
+            .directories
+            .insert(base.to_owned(), (path, Arc::new(root)));
+        Ok(())
+    }
+
+    pub(super) fn remove_directory(&self, base: &str) -> bool {
+        self.write().directories.remove(base).is_some()
+    }
+
+    /// The file of a stream's name, `/files/a`; `None` where there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be opened.
+    pub(crate) fn open(&self, name: &str) -> io::Result<Option<File>> {
+        let Some(name) = name.strip_prefix('/') else {
+            return Ok(None);
+        };
+        for shelf in [Shelf::Files, Shelf::Jars] {
+            let rest = name.strip_prefix(shelf.base());
+            if let Some(file) = rest.and_then(|rest| rest.strip_prefix('/')) {
+                let path = self.read().shelf(shelf).get(file).cloned();
+                return path.map_or(Ok(None), |path| file_at(&path));
+            }
+        }
+        match self.below(name) {
+            Some((root, rest)) => root.file(Path::new(rest)),
+            None => Ok(None),
+        }
+    }
+
+    /// The directory with the longest base that `name` lies under, and the rest of the name.
+    fn below<'a>(&self, name: &'a str) -> Option<(Arc<Root>, &'a str)> {
+        let names = self.read();
+        let slashes = name.rmatch_indices('/').map(|(at, _)| at);
+        slashes
+            .map(|at| (&name[..at], &name[at + 1..]))
+            .filter(|(_, rest)| !rest.is_empty())
+            .find_map(|(base, rest)| {
+                let (_, root) = names.directories.get(base)?;
+                Some((Arc::clone(root), rest))
+            })
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> FileServerError {
+    FileServerError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

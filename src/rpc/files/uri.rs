@@ -1,0 +1,91 @@
+//! URIs of files: `rail://host:port/files/a%20name`.
+
+use crate::rpc::{RpcAddress, RpcError};
+
+/// The path of a file as it stands in a URI: everything but letters, digits and `-._~/` is escaped.
+pub(super) fn escaped(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for &byte in path.as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// The address and the path, from the first `/` on, of a URI.
+///
+/// # Errors
+/// [`RpcError::InvalidUri`].
+pub(super) fn split(uri: &str) -> Result<(RpcAddress, String), RpcError> {
+    let invalid = || RpcError::invalid_uri(uri);
+    let rest = uri
+        .strip_prefix("rail://")
+        .or_else(|| uri.strip_prefix("spark://"))
+        .ok_or_else(invalid)?;
+    let at = rest.find('/').ok_or_else(invalid)?;
+    let (address, path) = rest.split_at(at);
+    let unusual = path.contains(['?', '#']) || address.contains('@') || path == "/";
+    if unusual {
+        return Err(invalid());
+    }
+    let address = address.parse().map_err(|_| invalid())?;
+    Ok((address, unescaped(path).ok_or_else(invalid)?))
+}
+
+fn unescaped(path: &str) -> Option<String> {
+    let mut bytes = path.bytes();
+    let mut out = Vec::with_capacity(path.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        out.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(out)
+        .ok()
+        .filter(|path| !path.contains('\0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_is_read_back() {
+        for path in ["/files/a", "/files/a b", "/jars/ä%20?#&", "/x/deep/er.txt"] {
+            let uri = format!("rail://h:7077{}", escaped(path));
+            let (address, read) = split(&uri).expect("what was written");
+            assert_eq!(
+                (address.to_string().as_str(), read.as_str()),
+                ("h:7077", path)
+            );
+        }
+        assert_eq!(escaped("/files/a b"), "/files/a%20b");
+    }
+
+    #[test]
+    fn spark_s_scheme_is_read_and_nonsense_is_not() {
+        assert!(split("spark://[::1]:1/files/x").is_ok());
+        for uri in [
+            "http://h:1/files/x",
+            "rail://h:1",
+            "rail://h:1/",
+            "rail://h/files/x",
+            "rail://name@h:1/files/x",
+            "rail://h:1/files/x?y",
+            "rail://h:1/files/%zz",
+            "rail://h:1/files/%0",
+            "rail://h:1/files/%00",
+            "rail://h:1/files/%ff",
+        ] {
+            assert!(split(uri).is_err(), "{uri}");
+        }
+    }
+}

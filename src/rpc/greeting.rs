@@ -1,0 +1,113 @@
+//! What two envs tell each other beside messages: who they are, and what their ids are called.
+//!
+//! One-way messages to endpoints whose names no user can register. *Hello* is the first message of
+//! either side; *names* precede the first message that uses them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use ringrail_codec::archive::access;
+
+use super::RpcAddress;
+use super::id::EndpointId;
+use super::inbox::NetworkEvent;
+use super::message::Message;
+use super::node::Node;
+use super::outbox::Link;
+use super::peer::{Peer, PeerEnv};
+
+/// Takes hellos.
+const HELLO: EndpointId = EndpointId::of("/hello");
+
+/// Takes names.
+const NAMES: EndpointId = EndpointId::of("/names");
+
+/// Whether messages to this endpoint are the env's own.
+pub(crate) fn is_reserved(endpoint: EndpointId) -> bool {
+    endpoint == HELLO || endpoint == NAMES
+}
+
+/// Who somebody is.
+#[derive(Archive, Serialize, Deserialize)]
+struct Hello {
+    /// Tells the env from all others.
+    env: u64,
+    /// What it is called.
+    name: String,
+    /// Where it listens; nowhere in client mode.
+    address: Option<(String, u16)>,
+}
+
+impl Message for Hello {
+    type Reply = ();
+    const NAME: &'static str = "rpc.Hello";
+}
+
+/// What ids stand for.
+#[derive(Archive, Serialize, Deserialize)]
+struct Names {
+    names: Vec<(u64, String)>,
+}
+
+impl Message for Names {
+    type Reply = ();
+    const NAME: &'static str = "rpc.Names";
+}
+
+/// Tells a new peer who we are.
+pub(crate) fn greet(link: &Link) {
+    let env = link.peer().env();
+    let hello = Hello {
+        env: env.id(),
+        name: env.name().to_owned(),
+        address: env
+            .address()
+            .map(|address| (address.host().to_owned(), address.port())),
+    };
+    if let Err(error) = link.send_raw(HELLO, &hello) {
+        tracing::debug!(target: "ringrail::rpc", peer = %link.peer().address(), %error, "not greeted");
+    }
+}
+
+/// Tells a peer what ids stand for.
+pub(crate) fn tell_names(link: &Link, names: Vec<(u64, String)>) {
+    if let Err(error) = link.send_raw(NAMES, &Names { names }) {
+        tracing::debug!(target: "ringrail::rpc", peer = %link.peer().address(), %error, "names not told");
+    }
+}
+
+/// A peer tells something.
+pub(crate) fn receive(node: &Rc<Node>, peer: &Arc<Peer>, endpoint: EndpointId, body: &[u8]) {
+    let understood = if endpoint == HELLO {
+        access::<Hello>(body).map(|hello| introduced(node, peer, hello))
+    } else {
+        access::<Names>(body).map(|names| {
+            for name in names.names.iter() {
+                peer.learn(name.0.to_native(), &name.1);
+            }
+        })
+    };
+    if let Err(error) = understood {
+        tracing::warn!(target: "ringrail::rpc", peer = %peer.address(), %error, "not understood");
+    }
+}
+
+fn introduced(node: &Rc<Node>, peer: &Arc<Peer>, hello: &ArchivedHello) {
+    let address = hello
+        .address
+        .as_ref()
+        .map(|address| RpcAddress::new(address.0.as_str(), address.1.to_native()));
+    let socket = peer.socket().clone();
+    let says = PeerEnv {
+        id: hello.env.to_native(),
+        address: address.clone(),
+    };
+    // What it says twice, it said once; the socket's address was told when it connected.
+    if let (true, Some(address)) = (peer.introduce(says), address)
+        && address != socket
+    {
+        node.broadcast(NetworkEvent::Connected(address));
+    }
+}

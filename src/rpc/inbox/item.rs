@@ -1,0 +1,103 @@
+//! What waits in an inbox.
+
+use std::any::Any;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::rpc::any::AnyAnswerer;
+use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::id::MessageId;
+use crate::rpc::message::Lane;
+use crate::rpc::peer::Peer;
+use crate::rpc::reply_to::WireCall;
+use crate::rpc::route::FromPeer;
+use crate::rpc::{RpcAddress, RpcError};
+
+/// One thing that an endpoint is to handle.
+pub(super) enum Item {
+    /// The first value in the queue of this route.
+    Local(usize),
+    /// A value that no route takes.
+    Unrouted(Box<Unrouted>),
+    /// The first of the peers' messages.
+    Remote,
+    /// Something happened to a connection.
+    Event(Rc<NetworkEvent>),
+}
+
+/// A value of this process that the endpoint has no route for.
+pub(crate) struct Unrouted {
+    pub(crate) id: MessageId,
+    pub(crate) lane: Lane,
+    pub(crate) name: &'static str,
+    pub(crate) value: Box<dyn Any>,
+    /// `None` where it wants no reply.
+    pub(crate) call: Option<AnyAnswerer<'static>>,
+}
+
+/// A peer's message that is kept until its turn comes.
+pub(super) struct RemoteItem {
+    pub(super) route: Option<usize>,
+    pub(super) id: MessageId,
+    pub(super) body: BodyBuf,
+    pub(super) peer: Arc<Peer>,
+    pub(super) call: Option<WireCall<'static>>,
+    pub(super) token: Option<u64>,
+}
+
+impl RemoteItem {
+    pub(super) fn keep(route: Option<usize>, id: MessageId, message: FromPeer<'_>) -> Self {
+        Self {
+            route,
+            id,
+            body: message.body.keep(),
+            peer: Arc::clone(message.peer),
+            call: message.call.map(WireCall::hold),
+            token: message.token,
+        }
+    }
+
+    /// Whether the peer still waits.
+    pub(super) fn is_wanted(&self, now_ns: u64) -> bool {
+        match &self.call {
+            None => true,
+            Some(call) => !call.is_retracted() && call.deadline_ns() > now_ns,
+        }
+    }
+
+    /// Hands it to its handler.
+    pub(super) fn with(self, handle: impl FnOnce(FromPeer<'_>)) {
+        let (body, peer, token) = (&self.body, &self.peer, self.token);
+        match self.call {
+            // As if it had just come: answered without the detour over its entry.
+            Some(WireCall::Held(held)) => held.respond(|responder| {
+                let call = Some(WireCall::Responder(responder));
+                handle(from_peer(body, peer, call, token));
+            }),
+            call => handle(from_peer(body, peer, call, token)),
+        }
+    }
+}
+
+fn from_peer<'a>(
+    body: &'a BodyBuf,
+    peer: &'a Arc<Peer>,
+    call: Option<WireCall<'a>>,
+    token: Option<u64>,
+) -> FromPeer<'a> {
+    let body = BodyRef::of_kept(body);
+    FromPeer {
+        body,
+        peer,
+        call,
+        token,
+    }
+}
+
+/// Something that happened to a connection; every endpoint is told.
+#[derive(Clone, Debug)]
+pub(crate) enum NetworkEvent {
+    Connected(RpcAddress),
+    Disconnected(RpcAddress),
+    Failed(RpcError, RpcAddress),
+}

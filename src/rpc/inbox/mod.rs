@@ -1,0 +1,341 @@
+//! Where the messages of one endpoint wait, and where they are handled (Spark: `Inbox`).
+//!
+//! ```text
+//! peer ─► receive ─┬─ free: handled at once, in the receive buffer
+//! thread ─► post ──┘
+//!                  └─ else: queued (bounded) ─► run, a budget per turn ─► handler
+//! ```
+//!
+//! One thread alone touches it. It is *free* where its endpoint has started, nothing waits and none of
+//! its handlers is running; then nothing is queued, kept or allocated for a message.
+
+mod item;
+mod metrics;
+mod work;
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::any::EndpointFace;
+use super::endpoint::RpcEndpoint;
+use super::endpoint_ref::RpcEndpointRef;
+use super::error::RpcError;
+use super::id::{EndpointId, MessageId};
+use super::message::{Lane, Message};
+use super::node::Node;
+use super::route::{Flight, FromPeer, RouteEntry, TypedRoute};
+
+use item::{Item, RemoteItem};
+pub(crate) use item::{NetworkEvent, Unrouted};
+pub use metrics::EndpointMetrics;
+pub(crate) use metrics::InboxMetrics;
+
+/// Places for messages of the liveness lane, beside those of `ringrail.rpc.inbox.capacity`.
+pub const LIVENESS_PLACES: usize = 1024;
+
+/// What an inbox is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// `on_start` is still to be called.
+    Starting,
+    /// Nothing.
+    Ready,
+    /// A handler or hook is on the stack.
+    Handling,
+    /// A handler's future is not done.
+    Flying,
+    /// `on_stop` has been called.
+    Stopped,
+}
+
+/// The inbox of one endpoint.
+pub(crate) struct Inbox<E: RpcEndpoint> {
+    weak: Weak<Inbox<E>>,
+    me: RpcEndpointRef<E>,
+    serial: u64,
+    endpoint: Rc<RefCell<Option<E>>>,
+    face: EndpointFace,
+    routes: Vec<RouteEntry<E>>,
+    queue: Lines,
+    urgent: Lines,
+    depth: Cell<usize>,
+    capacity: usize,
+    phase: Cell<Phase>,
+    stopping: Cell<bool>,
+    scheduled: Cell<bool>,
+    flight: RefCell<Option<(Flight, &'static str)>>,
+    waker: Waker,
+    metrics: Arc<InboxMetrics>,
+}
+
+/// What waits in one lane. Peers' messages are large and lie apart, so that what is moved is small.
+#[derive(Default)]
+struct Lines {
+    items: RefCell<VecDeque<Queued>>,
+    remote: RefCell<VecDeque<RemoteItem>>,
+}
+
+struct Queued {
+    at_ns: u64,
+    item: Item,
+}
+
+/// What an inbox is made of.
+pub(crate) struct NewInbox<E: RpcEndpoint> {
+    pub(crate) me: RpcEndpointRef<E>,
+    /// Of its registration.
+    pub(crate) serial: u64,
+    pub(crate) endpoint: E,
+    pub(crate) capacity: usize,
+    pub(crate) metrics: Arc<InboxMetrics>,
+}
+
+/// An inbox of an endpoint of any type.
+pub(crate) trait AnyInbox {
+    /// The number of its registration, which no other inbox of its thread has.
+    fn serial(&self) -> u64;
+
+    /// A peer's message.
+    fn receive(&self, node: &Rc<Node>, id: MessageId, message: FromPeer<'_>);
+
+    /// The `Rc<dyn TypedRoute<M>>` of the message with this id.
+    fn typed(&self, id: MessageId) -> Option<&dyn Any>;
+
+    /// A value of this process that no route takes.
+    fn post_unrouted(&self, node: &Rc<Node>, message: Unrouted) -> Result<(), RpcError>;
+
+    /// Something happened to a connection.
+    fn post_event(&self, node: &Rc<Node>, event: &Rc<NetworkEvent>);
+
+    /// Handles up to `budget` messages; true where more wait.
+    fn run(&self, node: &Rc<Node>, budget: usize) -> bool;
+
+    /// Handles what waits, then `on_stop`.
+    fn stop(&self, node: &Rc<Node>);
+
+    /// Ends at once: fails what waits.
+    fn abandon(&self, node: &Rc<Node>);
+
+    /// Takes no more.
+    fn is_stopping(&self) -> bool;
+
+    /// A future of its handlers can go on.
+    fn wake(&self, node: &Rc<Node>);
+}
+
+impl<E: RpcEndpoint> Inbox<E> {
+    /// An inbox that is to be started by its first turn.
+    pub(crate) fn new(node: &Rc<Node>, new: NewInbox<E>) -> Rc<Self> {
+        let table = new.endpoint.routes();
+        let serial = new.serial;
+        let waker = node.inbox_waker(serial);
+        Rc::new_cyclic(|weak| {
+            let routes = table.build(weak);
+            let face = EndpointFace {
+                text: new.me.to_string().into(),
+                has_routes: !routes.is_empty(),
+                env: Arc::clone(node.env()),
+            };
+            Self {
+                weak: weak.clone(),
+                me: new.me,
+                serial,
+                endpoint: Rc::new(RefCell::new(Some(new.endpoint))),
+                face,
+                routes,
+                queue: Lines::default(),
+                urgent: Lines::default(),
+                depth: Cell::new(0),
+                capacity: new.capacity,
+                phase: Cell::new(Phase::Starting),
+                stopping: Cell::new(false),
+                scheduled: Cell::new(false),
+                flight: RefCell::new(None),
+                waker,
+                metrics: new.metrics,
+            }
+        })
+    }
+
+    pub(crate) fn id(&self) -> EndpointId {
+        self.me.target().id()
+    }
+
+    /// Nothing is in the way of handling a message at once.
+    #[inline]
+    pub(crate) fn is_free(&self) -> bool {
+        self.phase.get() == Phase::Ready && self.depth.get() == 0 && !self.stopping.get()
+    }
+
+    /// Whether another message may be queued.
+    ///
+    /// # Errors
+    /// The endpoint is stopped, or has as many waiting as it may.
+    pub(crate) fn admit(&self, lane: Lane) -> Result<(), RpcError> {
+        if self.stopping.get() {
+            return Err(RpcError::CouldNotFind {
+                name: self.me.target().name_arc(),
+            });
+        }
+        let (len, limit) = match lane {
+            Lane::Normal => (self.queue.items.borrow().len(), self.capacity),
+            Lane::Liveness => (self.urgent.items.borrow().len(), LIVENESS_PLACES),
+        };
+        if len < limit {
+            return Ok(());
+        }
+        self.metrics.refused.add(1);
+        Err(RpcError::Busy {
+            what: "the endpoint's inbox",
+            limit: limit as u64,
+            key: super::settings::INBOX_KEY,
+        })
+    }
+
+    /// A value was left in a route's queue.
+    pub(crate) fn push_local(&self, node: &Rc<Node>, route: usize, lane: Lane) {
+        self.push(node, Item::Local(route), lane);
+    }
+
+    fn push(&self, node: &Rc<Node>, item: Item, lane: Lane) {
+        let at_ns = node.now_ns();
+        let queued = Queued { at_ns, item };
+        self.lines(lane).items.borrow_mut().push_back(queued);
+        let depth = self.depth.get() + 1;
+        self.depth.set(depth);
+        self.metrics.queued(depth as u64);
+        if depth == 1 {
+            self.metrics.first_since(at_ns);
+        }
+        self.schedule(node);
+    }
+
+    fn lines(&self, lane: Lane) -> &Lines {
+        match lane {
+            Lane::Normal => &self.queue,
+            Lane::Liveness => &self.urgent,
+        }
+    }
+
+    /// Has it run in the node's next round, unless it waits for something else.
+    fn schedule(&self, node: &Rc<Node>) {
+        let may_run = matches!(self.phase.get(), Phase::Starting | Phase::Ready);
+        if may_run && !self.scheduled.replace(true) {
+            self.surely_schedule(node);
+        }
+    }
+
+    fn surely_schedule(&self, node: &Rc<Node>) {
+        if let Some(this) = self.weak.upgrade() {
+            node.schedule(this);
+        }
+    }
+
+    /// The next of what waits, and the lane that it waited in.
+    fn pop(&self) -> Option<(Queued, Lane)> {
+        if self.depth.get() == 0 {
+            return None;
+        }
+        let urgent = self.urgent.items.borrow_mut().pop_front();
+        let next = match urgent {
+            Some(next) => (next, Lane::Liveness),
+            None => (self.queue.items.borrow_mut().pop_front()?, Lane::Normal),
+        };
+        let depth = self.depth.get() - 1;
+        self.depth.set(depth);
+        self.metrics.queued(depth as u64);
+        let first = self.queue.items.borrow();
+        let first = first.front().map_or(0, |first| first.at_ns);
+        self.metrics.first_since(first);
+        Some(next)
+    }
+
+    fn find(&self, id: MessageId) -> Option<usize> {
+        self.routes.iter().position(|route| route.id == id)
+    }
+}
+
+impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
+    fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    fn receive(&self, node: &Rc<Node>, id: MessageId, message: FromPeer<'_>) {
+        let route = self.find(id);
+        if self.is_free() && node.enter() {
+            match route {
+                Some(at) => self.routes[at].route.run_remote(self, node, message),
+                None => self.run_any_remote(node, id, message),
+            }
+            node.leave();
+            return;
+        }
+        let lane = route.map_or(Lane::Normal, |at| self.routes[at].lane);
+        match self.admit(lane) {
+            Ok(()) => {
+                let item = RemoteItem::keep(route, id, message);
+                self.lines(lane).remote.borrow_mut().push_back(item);
+                self.push(node, Item::Remote, lane);
+            }
+            Err(error) => match message.call {
+                Some(call) => call.fail(&error),
+                None => self.dropped(&error),
+            },
+        }
+    }
+
+    fn typed(&self, id: MessageId) -> Option<&dyn Any> {
+        let at = self.find(id)?;
+        Some(&*self.routes[at].typed)
+    }
+
+    fn post_unrouted(&self, node: &Rc<Node>, message: Unrouted) -> Result<(), RpcError> {
+        self.admit(message.lane)?;
+        let lane = message.lane;
+        self.push(node, Item::Unrouted(Box::new(message)), lane);
+        node.run_now();
+        Ok(())
+    }
+
+    fn post_event(&self, node: &Rc<Node>, event: &Rc<NetworkEvent>) {
+        // Not refused for want of room: there are as many as connections, not as messages.
+        if !self.stopping.get() {
+            self.push(node, Item::Event(Rc::clone(event)), Lane::Normal);
+        }
+    }
+
+    fn run(&self, node: &Rc<Node>, budget: usize) -> bool {
+        self.work(node, budget)
+    }
+
+    fn stop(&self, node: &Rc<Node>) {
+        if !self.stopping.replace(true) {
+            self.schedule(node);
+        }
+    }
+
+    fn abandon(&self, node: &Rc<Node>) {
+        self.stopping.set(true);
+        self.give_up(node);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    fn wake(&self, node: &Rc<Node>) {
+        if self.phase.get() == Phase::Flying && !self.scheduled.replace(true) {
+            self.surely_schedule(node);
+        }
+    }
+}
+
+/// The route of `M`, where the endpoint has one.
+#[inline]
+pub(crate) fn typed_route<M: Message>(inbox: &dyn AnyInbox) -> Option<&Rc<dyn TypedRoute<M>>> {
+    inbox.typed(M::ID)?.downcast_ref()
+}

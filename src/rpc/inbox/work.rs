@@ -1,0 +1,315 @@
+//! Handling: what an inbox does with what it has.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::rpc::any::{AnyAnswerer, AnyCall, AnyForm, AnyMessage};
+use crate::rpc::call::{Call, RpcCallContext};
+use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
+use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::id::MessageId;
+use crate::rpc::message::{Lane, Payload};
+use crate::rpc::node::Node;
+use crate::rpc::peer::Peer;
+use crate::rpc::reply_to::Answerer;
+use crate::rpc::route::{Flight, FromPeer};
+
+use super::item::{Item, NetworkEvent, Unrouted};
+use super::{AnyInbox, Inbox, Phase};
+
+/// What a handler or hook came to: its own error, or a panic.
+type Ran = std::thread::Result<Result<(), RpcError>>;
+
+impl<E: RpcEndpoint> Inbox<E> {
+    /// Handles up to `budget` messages; true where more wait.
+    pub(super) fn work(&self, node: &Rc<Node>, budget: usize) -> bool {
+        self.scheduled.set(false);
+        for _ in 0..budget {
+            match self.phase.get() {
+                Phase::Starting => self.start(),
+                Phase::Flying if !self.fly(node) => return false,
+                Phase::Handling | Phase::Stopped => return false,
+                Phase::Ready | Phase::Flying => {}
+            }
+            let Some((queued, lane)) = self.pop() else {
+                if self.stopping.get() && self.phase.get() == Phase::Ready {
+                    self.end(node);
+                }
+                return false;
+            };
+            let waited = node.now_ns().saturating_sub(queued.at_ns);
+            self.metrics.waited(waited);
+            self.handle(node, queued.item, lane);
+        }
+        let more = self.depth.get() > 0 || self.stopping.get();
+        // Set before it is queued again, so that it is queued once.
+        more && self.phase.get() == Phase::Ready && !self.scheduled.replace(true)
+    }
+
+    #[inline]
+    fn handle(&self, node: &Rc<Node>, item: Item, lane: Lane) {
+        match item {
+            Item::Local(route) => self.routes[route].route.run_local(self, node),
+            Item::Unrouted(message) => self.run_any_local(node, *message),
+            Item::Event(event) => self.tell(&event),
+            Item::Remote => {
+                let first = self.lines(lane).remote.borrow_mut().pop_front();
+                let Some(item) = first.filter(|item| item.is_wanted(node.now_ns())) else {
+                    return;
+                };
+                let (route, id) = (item.route, item.id);
+                item.with(|message| match route {
+                    Some(at) => self.routes[at].route.run_remote(self, node, message),
+                    None => self.run_any_remote(node, id, message),
+                });
+            }
+        }
+    }
+
+    /// Calls a handler that answers by `answerer`.
+    #[inline]
+    pub(crate) fn run_now<R: Payload>(
+        &self,
+        node: &Rc<Node>,
+        answerer: Answerer<'_, R>,
+        peer: Option<&Arc<Peer>>,
+        name: &'static str,
+        handle: impl FnOnce(&mut E, RpcCallContext<'_, R>) -> Result<(), RpcError>,
+    ) {
+        let call = Call::new(node, answerer);
+        self.phase.set(Phase::Handling);
+        let ran = self.with_endpoint(|endpoint| handle(endpoint, call.context(peer)));
+        self.metrics.handled.add(1);
+        let failed = self.outcome(ran, name);
+        call.finish(failed.as_ref(), || RpcError::NoReply {
+            endpoint: Arc::clone(&self.face.text),
+        });
+        if let Some(error) = failed {
+            self.on_error(error);
+        }
+        self.returned(node);
+    }
+
+    /// A handler has returned: what came meanwhile has its turn.
+    #[inline]
+    fn returned(&self, node: &Rc<Node>) {
+        self.phase.set(Phase::Ready);
+        if self.depth.get() > 0 || self.stopping.get() {
+            self.schedule(node);
+        }
+    }
+
+    #[inline]
+    fn with_endpoint(&self, run: impl FnOnce(&mut E) -> Result<(), RpcError>) -> Ran {
+        let mut endpoint = self.endpoint.borrow_mut();
+        match endpoint.as_mut() {
+            Some(endpoint) => catch_unwind(AssertUnwindSafe(|| run(endpoint))),
+            None => Ok(Ok(())),
+        }
+    }
+
+    #[inline]
+    fn outcome(&self, ran: Ran, name: &str) -> Option<RpcError> {
+        match ran {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(panic) => Some(panicked(&*panic, name)),
+        }
+    }
+
+    /// Calls a hook; errors go to `on_error`.
+    fn hook(&self, name: &str, run: impl FnOnce(&mut E) -> Result<(), RpcError>) {
+        self.phase.set(Phase::Handling);
+        let ran = self.with_endpoint(run);
+        if let Some(error) = self.outcome(ran, name) {
+            self.on_error(error);
+        }
+        self.phase.set(Phase::Ready);
+    }
+
+    /// Tells the endpoint; what it has to say to that is logged.
+    #[cold]
+    pub(crate) fn on_error(&self, error: RpcError) {
+        self.metrics.failed.add(1);
+        let ran = self.with_endpoint(|endpoint| endpoint.on_error(error));
+        if let Some(error) = self.outcome(ran, "on_error") {
+            let endpoint = &*self.face.text;
+            if self.stopping.get() {
+                tracing::debug!(target: "ringrail::rpc", endpoint, %error, "Ignoring error");
+            } else {
+                tracing::error!(target: "ringrail::rpc", endpoint, %error, "Ignoring error");
+            }
+        }
+    }
+
+    fn start(&self) {
+        let context = EndpointContext::new(self.me.clone());
+        self.hook("on_start", |endpoint| endpoint.on_start(&context));
+    }
+
+    fn tell(&self, event: &NetworkEvent) {
+        match event {
+            NetworkEvent::Connected(address) => {
+                self.hook("on_connected", |endpoint| endpoint.on_connected(address));
+            }
+            NetworkEvent::Disconnected(address) => {
+                self.hook("on_disconnected", |endpoint| {
+                    endpoint.on_disconnected(address)
+                });
+            }
+            NetworkEvent::Failed(cause, address) => self.hook("on_network_error", |endpoint| {
+                endpoint.on_network_error(cause, address)
+            }),
+        }
+    }
+
+    /// Begins a handler's future, and drives it as far as it goes.
+    pub(crate) fn run_future(
+        &self,
+        node: &Rc<Node>,
+        name: &'static str,
+        make: impl FnOnce(Rc<std::cell::RefCell<Option<E>>>) -> Flight,
+    ) {
+        let flight = make(Rc::clone(&self.endpoint));
+        *self.flight.borrow_mut() = Some((flight, name));
+        self.phase.set(Phase::Flying);
+        let this = self.weak.upgrade();
+        node.begin_flight(self.serial, this.map(|this| this as Rc<dyn AnyInbox>));
+        self.fly(node);
+    }
+
+    /// Drives the handler's future; true where it is done.
+    fn fly(&self, node: &Rc<Node>) -> bool {
+        let Some((mut flight, name)) = self.flight.borrow_mut().take() else {
+            return true;
+        };
+        let mut context = Context::from_waker(&self.waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| flight.as_mut().poll(&mut context)));
+        let ran = match polled {
+            Ok(Poll::Pending) => {
+                *self.flight.borrow_mut() = Some((flight, name));
+                return false;
+            }
+            Ok(Poll::Ready(outcome)) => Ok(outcome),
+            Err(panic) => Err(panic),
+        };
+        // Lets go of the endpoint before it is told of an error.
+        drop(flight);
+        node.end_flight(self.serial);
+        self.metrics.handled.add(1);
+        if let Some(error) = self.outcome(ran, name) {
+            self.on_error(error);
+        }
+        self.returned(node);
+        true
+    }
+
+    /// A peer's message that no route takes.
+    pub(super) fn run_any_remote(&self, node: &Rc<Node>, id: MessageId, message: FromPeer<'_>) {
+        let any = AnyMessage {
+            id,
+            form: AnyForm::Archived(message.body),
+            peer: Some(message.peer),
+            endpoint: &self.face,
+        };
+        self.run_any(node, any, message.call.map(AnyAnswerer::Wire));
+    }
+
+    fn run_any_local(&self, node: &Rc<Node>, message: Unrouted) {
+        let any = AnyMessage {
+            id: message.id,
+            form: AnyForm::Local {
+                value: message.value,
+                name: message.name,
+            },
+            peer: None,
+            endpoint: &self.face,
+        };
+        self.run_any(node, any, message.call);
+    }
+
+    fn run_any(&self, node: &Rc<Node>, message: AnyMessage<'_>, answerer: Option<AnyAnswerer<'_>>) {
+        self.phase.set(Phase::Handling);
+        self.metrics.handled.add(1);
+        let failed = match answerer {
+            None => {
+                let ran = self.with_endpoint(|endpoint| endpoint.receive(message));
+                self.outcome(ran, "receive")
+            }
+            Some(answerer) => {
+                let call = AnyCall::new(answerer);
+                let context = call.context();
+                let ran =
+                    self.with_endpoint(|endpoint| endpoint.receive_and_reply(message, context));
+                let failed = self.outcome(ran, "receive_and_reply");
+                call.finish(failed.as_ref(), || RpcError::NoReply {
+                    endpoint: Arc::clone(&self.face.text),
+                });
+                failed
+            }
+        };
+        if let Some(error) = failed {
+            self.on_error(error);
+        }
+        self.returned(node);
+    }
+
+    /// Everything has been handled: the last hook.
+    fn end(&self, node: &Rc<Node>) {
+        // The ref goes first, so that the endpoint cannot be found any more.
+        node.remove_inbox(self.id(), self.serial);
+        self.hook("on_stop", RpcEndpoint::on_stop);
+        self.phase.set(Phase::Stopped);
+        let endpoint = self.endpoint.borrow_mut().take();
+        // A panic of the endpoint's own drop is its own.
+        if catch_unwind(AssertUnwindSafe(|| drop(endpoint))).is_err() {
+            tracing::error!(target: "ringrail::rpc", endpoint = %self.face.text, "its drop panicked");
+        }
+        node.inbox_ended(self.serial);
+    }
+
+    /// Ends without handling what waits.
+    pub(super) fn give_up(&self, node: &Rc<Node>) {
+        if self.phase.get() == Phase::Stopped {
+            return;
+        }
+        drop(self.flight.borrow_mut().take());
+        node.end_flight(self.serial);
+        // Asks of this process are failed by their tables.
+        while self.pop().is_some() {}
+        for lines in [&self.urgent, &self.queue] {
+            for item in lines.remote.take() {
+                item.with(|message| {
+                    if let Some(call) = message.call {
+                        call.fail(&ENV_STOPPED);
+                    }
+                });
+            }
+        }
+        if self.phase.get() != Phase::Handling {
+            self.end(node);
+        }
+    }
+
+    /// A one-way message found no place.
+    pub(super) fn dropped(&self, error: &RpcError) {
+        let endpoint = &*self.face.text;
+        tracing::warn!(target: "ringrail::rpc", endpoint, %error, "a one-way message is dropped");
+    }
+}
+
+/// A panic as an error.
+fn panicked(panic: &(dyn Any + Send), name: &str) -> RpcError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| String::from("with something that is no text"));
+    RpcError::Panicked {
+        message: name.into(),
+        text: text.into(),
+    }
+}

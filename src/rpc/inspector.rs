@@ -1,0 +1,134 @@
+//! The endpoint that tells what an env has: for `ringrail rpc` and whoever debugs a cluster.
+
+use std::sync::Arc;
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use super::call::RpcCallContext;
+use super::endpoint::{Handle, RpcEndpoint};
+use super::env::{EndpointOptions, EnvShared, RpcEnv};
+use super::error::RpcError;
+use super::inbox::EndpointMetrics;
+use super::message::{Lane, Message};
+use super::received::Received;
+
+/// What the inspector is called in every env that listens.
+pub const INSPECTOR_NAME: &str = "endpoint-inspector";
+
+/// Asks the inspector for everything that the env has.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspect;
+
+impl Message for Inspect {
+    type Reply = EnvReport;
+    const NAME: &'static str = "rpc.Inspect";
+    const LANE: Lane = Lane::Liveness;
+}
+
+/// Asks the inspector for these bytes back: a ping.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Ping {
+    /// What is to come back.
+    pub payload: Vec<u8>,
+}
+
+impl Message for Ping {
+    type Reply = Vec<u8>;
+    const NAME: &'static str = "rpc.Ping";
+    const LANE: Lane = Lane::Liveness;
+}
+
+/// What an env has.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct EnvReport {
+    /// What it is called.
+    pub name: String,
+    /// Threads that connections and endpoints live on.
+    pub shards: u32,
+    /// Its endpoints, one entry per instance, by name.
+    pub endpoints: Vec<EndpointReport>,
+}
+
+/// What is known of an instance of an endpoint; times in ns.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct EndpointReport {
+    /// What it is called.
+    pub name: String,
+    /// The thread that it lives on.
+    pub host: String,
+    /// Messages that were handled.
+    pub handled: u64,
+    /// Handlers and hooks that failed.
+    pub failed: u64,
+    /// Messages that were refused: the inbox was full.
+    pub refused: u64,
+    /// Messages that wait.
+    pub depth: u64,
+    /// Messages that waited at most.
+    pub depth_max: u64,
+    /// How long the first of those that wait has waited.
+    pub age_ns: u64,
+    /// How long any message has waited at most.
+    pub age_max_ns: u64,
+}
+
+impl From<EndpointMetrics> for EndpointReport {
+    fn from(metrics: EndpointMetrics) -> Self {
+        Self {
+            name: metrics.name.to_string(),
+            host: metrics.host.into(),
+            handled: metrics.handled,
+            failed: metrics.failed,
+            refused: metrics.refused,
+            depth: metrics.depth,
+            depth_max: metrics.depth_max,
+            age_ns: super::clock::ns(metrics.age),
+            age_max_ns: super::clock::ns(metrics.age_max),
+        }
+    }
+}
+
+struct Inspector {
+    env: Arc<EnvShared>,
+}
+
+impl RpcEndpoint for Inspector {
+    type Messages = (Inspect, Ping);
+}
+
+impl Handle<Inspect> for Inspector {
+    fn handle(
+        &mut self,
+        _: Received<'_, Inspect>,
+        call: RpcCallContext<'_, EnvReport>,
+    ) -> Result<(), RpcError> {
+        let endpoints = self.env.registry().metrics();
+        call.reply(EnvReport {
+            name: self.env.name().to_owned(),
+            shards: self.env.shards().len() as u32,
+            endpoints: endpoints.into_iter().map(EndpointReport::from).collect(),
+        });
+        Ok(())
+    }
+}
+
+impl Handle<Ping> for Inspector {
+    fn handle(
+        &mut self,
+        ping: Received<'_, Ping>,
+        call: RpcCallContext<'_, Vec<u8>>,
+    ) -> Result<(), RpcError> {
+        call.reply(ping.take()?.payload);
+        Ok(())
+    }
+}
+
+/// Sets the inspector up, on every shard.
+pub(crate) fn set_up(env: &RpcEnv) -> Result<(), RpcError> {
+    let shared = Arc::clone(env.shared());
+    let make = move || Inspector {
+        env: Arc::clone(&shared),
+    };
+    env.setup_replicated(INSPECTOR_NAME, EndpointOptions::default(), make)?;
+    Ok(())
+}

@@ -1,0 +1,394 @@
+//! [`LocalRef`]: a ref on the thread that its endpoint, or the connection to it, lives on.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::direct::Direct;
+use super::endpoint_ref::{Accepts, Place, RefTarget};
+use super::error::{AskPhase, RpcError};
+use super::inbox::AnyInbox;
+use super::message::{Message, Payload};
+use super::node::{NewAsk, Node, Replies, ReplyHandler, Sink, Way, node_of};
+use super::outbox::{Link, Sendable};
+use super::received::Kept;
+use super::{RpcTimeout, clock};
+
+/// A ref on the thread that its endpoint, or the connection to it, lives on: the fastest way to ask.
+///
+/// Allocates nothing per ask once its tables have grown. Not `Send`; made by
+/// [`RpcEndpointRef::here`](super::RpcEndpointRef::here).
+pub struct LocalRef<E> {
+    node: Rc<Node>,
+    target: Rc<Whom>,
+    inbox: Option<Rc<dyn AnyInbox>>,
+    /// The connection to the endpoint's env, once there was one.
+    link: RefCell<Option<Rc<Link>>>,
+    /// The way of the last callback's replies over it.
+    direct: RefCell<Option<Direct>>,
+    endpoint: PhantomData<fn(E)>,
+}
+
+/// Whom asks of this thread ask: counted here, so that an ask does not touch what other threads count.
+pub(crate) struct Whom(Arc<RefTarget>);
+
+impl Deref for Whom {
+    type Target = Arc<RefTarget>;
+
+    fn deref(&self) -> &Arc<RefTarget> {
+        &self.0
+    }
+}
+
+impl<E> LocalRef<E> {
+    pub(crate) fn of(target: &Arc<RefTarget>) -> Option<Self> {
+        let node = node_of(target.env().id())?;
+        let inbox = match target.place() {
+            Place::Here(_) => Some(node.find_inbox(target.id())?),
+            Place::Remote { host, .. } => {
+                if !Arc::ptr_eq(host, node.handle()) {
+                    return None;
+                }
+                None
+            }
+            Place::Connection(peer) => {
+                if !Arc::ptr_eq(peer.host(), node.handle()) {
+                    return None;
+                }
+                None
+            }
+            Place::Nowhere => return None,
+        };
+        Some(Self {
+            node,
+            target: Rc::new(Whom(Arc::clone(target))),
+            inbox,
+            link: RefCell::new(None),
+            direct: RefCell::new(None),
+            endpoint: PhantomData,
+        })
+    }
+
+    /// The time in ns of the monotonic clock: as of the beginning of the thread's turn, free to ask.
+    #[inline]
+    pub fn now_ns(&self) -> u64 {
+        self.node.now_ns()
+    }
+
+    /// Asks; `handler` gets the reply, with `token`. The fastest way.
+    ///
+    /// # Errors
+    /// The ask was not taken in, and `handler` is not called.
+    #[inline]
+    pub fn ask_with<M, How>(
+        &self,
+        message: M,
+        handler: &Rc<dyn ReplyHandler<M::Reply>>,
+        token: u64,
+    ) -> Result<(), RpcError>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        if self.inbox.is_none() {
+            match self.ask_directly(&message, handler, token) {
+                Some(asked) => return asked,
+                None => self.prepare_direct(handler),
+            }
+        }
+        let sink = Sink::Callback(Rc::clone(handler), token);
+        self.start(message, sink, None).map(drop)
+    }
+
+    /// Asks over the connection that is prepared for this callback; `None` where none is.
+    #[inline]
+    fn ask_directly<M: Message>(
+        &self,
+        message: &M,
+        handler: &Rc<dyn ReplyHandler<M::Reply>>,
+        token: u64,
+    ) -> Option<Result<(), RpcError>> {
+        let direct = self.direct.borrow();
+        let (link, sink) = direct.as_ref()?.of(handler)?;
+        if self.node.has_ended() {
+            return Some(Err(super::error::ENV_STOPPED));
+        }
+        let timeout = self.node.env().settings().ask_timeout.duration();
+        Some(link.ask_direct(&self.target, message, timeout, (sink, token)))
+    }
+
+    /// Has the asks that follow go directly, if there is a connection for that.
+    #[cold]
+    fn prepare_direct<R: Payload>(&self, handler: &Rc<dyn ReplyHandler<R>>) {
+        if let Way::Link(link) = self.way()
+            // In use where a callback that runs in the middle of an ask asks on.
+            && let Ok(mut direct) = self.direct.try_borrow_mut()
+        {
+            *direct = Direct::over(&link, &self.node, handler);
+        }
+    }
+
+    /// Asks; a future for this thread.
+    ///
+    /// # Errors
+    /// By the future: why there is no reply.
+    pub fn ask<M, How>(&self, message: M) -> LocalAsk<M::Reply>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        LocalAsk {
+            state: self.start(message, Sink::Future(None), None).map(Some),
+        }
+    }
+
+    /// As [`ask`](Self::ask), with a time of the caller's own.
+    ///
+    /// # Errors
+    /// By the future: why there is no reply.
+    pub fn ask_timeout<M, How>(&self, message: M, timeout: RpcTimeout) -> LocalAsk<M::Reply>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        let started = self.start(message, Sink::Future(None), Some(timeout));
+        LocalAsk {
+            state: started.map(Some),
+        }
+    }
+
+    /// Sends a message that wants no reply.
+    ///
+    /// # Errors
+    /// It was not taken.
+    pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        if let Some(inbox) = &self.inbox {
+            // Where it is stopped, a warning tells of it.
+            self.node.post_local(inbox, message, None);
+            return Ok(());
+        }
+        match self.way() {
+            Way::Link(link) => link.send_one_way(&self.target, &message),
+            Way::Outbox(outbox) => {
+                let out = self.out(message, None, u64::MAX);
+                outbox.send(&self.node, Box::new(out));
+                Ok(())
+            }
+            Way::None(error) => Err(error),
+        }
+    }
+
+    /// The connection, or what waits for one. A connection is looked up once.
+    #[inline]
+    fn way(&self) -> Way {
+        if let Some(link) = &*self.link.borrow()
+            && !link.is_over()
+        {
+            return Way::Link(Rc::clone(link));
+        }
+        let way = self.node.way_to(&self.target);
+        if let Way::Link(link) = &way {
+            *self.link.borrow_mut() = Some(Rc::clone(link));
+        }
+        way
+    }
+
+    fn check(&self, inbox: &dyn AnyInbox) -> Result<(), RpcError> {
+        if self.node.has_ended() {
+            return Err(super::error::ENV_STOPPED);
+        }
+        if inbox.is_stopping() {
+            return Err(RpcError::CouldNotFind {
+                name: self.target.name_arc(),
+            });
+        }
+        Ok(())
+    }
+
+    fn out<M: Message>(&self, message: M, key: Option<u64>, deadline_ns: u64) -> LocalOut<M> {
+        LocalOut {
+            message,
+            key,
+            deadline_ns,
+            target: Arc::clone(&self.target),
+        }
+    }
+
+    #[inline]
+    fn start<M: Message>(
+        &self,
+        message: M,
+        sink: Sink<M::Reply>,
+        timeout: Option<RpcTimeout>,
+    ) -> Result<Started<M::Reply>, RpcError> {
+        if let Some(inbox) = &self.inbox {
+            self.check(&**inbox)?;
+        }
+        let node = &self.node;
+        let settings = node.env().settings();
+        let time = match &timeout {
+            Some(timeout) => clock::ns(timeout.duration()),
+            None => settings.ask_timeout_ns,
+        };
+        let deadline_ns = node.now_ns().saturating_add(time);
+        let replies = node.replies::<M::Reply>();
+        let ask = NewAsk {
+            sink,
+            deadline_ns,
+            timeout: timeout.map(Box::new),
+            target: Some(Rc::clone(&self.target)),
+        };
+        let key = node.new_ask(&replies, ask)?;
+        match &self.inbox {
+            Some(inbox) => node.post_local(inbox, message, Some(key)),
+            None => self.start_remote(message, key, deadline_ns, &replies),
+        }
+        Ok((replies, key))
+    }
+
+    #[inline]
+    fn start_remote<M: Message>(
+        &self,
+        message: M,
+        key: u64,
+        deadline_ns: u64,
+        replies: &Rc<Replies<M::Reply>>,
+    ) {
+        let node = &self.node;
+        match self.way() {
+            Way::Link(link) => {
+                let left = Duration::from_nanos(deadline_ns.saturating_sub(node.now_ns()));
+                let sent = link.ask(replies, &self.target, &message, (key, left, None));
+                if let Err(error) = sent {
+                    replies.settle(key, Err(error));
+                }
+            }
+            Way::Outbox(outbox) => {
+                let out = self.out(message, Some(key), deadline_ns);
+                outbox.send(node, Box::new(out));
+            }
+            Way::None(error) => replies.settle(key, Err(error)),
+        }
+    }
+}
+
+type Started<R> = (Rc<Replies<R>>, u64);
+
+impl<E> Clone for LocalRef<E> {
+    fn clone(&self) -> Self {
+        Self {
+            node: Rc::clone(&self.node),
+            target: Rc::clone(&self.target),
+            inbox: self.inbox.clone(),
+            link: self.link.clone(),
+            direct: RefCell::new(None),
+            endpoint: PhantomData,
+        }
+    }
+}
+
+impl<E> fmt::Debug for LocalRef<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalRef({})", **self.target)
+    }
+}
+
+/// A message that waits for a connection.
+struct LocalOut<M: Message> {
+    message: M,
+    key: Option<u64>,
+    deadline_ns: u64,
+    target: Arc<RefTarget>,
+}
+
+impl<M: Message> Sendable for LocalOut<M> {
+    fn target(&self) -> &Arc<RefTarget> {
+        &self.target
+    }
+
+    fn is_wanted(&self, node: &Node) -> bool {
+        self.key
+            .is_none_or(|key| node.replies::<M::Reply>().is_wanted(key))
+    }
+
+    fn waits(&self, node: &Node) {
+        if let Some(key) = self.key {
+            node.replies::<M::Reply>()
+                .reached(key, AskPhase::Connecting);
+        }
+    }
+
+    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) {
+        let sent = match self.key {
+            None => link.send_one_way(&self.target, &self.message),
+            Some(key) => {
+                let left = Duration::from_nanos(self.deadline_ns.saturating_sub(node.now_ns()));
+                let replies = node.replies::<M::Reply>();
+                link.ask(&replies, &self.target, &self.message, (key, left, None))
+            }
+        };
+        if let Err(error) = sent {
+            self.fail(node, error);
+        }
+    }
+
+    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
+        match self.key {
+            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
+            None => {
+                tracing::warn!(target: "ringrail::rpc", to = %self.target, %error, "message dropped");
+            }
+        }
+    }
+}
+
+/// A reply to come, on the thread that asked.
+///
+/// # Cancel safety
+/// Dropping it retracts the ask.
+#[must_use = "futures do nothing unless polled, and dropping this one retracts the ask"]
+pub struct LocalAsk<R: Payload> {
+    state: Result<Option<Started<R>>, RpcError>,
+}
+
+impl<R: Payload> Future for LocalAsk<R> {
+    type Output = Result<R, RpcError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = match &self.state {
+            Err(error) => Err(error.clone()),
+            Ok(None) => Err(super::error::ENV_STOPPED),
+            Ok(Some((replies, key))) => std::task::ready!(replies.poll(*key, cx.waker())),
+        };
+        self.state = Ok(None);
+        Poll::Ready(outcome.and_then(Kept::take))
+    }
+}
+
+impl<R: Payload> Drop for LocalAsk<R> {
+    fn drop(&mut self) {
+        if let Ok(Some((replies, key))) = &self.state {
+            replies.cancel(*key);
+        }
+    }
+}
+
+// Nothing in it is pinned.
+impl<R: Payload> Unpin for LocalAsk<R> {}
+
+impl<R: Payload> fmt::Debug for LocalAsk<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalAsk")
+    }
+}

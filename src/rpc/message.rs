@@ -1,0 +1,80 @@
+//! What can be sent: rkyv types with a name and a reply type.
+
+use rkyv::api::high::{HighDeserializer, HighValidator};
+use rkyv::bytecheck::CheckBytes;
+use rkyv::rancor::Error;
+use rkyv::{Archive, Deserialize};
+
+use ringrail_codec::archive::{ArchiveError, Encode, decode};
+
+use super::id::MessageId;
+
+/// A value that can travel: every type that derives rkyv's `Archive`, `Serialize` and
+/// `Deserialize` and may go to another thread.
+pub trait Payload:
+    Encode
+    + Archive<
+        Archived: for<'a> CheckBytes<HighValidator<'a, Error>>
+                      + Deserialize<Self, HighDeserializer<Error>>,
+    > + Send
+    + Sized
+    + 'static
+{
+}
+
+impl<T> Payload for T where
+    T: Encode
+        + Archive<
+            Archived: for<'a> CheckBytes<HighValidator<'a, Error>>
+                          + Deserialize<T, HighDeserializer<Error>>,
+        > + Send
+        + 'static
+{
+}
+
+/// Which queue of an inbox a message waits in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// In the order of arrival.
+    #[default]
+    Normal,
+    /// Before all normal ones, in places of its own: heartbeats and the like, which must get
+    /// through however busy the endpoint is.
+    Liveness,
+}
+
+/// A message: what it is called on the wire, and what answers it.
+///
+/// ```
+/// use ringrail::rpc::Message;
+/// use rkyv::{Archive, Deserialize, Serialize};
+///
+/// #[derive(Archive, Serialize, Deserialize)]
+/// struct Add {
+///     n: u64,
+/// }
+///
+/// impl Message for Add {
+///     type Reply = u64;
+///     const NAME: &'static str = "counter.Add";
+/// }
+/// ```
+pub trait Message: Payload {
+    /// What an ask is answered with; `()` where there is nothing to say.
+    type Reply: Payload;
+
+    /// The name that both processes know it by. Two types of the same name are the same message to
+    /// the peer: change the name when the fields change.
+    const NAME: &'static str;
+
+    /// Where it waits.
+    const LANE: Lane = Lane::Normal;
+
+    /// The number that stands for the name on the wire.
+    const ID: MessageId = MessageId::of(Self::NAME);
+}
+
+/// An owned value of the archive in `bytes`.
+pub(crate) fn read<T: Payload>(bytes: &[u8]) -> Result<T, ArchiveError> {
+    decode::<T>(bytes)
+}

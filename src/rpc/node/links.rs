@@ -1,0 +1,343 @@
+//! A node and its connections: what comes in over them, what goes out, how they begin and end.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::carrier::CarrierFrame;
+use crate::rpc::endpoint_ref::{Place, RefTarget};
+use crate::rpc::error::RpcError;
+use crate::rpc::inbox::NetworkEvent;
+use crate::rpc::outbox::{Link, Outbox, Pipe};
+use crate::rpc::peer::Peer;
+use crate::rpc::reply_to::{CarriedCall, SendReply, WireCall};
+use crate::rpc::route::FromPeer;
+use crate::rpc::wire::Envelope;
+use crate::rpc::{RpcAddress, greeting};
+
+use super::{Forwarded, Mail, Node, PostError};
+
+impl Node {
+    /// A connection is there: tells the peer who we are, and the endpoints that it is.
+    pub(crate) fn add_link(
+        self: &Rc<Self>,
+        serial: u64,
+        pipe: Pipe,
+        socket: RpcAddress,
+    ) -> Rc<Link> {
+        let peer = Peer::new(
+            Arc::clone(self.env()),
+            socket.clone(),
+            Arc::clone(self.handle()),
+            serial,
+        );
+        let link = Rc::new(Link::new(pipe, peer));
+        self.links.borrow_mut().insert(serial, Rc::clone(&link));
+        greeting::greet(&link);
+        self.broadcast(NetworkEvent::Connected(socket));
+        link
+    }
+
+    pub(crate) fn link(&self, serial: u64) -> Option<Rc<Link>> {
+        self.links.borrow().get(&serial).cloned()
+    }
+
+    /// A connection is over.
+    pub(crate) fn remove_link(self: &Rc<Self>, serial: u64, cause: Option<RpcError>) {
+        let Some(link) = self.links.borrow_mut().remove(&serial) else {
+            return;
+        };
+        link.set_over();
+        self.drop_outbox_of(&link);
+        self.end_carried(&link);
+        let peer = link.peer();
+        let advertised = peer
+            .advertised()
+            .filter(|address| *address != peer.socket());
+        let addresses = [Some(peer.socket()), advertised];
+        for address in addresses.into_iter().flatten() {
+            if let Some(cause) = &cause {
+                self.broadcast(NetworkEvent::Failed(cause.clone(), address.clone()));
+            }
+            self.broadcast(NetworkEvent::Disconnected(address.clone()));
+        }
+    }
+
+    pub(super) fn close_links(&self) {
+        let links: Vec<_> = self.links.borrow_mut().drain().collect();
+        for (_, link) in links {
+            link.set_over();
+            link.close();
+        }
+    }
+
+    /// A message came over a connection. `call` answers it; `None` where it wants no reply.
+    #[inline]
+    pub(crate) fn receive(
+        self: &Rc<Self>,
+        peer: &Arc<Peer>,
+        body: BodyRef<'_>,
+        call: Option<WireCall<'_>>,
+    ) {
+        let Some((envelope, len)) = Envelope::read(body.bytes()) else {
+            let error = RpcError::BadArchive {
+                message: "a message without an envelope".into(),
+                from: peer.address().to_string().into(),
+                detail: format!("it has {} bytes", body.bytes().len()).into(),
+            };
+            return refuse(call, &error);
+        };
+        let body = body.tail(len);
+        if call.is_none() && greeting::is_reserved(envelope.endpoint) {
+            return greeting::receive(self, peer, envelope.endpoint, body.bytes());
+        }
+        if let Some(inbox) = self.find_inbox(envelope.endpoint) {
+            let Some(call) = self.admit(envelope.token, call) else {
+                return;
+            };
+            let message = FromPeer {
+                body,
+                peer,
+                call,
+                token: envelope.token,
+            };
+            return inbox.receive(self, envelope.message, message);
+        }
+        self.forward(peer, &envelope, body, call);
+    }
+
+    /// The call again, if it is to be handled: one that was handled already is answered from memory.
+    #[inline]
+    fn admit<'a>(
+        &self,
+        token: Option<u64>,
+        call: Option<WireCall<'a>>,
+    ) -> Option<Option<WireCall<'a>>> {
+        match (token, call) {
+            (Some(token), Some(call)) => self.recent.admit(token, call).map(Some),
+            (_, call) => Some(call),
+        }
+    }
+
+    /// To the thread that the endpoint lives on.
+    #[cold]
+    fn forward(
+        &self,
+        peer: &Arc<Peer>,
+        envelope: &Envelope,
+        body: BodyRef<'_>,
+        call: Option<WireCall<'_>>,
+    ) {
+        let Some(host) = self.elsewhere(envelope.endpoint) else {
+            let name = peer.endpoint_name(envelope.endpoint);
+            return refuse(call, &RpcError::CouldNotFind { name });
+        };
+        let forwarded = Forwarded {
+            endpoint: envelope.endpoint,
+            message: envelope.message,
+            token: envelope.token,
+            body: body.keep(),
+            peer: Arc::clone(peer),
+            reply: call.map_or(SendReply::OneWay, WireCall::send),
+        };
+        match host.post(Mail::Forwarded(Box::new(forwarded))) {
+            Ok(()) => {}
+            Err(PostError::Closed(mail)) => mail.turn_away(),
+            Err(PostError::Full(mail)) => {
+                if let Mail::Forwarded(forwarded) = mail {
+                    forwarded.reply.fail(&RpcError::Busy {
+                        what: "the mail of the endpoint's thread",
+                        limit: host.capacity() as u64,
+                        key: crate::rpc::settings::MAIL_KEY,
+                    });
+                }
+            }
+        }
+    }
+
+    pub(super) fn receive_forwarded(self: &Rc<Self>, forwarded: Forwarded) {
+        let call = forwarded.reply.arrived();
+        let Some(inbox) = self.find_inbox(forwarded.endpoint) else {
+            let name = forwarded.peer.endpoint_name(forwarded.endpoint);
+            return refuse(call, &RpcError::CouldNotFind { name });
+        };
+        let Some(call) = self.admit(forwarded.token, call) else {
+            return;
+        };
+        let message = FromPeer {
+            body: BodyRef::of_kept(&forwarded.body),
+            peer: &forwarded.peer,
+            call,
+            token: forwarded.token,
+        };
+        inbox.receive(self, forwarded.message, message);
+    }
+
+    /// A frame came over a carrier's link.
+    pub(crate) fn receive_carried(self: &Rc<Self>, serial: u64, frame: CarrierFrame) {
+        let link = self.find_ordered(|node| node.link(serial));
+        let Some((link, out)) = link.and_then(|link| Some((Rc::clone(&link), link.carried()?)))
+        else {
+            return;
+        };
+        match frame {
+            CarrierFrame::Request {
+                id,
+                deadline_us,
+                body,
+            } => {
+                let retracted = Arc::new(AtomicBool::new(false));
+                link.note_call(id, &retracted);
+                let call = CarriedCall {
+                    link: out,
+                    id,
+                    deadline_ns: self
+                        .now_ns()
+                        .saturating_add(deadline_us.saturating_mul(1000)),
+                    retracted,
+                };
+                let body = BodyBuf::Shared(body, 0);
+                let call = Some(WireCall::Carried(Box::new(call)));
+                self.receive(link.peer(), BodyRef::of_kept(&body), call);
+            }
+            CarrierFrame::OneWay { body } => {
+                let body = BodyBuf::Shared(body, 0);
+                self.receive(link.peer(), BodyRef::of_kept(&body), None);
+            }
+            CarrierFrame::Reply { id, body } => {
+                if let Some(table) = self.table(id) {
+                    table.settle_kept(id, Ok(BodyBuf::Shared(body, 0)));
+                }
+            }
+            CarrierFrame::Failure { id, failure } => {
+                if let Some(table) = self.table(id) {
+                    let address = link.peer().address().clone();
+                    table.settle_kept(id, Err(RpcError::Remote { address, failure }));
+                }
+            }
+            CarrierFrame::Cancel { id } => link.retract_call(id),
+        }
+    }
+
+    /// What was asked over a carrier's link that is over fails.
+    fn end_carried(&self, link: &Rc<Link>) {
+        if link.carried().is_none() {
+            return;
+        }
+        link.retract_all();
+        let address = link.peer().address().clone();
+        let error = RpcError::Disconnected { address };
+        let mut at = 0;
+        while let Some(table) = self
+            .replies
+            .borrow()
+            .get(at)
+            .map(|(_, table)| Rc::clone(table))
+        {
+            table.fail_link(link, &error);
+            at += 1;
+        }
+    }
+
+    /// How a target of another env is reached from this thread.
+    pub(crate) fn way_to(self: &Rc<Self>, target: &RefTarget) -> Way {
+        match target.place() {
+            Place::Remote { address, .. } => {
+                let outbox = self.outbox(address);
+                match outbox.link() {
+                    Some(link) => Way::Link(link),
+                    None => Way::Outbox(outbox),
+                }
+            }
+            Place::Connection(peer) => match self.link(peer.link()) {
+                Some(link) => Way::Link(link),
+                None => Way::None(RpcError::Disconnected {
+                    address: peer.address().clone(),
+                }),
+            },
+            Place::Here(_) | Place::Nowhere => Way::None(RpcError::NoListenAddress),
+        }
+    }
+
+    /// The outbox for an address; a new one where the last has stopped.
+    fn outbox(&self, address: &RpcAddress) -> Rc<Outbox> {
+        let known = self.outboxes.borrow().get(&address.key()).cloned();
+        if let Some(outbox) = known
+            && outbox.address() == address
+        {
+            return outbox;
+        }
+        let outbox = Rc::new(Outbox::new(address.clone()));
+        if self.stopping.get() {
+            outbox.stopped();
+        } else {
+            let place = &mut self.outboxes.borrow_mut();
+            place.insert(address.key(), Rc::clone(&outbox));
+        }
+        outbox
+    }
+
+    /// The outbox is no longer the one for its address.
+    pub(crate) fn forget_outbox(&self, outbox: &Rc<Outbox>) {
+        let mut outboxes = self.outboxes.borrow_mut();
+        let key = outbox.address().key();
+        if outboxes
+            .get(&key)
+            .is_some_and(|known| Rc::ptr_eq(known, outbox))
+        {
+            outboxes.remove(&key);
+        }
+    }
+
+    fn drop_outbox_of(self: &Rc<Self>, link: &Rc<Link>) {
+        let outboxes: Vec<_> = self.outboxes.borrow().values().cloned().collect();
+        let of_link =
+            |outbox: &&Rc<Outbox>| outbox.link().is_some_and(|its| Rc::ptr_eq(&its, link));
+        if let Some(outbox) = outboxes.iter().find(of_link) {
+            outbox.stop(self, None);
+        }
+    }
+
+    pub(super) fn stop_outboxes(self: &Rc<Self>) {
+        let outboxes: Vec<_> = self.outboxes.borrow().values().cloned().collect();
+        for outbox in outboxes {
+            outbox.stop(self, None);
+        }
+    }
+
+    /// The connection that an outbox waits for is there, or is not to be had.
+    pub(crate) fn connected(self: &Rc<Self>, to: &RpcAddress, outcome: Result<Rc<Link>, RpcError>) {
+        let outbox = self.outboxes.borrow().get(&to.key()).cloned();
+        match (outbox, outcome) {
+            (Some(outbox), Ok(link)) => outbox.connected(self, link),
+            (Some(outbox), Err(error)) => outbox.stop(self, Some(&error)),
+            (None, Ok(link)) => link.close(),
+            (None, Err(_)) => {}
+        }
+    }
+
+    /// Messages that nobody waits for leave the outboxes.
+    pub(super) fn purge_outboxes(&self) {
+        let outboxes: Vec<_> = self.outboxes.borrow().values().cloned().collect();
+        for outbox in outboxes {
+            outbox.purge(self);
+        }
+    }
+}
+
+/// How a target is reached.
+pub(crate) enum Way {
+    Link(Rc<Link>),
+    Outbox(Rc<Outbox>),
+    None(RpcError),
+}
+
+/// A message that nobody takes.
+#[cold]
+fn refuse(call: Option<WireCall<'_>>, error: &RpcError) {
+    match call {
+        Some(call) => call.fail(error),
+        None => tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped"),
+    }
+}

@@ -1,0 +1,369 @@
+//! The part of an env on one thread: its endpoints there, their inboxes, and what they ask.
+//!
+//! Single-threaded, and knows nothing of sockets: connections ([`Link`]s) and other threads
+//! ([`Mail`]) bring messages, a [`Host`] gives it turns and time.
+//!
+//! *Running.* While a handler or callback is on the stack the node is busy, and what is posted is
+//! queued; whoever made it busy works the queue off before letting go. So nothing recurses, and a
+//! message to a free endpoint is handled right where it is posted.
+
+mod current;
+mod ending;
+mod host;
+mod links;
+mod mail;
+mod recent;
+mod replies;
+mod run;
+mod thread;
+
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use super::any::{AnyAnswerer, any_replies};
+use super::env::EnvShared;
+use super::error::{ENV_STOPPED, RpcError};
+use super::id::EndpointId;
+use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
+use super::message::{Message, Payload};
+use super::outbox::{Link, Outbox};
+
+pub(crate) use current::{is_host_thread, may_block, node_of};
+pub(crate) use host::{Bell, Host, HostHandle, PostError};
+pub(crate) use links::Way;
+pub(crate) use mail::{Errand, Forwarded, Mail};
+pub(crate) use recent::Recent;
+pub use recent::{MAX_REMEMBERED, MAX_REMEMBERED_LEN};
+pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
+pub use replies::{MAX_OUTSTANDING, ReplyHandler};
+pub(crate) use thread::start_thread;
+
+/// Hashes numbers that are hashes already.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = super::id::fnv1a(bytes);
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}
+
+/// A table by numbers that are hashes already.
+pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
+
+/// The part of an env on one thread.
+pub(crate) struct Node {
+    env: Arc<EnvShared>,
+    handle: Arc<HostHandle>,
+    host: Box<dyn Host>,
+    /// By the id of the endpoint's name.
+    inboxes: RefCell<IdMap<Rc<dyn AnyInbox>>>,
+    /// Those that have not ended, by serial number, also where their names are others' by now.
+    live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
+    flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
+    /// Errands that wait for the end of a delivery.
+    postponed: RefCell<VecDeque<Errand>>,
+    runnable: RefCell<VecDeque<Rc<dyn AnyInbox>>>,
+    /// A handler or callback is on the stack.
+    busy: Cell<bool>,
+    replies: RefCell<Vec<(TypeId, Rc<dyn AnyReplies>)>>,
+    next_due_ns: Cell<u64>,
+    recent: Recent,
+    links: RefCell<IdMap<Rc<Link>>>,
+    outboxes: RefCell<IdMap<Rc<Outbox>>>,
+    stopping: Cell<bool>,
+    /// When its endpoints have ended, everything does.
+    then_end: Cell<bool>,
+    ended: Cell<bool>,
+}
+
+impl Node {
+    /// The node of `env` on this thread.
+    pub(crate) fn new(
+        env: &Arc<EnvShared>,
+        handle: Arc<HostHandle>,
+        host: Box<dyn Host>,
+    ) -> Rc<Self> {
+        let node = Rc::new(Self {
+            env: Arc::clone(env),
+            handle,
+            host,
+            inboxes: RefCell::default(),
+            live: RefCell::default(),
+            flying: RefCell::default(),
+            postponed: RefCell::default(),
+            runnable: RefCell::default(),
+            busy: Cell::new(false),
+            replies: RefCell::default(),
+            next_due_ns: Cell::new(u64::MAX),
+            recent: Recent::default(),
+            links: RefCell::default(),
+            outboxes: RefCell::default(),
+            stopping: Cell::new(false),
+            then_end: Cell::new(false),
+            ended: Cell::new(false),
+        });
+        current::enter(env.id(), &node);
+        node
+    }
+
+    pub(crate) fn env(&self) -> &Arc<EnvShared> {
+        &self.env
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<HostHandle> {
+        &self.handle
+    }
+
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.host.now_ns()
+    }
+
+    /// Nothing more will be done here.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Whether a turn would find something.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.runnable.borrow().is_empty()
+            || !self.postponed.borrow().is_empty()
+            || (!self.ended.get() && self.handle.has_post())
+    }
+
+    /// A new endpoint.
+    pub(crate) fn add_inbox(&self, id: EndpointId, inbox: Rc<dyn AnyInbox>) {
+        self.live
+            .borrow_mut()
+            .insert(inbox.serial(), Rc::clone(&inbox));
+        self.inboxes
+            .borrow_mut()
+            .insert(id.to_wire(), Rc::clone(&inbox));
+        self.schedule(inbox);
+    }
+
+    /// The endpoint cannot be found any more.
+    pub(crate) fn remove_inbox(&self, id: EndpointId, serial: u64) {
+        let mut inboxes = self.inboxes.borrow_mut();
+        let there = inboxes.get(&id.to_wire());
+        if there.is_some_and(|inbox| inbox.serial() == serial) {
+            inboxes.remove(&id.to_wire());
+        }
+    }
+
+    #[inline]
+    pub(crate) fn inbox(&self, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
+        self.inboxes.borrow().get(&id.to_wire()).cloned()
+    }
+
+    /// The endpoint with this id, also where its set-up has only been ordered.
+    pub(crate) fn find_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
+        self.find_ordered(|node| node.inbox(id))
+    }
+
+    /// The host of an endpoint that lives on another thread.
+    pub(crate) fn elsewhere(&self, id: EndpointId) -> Option<Arc<HostHandle>> {
+        let host = self.env.registry().host_of(id)?;
+        (!Arc::ptr_eq(&host, &self.handle)).then_some(host)
+    }
+
+    /// Stops the endpoint with this serial number.
+    pub(crate) fn stop_inbox(self: &Rc<Self>, serial: u64) {
+        let inbox = self.live.borrow().get(&serial).cloned();
+        if let Some(inbox) = inbox {
+            inbox.stop(self);
+        }
+    }
+
+    /// Leaves a value with an endpoint of this thread.
+    pub(crate) fn post_local<M: Message>(
+        self: &Rc<Self>,
+        inbox: &Rc<dyn AnyInbox>,
+        message: M,
+        key: Option<u64>,
+    ) {
+        let posted = match typed_route::<M>(&**inbox) {
+            Some(route) => route.post(self, message, key),
+            None => inbox.post_unrouted(
+                self,
+                Unrouted {
+                    id: M::ID,
+                    lane: M::LANE,
+                    name: M::NAME,
+                    value: Box::new(message),
+                    call: key.map(|key| AnyAnswerer::Pending {
+                        replies: any_replies::<M::Reply>(self),
+                        key,
+                    }),
+                },
+            ),
+        };
+        if let Err(error) = posted {
+            match key {
+                Some(key) => self.replies::<M::Reply>().settle(key, Err(error)),
+                None => {
+                    tracing::warn!(target: "ringrail::rpc", message = M::NAME, %error, "message dropped");
+                }
+            }
+        }
+    }
+
+    /// The asks with replies of this type.
+    #[inline]
+    pub(crate) fn replies<R: Payload>(&self) -> Rc<Replies<R>> {
+        let id = TypeId::of::<R>();
+        let known = {
+            let tables = self.replies.borrow();
+            let found = tables.iter().find(|(of, _)| *of == id);
+            found.map(|(_, table)| Rc::clone(table))
+        };
+        let table: Rc<dyn Any> = match known {
+            Some(table) => table,
+            None => return self.add_replies::<R>(id),
+        };
+        match table.downcast() {
+            Ok(table) => table,
+            // The type is the table's key.
+            Err(_) => self.add_replies::<R>(id),
+        }
+    }
+
+    #[cold]
+    fn add_replies<R: Payload>(&self, id: TypeId) -> Rc<Replies<R>> {
+        let mut tables = self.replies.borrow_mut();
+        assert!(
+            tables.len() < replies::MAX_REPLY_TYPES,
+            "an env has more than {} types of replies",
+            replies::MAX_REPLY_TYPES
+        );
+        let this = current::node_of(self.env.id());
+        let weak = this.as_ref().map(Rc::downgrade).unwrap_or_default();
+        let table = Replies::<R>::new(weak, tables.len());
+        tables.push((id, Rc::clone(&table) as Rc<dyn AnyReplies>));
+        table
+    }
+
+    /// The table that an ask's number belongs to.
+    fn table(&self, key: u64) -> Option<Rc<dyn AnyReplies>> {
+        let tables = self.replies.borrow();
+        let (_, table) = tables.get(replies::table_of(key))?;
+        Some(Rc::clone(table))
+    }
+
+    /// Takes an ask in.
+    ///
+    /// # Errors
+    /// Too many are outstanding, or the env has been stopped.
+    #[inline]
+    pub(crate) fn new_ask<R: Payload>(
+        &self,
+        replies: &Replies<R>,
+        ask: NewAsk<R>,
+    ) -> Result<u64, RpcError> {
+        if self.ended.get() {
+            return Err(ENV_STOPPED);
+        }
+        let deadline_ns = ask.deadline_ns;
+        let key = replies.insert(ask)?;
+        if deadline_ns < self.next_due_ns.get() {
+            self.next_due_ns.set(deadline_ns);
+            self.host.arm(Some(deadline_ns));
+        }
+        Ok(key)
+    }
+
+    /// Nobody waits for this reply any more.
+    pub(crate) fn cancel(&self, key: u64) {
+        if let Some(table) = self.table(key) {
+            table.cancel_any(key);
+        }
+    }
+
+    fn expire(self: &Rc<Self>) {
+        let now_ns = self.now_ns();
+        let default = &self.env.settings().ask_timeout;
+        let mut next_ns = u64::MAX;
+        let mut at = 0;
+        // Callbacks may ask, and add tables.
+        while let Some(table) = self
+            .replies
+            .borrow()
+            .get(at)
+            .map(|(_, table)| Rc::clone(table))
+        {
+            next_ns = next_ns.min(table.expire(now_ns, default));
+            at += 1;
+        }
+        self.next_due_ns.set(next_ns);
+        self.host.arm((next_ns != u64::MAX).then_some(next_ns));
+        self.purge_outboxes();
+    }
+
+    /// Wakes the future of an inbox's handler.
+    pub(crate) fn inbox_waker(&self, serial: u64) -> Waker {
+        struct InboxWaker {
+            host: Arc<HostHandle>,
+            serial: u64,
+        }
+        impl Wake for InboxWaker {
+            fn wake(self: Arc<Self>) {
+                self.wake_by_ref();
+            }
+            fn wake_by_ref(self: &Arc<Self>) {
+                self.host.errand(Errand::Wake(self.serial));
+            }
+        }
+        let host = Arc::clone(&self.handle);
+        Waker::from(Arc::new(InboxWaker { host, serial }))
+    }
+
+    pub(crate) fn begin_flight(&self, serial: u64, inbox: Option<Rc<dyn AnyInbox>>) {
+        if let Some(inbox) = inbox {
+            self.flying.borrow_mut().insert(serial, inbox);
+        }
+    }
+
+    pub(crate) fn end_flight(&self, serial: u64) {
+        let inbox = self.flying.borrow_mut().remove(&serial);
+        // Its last reference may be this one.
+        drop(inbox);
+    }
+
+    /// Tells every endpoint of the env.
+    pub(crate) fn broadcast(self: &Rc<Self>, event: NetworkEvent) {
+        for host in self.env.hosts() {
+            if !Arc::ptr_eq(&host, &self.handle) {
+                let event = event.clone();
+                host.run(move |node| node.tell_all(event));
+            }
+        }
+        self.tell_all(event);
+    }
+
+    /// Tells every endpoint of this thread.
+    fn tell_all(self: &Rc<Self>, event: NetworkEvent) {
+        let event = Rc::new(event);
+        let inboxes: Vec<_> = self.inboxes.borrow().values().cloned().collect();
+        for inbox in inboxes {
+            inbox.post_event(self, &event);
+        }
+    }
+}

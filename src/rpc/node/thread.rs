@@ -1,0 +1,98 @@
+//! A plain thread that runs a node: for isolated endpoints, and for envs without an engine.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::rpc::clock;
+use crate::rpc::env::EnvShared;
+use crate::rpc::error::RpcError;
+
+use super::{Bell, Host, HostHandle, Node};
+
+/// Wakes the thread if it sleeps: a wake-up that comes before the sleep ends that at once.
+struct ThreadBell(Arc<OnceLock<Thread>>);
+
+impl Bell for ThreadBell {
+    fn ring(&self) {
+        if let Some(thread) = self.0.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// The thread's own side.
+struct ThreadHost {
+    now_ns: Cell<u64>,
+    due_ns: Cell<u64>,
+}
+
+impl Host for Rc<ThreadHost> {
+    fn now_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    fn arm(&self, at_ns: Option<u64>) {
+        self.due_ns.set(at_ns.unwrap_or(u64::MAX));
+    }
+
+    // The thread looks for work before it sleeps.
+    fn rouse(&self) {}
+}
+
+/// Starts a thread for endpoints of `env`.
+///
+/// # Errors
+/// The system has no thread to give.
+pub(crate) fn start_thread(
+    env: &Arc<EnvShared>,
+    name: String,
+    may_block: bool,
+) -> Result<Arc<HostHandle>, RpcError> {
+    let place = Arc::new(OnceLock::new());
+    let bell = Box::new(ThreadBell(Arc::clone(&place)));
+    let capacity = env.settings().mail_capacity;
+    let handle = Arc::new(HostHandle::new(name.clone(), capacity, may_block, bell));
+    let (env, of_thread) = (Arc::clone(env), Arc::clone(&handle));
+    // The bell is complete when somebody may ring it.
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let _ = place.set(std::thread::current());
+        let _ = ready.send(());
+        run(&env, of_thread);
+    });
+    thread.map_err(|error| RpcError::Start(format!("no thread for endpoints: {error}").into()))?;
+    // A thread that is gone at once has closed the handle.
+    let _ = started.recv();
+    Ok(handle)
+}
+
+fn run(env: &Arc<EnvShared>, handle: Arc<HostHandle>) {
+    let host = Rc::new(ThreadHost {
+        now_ns: Cell::new(clock::now_ns()),
+        due_ns: Cell::new(u64::MAX),
+    });
+    let node = Node::new(env, handle, Box::new(Rc::clone(&host)));
+    loop {
+        host.now_ns.set(clock::now_ns());
+        node.turn();
+        if node.has_ended() {
+            return;
+        }
+        if !node.has_work() {
+            sleep(host.due_ns.get());
+        }
+    }
+}
+
+/// Sleeps until somebody rings, or until then.
+fn sleep(due_ns: u64) {
+    if due_ns == u64::MAX {
+        std::thread::park();
+    } else {
+        let left = due_ns.saturating_sub(clock::now_ns());
+        std::thread::park_timeout(Duration::from_nanos(left));
+    }
+}

@@ -1,0 +1,380 @@
+//! A message from another thread, and its reply on the way back: one allocation per ask.
+//!
+//! Whoever asks holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
+//! The one lock on the way is the parcel's own, held by two parties for the time of a move.
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use super::endpoint_ref::{Place, RefTarget};
+use super::error::{AskPhase, ENV_STOPPED, RpcError};
+use super::message::{Message, Payload};
+use super::node::{Errand, HostHandle, Mail, NewAsk, Node, PostError, Sink, Way};
+use super::outbox::{Link, Sendable};
+use super::received::Kept;
+use super::{RpcTimeout, clock};
+
+/// A parcel of any message type, on its way to a host.
+pub(crate) trait AnyParcel: Send + Sync {
+    /// It is on the thread of its host: goes to its endpoint, or to the connection.
+    fn deliver(self: Arc<Self>, node: &Rc<Node>);
+
+    /// It cannot be delivered.
+    fn fail(&self, error: RpcError);
+}
+
+/// Whoever waits for a reply of this type on another thread.
+pub(crate) trait Answering<R: Payload>: Send + Sync {
+    /// The reply, or why there is none. The first one counts.
+    fn complete(&self, outcome: Result<Kept<R>, RpcError>);
+
+    /// Nobody waits any more.
+    fn is_gone(&self) -> bool;
+
+    /// Whom it asks.
+    fn target(&self) -> &Arc<RefTarget>;
+}
+
+/// The asking end of a parcel.
+pub(crate) trait Asked<R: Payload>: Answering<R> {
+    /// The outcome, if it is there.
+    fn poll(&self, waker: &Waker) -> Poll<Result<Kept<R>, RpcError>>;
+
+    /// Lets go: the message is not delivered, or not answered.
+    fn abandon(&self);
+
+    /// Fails it, and lets go of it.
+    fn abort(&self, error: RpcError);
+
+    /// When its time is up.
+    fn deadline_ns(&self) -> u64;
+
+    /// Its time is up.
+    fn time_out(&self);
+
+    /// The thread that has it may be blocked, and time it out too late.
+    fn host_may_block(&self) -> bool;
+}
+
+/// A message, and later its reply.
+pub(crate) struct Parcel<M: Message> {
+    target: Arc<RefTarget>,
+    host: Arc<HostHandle>,
+    /// The caller's own time; the env's where `None`.
+    timeout: Option<RpcTimeout>,
+    deadline_ns: u64,
+    one_way: bool,
+    token: Option<u64>,
+    gone: AtomicBool,
+    /// Its number among the host's outstanding asks, once it has one.
+    entry: AtomicU64,
+    state: Mutex<State<M>>,
+}
+
+struct State<M: Message> {
+    message: Option<M>,
+    outcome: Option<Result<Kept<M::Reply>, RpcError>>,
+    waker: Option<Waker>,
+}
+
+/// How a message is to be sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SendOptions {
+    pub(crate) one_way: bool,
+    pub(crate) timeout: Option<RpcTimeout>,
+    pub(crate) token: Option<u64>,
+}
+
+impl<M: Message> Parcel<M> {
+    /// Posts a message to the host of its target; the asking end.
+    pub(crate) fn post(
+        target: &Arc<RefTarget>,
+        message: M,
+        options: SendOptions,
+    ) -> Result<Arc<Self>, RpcError> {
+        let host = target.host()?;
+        let settings = target.env().settings();
+        let timeout = options.timeout.as_ref().unwrap_or(&settings.ask_timeout);
+        let deadline_ns = clock::now_ns().saturating_add(clock::ns(timeout.duration()));
+        let parcel = Arc::new(Self {
+            target: Arc::clone(target),
+            host: Arc::clone(&host),
+            timeout: options.timeout,
+            deadline_ns,
+            one_way: options.one_way,
+            token: options.token,
+            gone: AtomicBool::new(false),
+            entry: AtomicU64::new(0),
+            state: Mutex::new(State {
+                message: Some(message),
+                outcome: None,
+                waker: None,
+            }),
+        });
+        match host.post(Mail::Parcel(Arc::clone(&parcel) as Arc<dyn AnyParcel>)) {
+            Ok(()) => Ok(parcel),
+            Err(PostError::Closed(_)) => Err(ENV_STOPPED),
+            Err(PostError::Full(_)) => Err(RpcError::Busy {
+                what: "the mail of the target's thread",
+                limit: host.capacity() as u64,
+                key: super::settings::MAIL_KEY,
+            }),
+        }
+    }
+
+    /// Has its entry among the host's outstanding asks removed.
+    fn retract(&self) {
+        let key = self.entry.load(Ordering::SeqCst);
+        if key != 0 {
+            self.host.errand(Errand::Cancel(key));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take_message(&self) -> Option<M> {
+        self.lock().message.take()
+    }
+
+    /// Its place among the outstanding asks of `node`; none where it wants no reply.
+    ///
+    /// # Errors
+    /// There is no room.
+    fn enter(self: &Arc<Self>, node: &Node) -> Result<Option<u64>, RpcError> {
+        if self.one_way {
+            return Ok(None);
+        }
+        let ask = NewAsk {
+            sink: Sink::Foreign(Arc::clone(self) as Arc<dyn Answering<M::Reply>>),
+            deadline_ns: self.deadline_ns,
+            timeout: self.timeout.clone().map(Box::new),
+            target: None,
+        };
+        let key = node.new_ask(&node.replies::<M::Reply>(), ask)?;
+        if Arc::ptr_eq(&self.host, node.handle()) {
+            self.entry.store(key, Ordering::SeqCst);
+            // Whoever let go just before found no entry to retract.
+            if self.is_gone() {
+                node.cancel(key);
+            }
+        }
+        Ok(Some(key))
+    }
+
+    /// To an endpoint of this env.
+    fn deliver_here(self: Arc<Self>, node: &Rc<Node>) {
+        let Some(inbox) = node.find_inbox(self.target.id()) else {
+            return match node.elsewhere(self.target.id()) {
+                Some(host) => forward(self, &host),
+                None => self.fail(RpcError::CouldNotFind {
+                    name: self.target.name_arc(),
+                }),
+            };
+        };
+        let key = match self.enter(node) {
+            Ok(key) => key,
+            Err(error) => return self.fail(error),
+        };
+        if let Some(message) = self.take_message() {
+            node.post_local(&inbox, message, key);
+        }
+    }
+}
+
+fn forward<M: Message>(parcel: Arc<Parcel<M>>, host: &Arc<HostHandle>) {
+    let mail = Mail::Parcel(Arc::clone(&parcel) as Arc<dyn AnyParcel>);
+    match host.post(mail) {
+        Ok(()) => {}
+        Err(PostError::Closed(_)) => parcel.fail(ENV_STOPPED),
+        Err(PostError::Full(_)) => parcel.fail(RpcError::Busy {
+            what: "the mail of the target's thread",
+            limit: host.capacity() as u64,
+            key: super::settings::MAIL_KEY,
+        }),
+    }
+}
+
+impl<M: Message> AnyParcel for Parcel<M> {
+    fn deliver(self: Arc<Self>, node: &Rc<Node>) {
+        if self.is_gone() {
+            return;
+        }
+        if !self.one_way && self.deadline_ns <= node.now_ns() {
+            return Asked::time_out(&*self);
+        }
+        if let Place::Here(_) = self.target.place() {
+            return self.deliver_here(node);
+        }
+        let key = match self.enter(node) {
+            Ok(key) => key,
+            Err(error) => return self.fail(error),
+        };
+        let out = ParcelOut { parcel: self, key };
+        match node.way_to(&out.parcel.target) {
+            Way::Link(link) => out.transmit(node, &link),
+            Way::Outbox(outbox) => outbox.send(node, Box::new(out)),
+            Way::None(error) => out.settle(node, error),
+        }
+    }
+
+    fn fail(&self, error: RpcError) {
+        if self.one_way {
+            self.lock().message = None;
+            let target = &self.target;
+            if matches!(error, RpcError::EnvStopped { .. }) {
+                tracing::debug!(target: "ringrail::rpc", to = %target, %error, "message dropped");
+            } else {
+                tracing::warn!(target: "ringrail::rpc", to = %target, %error, "message dropped");
+            }
+        } else {
+            self.complete(Err(error));
+        }
+    }
+}
+
+impl<M: Message> Answering<M::Reply> for Parcel<M> {
+    fn complete(&self, outcome: Result<Kept<M::Reply>, RpcError>) {
+        let mut state = self.lock();
+        // Dropped outside of the lock.
+        let _message = state.message.take();
+        if state.outcome.is_some() || self.gone.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        state.outcome = Some(outcome);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
+    fn target(&self) -> &Arc<RefTarget> {
+        &self.target
+    }
+}
+
+impl<M: Message> Asked<M::Reply> for Parcel<M> {
+    fn poll(&self, waker: &Waker) -> Poll<Result<Kept<M::Reply>, RpcError>> {
+        let mut state = self.lock();
+        if let Some(outcome) = state.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        if !state
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            state.waker = Some(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    fn abandon(&self) {
+        if self.gone.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Dropped outside of the lock.
+        let message = self.lock().message.take();
+        drop(message);
+        self.retract();
+    }
+
+    fn abort(&self, error: RpcError) {
+        self.complete(Err(error));
+        self.retract();
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        self.deadline_ns
+    }
+
+    fn time_out(&self) {
+        let settings = self.target.env().settings();
+        let timeout = self.timeout.as_ref().unwrap_or(&settings.ask_timeout);
+        let phase = if self.lock().message.is_some() {
+            AskPhase::Posted
+        } else if matches!(self.target.place(), Place::Here(_)) {
+            AskPhase::Delivered
+        } else {
+            AskPhase::Sent
+        };
+        let error = RpcError::timed_out(self.target.place_text(), timeout, phase);
+        self.complete(Err(error));
+    }
+
+    fn host_may_block(&self) -> bool {
+        self.host.may_block()
+    }
+}
+
+/// A parcel that is to go out over a connection.
+struct ParcelOut<M: Message> {
+    parcel: Arc<Parcel<M>>,
+    key: Option<u64>,
+}
+
+impl<M: Message> Sendable for ParcelOut<M> {
+    fn target(&self) -> &Arc<RefTarget> {
+        &self.parcel.target
+    }
+
+    fn is_wanted(&self, _node: &Node) -> bool {
+        self.parcel.one_way || !self.parcel.is_gone()
+    }
+
+    fn waits(&self, node: &Node) {
+        if let Some(key) = self.key {
+            node.replies::<M::Reply>()
+                .reached(key, AskPhase::Connecting);
+        }
+    }
+
+    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) {
+        self.transmit(node, link);
+    }
+
+    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
+        self.settle(node, error);
+    }
+}
+
+impl<M: Message> ParcelOut<M> {
+    fn transmit(self, node: &Rc<Node>, link: &Rc<Link>) {
+        let Some(message) = self.parcel.take_message() else {
+            return;
+        };
+        let parcel = &self.parcel;
+        let sent = match self.key {
+            None => link.send_one_way(parcel.target(), &message),
+            Some(key) => {
+                let left = parcel.deadline_ns.saturating_sub(node.now_ns());
+                let left = std::time::Duration::from_nanos(left);
+                let replies = node.replies::<M::Reply>();
+                link.ask(
+                    &replies,
+                    parcel.target(),
+                    &message,
+                    (key, left, parcel.token),
+                )
+            }
+        };
+        if let Err(error) = sent {
+            self.settle(node, error);
+        }
+    }
+
+    fn settle(&self, node: &Node, error: RpcError) {
+        match self.key {
+            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
+            None => self.parcel.fail(error),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The other end of a connection, as every thread may see it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::RpcAddress;
+use super::env::EnvShared;
+use super::id::{EndpointId, MessageId};
+use super::node::HostHandle;
+
+/// Names that one peer may tell this side, so that errors can use them; further ones stay numbers.
+pub(crate) const MAX_PEER_NAMES: usize = 4096;
+
+/// The longest of them, in bytes.
+pub(crate) const MAX_PEER_NAME_LEN: usize = 255;
+
+/// What a peer says of its env.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerEnv {
+    /// Tells its env from all others.
+    pub(crate) id: u64,
+    /// Where it listens; `None` in client mode.
+    pub(crate) address: Option<RpcAddress>,
+}
+
+/// The other end of a connection.
+pub(crate) struct Peer {
+    env: Arc<EnvShared>,
+    /// Where its socket is.
+    socket: RpcAddress,
+    says: OnceLock<PeerEnv>,
+    names: Mutex<HashMap<u64, Arc<str>>>,
+    host: Arc<HostHandle>,
+    link: u64,
+}
+
+impl Peer {
+    /// The peer of link `link` on `host`.
+    pub(crate) fn new(
+        env: Arc<EnvShared>,
+        socket: RpcAddress,
+        host: Arc<HostHandle>,
+        link: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            env,
+            socket,
+            says: OnceLock::new(),
+            names: Mutex::default(),
+            host,
+            link,
+        })
+    }
+
+    /// The env of this side.
+    pub(crate) fn env(&self) -> &Arc<EnvShared> {
+        &self.env
+    }
+
+    /// Where it listens, if it said so; else where its socket is.
+    pub(crate) fn address(&self) -> &RpcAddress {
+        self.advertised().unwrap_or(&self.socket)
+    }
+
+    pub(crate) fn socket(&self) -> &RpcAddress {
+        &self.socket
+    }
+
+    pub(crate) fn advertised(&self) -> Option<&RpcAddress> {
+        self.says.get()?.address.as_ref()
+    }
+
+    /// Which env it is, once it has said so.
+    pub(crate) fn env_id(&self) -> Option<u64> {
+        self.says.get().map(|says| says.id)
+    }
+
+    /// What it said; false where it had said it before.
+    pub(crate) fn introduce(&self, says: PeerEnv) -> bool {
+        self.says.set(says).is_ok()
+    }
+
+    /// The thread that its connection lives on.
+    pub(crate) fn host(&self) -> &Arc<HostHandle> {
+        &self.host
+    }
+
+    /// Which of the thread's connections.
+    pub(crate) fn link(&self) -> u64 {
+        self.link
+    }
+
+    /// It calls something so.
+    pub(crate) fn learn(&self, id: u64, name: &str) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < MAX_PEER_NAMES && name.len() <= MAX_PEER_NAME_LEN {
+            names.entry(id).or_insert_with(|| name.into());
+        }
+    }
+
+    /// What an endpoint is called, or its number.
+    pub(crate) fn endpoint_name(&self, id: EndpointId) -> Arc<str> {
+        self.name(id.to_wire())
+            .unwrap_or_else(|| id.to_string().into())
+    }
+
+    /// What a message is called, or its number.
+    pub(crate) fn message_name(&self, id: MessageId) -> Arc<str> {
+        self.name(id.to_wire())
+            .unwrap_or_else(|| id.to_string().into())
+    }
+
+    fn name(&self, id: u64) -> Option<Arc<str>> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(&id).cloned()
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peer({})", self.address())
+    }
+}

@@ -1,0 +1,226 @@
+//! What a handler gets: a view of the receive buffer, or, from this process, the value itself.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::sync::Arc;
+
+use ringrail_codec::archive::{ArchiveError, access};
+
+use super::body::{BodyBuf, BodyRef, Scratch};
+use super::message::{Payload, read};
+use super::peer::Peer;
+use super::scope::Scope;
+use super::{RpcAddress, RpcError};
+
+/// A message or a reply of type `M`, while its handler runs.
+///
+/// From another process it is the validated archive in the receive buffer, and nothing has been
+/// copied; from this env it is the value as it was sent, never serialised. [`view`](Self::view) gives
+/// either as it is; [`take`](Self::take) always an `M`, [`access`](Self::access) always an archive.
+///
+/// ```
+/// # use ringrail::rpc::{Payload, Received, RpcError, View};
+/// fn length(text: &Received<'_, String>) -> usize {
+///     match text.view() {
+///         View::Archived(text) => text.len(), // in the receive buffer
+///         View::Local(text) => text.len(),    // the sender's own value
+///     }
+/// }
+/// ```
+pub struct Received<'a, M: Payload> {
+    form: Form<'a, M>,
+    peer: Option<&'a Arc<Peer>>,
+}
+
+enum Form<'a, M: Payload> {
+    Archived {
+        view: &'a M::Archived,
+        body: BodyRef<'a>,
+    },
+    Local {
+        value: M,
+        scratch: OnceCell<Scratch>,
+    },
+}
+
+/// A received value as it is; see [`Received::view`].
+#[derive(Clone, Copy, Debug)]
+pub enum View<'a, M: Payload> {
+    /// The archive, in the receive buffer.
+    Archived(&'a M::Archived),
+    /// The value.
+    Local(&'a M),
+}
+
+impl<'a, M: Payload> Received<'a, M> {
+    /// The archive in `body`, validated.
+    #[inline]
+    pub(crate) fn archived(
+        body: BodyRef<'a>,
+        peer: Option<&'a Arc<Peer>>,
+    ) -> Result<Self, ArchiveError> {
+        let view = access::<M>(body.bytes())?;
+        let form = Form::Archived { view, body };
+        Ok(Self { form, peer })
+    }
+
+    #[inline]
+    pub(crate) fn local(value: M) -> Self {
+        let scratch = OnceCell::new();
+        let form = Form::Local { value, scratch };
+        Self { form, peer: None }
+    }
+
+    /// The value as it is, at no cost.
+    #[inline]
+    pub fn view(&self) -> View<'_, M> {
+        match &self.form {
+            Form::Archived { view, .. } => View::Archived(*view),
+            Form::Local { value, .. } => View::Local(value),
+        }
+    }
+
+    /// The archive. A local value is serialised for it, once.
+    ///
+    /// # Errors
+    /// A local value that cannot be serialised.
+    pub fn access(&self) -> Result<&M::Archived, RpcError> {
+        let (value, scratch) = match &self.form {
+            Form::Archived { view, .. } => return Ok(view),
+            Form::Local { value, scratch } => (value, scratch),
+        };
+        let bytes = match scratch.get() {
+            Some(bytes) => bytes,
+            None => {
+                let fresh = Scratch::encode(value).map_err(|error| RpcError::Encode {
+                    message: std::any::type_name::<M>(),
+                    detail: error.to_string().into(),
+                })?;
+                scratch.get_or_init(|| fresh)
+            }
+        };
+        access::<M>(bytes.bytes()).map_err(|error| unreadable::<M>(None, &error))
+    }
+
+    /// The value: moved out where it is local, deserialised where it is not.
+    ///
+    /// # Errors
+    /// It cannot be deserialised.
+    #[inline]
+    pub fn take(self) -> Result<M, RpcError> {
+        match self.form {
+            Form::Local { value, .. } => Ok(value),
+            Form::Archived { body, .. } => read_scoped(body.bytes(), self.peer),
+        }
+    }
+
+    /// Keeps it beyond the handler's return: holds the receive buffer, copies nothing.
+    pub fn keep(self) -> Kept<M> {
+        match self.form {
+            Form::Local { value, .. } => Kept::local(value),
+            Form::Archived { body, .. } => Kept {
+                form: KeptForm::Archived(body.keep()),
+                peer: self.peer.cloned(),
+            },
+        }
+    }
+
+    /// Whether it came from another env.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.form, Form::Archived { .. })
+    }
+}
+
+impl<M: Payload> fmt::Debug for Received<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = std::any::type_name::<M>();
+        write!(f, "Received({name}, remote: {})", self.is_remote())
+    }
+}
+
+/// A received value that lasts, for any thread: holds the receive buffer, or the value.
+///
+/// The whole receive buffer (64 KiB as a rule) stays in use as long as one of these is alive: take
+/// out what is small and kept for long.
+pub struct Kept<M: Payload> {
+    form: KeptForm<M>,
+    peer: Option<Arc<Peer>>,
+}
+
+enum KeptForm<M> {
+    Archived(BodyBuf),
+    Local(M),
+}
+
+impl<M: Payload> Kept<M> {
+    pub(crate) fn local(value: M) -> Self {
+        Self {
+            form: KeptForm::Local(value),
+            peer: None,
+        }
+    }
+
+    /// As a handler gets it; validates the archive.
+    ///
+    /// # Errors
+    /// The bytes are no archive of an `M`.
+    pub fn borrow(&self) -> Result<View<'_, M>, RpcError> {
+        match &self.form {
+            KeptForm::Local(value) => Ok(View::Local(value)),
+            KeptForm::Archived(body) => access::<M>(body.bytes())
+                .map(View::Archived)
+                .map_err(|error| unreadable::<M>(self.peer.as_ref(), &error)),
+        }
+    }
+
+    /// The value: moved out where it is local, deserialised where it is not.
+    ///
+    /// # Errors
+    /// The bytes are no archive of an `M`.
+    pub fn take(self) -> Result<M, RpcError> {
+        match self.form {
+            KeptForm::Local(value) => Ok(value),
+            KeptForm::Archived(body) => read_scoped(body.bytes(), self.peer.as_ref()),
+        }
+    }
+
+    /// Whether it came from another env.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.form, KeptForm::Archived(_))
+    }
+}
+
+impl<M: Payload> fmt::Debug for Kept<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = std::any::type_name::<M>();
+        write!(f, "Kept({name}, remote: {})", self.is_remote())
+    }
+}
+
+/// Reads a value; refs in it belong to the peer's connection.
+fn read_scoped<M: Payload>(bytes: &[u8], peer: Option<&Arc<Peer>>) -> Result<M, RpcError> {
+    // What needs no drop holds no refs.
+    let _scope = match peer {
+        Some(peer) if std::mem::needs_drop::<M>() => Some(Scope::of_peer(peer)),
+        _ => None,
+    };
+    read::<M>(bytes).map_err(|error| unreadable::<M>(peer, &error))
+}
+
+#[cold]
+fn unreadable<M>(peer: Option<&Arc<Peer>>, error: &ArchiveError) -> RpcError {
+    let from = peer.map_or_else(|| "this env".to_owned(), |peer| peer.address().to_string());
+    RpcError::BadArchive {
+        message: std::any::type_name::<M>().into(),
+        from: from.into(),
+        detail: error.to_string().into(),
+    }
+}
+
+/// Who sent a message; `None` where its env does not listen and it is this env.
+pub(crate) fn sender_of(peer: Option<&Arc<Peer>>, own: Option<&RpcAddress>) -> Option<RpcAddress> {
+    match peer {
+        Some(peer) => Some(peer.address().clone()),
+        None => own.cloned(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What comes over the engine's connections, into the node of their shard.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringrail_transport::server::StreamManager;
+use ringrail_transport::{
+    CloseReason, Connection, Engine, Received, RequestError, Responder, RpcHandler,
+    TransportContext,
+};
+
+use crate::rpc::RpcAddress;
+use crate::rpc::body::BodyRef;
+use crate::rpc::env::EnvShared;
+use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::files::FileStreams;
+use crate::rpc::node::{Node, node_of};
+use crate::rpc::outbox::Pipe;
+use crate::rpc::peer::Peer;
+use crate::rpc::reply_to::WireCall;
+
+/// The env's servers and clients.
+pub(super) fn context(env: &Arc<EnvShared>, engine: Engine) -> TransportContext {
+    let env = env.id();
+    // One per shard, made there when its first connection comes.
+    TransportContext::new(engine, move || {
+        let node = node_of(env);
+        let files = node
+            .as_ref()
+            .map(|node| FileStreams::new(Arc::clone(node.env())));
+        Rc::new(RingHandler { node, files })
+    })
+}
+
+/// The connections of one shard.
+struct RingHandler {
+    /// None where the env has ended meanwhile.
+    node: Option<Rc<Node>>,
+    files: Option<FileStreams>,
+}
+
+/// What is kept with a connection.
+fn peer_of(connection: &Connection) -> Option<&Arc<Peer>> {
+    connection.extension()?.downcast_ref()
+}
+
+impl RingHandler {
+    fn live(&self) -> Option<&Rc<Node>> {
+        self.node.as_ref().filter(|node| !node.has_ended())
+    }
+}
+
+impl RpcHandler for RingHandler {
+    #[inline]
+    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+        match (self.live(), peer_of(from)) {
+            (Some(node), Some(peer)) => {
+                let call = Some(WireCall::Responder(reply));
+                node.receive(peer, BodyRef::of_wire(&body), call);
+            }
+            _ => reply.fail(&ENV_STOPPED.to_failure()),
+        }
+    }
+
+    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+        if let (Some(node), Some(peer)) = (self.live(), peer_of(from)) {
+            node.receive(peer, BodyRef::of_wire(&body), None);
+        }
+    }
+
+    fn stream_manager(&self) -> Option<&dyn StreamManager> {
+        let files = self.files.as_ref()?;
+        Some(files)
+    }
+
+    fn channel_active(&self, connection: &Connection) {
+        let Some(node) = self.live() else {
+            return connection.close();
+        };
+        let socket = RpcAddress::of_socket(connection.peer());
+        let link = node.add_link(connection.id(), Pipe::Ring(connection.clone()), socket);
+        // Fresh: nobody else gives this env's connections state.
+        let _ = connection.set_extension(Rc::new(Arc::clone(link.peer())));
+    }
+
+    fn channel_inactive(&self, connection: &Connection) {
+        if let Some(node) = &self.node {
+            node.remove_link(connection.id(), failure(connection));
+        }
+    }
+}
+
+/// What went wrong, where something did: a peer that closes is no failure.
+fn failure(connection: &Connection) -> Option<RpcError> {
+    let reason = connection.close_reason()?;
+    match &*reason {
+        CloseReason::Peer
+        | CloseReason::Drained { .. }
+        | CloseReason::Local
+        | CloseReason::Shutdown
+        | CloseReason::Idle { .. } => None,
+        _ => Some(RpcError::from(RequestError::Closed {
+            peer: Arc::new(connection.peer().clone()),
+            reason,
+        })),
+    }
+}

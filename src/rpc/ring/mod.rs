@@ -1,0 +1,170 @@
+//! The backend over the engine, `"ring"`: every shard of an engine runs a node.
+//!
+//! ```text
+//! shard 0: pump ─► RingHandler ─► Node ◄─ NodeTask (mail, errands, inboxes, timers)
+//! shard 1: …
+//! ```
+//!
+//! Connections come in by `SO_REUSEPORT` on whichever shard the kernel picks, and are made on the shard
+//! that the outbox of their address lives on. An endpoint on another shard than its message's
+//! connection gets the message by mail, in the receive buffer that it lies in.
+
+mod handler;
+mod task;
+
+use std::sync::Arc;
+
+use ringrail_transport::sys::socket::SocketError;
+use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
+
+use crate::conf::transport_conf;
+
+use super::RpcAddress;
+use super::carrier::ListenError;
+use super::env::network::Network;
+use super::env::ports::start_on_port;
+use super::env::{EnvShared, RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
+use super::error::{ENV_STOPPED, RpcError};
+use super::node::HostHandle;
+
+/// Makes envs over the engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RingFactory;
+
+impl RpcEnvFactory for RingFactory {
+    fn create(&self, config: RpcEnvConfig) -> Result<RpcEnv, RpcError> {
+        // Starting waits for the shards, which a runtime's thread must not do.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name(format!("{}-start", config.name));
+            let thread = thread
+                .spawn_scoped(scope, || create(&config))
+                .map_err(|error| failed(&format!("no thread to start it: {error}")))?;
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(failed("starting it panicked")))
+        })
+    }
+}
+
+fn failed(text: &str) -> RpcError {
+    RpcError::Start(text.into())
+}
+
+/// What connects an env over the engine.
+pub(crate) struct Ring {
+    clients: TransportClientFactory,
+    /// For files: bulk does not queue before messages.
+    downloads: TransportClientFactory,
+    server: Option<TransportServer>,
+    engine: Engine,
+}
+
+impl Ring {
+    pub(crate) fn clients(&self) -> TransportClientFactory {
+        self.clients.clone()
+    }
+
+    pub(crate) fn downloads(&self) -> TransportClientFactory {
+        self.downloads.clone()
+    }
+
+    pub(crate) fn close(self) {
+        drop(self.server);
+        drop(self.clients);
+        drop(self.downloads);
+        // The last of it joins the shards.
+        drop(self.engine);
+    }
+}
+
+fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
+    let env = start::shared(config)?;
+    let owned = RpcEnv::owning(Arc::clone(&env));
+    let engine = match &config.engine {
+        Some(engine) => engine.clone(),
+        None => start_engine(config, &env)?,
+    };
+    let hosts = task::start_nodes(&env, &engine)?;
+    let context = handler::context(&env, engine.clone());
+    let clients = context.create_client_factory(Vec::new());
+    let downloads = TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
+    env.started(
+        hosts,
+        Network::Ring(Ring {
+            clients,
+            downloads,
+            server: None,
+            engine,
+        }),
+    );
+    if !config.client_mode {
+        listen(config, &env, &context)?;
+        start::built_in(&owned)?;
+    }
+    Ok(owned)
+}
+
+fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
+    let conf = transport_conf(&config.conf).map_err(|error| failed(&error.to_string()))?;
+    let spins = conf.spin_us > 0;
+    let shards = config.shards.unwrap_or(env.settings().shards);
+    let builder = Engine::builder(conf).shards(shards);
+    // Several envs of one process had better not share a processor; one that spins must have its own.
+    let builder = if spins { builder } else { builder.unpinned() };
+    builder.start().map_err(|error| failed(&error.to_string()))
+}
+
+fn listen(
+    config: &RpcEnvConfig,
+    env: &EnvShared,
+    context: &TransportContext,
+) -> Result<(), RpcError> {
+    let retries = env.settings().port_max_retries;
+    let server = start_on_port(&config.name, config.port, retries, |port| {
+        let at = RpcAddress::new(&config.bind_host, port);
+        let addr = Addr::resolve(&at.to_string()).map_err(|error| ListenError {
+            in_use: false,
+            text: error.to_string(),
+        })?;
+        let addr = addr.into_iter().next().ok_or_else(|| ListenError {
+            in_use: false,
+            text: format!("{at} has no address"),
+        })?;
+        context.create_server(addr).map_err(|error| ListenError {
+            in_use: matches!(error, SocketError::InUse { .. }),
+            text: error.to_string(),
+        })
+    })?;
+    env.listens(start::advertised(config, server.port().unwrap_or(0)));
+    if let Some(Network::Ring(ring)) = &mut *env.network() {
+        ring.server = Some(server);
+    }
+    Ok(())
+}
+
+/// Connects on a shard; blocks. The outbox there is told where that succeeds.
+pub(crate) fn connect(
+    clients: &TransportClientFactory,
+    shard: usize,
+    host: &Arc<HostHandle>,
+    to: &RpcAddress,
+) -> Result<(), RpcError> {
+    let client = clients
+        .create_unmanaged_client_on_blocking(shard, &to.to_string())
+        .map_err(|error| RpcError::Connect {
+            address: to.clone(),
+            detail: error.to_string().into(),
+        })?;
+    let (id, to) = (client.id(), to.clone());
+    let ordered = host.run(move |node| {
+        let link = node.link(id).ok_or_else(|| RpcError::Disconnected {
+            address: to.clone(),
+        });
+        node.connected(&to, link);
+    });
+    if !ordered {
+        client.close();
+        return Err(ENV_STOPPED);
+    }
+    Ok(())
+}

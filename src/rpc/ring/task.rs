@@ -1,0 +1,142 @@
+//! A node as a task of its shard.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringrail_transport::shard::{ShardTask, TaskContext, TaskTimer};
+use ringrail_transport::{Engine, ShardHandle};
+
+use crate::rpc::clock;
+use crate::rpc::env::EnvShared;
+use crate::rpc::error::RpcError;
+use crate::rpc::node::{Bell, Host, HostHandle, Node};
+
+use super::failed;
+
+/// Wakes a shard.
+struct ShardBell(ShardHandle);
+
+impl Bell for ShardBell {
+    fn ring(&self) {
+        self.0.notify();
+    }
+}
+
+/// The shard, for its node.
+#[derive(Default)]
+struct ShardHost {
+    context: OnceCell<TaskContext>,
+    timer: Cell<Option<TaskTimer>>,
+}
+
+impl Host for Rc<ShardHost> {
+    #[inline]
+    fn now_ns(&self) -> u64 {
+        match self.context.get() {
+            Some(context) => context.now_ns(),
+            // While it is being set up.
+            None => clock::now_ns(),
+        }
+    }
+
+    fn arm(&self, at_ns: Option<u64>) {
+        let Some(context) = self.context.get() else {
+            return;
+        };
+        if let Some(timer) = self.timer.take() {
+            context.cancel_timer(timer);
+        }
+        if let Some(at_ns) = at_ns {
+            let after = Duration::from_nanos(at_ns.saturating_sub(context.now_ns()));
+            self.timer.set(context.set_timer(after, 0));
+        }
+    }
+
+    fn rouse(&self) {
+        if let Some(context) = self.context.get() {
+            context.rouse();
+        }
+    }
+}
+
+/// A node in the turns of its shard.
+struct NodeTask {
+    node: Rc<Node>,
+    host: Rc<ShardHost>,
+}
+
+impl NodeTask {
+    fn turn(&self) {
+        self.node.turn();
+        if self.node.has_ended() {
+            self.host.arm(None);
+            if let Some(context) = self.host.context.get() {
+                context.remove();
+            }
+        }
+    }
+}
+
+impl ShardTask for NodeTask {
+    fn run(&self) {
+        self.turn();
+    }
+
+    fn has_work(&self) -> bool {
+        self.node.has_work()
+    }
+
+    fn on_timer(&self, _: u32) {
+        self.turn();
+    }
+
+    fn on_stop(&self) {
+        self.node.abandon();
+    }
+}
+
+/// Starts a node on every shard of the engine.
+pub(super) fn start_nodes(
+    env: &Arc<EnvShared>,
+    engine: &Engine,
+) -> Result<Vec<Arc<HostHandle>>, RpcError> {
+    let shards = engine.shards();
+    let hosts = shards.iter().map(|shard| start_node(env, engine, shard));
+    hosts.collect()
+}
+
+fn start_node(
+    env: &Arc<EnvShared>,
+    engine: &Engine,
+    shard: &ShardHandle,
+) -> Result<Arc<HostHandle>, RpcError> {
+    let handle = Arc::new(HostHandle::new(
+        format!("{}-{}", env.name(), shard.index()),
+        env.settings().mail_capacity,
+        false,
+        Box::new(ShardBell(shard.clone())),
+    ));
+    let (env, of_node) = (Arc::clone(env), Arc::clone(&handle));
+    let added = engine.run_on(shard.index(), move |shard| {
+        let host = Rc::new(ShardHost::default());
+        let node = Node::new(&env, of_node, Box::new(Rc::clone(&host)));
+        let task = NodeTask {
+            node,
+            host: Rc::clone(&host),
+        };
+        let context = shard.add_task(Rc::new(task));
+        let added = context.is_some();
+        if let Some(context) = context {
+            // Fresh.
+            let _ = host.context.set(context);
+        }
+        added
+    });
+    match added {
+        Ok(true) => Ok(handle),
+        Ok(false) => Err(failed("the shard has as many tasks as it can")),
+        Err(error) => Err(failed(&error.to_string())),
+    }
+}

@@ -1,0 +1,326 @@
+//! From a message's number to its handler: the routes of an endpoint.
+//!
+//! A [`Route`] is one message type of one endpoint: it knows both types, so that nothing is boxed on
+//! the way. The inbox sees it without the message's type (to run what comes from peers, and what waits
+//! in its queue), whoever sends on the same thread sees it without the endpoint's (to leave a value).
+
+use std::any::Any;
+use std::cell::{OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use super::RpcError;
+use super::body::BodyRef;
+use super::call::{HeldCall, RpcCallContext};
+use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
+use super::id::MessageId;
+use super::inbox::Inbox;
+use super::message::{Lane, Message};
+use super::node::{Node, Replies};
+use super::peer::Peer;
+use super::received::{Kept, Received};
+use super::reply_to::{Answerer, WireCall};
+
+/// Marks a message in [`RpcEndpoint::Messages`] that is handled by a future
+/// ([`HandleAsync`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Async<M>(PhantomData<fn() -> M>);
+
+/// The messages that an endpoint handles: a tuple.
+pub trait MessageSet<E: RpcEndpoint> {
+    /// Adds their routes.
+    #[doc(hidden)]
+    fn add_to(table: &mut RouteTable<E>);
+}
+
+/// One message in a [`MessageSet`]: `M` or [`Async<M>`].
+pub trait MessageEntry<E: RpcEndpoint> {
+    /// Adds its route.
+    #[doc(hidden)]
+    fn add_to(table: &mut RouteTable<E>);
+}
+
+impl<E: RpcEndpoint + Handle<M>, M: Message> MessageEntry<E> for M {
+    fn add_to(table: &mut RouteTable<E>) {
+        table.add::<M>(Run::Now(|endpoint, _, message, call| {
+            <E as Handle<M>>::handle(endpoint, message, call)
+        }));
+    }
+}
+
+impl<E: RpcEndpoint + HandleAsync<M>, M: Message> MessageEntry<E> for Async<M> {
+    fn add_to(table: &mut RouteTable<E>) {
+        table.add::<M>(Run::Future(fly::<E, M>));
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)*) => {
+        impl<E: RpcEndpoint, $($name: MessageEntry<E>),*> MessageSet<E> for ($($name,)*) {
+            #[allow(unused_variables)]
+            fn add_to(table: &mut RouteTable<E>) {
+                $(<$name as MessageEntry<E>>::add_to(table);)*
+            }
+        }
+    };
+}
+
+tuples!();
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D F);
+tuples!(A B C D F G);
+tuples!(A B C D F G H);
+tuples!(A B C D F G H I);
+tuples!(A B C D F G H I J);
+tuples!(A B C D F G H I J K);
+tuples!(A B C D F G H I J K L);
+tuples!(A B C D F G H I J K L M);
+tuples!(A B C D F G H I J K L M N);
+tuples!(A B C D F G H I J K L M N O);
+tuples!(A B C D F G H I J K L M N O P);
+tuples!(A B C D F G H I J K L M N O P Q);
+
+/// How an endpoint handles one message type.
+pub(crate) enum Run<E, M: Message> {
+    /// At once. The number is for endpoints that have several functions.
+    Now(RunNow<E, M>),
+    /// By a future.
+    Future(RunFuture<E, M>),
+}
+
+pub(crate) type RunNow<E, M> = fn(
+    &mut E,
+    usize,
+    Received<'_, M>,
+    RpcCallContext<'_, <M as Message>::Reply>,
+) -> Result<(), RpcError>;
+
+pub(crate) type RunFuture<E, M> =
+    fn(Rc<RefCell<Option<E>>>, Kept<M>, HeldCall<<M as Message>::Reply>) -> Flight;
+
+/// A handler's future.
+pub(crate) type Flight = Pin<Box<dyn Future<Output = Result<(), RpcError>>>>;
+
+#[expect(
+    clippy::await_holding_refcell_ref,
+    reason = "the inbox runs nothing else of this endpoint until the future is done"
+)]
+fn fly<E: HandleAsync<M>, M: Message>(
+    endpoint: Rc<RefCell<Option<E>>>,
+    message: Kept<M>,
+    call: HeldCall<M::Reply>,
+) -> Flight {
+    Box::pin(async move {
+        let spare = call.share();
+        let outcome = match endpoint.borrow_mut().as_mut() {
+            Some(endpoint) => endpoint.handle(message, call).await,
+            None => Ok(()),
+        };
+        if let Err(error) = &outcome {
+            spare.send_failure(error.clone());
+        }
+        outcome
+    })
+}
+
+/// Makes a route, for its inbox.
+type Maker<E> = Box<dyn FnOnce(&Weak<Inbox<E>>) -> RouteEntry<E>>;
+
+/// The routes of an endpoint that is yet to be set up.
+pub struct RouteTable<E: RpcEndpoint> {
+    makers: Vec<Maker<E>>,
+}
+
+impl<E: RpcEndpoint> RouteTable<E> {
+    pub(crate) fn new() -> Self {
+        Self { makers: Vec::new() }
+    }
+
+    pub(crate) fn add<M: Message>(&mut self, run: Run<E, M>) {
+        let index = self.makers.len();
+        self.makers.push(Box::new(move |inbox| {
+            let route = Rc::new(Route {
+                inbox: inbox.clone(),
+                index,
+                run,
+                queue: RefCell::default(),
+                replies: OnceCell::new(),
+            });
+            RouteEntry {
+                id: M::ID,
+                lane: M::LANE,
+                route: Rc::clone(&route) as Rc<dyn AnyRoute<E>>,
+                typed: Box::new(route as Rc<dyn TypedRoute<M>>),
+            }
+        }));
+    }
+
+    pub(crate) fn build(self, inbox: &Weak<Inbox<E>>) -> Vec<RouteEntry<E>> {
+        self.makers.into_iter().map(|make| make(inbox)).collect()
+    }
+}
+
+impl<E: RpcEndpoint> std::fmt::Debug for RouteTable<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RouteTable({} routes)", self.makers.len())
+    }
+}
+
+/// One route of an inbox.
+pub(crate) struct RouteEntry<E: RpcEndpoint> {
+    pub(crate) id: MessageId,
+    pub(crate) lane: Lane,
+    pub(crate) route: Rc<dyn AnyRoute<E>>,
+    /// An `Rc<dyn TypedRoute<M>>`.
+    pub(crate) typed: Box<dyn Any>,
+}
+
+/// What came from a peer: for whom it is is known already.
+pub(crate) struct FromPeer<'a> {
+    pub(crate) body: BodyRef<'a>,
+    pub(crate) peer: &'a Arc<Peer>,
+    /// `None` where it wants no reply.
+    pub(crate) call: Option<WireCall<'a>>,
+    pub(crate) token: Option<u64>,
+}
+
+/// A route without its message's type.
+pub(crate) trait AnyRoute<E: RpcEndpoint> {
+    /// Handles a peer's message.
+    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: FromPeer<'_>);
+
+    /// Handles the first value in its queue.
+    fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>);
+}
+
+/// A route without its endpoint's type.
+pub(crate) trait TypedRoute<M: Message> {
+    /// Handles a value of this process now, if nothing is in the way, or queues it. `key` is the
+    /// ask's.
+    ///
+    /// # Errors
+    /// The endpoint is stopped, or its inbox is full.
+    fn post(&self, node: &Rc<Node>, message: M, key: Option<u64>) -> Result<(), RpcError>;
+}
+
+/// One message type of one endpoint.
+struct Route<E: RpcEndpoint, M: Message> {
+    inbox: Weak<Inbox<E>>,
+    index: usize,
+    run: Run<E, M>,
+    queue: RefCell<VecDeque<(M, Option<u64>)>>,
+    /// The node's table of asks with its replies, once it was needed.
+    replies: OnceCell<Rc<Replies<M::Reply>>>,
+}
+
+impl<E: RpcEndpoint, M: Message> Route<E, M> {
+    #[inline]
+    fn run(
+        &self,
+        inbox: &Inbox<E>,
+        node: &Rc<Node>,
+        message: Received<'_, M>,
+        (answerer, peer): (Answerer<'_, M::Reply>, Option<&Arc<Peer>>),
+    ) {
+        match self.run {
+            Run::Now(run) => inbox.run_now(node, answerer, peer, M::NAME, |endpoint, call| {
+                run(endpoint, self.index, message, call)
+            }),
+            Run::Future(run) => {
+                let call = HeldCall::new(Rc::clone(node), answerer.hold());
+                inbox.run_future(node, M::NAME, |endpoint| {
+                    run(endpoint, message.keep(), call)
+                });
+            }
+        }
+    }
+
+    /// An inbox has one node all its life.
+    #[inline]
+    fn replies(&self, node: &Node) -> &Rc<Replies<M::Reply>> {
+        self.replies.get_or_init(|| node.replies())
+    }
+
+    #[inline]
+    fn run_value(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: M, key: Option<u64>) {
+        let answerer = match key {
+            None => Answerer::OneWay,
+            Some(key) => {
+                let replies = Rc::clone(self.replies(node));
+                Answerer::Pending { replies, key }
+            }
+        };
+        self.run(inbox, node, Received::local(message), (answerer, None));
+    }
+}
+
+impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
+    #[inline]
+    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: FromPeer<'_>) {
+        let FromPeer {
+            body,
+            peer,
+            call,
+            token,
+        } = message;
+        let answerer = match call {
+            Some(call) => Answerer::Wire { call, token },
+            None => Answerer::OneWay,
+        };
+        match Received::archived(body, Some(peer)) {
+            Ok(received) => self.run(inbox, node, received, (answerer, Some(peer))),
+            Err(error) => {
+                let error = RpcError::BadArchive {
+                    message: M::NAME.into(),
+                    from: peer.address().to_string().into(),
+                    detail: error.to_string().into(),
+                };
+                answerer.fail(node, &error);
+                inbox.on_error(error);
+            }
+        }
+    }
+
+    fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>) {
+        let first = self.queue.borrow_mut().pop_front();
+        let Some((message, key)) = first else {
+            return;
+        };
+        if let Some(key) = key
+            && !self.replies(node).is_wanted(key)
+        {
+            node.cancel(key);
+            return;
+        }
+        self.run_value(inbox, node, message, key);
+    }
+}
+
+impl<E: RpcEndpoint, M: Message> TypedRoute<M> for Route<E, M> {
+    #[inline]
+    fn post(&self, node: &Rc<Node>, message: M, key: Option<u64>) -> Result<(), RpcError> {
+        let Some(inbox) = self.inbox.upgrade() else {
+            return Err(RpcError::OutboxStopped);
+        };
+        if inbox.is_free() && node.enter() {
+            self.run_value(&inbox, node, message, key);
+            node.leave();
+            return Ok(());
+        }
+        inbox.admit(M::LANE)?;
+        self.queue.borrow_mut().push_back((message, key));
+        if let Some(key) = key {
+            let phase = super::error::AskPhase::Delivered;
+            self.replies(node).reached(key, phase);
+        }
+        inbox.push_local(node, self.index, M::LANE);
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The settings of an env, read once from its [`Conf`].
+
+use std::time::Duration;
+
+use crate::conf::keys::{network, rpc, transport};
+use crate::conf::{Conf, ConfError, RpcTimeout};
+
+use super::clock;
+
+/// Bounds an endpoint's inbox.
+pub(crate) const INBOX_KEY: &str = "ringrail.rpc.inbox.capacity";
+
+/// Bounds an address's outbox.
+pub(crate) const OUTBOX_KEY: &str = "ringrail.rpc.outbox.capacity";
+
+/// Bounds the mail of a thread.
+pub(crate) const MAIL_KEY: &str = "ringrail.transport.inbox";
+
+/// What an env is set to.
+#[derive(Clone, Debug)]
+pub(crate) struct RpcSettings {
+    pub(crate) ask_timeout: RpcTimeout,
+    /// The same in ns, for the hot path.
+    pub(crate) ask_timeout_ns: u64,
+    pub(crate) lookup_timeout: RpcTimeout,
+    pub(crate) num_retries: u32,
+    pub(crate) retry_wait: Duration,
+    pub(crate) inbox_capacity: usize,
+    pub(crate) inbox_budget: usize,
+    pub(crate) outbox_capacity: usize,
+    pub(crate) mail_capacity: usize,
+    pub(crate) connect_concurrency: usize,
+    pub(crate) port_max_retries: u32,
+    pub(crate) shards: usize,
+    pub(crate) drain_timeout: Duration,
+}
+
+impl RpcSettings {
+    /// # Errors
+    /// A value that its key cannot have.
+    pub(crate) fn read(conf: &Conf) -> Result<Self, ConfError> {
+        let ask_timeout = RpcTimeout::ask(conf)?;
+        Ok(Self {
+            ask_timeout_ns: clock::ns(ask_timeout.duration()),
+            ask_timeout,
+            lookup_timeout: RpcTimeout::lookup(conf)?,
+            num_retries: conf.get_entry(&rpc::NUM_RETRIES)?,
+            retry_wait: conf.get_entry(&rpc::RETRY_WAIT)?,
+            inbox_capacity: conf.get_entry(&rpc::INBOX_CAPACITY)?,
+            inbox_budget: conf.get_entry(&rpc::INBOX_BUDGET)?,
+            outbox_capacity: conf.get_entry(&rpc::OUTBOX_CAPACITY)?,
+            mail_capacity: conf.get_entry(&transport::INBOX)?,
+            connect_concurrency: conf.get_entry(&rpc::CONNECT_CONCURRENCY)?,
+            port_max_retries: conf.get_entry(&network::PORT_MAX_RETRIES)?,
+            shards: conf.get_entry(&rpc::SHARDS)?,
+            drain_timeout: conf.get_entry(&transport::DRAIN_TIMEOUT)?,
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! The endpoint that says whether another exists (Spark: `RpcEndpointVerifier`).
+
+use std::sync::Arc;
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use super::RpcEndpointAddress;
+use super::call::RpcCallContext;
+use super::endpoint::{Handle, RpcEndpoint};
+use super::endpoint_ref::RpcEndpointRef;
+use super::env::{EndpointOptions, EnvShared, RpcEnv};
+use super::error::RpcError;
+use super::message::Message;
+use super::parcel::SendOptions;
+use super::received::{Received, View};
+
+/// What the verifier is called in every env that listens.
+pub const VERIFIER_NAME: &str = "endpoint-verifier";
+
+/// Asks the verifier whether an endpoint exists.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct CheckExistence {
+    /// What it is called.
+    pub name: String,
+}
+
+impl Message for CheckExistence {
+    type Reply = bool;
+    const NAME: &'static str = "rpc.CheckExistence";
+}
+
+struct Verifier {
+    env: Arc<EnvShared>,
+}
+
+impl RpcEndpoint for Verifier {
+    type Messages = (CheckExistence,);
+}
+
+impl Handle<CheckExistence> for Verifier {
+    fn handle(
+        &mut self,
+        message: Received<'_, CheckExistence>,
+        call: RpcCallContext<'_, bool>,
+    ) -> Result<(), RpcError> {
+        let exists = match message.view() {
+            View::Archived(check) => self.env.registry().has(&check.name),
+            View::Local(check) => self.env.registry().has(&check.name),
+        };
+        call.reply(exists);
+        Ok(())
+    }
+}
+
+/// Sets the verifier up, on every shard.
+pub(crate) fn set_up(env: &RpcEnv) -> Result<(), RpcError> {
+    let shared = Arc::clone(env.shared());
+    let make = move || Verifier {
+        env: Arc::clone(&shared),
+    };
+    env.setup_replicated(VERIFIER_NAME, EndpointOptions::default(), make)?;
+    Ok(())
+}
+
+/// A ref to an endpoint, once its env has said that it exists.
+pub(crate) async fn look_up(
+    env: &Arc<EnvShared>,
+    uri: RpcEndpointAddress,
+) -> Result<RpcEndpointRef, RpcError> {
+    let text = uri.to_string();
+    let (address, name) = uri.into_parts();
+    let address = address.ok_or(RpcError::NoListenAddress)?;
+    let verifier = env.ref_at(address.clone(), VERIFIER_NAME.into())?;
+    let verifier: RpcEndpointRef = RpcEndpointRef::new(verifier);
+    let check = CheckExistence {
+        name: name.to_string(),
+    };
+    let options = SendOptions {
+        timeout: Some(env.settings().lookup_timeout.clone()),
+        ..SendOptions::default()
+    };
+    if !verifier.ask_by(check, options).await? {
+        return Err(RpcError::EndpointNotFound { uri: text.into() });
+    }
+    Ok(RpcEndpointRef::new(env.ref_at(address, name)?))
+}

@@ -1,0 +1,105 @@
+//! What every backend of the RPC layer holds, each property by its name: Spark's guarantees, and where
+//! ours are stronger.
+//!
+//! The same functions run over the in-process backend and over the engine.
+
+mod actors;
+mod asking;
+mod errors;
+mod files;
+mod ground;
+mod life;
+mod many;
+mod naming;
+mod network;
+mod outboxes;
+mod refs;
+mod shutdown;
+
+macro_rules! properties {
+    ($($module:ident: $($name:ident),+;)+) => {
+        mod over_local {
+            $($(#[test]
+            fn $name() {
+                crate::$module::$name(crate::ground::Backend::Local);
+            })+)+
+        }
+
+        mod over_ring {
+            $($(#[test]
+            fn $name() {
+                crate::$module::$name(crate::ground::Backend::Ring);
+            })+)+
+        }
+    };
+}
+
+properties! {
+    life:
+        on_start_comes_before_messages_sent_before_setup_returned,
+        on_stop_comes_once_and_after_what_was_queued,
+        after_stop_sends_are_dropped_and_asks_fail_at_once,
+        an_endpoint_is_never_entered_twice_and_loses_nothing_from_64_senders,
+        instances_of_a_replicated_endpoint_run_at_the_same_time,
+        an_isolated_endpoint_may_block_without_holding_up_others,
+        handlers_that_are_futures_keep_the_next_message_waiting;
+    errors:
+        errors_of_hooks_and_handlers_reach_on_error,
+        an_error_in_on_error_is_swallowed_and_the_endpoint_goes_on,
+        a_panic_fails_its_call_and_reaches_on_error,
+        an_endpoint_without_handlers_refuses_as_spark_does,
+        a_message_without_a_handler_is_unsupported_by_name_and_sender,
+        a_failure_keeps_its_code_chain_and_retryability,
+        a_call_that_is_let_go_fails_at_once;
+    naming:
+        a_name_is_taken_once,
+        names_that_no_uri_can_hold_are_refused,
+        a_lookup_of_nobody_names_the_uri,
+        an_ask_of_nobody_says_could_not_find,
+        lookups_find_endpoints_by_both_schemes;
+    asking:
+        a_timeout_names_address_time_and_key_once,
+        a_late_reply_is_ignored,
+        the_first_of_two_replies_counts,
+        an_aborted_ask_is_retracted,
+        a_dropped_ask_is_retracted,
+        replies_can_come_later_from_any_thread,
+        local_values_are_not_serialised,
+        remote_values_are_archives_that_can_be_kept,
+        liveness_messages_overtake,
+        a_full_inbox_says_so,
+        blocking_calls_are_refused_where_endpoints_run,
+        messages_of_one_sender_keep_their_order;
+    many:
+        ten_thousand_endpoints_are_asked_with_a_bound_and_no_thread_per_ask,
+        a_repeated_request_is_handled_once_while_its_reply_is_remembered,
+        attempts_end_and_the_error_names_message_and_last_cause,
+        local_refs_answer_callbacks_and_futures_on_their_thread,
+        every_env_tells_what_it_has;
+    refs:
+        refs_are_equal_by_address_and_name,
+        a_ref_in_a_message_reaches_its_endpoint,
+        a_ref_of_a_client_mode_peer_leads_back_over_its_connection,
+        a_client_mode_ref_passed_to_a_third_party_fails_clearly,
+        a_ref_that_comes_home_is_local,
+        refs_in_other_bytes_need_a_scope;
+    network:
+        every_endpoint_is_told_of_connections_once_per_address,
+        refs_survive_the_loss_of_their_connection;
+    outboxes:
+        messages_that_wait_for_a_connection_are_sent_in_order,
+        a_failed_connection_fails_all_that_waited_and_the_next_message_connects_again;
+    files:
+        files_jars_and_directories_are_fetched_byte_for_byte,
+        channels_are_read_by_futures_too,
+        a_name_stands_for_one_path,
+        no_name_leads_outside_of_a_directory,
+        a_missing_file_fails_the_reader,
+        an_env_that_does_not_listen_gives_out_nothing;
+    shutdown:
+        after_shutdown_everything_fails_with_sparks_words,
+        shutdown_with_work_in_flight_resolves_every_future,
+        asks_made_while_envs_shut_down_all_resolve,
+        an_isolated_endpoint_that_is_being_stopped_ends_before_its_env,
+        a_peer_that_dies_fails_what_it_was_asked;
+}
