@@ -83,7 +83,8 @@ fn impossible_lengths_end_the_connection_before_any_body_is_read() {
         assert!(rest.starts_with(b"RINGRAIL"), "the handshake was answered");
     }
     eventually("five ended", || {
-        side.context.engine().metrics().errors_malformed >= 5
+        let metrics = side.context.engine().metrics();
+        (metrics.errors_oversized, metrics.errors_malformed) == (3, 2)
     });
     let used = side.context.engine().metrics().pool_bytes_high_water;
     assert!(
