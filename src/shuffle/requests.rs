@@ -34,7 +34,8 @@ pub(super) fn blocks_by_number(asked: &FetchShuffleBlocks<'_>) -> Result<Vec<Blo
             continue;
         }
         for reduce in reduces {
-            let range = (reduce, reduce.saturating_add(1));
+            // Behind the last number there is a negative one, which is refused.
+            let range = (reduce, reduce.wrapping_add(1));
             blocks.push(Block::of_shuffle(asked.shuffle_id, map, range)?);
         }
     }

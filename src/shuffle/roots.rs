@@ -73,7 +73,7 @@ impl Place {
     }
 
     fn below(&self) -> &str {
-        &self.path[self.below..]
+        self.path[self.below..].trim_start_matches('/')
     }
 }
 
@@ -113,9 +113,7 @@ impl LocalRoots {
             .position(|root| whole.starts_with(&root.path))
             .ok_or_else(refused)?;
         let path = whole.to_str().ok_or_else(refused)?.to_owned();
-        let root_len = self.roots[root].path.as_os_str().len();
-        // Behind the root and its slash; "/" is its own.
-        let below = path.len().min(root_len + usize::from(root_len > 1));
+        let below = self.roots[root].path.as_os_str().len();
         Ok(LocalDir { root, path, below })
     }
 
