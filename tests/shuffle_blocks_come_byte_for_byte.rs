@@ -7,7 +7,7 @@ use std::fs;
 
 use ringrail::codec::spark::shuffle::{
     BlocksRemoved, Cause, CorruptionCause, DiagnoseCorruption, GetLocalDirsForExecutors,
-    LocalDirsForExecutors, Message, RemoveBlocks,
+    LocalDirsForExecutors, Message, MessageKind, RemoveBlocks,
 };
 use spark_shuffle::{APP, Disk, EXEC, Peer, bytes};
 
@@ -215,4 +215,36 @@ fn the_cause_of_corruption_is_found() {
         ask(1, 1, good, "../../x"),
         Cause::UnsupportedChecksumAlgorithm
     );
+}
+
+#[test]
+fn what_was_served_is_counted() {
+    let disk = Disk::new();
+    let peer = Peer::registered(&disk);
+    disk.write_map(0, 1, &[10, 20, 30]);
+    let batch = peer.fetch(0, &[1], &[&[0, 3]], true).unwrap();
+    assert_eq!(peer.chunk(batch.stream_id, 0).unwrap().len(), 60);
+    let named = peer.open(&["shuffle_0_1_1", "shuffle_0_9_0"]).unwrap();
+    let name = format!("{}_0", named.stream_id);
+    assert_eq!(peer.stream(&name).unwrap().len(), 20);
+    assert!(peer.chunk(named.stream_id, 1).is_err());
+    assert!(peer.ask_bytes(vec![77]).is_err());
+    let metrics = peer.service.metrics();
+    for kind in [
+        MessageKind::RegisterExecutor,
+        MessageKind::FetchShuffleBlocks,
+        MessageKind::OpenBlocks,
+    ] {
+        assert_eq!(metrics.requests_of(kind), 1, "{kind}");
+    }
+    let chunks = (metrics.chunks_by_chunk, metrics.chunk_bytes_by_chunk);
+    assert_eq!(chunks, (1, 60));
+    let streams = (metrics.chunks_by_stream, metrics.chunk_bytes_by_stream);
+    assert_eq!(streams, (1, 20));
+    assert_eq!(metrics.blocks, 4, "a batch of three, and one");
+    assert_eq!(metrics.chunk_failures_by_chunk, 1);
+    assert_eq!((metrics.unreadable, metrics.failed), (1, 1));
+    assert_eq!((metrics.executors, metrics.connections), (1, 1));
+    assert_eq!(metrics.open_blocks.count(), 2);
+    assert_eq!(metrics.register_executor.count(), 1);
 }

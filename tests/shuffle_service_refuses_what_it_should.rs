@@ -123,18 +123,67 @@ fn what_the_service_does_not_do_and_what_is_no_message_fails_alone() {
 }
 
 #[test]
-fn chunks_are_served_once_and_in_order_to_their_connection() {
+fn chunks_are_served_to_their_connection_until_each_was_asked_for() {
     let disk = Disk::new();
     let peer = Peer::registered(&disk);
-    disk.write_map(0, 1, &[5, 6]);
-    let id = peer.fetch(0, &[1], &[&[0, 1]], false).unwrap().stream_id;
+    disk.write_map(0, 1, &[5, 6, 7]);
+    let id = peer.fetch(0, &[1], &[&[0, 1, 2]], false).unwrap().stream_id;
     let (other, _engine) = connect(&peer.server);
     refusal(chunk(&other, id, 0), "Unknown stream ID");
-    refusal(peer.chunk(id, 1), "Received out-of-order chunk index 1");
-    assert_eq!(peer.chunk(id, 0).unwrap().len(), 5);
-    refusal(peer.chunk(id, 0), "Received out-of-order chunk index 0");
-    assert_eq!(peer.chunk(id, 1).unwrap().len(), 6);
+    refusal(peer.chunk(id, 3), "chunk 3 of a stream that has 3");
+    refusal(peer.chunk(id, u32::MAX), "of a stream that has 3");
+    for (index, len) in [(1, 6), (1, 6), (0, 5), (0, 5), (2, 7)] {
+        assert_eq!(peer.chunk(id, index).unwrap().len(), len);
+    }
     refusal(peer.chunk(id, 2), "Unknown stream ID");
+    refusal(peer.chunk(id ^ 1, 0), "Unknown stream ID");
+}
+
+#[test]
+fn names_of_streams_that_are_none_are_not_found() {
+    let disk = Disk::new();
+    let peer = Peer::registered(&disk);
+    disk.write_map(0, 1, &[5]);
+    let id = peer.fetch(0, &[1], &[&[0]], false).unwrap().stream_id;
+    for name in [
+        "",
+        "_",
+        "1_",
+        "x_1",
+        "/jars/a.jar",
+        "1_-1",
+        "99999999999999999999_0",
+    ] {
+        let error = peer.stream(name).unwrap_err();
+        assert!(error.contains("was not found"), "{name:?}: {error}");
+    }
+    refusal(
+        peer.stream(&format!("{id}_1")),
+        "chunk 1 of a stream that has 1",
+    );
+    assert_eq!(peer.stream(&format!("{id}_0")).unwrap().len(), 5);
+}
+
+#[test]
+fn a_connection_that_asks_for_too_much_at_once_is_closed_and_others_stay() {
+    let disk = Disk::new();
+    let mut conf = disk.conf();
+    conf.max_chunks_being_transferred = 0;
+    let peer = Peer::new(conf);
+    peer.register(APP, EXEC, &disk.dir_names()).unwrap();
+    disk.write_map(0, 1, &[5]);
+    let (other, _engine) = connect(&peer.server);
+    let id = peer.fetch(0, &[1], &[&[0]], false).unwrap().stream_id;
+    let refused = peer
+        .client
+        .fetch_chunk(id as u64, 0, &Default::default())
+        .wait();
+    assert!(refused.is_err());
+    while peer.client.is_active() {
+        std::thread::yield_now();
+    }
+    assert_eq!(peer.service.metrics().connections_closed_for_load, 1);
+    assert!(other.is_active());
 }
 
 #[test]

@@ -58,6 +58,14 @@ impl Block {
         block.ok_or_else(unexpected)
     }
 
+    /// Blocks in it, as Spark counts them.
+    pub(super) fn count(&self) -> u32 {
+        match *self {
+            Block::Shuffle { first, end, .. } => end - first,
+            Block::Rdd { .. } | Block::Merged => 1,
+        }
+    }
+
     /// The shuffle block of these numbers, as they come in a `FetchShuffleBlocks`.
     ///
     /// # Errors

@@ -66,14 +66,16 @@ pub(super) enum ShuffleError {
     Truncated { path: String, need: u64, have: u64 },
     #[error("Unknown stream ID {id}: it was never opened on this connection, or is finished")]
     UnknownStream { id: u64 },
-    #[error("Received out-of-order chunk index {index} (expected {expected})")]
-    OutOfOrder { index: u32, expected: u32 },
+    #[error("chunk {index} of a stream that has {count}")]
+    NoSuchChunk { index: u32, count: usize },
     #[error("{what} ({limit}): {advice}")]
     Limit {
         what: &'static str,
         limit: u64,
         advice: &'static str,
     },
+    #[error("this process is ending and another has taken over: connect again")]
+    HandedOver,
     #[error("the store of executors: {0}")]
     Store(String),
 }
@@ -102,8 +104,8 @@ impl ShuffleError {
             }
             ShuffleError::Truncated { .. } => FailureCode::SourceTruncated,
             ShuffleError::UnknownStream { .. } => FailureCode::StreamClosed,
-            ShuffleError::OutOfOrder { .. } => FailureCode::OutOfOrder,
-            ShuffleError::Limit { .. } => FailureCode::Busy,
+            ShuffleError::NoSuchChunk { .. } => FailureCode::OutOfOrder,
+            ShuffleError::Limit { .. } | ShuffleError::HandedOver => FailureCode::Busy,
         }
     }
 }
@@ -111,7 +113,7 @@ impl ShuffleError {
 impl From<ShuffleError> for RpcFailure {
     #[cold]
     fn from(error: ShuffleError) -> Self {
-        let later = matches!(error, ShuffleError::Limit { .. });
+        let later = matches!(error, ShuffleError::Limit { .. } | ShuffleError::HandedOver);
         RpcFailure::new(error.code(), error.to_string()).with_retryable(later)
     }
 }

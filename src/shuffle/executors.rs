@@ -1,11 +1,13 @@
 //! The executors that have registered: where each writes its files.
 //!
-//! Read by every shard for every chunk, written when an executor starts. What is written is on disk first (see
+//! Read by every shard, written when an executor starts. What is written is on disk first (see
 //! [`store`](super::store)), so that a service that starts again still serves the files of executors that are
-//! long gone.
+//! long gone. Nobody tells a service of its own when an application ends; its executors are forgotten when all
+//! their directories are gone.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ringrail_codec::spark::shuffle::RegisterExecutor;
 
@@ -78,17 +80,43 @@ struct Table {
     count: usize,
 }
 
+/// Where registrations are kept for the next start.
+#[derive(Debug)]
+enum Recovery {
+    /// Nowhere.
+    Off,
+    In(Store),
+    /// With the process that has taken over.
+    HandedOver,
+}
+
+impl Recovery {
+    /// Has the store changed, if there is one.
+    fn change(
+        &self,
+        change: impl FnOnce(&Store) -> Result<(), ShuffleError>,
+    ) -> Result<(), ShuffleError> {
+        match self {
+            Recovery::Off => Ok(()),
+            Recovery::In(store) => change(store),
+            Recovery::HandedOver => Err(ShuffleError::HandedOver),
+        }
+    }
+}
+
 /// All executors of a service, shared by its shards.
 #[derive(Debug)]
 pub(super) struct Executors {
     limit: usize,
     table: RwLock<Table>,
+    /// Counts changes of the table, so that what was looked up stays good as long as it stands still.
+    generation: AtomicU64,
     /// Taken for the whole of a change, so that disk and memory see changes in one order.
-    store: Mutex<Option<Store>>,
+    recovery: Mutex<Recovery>,
 }
 
 impl Executors {
-    /// Those in the store, if there is one, as far as their directories are still the service's.
+    /// Those in the store, if there is one, as far as their directories are there and still the service's.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -107,11 +135,14 @@ impl Executors {
                 ),
             })?;
         }
-        Ok(Self {
+        let executors = Self {
             limit,
             table: RwLock::new(table),
-            store: Mutex::new(store),
-        })
+            generation: AtomicU64::new(0),
+            recovery: Mutex::new(store.map_or(Recovery::Off, Recovery::In)),
+        };
+        executors.forget_gone(roots)?;
+        Ok(executors)
     }
 
     /// Registers an executor, in place of one of that name. Waits for the disk.
@@ -124,23 +155,21 @@ impl Executors {
         roots: &LocalRoots,
     ) -> Result<(), ShuffleError> {
         let executor = Executor::new(message, roots)?;
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let recovery = self.recovery();
         let known = self.get(message.app_id, message.exec_id);
         if known.as_deref() == Some(&executor) {
             return Ok(());
         }
-        if known.is_none() && self.len() >= self.limit {
+        if known.is_none() && self.len() >= self.limit && self.forget(&recovery, roots)? == 0 {
             return Err(ShuffleError::Limit {
                 what: "as many executors are registered as may be",
                 limit: self.limit as u64,
-                advice: "remove applications that have ended, or raise ShuffleConf::max_executors",
+                advice: "delete the directories of applications that have ended, or raise \
+                         ringrail.shuffle.maxExecutors",
             });
         }
-        if let Some(store) = &*store {
-            store.put(message)?;
-        }
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.insert(message.app_id, message.exec_id, executor);
+        recovery.change(|store| store.put(message))?;
+        self.change(|table| table.insert(message.app_id, message.exec_id, executor));
         Ok(())
     }
 
@@ -149,17 +178,70 @@ impl Executors {
     /// # Errors
     /// The store cannot be written; nothing has changed then.
     pub(super) fn remove_app(&self, app: &str) -> Result<usize, ShuffleError> {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = &*store {
-            store.remove_app(app)?;
-        }
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let removed = table
-            .apps
-            .remove(app)
-            .map_or(0, |executors| executors.len());
-        table.count -= removed;
+        let recovery = self.recovery();
+        recovery.change(|store| store.remove_app(app))?;
+        let mut removed = 0;
+        self.change(|table| {
+            let executors = table.apps.remove(app);
+            removed = executors.map_or(0, |executors| executors.len());
+            table.count -= removed;
+        });
         Ok(removed)
+    }
+
+    /// Forgets executors of whose directories none is left; how many there were. Waits for the disk.
+    ///
+    /// # Errors
+    /// The store cannot be written; nothing has changed then.
+    pub(super) fn forget_gone(&self, roots: &LocalRoots) -> Result<usize, ShuffleError> {
+        self.forget(&self.recovery(), roots)
+    }
+
+    fn forget(&self, recovery: &Recovery, roots: &LocalRoots) -> Result<usize, ShuffleError> {
+        let gone = self.gone(roots);
+        if gone.is_empty() || matches!(recovery, Recovery::HandedOver) {
+            return Ok(0);
+        }
+        recovery.change(|store| store.remove(&gone))?;
+        self.change(|table| {
+            for (app, exec) in &gone {
+                table.remove(app, exec);
+            }
+        });
+        tracing::info!(
+            target: "ringrail::shuffle", executors = gone.len(), "forgot executors whose directories are gone"
+        );
+        Ok(gone.len())
+    }
+
+    /// Names of executors without any directory.
+    fn gone(&self, roots: &LocalRoots) -> Vec<(String, String)> {
+        let all: Vec<(String, String, Arc<Executor>)> = {
+            let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+            let each = table.apps.iter().flat_map(|(app, executors)| {
+                let each = executors.iter();
+                each.map(|(exec, it)| (app.clone(), exec.clone(), Arc::clone(it)))
+            });
+            each.collect()
+        };
+        all.into_iter()
+            .filter(|(_, _, executor)| !executor.dirs().iter().any(|dir| roots.is_there(dir)))
+            .map(|(app, exec, _)| (app, exec))
+            .collect()
+    }
+
+    /// Closes the store, so that another process can open it. What changes the table is refused from now on.
+    pub(super) fn hand_over(&self) {
+        let mut recovery = self.recovery();
+        if matches!(*recovery, Recovery::In(_)) {
+            *recovery = Recovery::HandedOver;
+        }
+    }
+
+    /// A number that is another one after each change.
+    #[inline]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// The executor of this name, if it has registered.
@@ -187,6 +269,16 @@ impl Executors {
             .unwrap_or_else(PoisonError::into_inner)
             .count
     }
+
+    fn recovery(&self) -> MutexGuard<'_, Recovery> {
+        self.recovery.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table)) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut table);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl Table {
@@ -194,5 +286,15 @@ impl Table {
         let executors = self.apps.entry(app.to_owned()).or_default();
         let replaced = executors.insert(exec.to_owned(), Arc::new(executor));
         self.count += usize::from(replaced.is_none());
+    }
+
+    fn remove(&mut self, app: &str, exec: &str) {
+        let Some(executors) = self.apps.get_mut(app) else {
+            return;
+        };
+        self.count -= usize::from(executors.remove(exec).is_some());
+        if executors.is_empty() {
+            self.apps.remove(app);
+        }
     }
 }

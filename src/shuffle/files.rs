@@ -19,9 +19,17 @@ use super::roots::{LocalRoots, Place};
 #[derive(Debug)]
 pub(super) struct Files {
     indices: IndexCache,
-    open: HashMap<Box<str>, Weak<File>>,
+    /// By path: files that are on their way out, or that a stream has.
+    open: HashMap<Box<str>, Opened>,
     max_open: usize,
     place: Place,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: Weak<File>,
+    /// Device and inode: what tells it from one that has been put in its place.
+    id: (u64, u64),
 }
 
 /// A block's bytes, and the file they lie in if there is one.
@@ -51,7 +59,7 @@ impl Files {
 
     /// Makes room in the table of open files, after streams have let some go.
     pub(super) fn purge(&mut self) -> Result<(), Full> {
-        self.open.retain(|_, file| file.strong_count() > 0);
+        self.open.retain(|_, it| it.file.strong_count() > 0);
         if self.open.len() < self.max_open {
             Ok(())
         } else {
@@ -83,11 +91,8 @@ impl Files {
             Block::Merged => Err(ShuffleError::Merge),
             Block::Rdd { rdd, split } => {
                 locate(executor, &FileName::Rdd { rdd, split }, &mut self.place);
-                // It may have been written anew since it was opened last.
-                self.open.remove(self.place.path());
-                let file = self.open(roots)?;
-                let data = ManagedBuffer::whole_file(Arc::clone(&file))
-                    .map_err(|source| self.failed(source))?;
+                let (file, len) = self.open(roots)?;
+                let data = ManagedBuffer::file(Arc::clone(&file), 0, len);
                 let file = Some(file);
                 Ok(Found { data, file })
             }
@@ -111,8 +116,7 @@ impl Files {
             let data = ManagedBuffer::from(Bytes::new());
             return Ok(Found { data, file: None });
         }
-        let file = self.open(roots)?;
-        let have = file.metadata().map_err(|source| self.failed(source))?.len();
+        let (file, have) = self.open(roots)?;
         if to > have {
             return Err(ShuffleError::Truncated {
                 path: self.place.path().to_owned(),
@@ -125,17 +129,25 @@ impl Files {
         Ok(Found { data, file })
     }
 
-    /// Opens the file that was located, or takes it from the streams that have it open.
-    fn open(&mut self, roots: &LocalRoots) -> Result<Arc<File>, ShuffleError> {
-        if let Some(file) = self.open.get(self.place.path()).and_then(Weak::upgrade) {
-            return Ok(file);
+    /// Opens the file that was located, or takes it from those who have it open, if it is still the one that lies
+    /// there; and its length.
+    fn open(&mut self, roots: &LocalRoots) -> Result<(Arc<File>, u64), ShuffleError> {
+        if let Some(opened) = self.open.get(self.place.path())
+            && let Some(file) = opened.file.upgrade()
+            && let Ok(stat) = roots.look(&self.place)
+            && opened.id == (stat.st_dev, stat.st_ino)
+        {
+            return Ok((file, stat.st_size as u64));
         }
         let opened = roots.open_file(&self.place);
-        let (file, _) = opened.map_err(|errno| self.failed(errno.into()))?;
+        let (file, stat) = opened.map_err(|errno| self.failed(errno.into()))?;
         let file = Arc::new(file);
-        let name = self.place.path().into();
-        self.open.insert(name, Arc::downgrade(&file));
-        Ok(file)
+        let opened = Opened {
+            file: Arc::downgrade(&file),
+            id: (stat.st_dev, stat.st_ino),
+        };
+        self.open.insert(self.place.path().into(), opened);
+        Ok((file, stat.st_size as u64))
     }
 
     #[cold]

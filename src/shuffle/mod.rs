@@ -15,11 +15,15 @@
 //! Push-based shuffle is refused with Spark's words, upon which Spark goes on without it.
 
 mod block;
+mod conf;
 mod diagnose;
 mod error;
 mod executors;
 mod files;
+mod handler;
+mod housekeeping;
 mod index_cache;
+pub mod metrics;
 mod requests;
 mod resolve;
 mod roots;
@@ -28,6 +32,8 @@ mod store;
 mod streams;
 mod tasks;
 
+pub use conf::{ShuffleConf, ShuffleServiceError};
 pub use executors::MAX_LOCAL_DIRS;
-pub use service::{ShuffleConf, ShuffleHandler, ShuffleService, ShuffleServiceError};
+pub use handler::ShuffleHandler;
+pub use service::ShuffleService;
 pub use streams::{MAX_CONNECTION_CHUNKS, MAX_CONNECTION_STREAMS};

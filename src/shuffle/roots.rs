@@ -117,6 +117,13 @@ impl LocalRoots {
         Ok(LocalDir { root, path, below })
     }
 
+    /// Whether the directory is there now.
+    pub(super) fn is_there(&self, dir: &LocalDir) -> bool {
+        let below = dir.path[dir.below..].trim_start_matches('/');
+        let below = if below.is_empty() { "." } else { below };
+        statat(&self.roots[dir.root].fd, below, AtFlags::empty()).is_ok()
+    }
+
     /// What is there now, without opening it; links are not followed.
     pub(super) fn look(&self, place: &Place) -> Result<Stat, Errno> {
         statat(

@@ -1,6 +1,7 @@
 //! What waits for a disk longer than a shard should: done on helper threads, answered from there.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ringrail_codec::spark::shuffle::{
@@ -21,19 +22,29 @@ pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) body: Vec<u8>,
     pub(super) reply: DeferredResponder,
+    /// When it arrived.
+    pub(super) since: Instant,
 }
 
 impl Task {
     pub(super) fn run(self) {
         match self.answer() {
             Ok(answer) => self.reply.reply(answer),
-            Err(error) => self.reply.fail(error.into()),
+            Err(error) => {
+                self.shared.metrics.of_tasks().failed.increment();
+                self.reply.fail(error.into());
+            }
         }
     }
 
     fn answer(&self) -> Result<Bytes, ShuffleError> {
         match Message::decode(&self.body)? {
-            Message::RegisterExecutor(message) => register(&self.shared, &message),
+            Message::RegisterExecutor(message) => {
+                let answer = register(&self.shared, &message)?;
+                let counters = self.shared.metrics.of_tasks();
+                counters.register_executor.record(self.since.elapsed());
+                Ok(answer)
+            }
             Message::RemoveBlocks(message) => {
                 let num_removed_blocks = remove(&self.shared, &message)?;
                 Ok(encoded(Message::BlocksRemoved(BlocksRemoved {
