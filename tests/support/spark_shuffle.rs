@@ -111,6 +111,60 @@ impl Disk {
     }
 }
 
+/// A connection to a service, of this process or another.
+pub struct Client {
+    pub client: TransportClient,
+    _engine: Engine,
+}
+
+impl Client {
+    pub fn connect(address: &str) -> Self {
+        let engine = engine();
+        let clients =
+            TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
+        Self {
+            client: clients.create_client_blocking(address).unwrap(),
+            _engine: engine,
+        }
+    }
+
+    pub fn ask(&self, message: Message<'_>) -> Result<Vec<u8>, String> {
+        let mut body = vec![0; message.encoded_len()];
+        message.encode(&mut body).unwrap();
+        let reply = self.client.send_rpc(body).wait().map_err(text)?;
+        Ok(reply.to_vec())
+    }
+
+    pub fn chunk(&self, stream: i64, index: u32) -> Result<Vec<u8>, String> {
+        chunk(&self.client, stream, index)
+    }
+}
+
+/// What an executor of the one application says of itself.
+pub struct Registration {
+    exec: String,
+    dirs: Vec<String>,
+}
+
+pub fn register_message(exec: &str, dirs: &[String]) -> Registration {
+    Registration {
+        exec: exec.to_owned(),
+        dirs: dirs.to_vec(),
+    }
+}
+
+impl Registration {
+    pub fn message(&self) -> Message<'_> {
+        Message::RegisterExecutor(RegisterExecutor {
+            app_id: APP,
+            exec_id: &self.exec,
+            local_dirs: (&self.dirs[..]).into(),
+            sub_dirs_per_local_dir: SUB_DIRS,
+            shuffle_manager: "org.apache.spark.shuffle.sort.SortShuffleManager",
+        })
+    }
+}
+
 /// A service that listens, and a connection to it.
 pub struct Peer {
     pub service: ShuffleService,
@@ -221,10 +275,8 @@ impl Peer {
 }
 
 pub fn connect(server: &TransportServer) -> (TransportClient, Engine) {
-    let engine = engine();
-    let clients = TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
-    let address = server.local_addr().to_string();
-    (clients.create_client_blocking(&address).unwrap(), engine)
+    let Client { client, _engine } = Client::connect(&server.local_addr().to_string());
+    (client, _engine)
 }
 
 pub fn chunk(client: &TransportClient, stream: i64, index: u32) -> Result<Vec<u8>, String> {

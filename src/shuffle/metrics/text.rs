@@ -53,7 +53,7 @@ impl Text {
         let size = shuffle.byte_rate.one_minute / shuffle.chunk_rate.one_minute;
         self.gauge("blockTransferAvgSize_1min", number(size));
         self.gauge("registeredExecutorsSize", shuffle.executors);
-        self.gauge("numRegisteredConnections", engine.connections_active);
+        self.counter("numRegisteredConnections", engine.connections_active);
         self.counter("numActiveConnections", shuffle.connections);
         self.counter("numCaughtExceptions", caught(engine));
     }
