@@ -548,3 +548,51 @@ fn a_link_in_the_place_of_a_merged_file_is_not_followed() {
     assert!(refused.contains("failed"), "{refused}");
     assert_eq!(fs::read(&precious).unwrap(), b"stays");
 }
+
+/// The fixture was made by Spark's own class from the same blocks.
+#[test]
+fn merged_files_are_those_that_spark_makes() {
+    let fixture: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/spark-merged-files.json")).unwrap();
+    let host = Host::new();
+    let peer = host.peer();
+    assert_eq!(fixture["min_chunk_len"], 1000);
+    for block in fixture["pushes_map_reduce_len"].as_array().unwrap() {
+        let number = |at: usize| block[at].as_i64().unwrap();
+        let what = push_of(number(0) as i32, number(1) as i32);
+        pushed(&peer, what, vec![0; number(2) as usize]);
+    }
+    let end = fixture["even_maps_below"].as_i64().unwrap() as i32;
+    for map in (0..end).step_by(2) {
+        pushed(&peer, push_of(map, 8), vec![0; usize::from(map == end - 2)]);
+    }
+    let answer = peer.ask(Message::FinalizeShuffleMerge(FinalizeShuffleMerge {
+        app_id: APP,
+        app_attempt_id: 1,
+        shuffle_id: 0,
+        shuffle_merge_id: 0,
+    }));
+    let answer = answer.unwrap();
+    let statuses = MergeStatuses::decode(&answer).unwrap();
+    let bitmaps: Vec<_> = statuses
+        .bitmaps
+        .received()
+        .map(|it| hex(it.bytes()))
+        .collect();
+    let expected = fixture["partitions"].as_array().unwrap();
+    assert_eq!(bitmaps.len(), expected.len());
+    for (at, expected) in expected.iter().enumerate() {
+        let reduce = statuses.reduce_ids.get(at).unwrap();
+        assert_eq!(expected["reduce"], reduce);
+        assert_eq!(expected["size"], statuses.sizes.iter().nth(at).unwrap());
+        assert_eq!(expected["maps"], *bitmaps[at]);
+        for kind in ["index", "meta"] {
+            let file = fs::read(host.file(0, reduce, kind)).unwrap();
+            assert_eq!(expected[kind], *hex(&file), "{kind} of {reduce}");
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

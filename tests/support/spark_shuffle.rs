@@ -170,6 +170,7 @@ pub struct Peer {
     pub service: ShuffleService,
     pub server: TransportServer,
     pub client: TransportClient,
+    serving: Engine,
     _engine: Engine,
 }
 
@@ -179,7 +180,8 @@ impl Peer {
     }
 
     pub fn of(service: ShuffleService) -> Self {
-        let context = service.context(engine());
+        let serving = engine();
+        let context = service.context(serving.clone());
         let server = context
             .create_server("127.0.0.1:0".parse().unwrap())
             .unwrap();
@@ -188,8 +190,14 @@ impl Peer {
             service,
             server,
             client,
+            serving,
             _engine: engine,
         }
+    }
+
+    /// Handlers of the service that panicked.
+    pub fn panics(&self) -> u64 {
+        self.serving.metrics().handler_panics
     }
 
     /// A service over `disk` at which its executor has registered.
