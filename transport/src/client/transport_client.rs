@@ -11,6 +11,7 @@ use ringrail_codec::archive::{Encode, encode_to_vec};
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::Live;
 use crate::error::RequestError;
+use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::{Ask, Command};
 use crate::shard::handle::ShardHandle;
 use crate::shard::inbox::PushError;
@@ -176,12 +177,14 @@ impl TransportClient {
     /// As [`stream`](Self::stream).
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn stream_blocking(
         &self,
         name: impl Into<String>,
         offset: u64,
     ) -> Result<StreamReader, RequestError> {
+        refuse_on_shard("stream_blocking");
         let (reader, begun) = self.post_stream(name.into(), offset)?;
         self.begun(reader, begun.blocking_recv())
     }
