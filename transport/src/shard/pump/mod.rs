@@ -33,6 +33,10 @@ use super::local::{ConnKey, ShardLocal, TimerFor};
 use listen::ListenerState;
 use token::For;
 
+/// Frames after which a turn takes no further completions, so that answers leave, and peers that
+/// sleep have something to do, before all connections have been looked at.
+const TURN_FRAMES: u64 = 128;
+
 /// How often those who wait for memory look again.
 const MEMORY_RETRY_NS: u64 = 1_000_000;
 
@@ -50,6 +54,8 @@ pub(crate) struct Pump<D> {
     backlog: Vec<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
+    /// See [`TURN_FRAMES`].
+    turn_frames: u64,
     pub(super) publish_due_ns: u64,
 }
 
@@ -66,8 +72,14 @@ impl<D: Driver> Pump<D> {
             backlog: Vec::new(),
             drained: Vec::new(),
             stopping: false,
+            turn_frames: TURN_FRAMES,
             publish_due_ns: 0,
         }
+    }
+
+    /// The shard spins, and so, likely, do its peers: turns may take all that there is.
+    pub(super) fn take_all(&mut self) {
+        self.turn_frames = u64::MAX;
     }
 
     /// One round; true where something happened.
@@ -77,9 +89,14 @@ impl<D: Driver> Pump<D> {
         let _turn = Turn::of(&self.local);
         let mut worked = false;
         let backlog = self.backlog.len();
+        let frames = self.local.metrics.frames_in.get();
         while let Some(done) = self.driver.next() {
             worked = true;
             self.complete(done);
+            if self.local.metrics.frames_in.get() - frames >= self.turn_frames {
+                // What is left has the next turn; `has_work` sees it.
+                break;
+            }
         }
         if backlog > 0 {
             worked = true;
