@@ -190,12 +190,19 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
-    /// The answer is longer than the memory of a shard.
+    /// The request cannot be written as an archive.
+    #[error("the request cannot be serialised: {detail}")]
+    Unserialisable {
+        /// Why not.
+        detail: Box<str>,
+    },
+    /// The body, that of the request or that of its answer, is longer than the memory of a shard.
     #[error(
-        "an answer of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or ask for parts"
+        "a body of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or send and \
+         ask for parts"
     )]
     NoRoom {
-        /// Bytes of the answer.
+        /// Bytes of the body.
         len: u64,
         /// The memory that there is for bodies.
         limit: u64,
@@ -238,6 +245,7 @@ impl RequestError {
             RequestError::Cancelled
             | RequestError::TooLarge { .. }
             | RequestError::NoRoom { .. }
+            | RequestError::Unserialisable { .. }
             | RequestError::ShardStopped => false,
         }
     }

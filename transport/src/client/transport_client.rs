@@ -116,12 +116,16 @@ impl TransportClient {
     /// Sends the archive of `value` as a request.
     ///
     /// # Errors
-    /// By the future: why there is no reply; `TooLarge` also where `value` cannot be serialised.
+    /// By the future: why there is no reply.
     pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> RequestFuture {
         let mut bytes = Vec::new();
-        if encode_to_vec(value, &mut bytes).is_err() {
+        if let Err(error) = encode_to_vec(value, &mut bytes) {
             let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.live.key);
-            let _ = waiter.done.send(Err(RequestError::Cancelled));
+            let detail = error.to_string().into();
+            // The future that is about to be given out holds the other end.
+            let _ = waiter
+                .done
+                .send(Err(RequestError::Unserialisable { detail }));
             return future;
         }
         self.send_rpc_timeout(bytes, timeout)
