@@ -196,10 +196,8 @@ impl Conn {
         let transfer = tx.transfers.ready_mut(at);
         let id = transfer.id;
         let refuse = transfer.carries == Carries::Stream && !transfer.has_begun();
-        let asking = self.spark().filter(|_| refuse).and_then(|side| {
-            let asking = side.asked.borrow_mut().take(id);
-            asking
-        });
+        let side = self.spark().filter(|_| refuse);
+        let asking = side.and_then(|side| side.asked.borrow_mut().take(id));
         let Some(Asking::Stream { name }) = asking else {
             return tx.transfers.remove(at).map(|transfer| (transfer, failure));
         };
