@@ -165,6 +165,12 @@ pub enum RequestError {
     /// The connection had ended before the request reached it; nothing was sent.
     #[error("the connection had ended before the request was sent: open another one")]
     NotConnected,
+    /// The peer's protocol has no such thing.
+    #[error("Spark's protocol has no {what}: ask for the whole")]
+    NotInProtocol {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The caller retracted it.
     #[error("the request was cancelled")]
     Cancelled,
@@ -236,6 +242,7 @@ impl RequestError {
                 failure.retryable()
             }
             RequestError::Cancelled
+            | RequestError::NotInProtocol { .. }
             | RequestError::TooLarge { .. }
             | RequestError::NoRoom { .. }
             | RequestError::ShardStopped => false,
@@ -268,6 +275,15 @@ pub enum CloseReason {
     /// The peer broke the protocol.
     #[error("the peer broke the protocol: {0}")]
     Protocol(FrameError),
+    /// The peer broke Spark's protocol.
+    #[error("the peer broke Spark's protocol: {0}")]
+    Spark(ringrail_codec::spark::FrameError),
+    /// What came could not be decrypted.
+    #[error("the encryption failed: {0}")]
+    Unsealed(ringrail_codec::spark::auth::RecordError),
+    /// The peer has not proved who it is, or this side could not.
+    #[error("not authenticated: {0}")]
+    Authentication(String),
     /// The peer broke a rule of the connection's state.
     #[error("the peer broke the protocol: {0}")]
     Misbehaved(String),
@@ -341,6 +357,12 @@ impl CloseReason {
     #[cold]
     pub(crate) fn protocol(error: FrameError) -> Box<Self> {
         Box::new(CloseReason::Protocol(error))
+    }
+
+    /// A broken frame of Spark's protocol.
+    #[cold]
+    pub(crate) fn spark(error: ringrail_codec::spark::FrameError) -> Box<Self> {
+        Box::new(CloseReason::Spark(error))
     }
 }
 

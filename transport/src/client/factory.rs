@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use crate::conf::TransportConf;
+use crate::conn::Speaks;
 use crate::error::ConnectError;
 use crate::server::HandlerFactory;
 use crate::shard::Engine;
@@ -45,6 +46,7 @@ struct Inner {
     engine: Engine,
     handlers: Arc<HandlerFactory>,
     bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+    speaks: Speaks,
     /// By the unresolved address, so that names are looked up anew for each connection.
     peers: Mutex<HashMap<String, Arc<PeerPool>>>,
     turn: std::sync::atomic::AtomicUsize,
@@ -64,6 +66,7 @@ impl TransportClientFactory {
         engine: Engine,
         handlers: Arc<HandlerFactory>,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+        speaks: Speaks,
     ) -> Self {
         let turn = std::sync::atomic::AtomicUsize::new(0);
         let peers = Mutex::new(HashMap::new());
@@ -72,6 +75,7 @@ impl TransportClientFactory {
                 engine,
                 handlers,
                 bootstraps,
+                speaks,
                 peers,
                 turn,
             }),
@@ -284,6 +288,7 @@ impl TransportClientFactory {
         let order = ConnectOrder {
             addr: addr.clone(),
             handlers,
+            speaks: self.inner.speaks.clone(),
             opened,
         };
         shard.post_surely(Command::Connect(Box::new(order)));

@@ -57,6 +57,11 @@ impl StreamFeed {
         self.events.try_send(Event::Data(data)).map_err(|_| ())
     }
 
+    /// True where a slice would be taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.events.capacity() > 1 || self.events.is_closed()
+    }
+
     /// Hands the end over.
     pub(crate) fn end(&self, outcome: Result<(), RequestError>) {
         // The place kept free is for this; a reader that is gone does not want it.

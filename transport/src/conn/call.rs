@@ -97,6 +97,10 @@ impl Conn {
         value: &impl Encode,
         header: impl FnOnce(u32) -> ringrail_codec::native::Header,
     ) -> Result<bool, NoMemory> {
+        if self.spark().is_some() {
+            // Frames of another kind are not written here: the caller serialises it apart.
+            return Ok(false);
+        }
         let max = self.local.conf.inline_max;
         self.tx
             .borrow_mut()
@@ -195,6 +199,9 @@ impl Conn {
         body: RpcBody<'_>,
         header: impl FnOnce(u32) -> ringrail_codec::native::Header,
     ) -> Result<(), NoMemory> {
+        if let Some(side) = self.spark() {
+            return self.write_spark_rpc(side, id, carries, body);
+        }
         let conf = &self.local.conf;
         let pool = &self.local.pool;
         let body = match body {
@@ -233,7 +240,7 @@ impl Conn {
     }
 
     /// Copies a large body that only lent itself into pooled memory.
-    fn copy_out(&self, bytes: &[u8]) -> Result<Lease, NoMemory> {
+    pub(super) fn copy_out(&self, bytes: &[u8]) -> Result<Lease, NoMemory> {
         let mut lease = self.local.pool.lease(bytes.len()).ok_or(NoMemory)?;
         lease.put(bytes);
         let metrics = &self.local.metrics;

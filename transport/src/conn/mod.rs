@@ -44,6 +44,7 @@ mod scarce;
 mod silence;
 pub(crate) mod sink;
 mod sliced;
+pub(crate) mod spark;
 mod timeouts;
 pub(crate) mod transfer;
 pub(crate) mod tx;
@@ -70,6 +71,7 @@ use inbound::Inbound;
 use pace::Pace;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
+pub(crate) use spark::Speaks;
 use timeouts::Timeout;
 use tx::Tx;
 
@@ -136,6 +138,9 @@ pub(crate) struct Conn {
     handler: RefCell<Rc<dyn RpcHandler>>,
     reason: RefCell<Option<Arc<CloseReason>>>,
     handshake: RefCell<Option<opening::Handshake>>,
+    speaks: Speaks,
+    /// Set once it is known that the peer speaks Spark's protocol.
+    spark: OnceCell<Box<spark::Side>>,
     opened: RefCell<Option<Opened>>,
     opening_timer: Cell<Option<TimerKey>>,
     silence_timer: Cell<Option<TimerKey>>,
@@ -172,7 +177,7 @@ impl Conn {
     pub(crate) fn new(
         key: ConnKey,
         peer: Arc<Addr>,
-        is_client: bool,
+        (is_client, speaks): (bool, Speaks),
         local: &Rc<ShardLocal>,
         handler: Rc<dyn RpcHandler>,
         opened: Option<Opened>,
@@ -191,6 +196,8 @@ impl Conn {
             handler: RefCell::new(handler),
             reason: RefCell::new(None),
             handshake: RefCell::new(None),
+            speaks,
+            spark: OnceCell::new(),
             opened: RefCell::new(opened),
             opening_timer: Cell::new(None),
             silence_timer: Cell::new(None),
@@ -301,10 +308,14 @@ impl Conn {
         self.dirty.set(false);
     }
 
-    /// Writes a control frame. Where not even the reserve has memory for it, the connection is
+    /// Writes a control frame; nothing where the peer speaks Spark's protocol, which has none of those that
+    /// come here. Where not even the reserve has memory for it, the connection is
     /// given up: the peer would wait for ever for what this frame says.
     #[inline]
     pub(crate) fn control(&self, header: &Header, body: &[u8]) {
+        if self.spark().is_some() {
+            return self.mark_dirty();
+        }
         let written = self.tx.borrow_mut().frame(&self.local.pool, header, body);
         self.local.metrics.frames_out.increment();
         match written {

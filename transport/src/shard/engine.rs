@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::conf::TransportConf;
+use crate::conn::Speaks;
 use crate::error::EngineError;
 use crate::metrics::MetricsSnapshot;
 use crate::server::{HandlerFactory, ServerBootstrap};
@@ -379,6 +380,7 @@ impl Engine {
         addr: Addr,
         handlers: &Arc<HandlerFactory>,
         bootstraps: &Arc<[Arc<dyn ServerBootstrap>]>,
+        speaks: &Speaks,
     ) -> Result<(ListenerId, Addr), SocketError> {
         let spec = ListenSpec {
             socket: self.conf().socket.clone(),
@@ -396,6 +398,7 @@ impl Engine {
                 on: Listening::Bound(listener),
                 handlers: Arc::clone(handlers),
                 bootstraps: Arc::clone(bootstraps),
+                speaks: speaks.clone(),
                 done,
             })));
             if let Ok(Err(error)) = result.blocking_recv() {
