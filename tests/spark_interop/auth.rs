@@ -81,7 +81,8 @@ fn an_application_reads_only_its_own_blocks() {
     let ask =
         "09000000056170702d3100000001310000000000000001000000000000000100000001000000010000000000";
     let error = refusal(&thief.call("rpc").arg("hex", ask));
-    assert!(error.contains("SecurityException"), "{error}");
+    let wanted = "Client for app-2 not authorized for application app-1.";
+    assert!(error.contains(wanted), "{error}");
     assert_eq!(scene.served().0, 0.0);
 }
 

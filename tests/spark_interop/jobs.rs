@@ -23,6 +23,7 @@ fn job(steps: &[&'static str], conf: &Conf) -> Job {
         maps: MAPS,
         reduces: REDUCES,
         conf: conf.clone(),
+        short: true,
     }
 }
 

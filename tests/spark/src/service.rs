@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -133,9 +133,13 @@ impl ServiceProcess {
         });
         match listening.recv_timeout(PATIENCE) {
             Ok(_) => Ok(process),
-            Err(_) => Err(SparkError::Silent {
+            Err(RecvTimeoutError::Timeout) => Err(SparkError::Silent {
                 what: name.to_owned(),
                 waited: PATIENCE,
+                log: process.log(),
+            }),
+            Err(RecvTimeoutError::Disconnected) => Err(SparkError::Ended {
+                what: name.to_owned(),
                 log: process.log(),
             }),
         }
@@ -198,11 +202,11 @@ impl ServiceProcess {
         let counters = self.counters()?;
         let chunks = counters.first(&[
             "blockTransferMessageRate",
-            "shuffleService_blockTransferMessageRate_total",
+            "metrics_shuffleService_blockTransferMessageRate_Count",
         ]);
         let bytes = counters.first(&[
             "blockTransferRateBytes",
-            "shuffleService_blockTransferRateBytes_total",
+            "metrics_shuffleService_blockTransferRateBytes_Count",
         ]);
         Ok((chunks, bytes))
     }
