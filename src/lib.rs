@@ -12,6 +12,7 @@
 //! | serve files or memory, and fetch them | [`block`]: [`block::BlockServer`], [`block::fetch::Fetcher`] |
 //! | send requests of your own | [`TransportContext`], [`RpcHandler`], [`TransportClient`] |
 //! | serve bulk data of your own | [`transport::server::StreamManager`], [`transport::buf::ManagedBuffer`] |
+//! | serve the shuffle files of Spark's executors | [`shuffle`]: [`shuffle::ShuffleService`] |
 //! | configure it by name, as a Spark cluster is | [`conf`]: [`Conf`], [`conf::transport_conf`] |
 //! | read or write the wire format without any IO | [`codec`] |
 //! | know what a kernel offers | [`transport::sys::probe`] |
@@ -148,5 +149,7 @@ pub use ringrail_transport::{
 pub mod block;
 pub mod conf;
 pub mod rpc;
+pub mod shuffle;
+mod workers;
 
 pub use conf::Conf;

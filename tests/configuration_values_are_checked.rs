@@ -433,7 +433,14 @@ fn what_cannot_be_used_together_is_refused() {
         ),
         (
             &[("spark.authenticate", "true")],
-            "this version does not have",
+            "authentication, which only the shuffle service has",
+        ),
+        (
+            &[
+                ("spark.authenticate", "true"),
+                ("spark.authenticate.enableSaslEncryption", "true"),
+            ],
+            "3DES or RC4, which this version does not have",
         ),
         (
             &[("spark.ssl.rpc.enabled", "true")],
@@ -482,6 +489,88 @@ fn what_cannot_be_used_together_is_refused() {
     conf(&[("spark.network.timeout", "11s"), ("anything", "else")])
         .validate()
         .unwrap();
+}
+
+#[test]
+fn a_shuffle_service_may_ask_for_authentication() {
+    let asked = conf(&[
+        ("spark.authenticate", "true"),
+        ("spark.network.crypto.enabled", "true"),
+    ]);
+    asked.validate_shuffle_service().unwrap();
+    assert!(asked.validate().is_err());
+    let tls = asked.with("spark.ssl.rpc.enabled", "true");
+    assert!(tls.validate_shuffle_service().is_err());
+}
+
+#[test]
+fn what_a_server_asks_of_sparks_clients_comes_from_sparks_keys() {
+    use ringrail::codec::spark::auth::{AuthEngine, Cipher, EngineVersion, ServerMode};
+    let mode = |pairs: &[(&str, &str)]| {
+        let asked = ringrail::conf::spark_authentication(&conf(pairs));
+        asked.map(|asked| asked.map(|(mode, _)| mode))
+    };
+    let secret = ("spark.authenticate.secret", "s");
+    let on = ("spark.authenticate", "true");
+    assert_eq!(mode(&[secret]).unwrap(), None);
+    assert_eq!(mode(&[on, secret]).unwrap(), Some(ServerMode::Sasl));
+    for missing in [&[on][..], &[on, ("spark.authenticate.secret", "")]] {
+        let error = mode(missing).unwrap_err().to_string();
+        assert!(
+            error.contains("spark.authenticate.secret is not set"),
+            "{error}"
+        );
+    }
+    let crypto = ("spark.network.crypto.enabled", "true");
+    let engine = |version, cipher, sasl_fallback| {
+        let engine = AuthEngine { version, cipher };
+        Some(ServerMode::Engine {
+            engine,
+            sasl_fallback,
+        })
+    };
+    assert_eq!(
+        mode(&[on, secret, crypto]).unwrap(),
+        engine(EngineVersion::V1, Cipher::AesCtr, true)
+    );
+    let all = [
+        on,
+        secret,
+        crypto,
+        ("spark.network.crypto.authEngineVersion", "2"),
+        ("spark.network.crypto.cipher", "AES/GCM/NoPadding"),
+        ("spark.network.crypto.saslFallback", "false"),
+    ];
+    assert_eq!(
+        mode(&all).unwrap(),
+        engine(EngineVersion::V2, Cipher::AesGcm, false)
+    );
+}
+
+#[test]
+fn the_settings_of_a_shuffle_service_come_from_sparks_keys() {
+    let settings = |pairs: &[(&str, &str)], shards| {
+        ringrail::conf::shuffle_conf(&conf(pairs), vec!["/d/a".into(), "/d/b".into()], shards)
+    };
+    let default = settings(&[], 4).unwrap();
+    assert_eq!(
+        default.index_cache_len,
+        25 << 20,
+        "100m of four shards together"
+    );
+    let kept = default.store.unwrap();
+    assert_eq!(kept.to_str(), Some("/d/a/registeredExecutors.redb"));
+    let set = settings(
+        &[
+            ("spark.shuffle.service.db.enabled", "false"),
+            ("spark.shuffle.service.index.cache.size", "8m"),
+            ("spark.shuffle.maxChunksBeingTransferred", "12"),
+        ],
+        2,
+    )
+    .unwrap();
+    assert_eq!((set.store, set.index_cache_len), (None, 4 << 20));
+    assert_eq!(set.max_chunks_being_transferred, 12);
 }
 
 #[test]

@@ -28,6 +28,10 @@ fn every_help_says_what_it_does_with_examples_and_exit_codes() {
             "serve",
             ["listening on rail://", "SIGTERM", "symbolic links"],
         ),
+        (
+            "shuffle-service",
+            ["spark-defaults.conf", "SPARK_LOCAL_DIRS", "--metrics-addr"],
+        ),
         ("fetch", ["rail://host:7337", ".ringrail-fetch", "BLAKE3"]),
         ("doctor", ["io_uring", "mend", "--json"]),
         ("demo", ["byte for byte", "--size 64MiB", "Unix-domain"]),
@@ -46,7 +50,14 @@ fn every_help_says_what_it_does_with_examples_and_exit_codes() {
         }
     }
     let all = stdout(&ringrail(&["--help"]));
-    for command in ["serve", "fetch", "doctor", "demo", "conf"] {
+    for command in [
+        "serve",
+        "shuffle-service",
+        "fetch",
+        "doctor",
+        "demo",
+        "conf",
+    ] {
         assert!(all.contains(&format!("ringrail {command}")), "{all}");
     }
 }

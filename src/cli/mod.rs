@@ -13,6 +13,8 @@ mod output;
 mod rpc;
 mod serve;
 mod settings;
+mod shuffle_service;
+mod signals;
 mod size;
 
 use std::process::ExitCode;
@@ -35,6 +37,7 @@ Examples:
   ringrail doctor                                  what this kernel offers, and how to mend it
   ringrail conf list transport                     the configuration keys, with their meanings
   ringrail rpc list rail://host:7077               the endpoints of an RPC environment
+  ringrail shuffle-service --host 0.0.0.0          Spark's external shuffle service
   ringrail bench rpc                               how fast it is here, beside bare sockets")]
 struct Cli {
     /// What to log, to stderr: a level (error, warn, info, debug, trace) or a filter such as
@@ -53,6 +56,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Conf(conf::Command),
     Rpc(rpc::Command),
+    ShuffleService(shuffle_service::ShuffleService),
     Bench(bench::Bench),
     #[command(hide = true)]
     BenchWorker(bench::Worker),
@@ -68,7 +72,7 @@ pub(crate) fn main() -> ExitCode {
     // What other commands could warn of, they say in their own words; but a key that is spelt wrong
     // is warned of everywhere, for nothing else would tell. `conf` tells all of it on stdout.
     let quiet = match cli.command {
-        Command::Serve(_) => "warn",
+        Command::Serve(_) | Command::ShuffleService(_) => "warn",
         Command::Conf(_) => "error",
         _ => "error,ringrail::conf=warn",
     };
@@ -80,6 +84,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Doctor(doctor) => doctor.run(),
             Command::Conf(conf) => conf.run(),
             Command::Rpc(rpc) => rpc.run(),
+            Command::ShuffleService(service) => service.run(),
             Command::Bench(bench) => bench.run(),
             Command::BenchWorker(worker) => worker.run(),
         });
@@ -105,7 +110,11 @@ mod tests {
     fn the_keys_and_defaults_that_helps_name_are_those_of_the_table() {
         let command = Cli::command();
         let mut seen = 0;
-        for (name, own) in [("serve", &[][..]), ("fetch", &fetch::DEFAULTS)] {
+        for (name, own) in [
+            ("serve", &[][..]),
+            ("shuffle-service", &shuffle_service::DEFAULTS),
+            ("fetch", &fetch::DEFAULTS),
+        ] {
             let command = command.find_subcommand(name).unwrap();
             for help in command.get_arguments().filter_map(|arg| arg.get_help()) {
                 let help = help.to_string();

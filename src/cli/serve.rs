@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -12,12 +11,11 @@ use ringrail::block::{BlockId, BlockServer, DirStore, RailUri};
 use ringrail::conf::keys::{block, transport};
 use ringrail::conf::{Conf, block_server_conf, transport_conf};
 use ringrail::{Addr, Engine, ParkMode};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::failure::{Failure, Outcome};
 use super::output;
 use super::settings::{Settings, flag};
+use super::signals::watch_signals;
 
 /// Serve a directory, read-only, to `ringrail fetch`
 ///
@@ -124,20 +122,4 @@ impl Serve {
         let first = found.into_iter().next();
         Ok(first.ok_or_else(|| anyhow!("cannot listen on {text}: it has no address"))?)
     }
-}
-
-/// Passes the first SIGTERM or SIGINT on; the second ends the process.
-fn watch_signals() -> Result<Receiver<i32>, Failure> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot watch for signals")?;
-    let (first, received) = sync_channel(1);
-    std::thread::Builder::new()
-        .name(String::from("ringrail-signals"))
-        .spawn(move || {
-            for signal in signals.forever() {
-                if first.try_send(signal).is_err() {
-                    std::process::exit(128 + signal);
-                }
-            }
-        })?;
-    Ok(received)
 }

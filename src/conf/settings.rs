@@ -2,19 +2,26 @@
 //!
 //! Each function fills every field, so that a new field without a key does not compile.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ringrail_codec::native::Limits;
 use ringrail_codec::spark;
+use ringrail_codec::spark::auth::{AuthEngine, Cipher, EngineVersion, Secret, ServerMode};
 use ringrail_transport::TransportConf;
 use ringrail_transport::sys::socket::SocketSpec;
 
 use super::error::ConfError;
-use super::keys::{block, transport, wire};
+use super::keys::spark::authentication;
+use super::keys::{block, shuffle, transport, wire};
 use super::map::Conf;
 use super::value::{ConfigValue, Kind, ValueError};
 use crate::block::BlockServerConf;
 use crate::block::fetch::{FetchConf, Resume};
+use crate::shuffle::ShuffleConf;
+
+/// The file that executors are kept in (Spark: `registeredExecutors.rdb` or `.ldb`).
+const STORE_NAME: &str = "registeredExecutors.redb";
 
 /// What a timeout of 0 means where Spark means "never" by it: longer than anything runs.
 pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -37,6 +44,7 @@ pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
     let spin = conf.get_entry(&transport::SPIN)?;
     let settings = TransportConf {
         limits: limits(conf)?,
+        spark_limits: spark_limits(conf)?,
         slice_len: conf.get_entry(&transport::SLICE_LEN)?,
         mixed_slice_len: conf.get_entry(&transport::MIXED_SLICE_LEN)?,
         send_batch: conf.get_entry(&transport::SEND_BATCH)?,
@@ -126,6 +134,69 @@ pub fn block_server_conf(conf: &Conf) -> Result<BlockServerConf, ConfError> {
         max_streams: conf.get_entry(&block::MAX_STREAMS)?,
         stream_idle: conf.get_entry(&block::STREAM_IDLE)?,
     })
+}
+
+/// The settings of a shuffle service of this many shards. Where `local_dirs` come from is the caller's affair
+/// ([`keys::shuffle::LOCAL_DIRS`](super::keys::shuffle::LOCAL_DIRS), unless a variable goes over it); what is kept for
+/// the next start lies in the first of them.
+///
+/// # Errors
+/// A value that its key cannot have.
+pub fn shuffle_conf(
+    conf: &Conf,
+    local_dirs: Vec<PathBuf>,
+    shards: usize,
+) -> Result<ShuffleConf, ConfError> {
+    let kept = conf.get_entry(&shuffle::RECOVERY)?;
+    let first = local_dirs.first().filter(|_| kept);
+    Ok(ShuffleConf {
+        store: first.map(|dir| dir.join(STORE_NAME)),
+        store_wait: conf.get_entry(&shuffle::RECOVERY_WAIT)?,
+        index_cache_len: conf.get_entry(&shuffle::INDEX_CACHE_SIZE)? / shards.max(1),
+        max_open_files: conf.get_entry(&shuffle::MAX_OPEN_FILES)?,
+        max_executors: conf.get_entry(&shuffle::MAX_EXECUTORS)?,
+        max_chunks_being_transferred: conf.get_entry(&shuffle::MAX_CHUNKS_BEING_TRANSFERRED)?,
+        threads: conf.get_entry(&shuffle::THREADS)?,
+        queue: conf.get_entry(&shuffle::QUEUE)?,
+        local_dirs,
+    })
+}
+
+/// What a server asks of Spark's clients before anything else; `None` where nothing is asked.
+///
+/// # Errors
+/// A value that its key cannot have, or authentication without a secret.
+pub fn spark_authentication(conf: &Conf) -> Result<Option<(ServerMode, Secret)>, ConfError> {
+    if !conf.get_entry(&authentication::AUTHENTICATE)? {
+        return Ok(None);
+    }
+    let secret = conf.get_entry(&authentication::AUTHENTICATE_SECRET)?;
+    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
+        return Err(ConfError::Conflict(format!(
+            "{} asks for authentication, and {} is not set",
+            authentication::AUTHENTICATE.key(),
+            authentication::AUTHENTICATE_SECRET.key()
+        )));
+    };
+    let mode = if conf.get_entry(&authentication::CRYPTO_ENABLED)? {
+        let engine = AuthEngine {
+            version: match conf.get_entry(&authentication::AUTH_ENGINE_VERSION)? {
+                1 => EngineVersion::V1,
+                _ => EngineVersion::V2,
+            },
+            cipher: match conf.get_entry(&authentication::CRYPTO_CIPHER)?.as_str() {
+                "AES/GCM/NoPadding" => Cipher::AesGcm,
+                _ => Cipher::AesCtr,
+            },
+        };
+        ServerMode::Engine {
+            engine,
+            sasl_fallback: conf.get_entry(&authentication::SASL_FALLBACK)?,
+        }
+    } else {
+        ServerMode::Sasl
+    };
+    Ok(Some((mode, Secret::from(secret))))
 }
 
 /// The settings of a fetch.

@@ -34,12 +34,21 @@ impl std::fmt::Display for Problem {
 
 impl Conf {
     /// Refuses a configuration that cannot be used (Spark: `validateSettings`): a value that its key
-    /// cannot have, values that do not fit together, authentication or encryption that the engine does
-    /// not have.
+    /// cannot have, values that do not fit together, authentication or encryption, which only the shuffle
+    /// service has.
     ///
     /// # Errors
     /// The first of these.
     pub fn validate(&self) -> Result<(), ConfError> {
+        self.validate_shuffle_service()?;
+        self.authentication_exists()
+    }
+
+    /// As [`validate`](Self::validate), for a shuffle service, which can ask its clients to authenticate.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate_shuffle_service(&self) -> Result<(), ConfError> {
         match self.errors().into_iter().next() {
             Some(error) => Err(error),
             None => Ok(()),
@@ -89,7 +98,8 @@ impl Conf {
             Self::fractions,
             Self::deploy_mode,
             Self::encryption_is_authenticated,
-            Self::security_exists,
+            Self::tls_is_off,
+            Self::sasl_encrypts_nothing,
             Self::heartbeats_fit,
             Self::messages_fit,
             |conf: &Self| transport_conf(conf).map(drop),
@@ -133,19 +143,40 @@ impl Conf {
         Err(ConfError::Conflict(text))
     }
 
-    fn security_exists(&self) -> Result<(), ConfError> {
-        let asked: [(&ConfigEntry<bool>, &str); 2] = [
-            (&authentication::AUTHENTICATE, "authentication"),
-            (&authentication::SSL_ENABLED, "TLS"),
-        ];
-        for (entry, what) in asked {
-            if self.get_entry(entry)? {
-                return Err(ConfError::Conflict(format!(
-                    "{} asks for {what}, which this version does not have: set it to false, and let \
-                     only trusted hosts connect",
-                    entry.key()
-                )));
-            }
+    /// What nothing but the shuffle service has.
+    fn authentication_exists(&self) -> Result<(), ConfError> {
+        self.refuse(
+            &authentication::AUTHENTICATE,
+            "authentication, which only the shuffle service has: set it to false, and let only trusted hosts \
+             connect",
+        )
+    }
+
+    fn tls_is_off(&self) -> Result<(), ConfError> {
+        self.refuse(
+            &authentication::SSL_ENABLED,
+            "TLS, which this version does not have: set it to false, and let only trusted hosts connect",
+        )
+    }
+
+    fn sasl_encrypts_nothing(&self) -> Result<(), ConfError> {
+        for entry in [
+            &authentication::SASL_ENCRYPTION,
+            &authentication::SASL_SERVER_ALWAYS_ENCRYPT,
+        ] {
+            self.refuse(
+                entry,
+                "3DES or RC4, which this version does not have: set it to false, and \
+                 spark.network.crypto.enabled to true",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, entry: &ConfigEntry<bool>, what: &str) -> Result<(), ConfError> {
+        if self.get_entry(entry)? {
+            let text = format!("{} asks for {what}", entry.key());
+            return Err(ConfError::Conflict(text));
         }
         Ok(())
     }

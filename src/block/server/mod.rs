@@ -11,7 +11,6 @@
 mod budget;
 mod jobs;
 mod streams;
-mod workers;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -34,12 +33,12 @@ pub use jobs::MAX_MANIFEST_ENTRIES;
 use jobs::{Place, Task, Wanted, Work};
 pub use streams::{MAX_STREAMS, STREAM_IDLE};
 use streams::{Owner, Streams};
-use workers::Workers;
 
 use super::message::{
     ArchivedBlockRequest, ArchivedChunkRange, BlockRequest, MAX_DIGEST_BATCH, MAX_OPEN_BATCH,
 };
 use super::store::BlockStore;
+use crate::workers::Workers;
 
 type ArchivedName = rkyv::vec::ArchivedVec<u8>;
 
@@ -129,7 +128,7 @@ impl BlockServer {
         } else {
             conf.threads
         };
-        let workers = Workers::start(threads, conf.queue, Task::run)?;
+        let workers = Workers::start("ringrail-block", threads, conf.queue, Task::run)?;
         let manifests = Budget::new(conf.manifest_budget);
         // Ids are not secret (a stream answers its own connection alone), but never zero.
         let streams = AtomicU64::new(1);

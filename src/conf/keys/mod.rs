@@ -8,6 +8,7 @@ mod table;
 pub mod block;
 pub mod network;
 pub mod rpc;
+pub mod shuffle;
 pub mod spark;
 pub mod transport;
 pub mod wire;
@@ -79,7 +80,7 @@ macro_rules! entries {
 }
 use entries;
 
-static FAMILIES: [Family; 11] = [
+static FAMILIES: [Family; 13] = [
     Family {
         title: "For all layers",
         doc: "",
@@ -102,6 +103,11 @@ static FAMILIES: [Family; 11] = [
         entries: block::ENTRIES,
     },
     Family {
+        title: "Shuffle service",
+        doc: "[spark-shuffle-service.md](spark-shuffle-service.md) tells how it is run.",
+        entries: shuffle::ENTRIES,
+    },
+    Family {
         title: "Spark's wire protocol",
         doc: "What a peer that speaks it may send; [spark-wire.md](spark-wire.md) has the frames.",
         entries: wire::ENTRIES,
@@ -110,6 +116,11 @@ static FAMILIES: [Family; 11] = [
         title: "Spark's keys: network, fetching, shuffle servers",
         doc: "",
         entries: spark::global::ENTRIES,
+    },
+    Family {
+        title: "Spark's keys: shuffle service",
+        doc: "",
+        entries: spark::service::ENTRIES,
     },
     Family {
         title: "Spark's keys: endpoints",
@@ -133,7 +144,8 @@ static FAMILIES: [Family; 11] = [
     },
     Family {
         title: "Spark's keys: authentication and encryption",
-        doc: "The engine has neither yet ([security.md](security.md)), so turning one on is an error.",
+        doc: "The shuffle service has what Spark's has, but TLS and SASL's own encryption. Everything else has neither \
+              yet ([security.md](security.md)), so there turning one on is an error.",
         entries: spark::authentication::ENTRIES,
     },
 ];

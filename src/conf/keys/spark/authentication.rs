@@ -1,7 +1,7 @@
 //! Keys of authentication and encryption.
 //!
-//! This version of the engine has neither (`docs/security.md`), so [`Conf::validate`] refuses a
-//! configuration that turns one of them on, instead of running without.
+//! The shuffle service asks Spark's clients for it. Nothing else has either yet (`docs/security.md`), so there
+//! [`Conf::validate`] refuses a configuration that turns one of them on, instead of running without.
 //!
 //! [`Conf::validate`]: crate::conf::Conf::validate
 
@@ -13,24 +13,28 @@ use crate::conf::size::ByteUnit::Byte;
 use crate::conf::time::TimeUnit::Millis;
 
 entries! {
-    /// Whether peers must know a shared secret. Turning it on is refused: there is no authentication.
+    /// Whether peers must know a shared secret: asked of the clients of a shuffle service, an error elsewhere.
     AUTHENTICATE: bool = "spark.authenticate", flag()
         .default("false");
 
-    /// Whether SASL encrypts as well. Refused, likewise.
+    /// The secret.
+    AUTHENTICATE_SECRET: Option<String> = "spark.authenticate.secret", text();
+
+    /// Whether SASL encrypts as well. Turning it on is refused: it is 3DES or RC4. Use
+    /// `spark.network.crypto.enabled`.
     SASL_ENCRYPTION: bool = "spark.authenticate.enableSaslEncryption", flag()
         .default("false");
 
-    /// Whether connections are encrypted with AES. Refused, likewise.
+    /// Whether connections are encrypted with AES, likewise.
     CRYPTO_ENABLED: bool = "spark.network.crypto.enabled", flag()
         .default("false");
 
-    /// Version of the key exchange.
+    /// Version of the key exchange; both sides must have the same.
     AUTH_ENGINE_VERSION: u32 = "spark.network.crypto.authEngineVersion", int()
         .default("1")
         .range("1", "2");
 
-    /// The cipher.
+    /// The cipher; both sides must have the same.
     CRYPTO_CIPHER: String = "spark.network.crypto.cipher",
         choice(&["AES/CTR/NoPadding", "AES/GCM/NoPadding"])
         .default("AES/CTR/NoPadding");
@@ -39,7 +43,7 @@ entries! {
     SASL_FALLBACK: bool = "spark.network.crypto.saslFallback", flag()
         .default("true");
 
-    /// Whether a server refuses SASL without encryption.
+    /// Whether a server refuses SASL without encryption. Turning it on is refused, likewise.
     SASL_SERVER_ALWAYS_ENCRYPT: bool = "spark.network.sasl.serverAlwaysEncrypt", flag()
         .default("false");
 

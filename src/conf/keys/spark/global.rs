@@ -67,7 +67,7 @@ entries! {
     REDUCER_MAX_BLOCKS_IN_FLIGHT_PER_ADDRESS: u32 = "spark.reducer.maxBlocksInFlightPerAddress", int()
         .default("2147483647");
 
-    /// Beyond it Spark closes the connection. Nothing comes of it: peers wait for credit.
+    /// Chunks that a shuffle service may have on their way; a connection that asks for one more is closed.
     MAX_CHUNKS_BEING_TRANSFERRED: u64 = "spark.shuffle.maxChunksBeingTransferred", int()
         .default("9223372036854775807");
 

@@ -57,7 +57,8 @@ macro_rules! module {
                 /// `SO_SNDBUF`; −1 leaves it to the kernel.
                 SEND_BUFFER: Option<usize> = concat!($prefix, ".io.sendBuffer"), size(Byte);
 
-                /// Time for a round trip of authentication. Nothing comes of it: there is none.
+                /// Time for a round trip of authentication. Nothing comes of it: the whole handshake has
+                /// `ringrail.transport.handshakeTimeout`.
                 SASL_TIMEOUT: Duration = concat!($prefix, ".sasl.timeout"), time(Seconds)
                     .default("30s");
 

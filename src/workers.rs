@@ -1,4 +1,5 @@
-//! Threads for what must not be done on a shard: opening, listing, reading, hashing.
+//! Threads for what must not be done on a shard: opening, listing, reading, hashing. The block server and the
+//! shuffle service have some each.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,19 +9,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A fixed number of threads behind a bounded queue. Dropping it lets the threads finish what is
 /// queued and end; it does not wait for them, for it may be dropped on a shard.
 #[derive(Debug)]
-pub(super) struct Workers<T> {
+pub(crate) struct Workers<T> {
     queue: SyncSender<T>,
 }
 
 impl<T: Send + 'static> Workers<T> {
-    /// Starts `threads` threads that `run` tasks from a queue of `queue_len` places.
-    pub(super) fn start(threads: usize, queue_len: usize, run: fn(T)) -> io::Result<Self> {
+    /// Starts `threads` threads called `name` that `run` tasks from a queue of `queue_len` places.
+    pub(crate) fn start(
+        name: &str,
+        threads: usize,
+        queue_len: usize,
+        run: fn(T),
+    ) -> io::Result<Self> {
         let (queue, tasks) = sync_channel(queue_len);
         let tasks = Arc::new(Mutex::new(tasks));
         for number in 0..threads.max(1) {
             let tasks = Arc::clone(&tasks);
             std::thread::Builder::new()
-                .name(format!("ringrail-block-{number}"))
+                .name(format!("{name}-{number}"))
                 .spawn(move || work(&tasks, run))?;
         }
         Ok(Self { queue })
@@ -30,7 +36,7 @@ impl<T: Send + 'static> Workers<T> {
     ///
     /// # Errors
     /// Gives it back where the queue is full.
-    pub(super) fn submit(&self, task: T) -> Result<(), T> {
+    pub(crate) fn submit(&self, task: T) -> Result<(), T> {
         self.queue.try_send(task).map_err(|error| match error {
             TrySendError::Full(task) | TrySendError::Disconnected(task) => task,
         })
@@ -43,7 +49,7 @@ fn work<T>(tasks: &Mutex<Receiver<T>>, run: fn(T)) {
         let Ok(task) = next else { return };
         // What the task owned answers for it: its responder says that the handler panicked.
         if catch_unwind(AssertUnwindSafe(|| run(task))).is_err() {
-            tracing::error!(target: "ringrail::block", "a task panicked; its request has failed");
+            tracing::error!(target: "ringrail::workers", "a task panicked; its request has failed");
         }
     }
 }
@@ -57,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_a_panic_ends_only_its_task() {
-        let workers = Workers::<Boxed>::start(1, 1, |task| task()).unwrap();
+        let workers = Workers::<Boxed>::start("test", 1, 1, |task| task()).unwrap();
         let (go, wait) = channel::<()>();
         let (started, running) = channel();
         let busy = Box::new(move || {

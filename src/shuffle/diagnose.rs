@@ -1,0 +1,135 @@
+//! Where a block went bad (Spark: `ShuffleChecksumHelper.diagnoseCorruption`).
+//!
+//! The writer has left a checksum of each partition beside the data; the reader sends its own. If the file does
+//! not give the writer's, the disk is to blame; if it does and the reader's differs, the way between.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use ringrail_codec::spark::shuffle::{Cause, DiagnoseCorruption};
+
+use super::block::{ALGORITHMS, Block, FileName};
+use super::files::Files;
+use super::resolve::locate;
+use super::roots::Place;
+use super::service::Shared;
+use ringrail_transport::buf::ManagedBuffer;
+
+/// Bytes that are read at once.
+const READ_LEN: usize = 64 << 10;
+
+/// Finds the cause; where anything is missing, it is unknown. Reads the whole block.
+pub(super) fn diagnose(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Cause {
+    if !ALGORITHMS.contains(&asked.algorithm) {
+        return Cause::UnsupportedChecksumAlgorithm;
+    }
+    let (Some(written), Some(now)) = (written(shared, asked), computed(shared, asked)) else {
+        return Cause::UnknownIssue;
+    };
+    if written != now {
+        Cause::DiskIssue
+    } else if written != asked.checksum {
+        Cause::NetworkIssue
+    } else {
+        Cause::ChecksumVerifyPass
+    }
+}
+
+/// What the writer has noted.
+fn written(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
+    let executor = shared.executors.get(asked.app_id, asked.exec_id)?;
+    let file = FileName::Checksum {
+        shuffle: u32::try_from(asked.shuffle_id).ok()?,
+        map: u64::try_from(asked.map_id).ok()?,
+        algorithm: asked.algorithm,
+    };
+    let mut place = Place::default();
+    locate(&executor, &file, &mut place);
+    let (file, _) = shared.roots.open_file(&place).ok()?;
+    let mut checksum = [0; 8];
+    let at = u64::try_from(asked.reduce_id).ok()? * 8;
+    file.read_exact_at(&mut checksum, at).ok()?;
+    Some(i64::from_be_bytes(checksum))
+}
+
+/// What the file gives now.
+fn computed(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
+    let executor = shared.executors.get(asked.app_id, asked.exec_id)?;
+    let range = (asked.reduce_id, asked.reduce_id.checked_add(1)?);
+    let block = Block::of_shuffle(asked.shuffle_id, asked.map_id, range).ok()?;
+    // No cache: this is asked once in a blue moon, and not on the shard.
+    let found = Files::new(0, 1)
+        .find(&shared.roots, &executor, block)
+        .ok()?;
+    let mut sum = Checksum::new(asked.algorithm)?;
+    if let ManagedBuffer::File(part) = &found.data {
+        read_through(&part.file, part.offset, part.len, |bytes| sum.update(bytes))?;
+    }
+    Some(i64::from(sum.finish()))
+}
+
+fn read_through(file: &File, from: u64, len: u64, mut take: impl FnMut(&[u8])) -> Option<()> {
+    let mut buffer = vec![0; READ_LEN];
+    let mut done = 0;
+    while done < len {
+        let want = (len - done).min(READ_LEN as u64) as usize;
+        file.read_exact_at(&mut buffer[..want], from + done).ok()?;
+        take(&buffer[..want]);
+        done += want as u64;
+    }
+    Some(())
+}
+
+/// One of the kinds that Spark writes.
+enum Checksum {
+    Adler32(adler2::Adler32),
+    Crc32(crc32fast::Hasher),
+    Crc32c(u32),
+}
+
+impl Checksum {
+    fn new(algorithm: &str) -> Option<Self> {
+        match algorithm {
+            "ADLER32" => Some(Checksum::Adler32(adler2::Adler32::new())),
+            "CRC32" => Some(Checksum::Crc32(crc32fast::Hasher::new())),
+            "CRC32C" => Some(Checksum::Crc32c(0)),
+            _ => None,
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Checksum::Adler32(sum) => sum.write_slice(bytes),
+            Checksum::Crc32(sum) => sum.update(bytes),
+            Checksum::Crc32c(sum) => *sum = crc32c::crc32c_append(*sum, bytes),
+        }
+    }
+
+    fn finish(self) -> u32 {
+        match self {
+            Checksum::Adler32(sum) => sum.checksum(),
+            Checksum::Crc32(sum) => sum.finalize(),
+            Checksum::Crc32c(sum) => sum,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_the_published_ones() {
+        // The check values of the catalogue of CRC algorithms, and of RFC 1950's Adler-32.
+        for (algorithm, expected) in [
+            ("ADLER32", 0x091e_01de),
+            ("CRC32", 0xcbf4_3926),
+            ("CRC32C", 0xe306_9283),
+        ] {
+            let mut sum = Checksum::new(algorithm).unwrap();
+            sum.update(b"1234");
+            sum.update(b"56789");
+            assert_eq!(sum.finish(), expected, "{algorithm}");
+        }
+    }
+}

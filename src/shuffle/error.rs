@@ -1,0 +1,119 @@
+//! What the service refuses, in Spark's words where Spark has some: its users look for them.
+
+use std::io;
+
+use ringrail_codec::native::FailureCode;
+use ringrail_codec::spark::shuffle::{MessageError, MessageKind};
+use ringrail_transport::RpcFailure;
+
+/// Why a request failed. Its connection stays.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ShuffleError {
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("Unexpected message: {0}")]
+    Unexpected(MessageKind),
+    #[error("Cannot handle shuffle block merge")]
+    Merge,
+    #[error("Cannot handle merged shuffle remove")]
+    MergeRemoval,
+    #[error("Client for {client} not authorized for application {app}.")]
+    NotThisApp { client: String, app: String },
+    #[error("Client {client} not authorized to read stream {stream} (app {app}).")]
+    NotThisStream {
+        client: String,
+        stream: u64,
+        app: String,
+    },
+    #[error("Executor is not registered (appId={app}, execId={exec})")]
+    UnknownExecutor { app: String, exec: String },
+    #[error(
+        "localDirs entry is not under any of the service's local directories: {dir} \
+         (add its parent to spark.local.dir of the service)"
+    )]
+    NotALocalDir { dir: String },
+    #[error("an executor with {dirs} local directories of {sub_dirs} sub-directories: {rule}")]
+    BadExecutor {
+        dirs: usize,
+        sub_dirs: i32,
+        rule: &'static str,
+    },
+    #[error("Unexpected block id format: {id}")]
+    BlockName { id: String },
+    #[error("shuffle {shuffle}, map {map}, partitions {first} to {end}: there are no such blocks")]
+    BadIndices {
+        shuffle: i32,
+        map: i64,
+        first: i32,
+        end: i32,
+    },
+    #[error(
+        "a batch of map {map} with {count} numbers: it has two, the first partition and the end"
+    )]
+    BadBatch { map: i64, count: usize },
+    #[error("Failed to open file: {path}: {source}")]
+    Open { path: String, source: io::Error },
+    #[error("{path}: partitions {first} to {end} of a map that has {have}")]
+    NoSuchPartition {
+        path: String,
+        first: u32,
+        end: u32,
+        have: u64,
+    },
+    #[error("{path}: {what}: the file is damaged")]
+    BadIndex { path: String, what: &'static str },
+    #[error("{path}: the index says {need} bytes, the file has {have}: it was shortened")]
+    Truncated { path: String, need: u64, have: u64 },
+    #[error("Unknown stream ID {id}: it was never opened on this connection, or is finished")]
+    UnknownStream { id: u64 },
+    #[error("chunk {index} of a stream that has {count}")]
+    NoSuchChunk { index: u32, count: usize },
+    #[error("{what} ({limit}): {advice}")]
+    Limit {
+        what: &'static str,
+        limit: u64,
+        advice: &'static str,
+    },
+    #[error("this process is ending and another has taken over: connect again")]
+    HandedOver,
+    #[error("the store of executors: {0}")]
+    Store(String),
+}
+
+impl ShuffleError {
+    fn code(&self) -> FailureCode {
+        match self {
+            ShuffleError::Message(_)
+            | ShuffleError::BadExecutor { .. }
+            | ShuffleError::BlockName { .. }
+            | ShuffleError::BadIndices { .. }
+            | ShuffleError::BadBatch { .. }
+            | ShuffleError::NoSuchPartition { .. } => FailureCode::InvalidArgument,
+            ShuffleError::Unexpected(_) | ShuffleError::Merge | ShuffleError::MergeRemoval => {
+                FailureCode::Unsupported
+            }
+            ShuffleError::NotThisApp { .. }
+            | ShuffleError::NotThisStream { .. }
+            | ShuffleError::NotALocalDir { .. } => FailureCode::Unauthorized,
+            ShuffleError::UnknownExecutor { .. } => FailureCode::NotFound,
+            ShuffleError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                FailureCode::NotFound
+            }
+            ShuffleError::Open { .. } | ShuffleError::BadIndex { .. } | ShuffleError::Store(_) => {
+                FailureCode::SourceIo
+            }
+            ShuffleError::Truncated { .. } => FailureCode::SourceTruncated,
+            ShuffleError::UnknownStream { .. } => FailureCode::StreamClosed,
+            ShuffleError::NoSuchChunk { .. } => FailureCode::OutOfOrder,
+            ShuffleError::Limit { .. } | ShuffleError::HandedOver => FailureCode::Busy,
+        }
+    }
+}
+
+impl From<ShuffleError> for RpcFailure {
+    #[cold]
+    fn from(error: ShuffleError) -> Self {
+        let later = matches!(error, ShuffleError::Limit { .. } | ShuffleError::HandedOver);
+        RpcFailure::new(error.code(), error.to_string()).with_retryable(later)
+    }
+}

@@ -1,0 +1,324 @@
+//! The handler of each shard: reads messages, checks who asks, answers or delegates.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use ringrail_codec::spark::shuffle::{Message, MessageKind, StreamHandle};
+use ringrail_transport::buf::ManagedBuffer;
+use ringrail_transport::server::{StreamManager, UploadSink, UploadStart};
+use ringrail_transport::{Connection, Received, Responder, RpcFailure, RpcHandler};
+
+use super::block::Block;
+use super::error::ShuffleError;
+use super::files::Files;
+use super::metrics::{Served, ShardCounters};
+use super::requests::{blocks_by_name, blocks_by_number, local_dirs, merged_blocks};
+use super::service::ShuffleService;
+use super::streams::Streams;
+use super::tasks::Task;
+
+/// The longest message that a helper thread takes, in bytes.
+const MAX_TASK_LEN: usize = 4 << 20;
+
+/// Answers shuffle messages on one shard; made by [`ShuffleService::handler`].
+pub struct ShuffleHandler {
+    service: ShuffleService,
+    streams: RefCell<Streams>,
+    files: RefCell<Files>,
+    counters: Arc<ShardCounters>,
+}
+
+impl ShuffleHandler {
+    pub(super) fn new(service: ShuffleService) -> Self {
+        let conf = &service.shared.conf;
+        Self {
+            streams: RefCell::new(Streams::new()),
+            files: RefCell::new(Files::new(conf.index_cache_len, conf.max_open_files)),
+            counters: service.shared.metrics.add_shard(),
+            service,
+        }
+    }
+
+    /// Bytes of the index files that this shard holds.
+    pub fn index_cache_len(&self) -> usize {
+        self.files.borrow().index_len()
+    }
+
+    /// Reads a message and counts it.
+    fn read<'a>(&self, from: &Connection, body: &'a [u8]) -> Result<Message<'a>, ShuffleError> {
+        let message =
+            Message::decode(body).inspect_err(|_| self.counters.unreadable.increment())?;
+        self.counters.request(message.kind()).increment();
+        check_app(from, &message)?;
+        Ok(message)
+    }
+
+    /// The stream that a message asks for.
+    fn stream_of(
+        &self,
+        from: &Connection,
+        message: &Message<'_>,
+    ) -> Result<[u8; 13], ShuffleError> {
+        let (executor, blocks) = match message {
+            Message::OpenBlocks(asked) => ((asked.app_id, asked.exec_id), blocks_by_name(asked)?),
+            Message::FetchShuffleBlocks(asked) => {
+                ((asked.app_id, asked.exec_id), blocks_by_number(asked)?)
+            }
+            Message::FetchShuffleBlockChunks(asked) => {
+                ((asked.app_id, asked.exec_id), merged_blocks(asked)?)
+            }
+            Message::FinalizeShuffleMerge(_) => return Err(ShuffleError::Merge),
+            Message::RemoveShuffleMerge(_) => return Err(ShuffleError::MergeRemoval),
+            other => return Err(ShuffleError::Unexpected(other.kind())),
+        };
+        self.open(from, executor, blocks)
+    }
+
+    /// Registers a stream; the message that tells of it.
+    fn open(
+        &self,
+        from: &Connection,
+        executor: (&str, &str),
+        blocks: Vec<Block>,
+    ) -> Result<[u8; 13], ShuffleError> {
+        let num_chunks = blocks.len() as i32;
+        let stream = self.streams.borrow_mut().register(from, executor, blocks)?;
+        let handle = StreamHandle {
+            stream_id: stream as i64,
+            num_chunks,
+        };
+        let mut body = [0; 13];
+        let written = handle.encode(&mut body);
+        written.map_err(|_| ShuffleError::Unexpected(MessageKind::StreamHandle))?;
+        Ok(body)
+    }
+
+    /// Passes a message on to a helper thread.
+    fn delegate(&self, body: &[u8], reply: Responder<'_>) {
+        if body.len() > MAX_TASK_LEN {
+            let error = ShuffleError::Limit {
+                what: "this message is too long",
+                limit: MAX_TASK_LEN as u64,
+                advice: "send it in parts",
+            };
+            return self.fail(reply, error);
+        }
+        let task = Task {
+            shared: Arc::clone(&self.service.shared),
+            body: body.to_vec(),
+            reply: reply.defer(),
+            since: Instant::now(),
+        };
+        if let Err(task) = self.service.workers.submit(task) {
+            self.counters.failed.increment();
+            let limit = self.service.shared.conf.queue as u64;
+            let failure = RpcFailure::from(ShuffleError::Limit {
+                what: "as many requests wait for the disk as may",
+                limit,
+                advice: "try again, or raise ringrail.shuffle.queue",
+            });
+            task.reply.fail(failure);
+        }
+    }
+
+    #[cold]
+    fn fail(&self, reply: Responder<'_>, error: ShuffleError) {
+        self.counters.failed.increment();
+        reply.fail(&error.into());
+    }
+
+    /// A chunk, by whichever kind of request.
+    fn serve(
+        &self,
+        from: &Connection,
+        chunk: (u64, u32),
+        by: Served,
+    ) -> Result<ManagedBuffer, RpcFailure> {
+        let shared = &self.service.shared;
+        self.check_load(from)?;
+        let mut files = self.files.borrow_mut();
+        let mut streams = self.streams.borrow_mut();
+        let served = streams
+            .authorize(from, chunk.0)
+            .and_then(|()| streams.chunk(from, chunk, &mut files, shared));
+        if by == Served::ByStream {
+            streams.settle(chunk.0);
+        }
+        match served {
+            Ok(chunk) => {
+                self.counters.chunk(by, chunk.data.len(), chunk.blocks);
+                Ok(chunk.data)
+            }
+            Err(error) => {
+                self.counters.chunk_failures[by as usize].increment();
+                if matches!(error, ShuffleError::Limit { .. }) {
+                    close(from, &error);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Spark closes a connection that asks for more chunks than may be on their way.
+    fn check_load(&self, from: &Connection) -> Result<(), RpcFailure> {
+        let shared = &self.service.shared;
+        let limit = shared.conf.max_chunks_being_transferred;
+        if limit == u64::MAX || shared.metrics.in_flight.load(Ordering::Relaxed) < limit {
+            return Ok(());
+        }
+        let error = ShuffleError::Limit {
+            what: "as many chunks are being transferred as may be",
+            limit,
+            advice: "try again later, or raise spark.shuffle.maxChunksBeingTransferred",
+        };
+        self.counters.connections_closed_for_load.increment();
+        close(from, &error);
+        Err(error.into())
+    }
+
+    /// Counts what is on its way where that is bounded.
+    fn count_in_flight(&self, change: u64) {
+        let shared = &self.service.shared;
+        if shared.conf.max_chunks_being_transferred != u64::MAX {
+            shared
+                .metrics
+                .in_flight
+                .fetch_add(change, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Ends a connection that asks for more than there is: a failed chunk would fail the whole stage of a Spark job, a
+/// connection that ends makes its reader try again after a while.
+#[cold]
+fn close(from: &Connection, error: &ShuffleError) {
+    tracing::warn!(target: "ringrail::shuffle", peer = %from.peer(), %error, "connection closed");
+    from.close();
+}
+
+/// A peer that has proved to be an application speaks for that one only.
+fn check_app(from: &Connection, message: &Message<'_>) -> Result<(), ShuffleError> {
+    let (Some(client), Some(app)) = (from.client_id(), message.app_id()) else {
+        return Ok(());
+    };
+    if *client == *app {
+        return Ok(());
+    }
+    Err(ShuffleError::NotThisApp {
+        client: client.as_ref().to_owned(),
+        app: app.to_owned(),
+    })
+}
+
+impl RpcHandler for ShuffleHandler {
+    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+        let since = Instant::now();
+        let message = match self.read(from, body.bytes()) {
+            Ok(message) => message,
+            Err(error) => return self.fail(reply, error),
+        };
+        match message {
+            Message::RegisterExecutor(_)
+            | Message::RemoveBlocks(_)
+            | Message::DiagnoseCorruption(_) => self.delegate(body.bytes(), reply),
+            Message::GetLocalDirsForExecutors(asked) => {
+                match local_dirs(&self.service.shared.executors, &asked) {
+                    Ok(answer) => reply.reply_body(answer),
+                    Err(error) => self.fail(reply, error),
+                }
+            }
+            other => match self.stream_of(from, &other) {
+                Ok(handle) => {
+                    reply.reply(&handle);
+                    self.counters.open_blocks.record(since.elapsed());
+                }
+                Err(error) => self.fail(reply, error),
+            },
+        }
+    }
+
+    fn receive_stream(
+        &self,
+        from: &Connection,
+        upload: UploadStart<'_>,
+    ) -> Result<Box<dyn UploadSink>, RpcFailure> {
+        let error = match self.read(from, upload.meta) {
+            Ok(Message::PushBlockStream(_)) => ShuffleError::Merge,
+            Ok(other) => ShuffleError::Unexpected(other.kind()),
+            Err(error) => error,
+        };
+        self.counters.failed.increment();
+        Err(error.into())
+    }
+
+    fn stream_manager(&self) -> Option<&dyn StreamManager> {
+        Some(self)
+    }
+
+    fn channel_active(&self, _connection: &Connection) {
+        self.counters.connections.add(1);
+    }
+
+    fn channel_inactive(&self, connection: &Connection) {
+        self.counters.connections.sub(1);
+        self.streams.borrow_mut().close_all(connection);
+    }
+}
+
+impl StreamManager for ShuffleHandler {
+    fn get_chunk(
+        &self,
+        from: &Connection,
+        stream_id: u64,
+        index: u32,
+    ) -> Result<ManagedBuffer, RpcFailure> {
+        self.serve(from, (stream_id, index), Served::ByChunk)
+    }
+
+    /// A chunk by name, `<stream>_<index>`: how Spark asks for large ones.
+    fn open_stream(
+        &self,
+        from: &Connection,
+        name: &str,
+    ) -> Result<Option<ManagedBuffer>, RpcFailure> {
+        let parts = name.split_once('_');
+        let parsed = parts.and_then(|(id, index)| Some((id.parse().ok()?, index.parse().ok()?)));
+        match parsed {
+            None => Ok(None),
+            Some(chunk) => self.serve(from, chunk, Served::ByStream).map(Some),
+        }
+    }
+
+    fn check_authorization(&self, from: &Connection, stream_id: u64) -> Result<(), RpcFailure> {
+        Ok(self.streams.borrow().authorize(from, stream_id)?)
+    }
+
+    fn chunk_being_sent(&self, stream_id: u64) {
+        self.count_in_flight(1);
+        self.streams.borrow_mut().being_sent(stream_id);
+    }
+
+    fn chunk_sent(&self, stream_id: u64) {
+        self.count_in_flight(u64::MAX);
+        self.streams.borrow_mut().sent(stream_id);
+    }
+
+    fn connection_terminated(&self, connection: &Connection) {
+        self.streams.borrow_mut().close_all(connection);
+    }
+}
+
+impl Drop for ShuffleHandler {
+    fn drop(&mut self) {
+        self.counters.connections.set(0);
+    }
+}
+
+impl fmt::Debug for ShuffleHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShuffleHandler")
+    }
+}

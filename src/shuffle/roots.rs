@@ -1,0 +1,198 @@
+//! The directories that belong to the service, and the only way to what is below them.
+//!
+//! Every file is opened relative to a directory that was opened when the service started, by the kernel, with
+//! no symbolic link on the way (`openat2`, `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS`): an application that can
+//! write below one of them cannot make the service read or delete anything elsewhere, nor another
+//! application's files through a link.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, fstat, openat, openat2,
+    statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::error::ShuffleError;
+
+/// `openat2` gives up where somebody renames a directory at that moment; so often it is tried.
+const RENAME_RACES_MAX: usize = 16;
+
+const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+
+/// The service's local directories (Spark: `spark.local.dir`), held open.
+#[derive(Debug)]
+pub(super) struct LocalRoots {
+    roots: Vec<Root>,
+}
+
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+/// A directory below a root, in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LocalDir {
+    root: usize,
+    path: String,
+    below: usize,
+}
+
+/// A file below a root. Reused from file to file, so that naming one allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    root: usize,
+    path: String,
+    below: usize,
+}
+
+impl Place {
+    /// Begins a name within `dir`; the rest is [pushed](Self::push).
+    pub(super) fn enter(&mut self, dir: &LocalDir) {
+        self.root = dir.root;
+        self.below = dir.below;
+        self.path.clear();
+        self.path.push_str(&dir.path);
+    }
+
+    /// Adds to the name.
+    pub(super) fn push(&mut self, part: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = std::fmt::Write::write_fmt(&mut self.path, part);
+    }
+
+    /// The whole path: what caches go by and messages show.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn below(&self) -> &str {
+        self.path[self.below..].trim_start_matches('/')
+    }
+}
+
+impl LocalRoots {
+    /// Opens `dirs`.
+    ///
+    /// # Errors
+    /// One cannot be opened, or its canonical path is not UTF-8.
+    pub(super) fn open(dirs: &[PathBuf]) -> io::Result<Self> {
+        let open = |dir: &PathBuf| {
+            let named = |error: io::Error| {
+                let text = format!("local directory {}: {error}", dir.display());
+                io::Error::new(error.kind(), text)
+            };
+            let path = dir.canonicalize().map_err(named)?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let fd =
+                openat(CWD, &path, flags, Mode::empty()).map_err(|errno| named(errno.into()))?;
+            Ok(Root { path, fd })
+        };
+        let roots = dirs.iter().map(open).collect::<io::Result<_>>()?;
+        Ok(Self { roots })
+    }
+
+    /// Where `dir`, made canonical, lies below one of the roots. Looks at the file system.
+    ///
+    /// # Errors
+    /// It is nowhere below them: Spark's text.
+    pub(super) fn local_dir(&self, dir: &str) -> Result<LocalDir, ShuffleError> {
+        let refused = || ShuffleError::NotALocalDir {
+            dir: dir.to_owned(),
+        };
+        let whole = canonical(Path::new(dir)).ok_or_else(refused)?;
+        let root = self
+            .roots
+            .iter()
+            .position(|root| whole.starts_with(&root.path))
+            .ok_or_else(refused)?;
+        let path = whole.to_str().ok_or_else(refused)?.to_owned();
+        let below = self.roots[root].path.as_os_str().len();
+        Ok(LocalDir { root, path, below })
+    }
+
+    /// Whether the directory is there now.
+    pub(super) fn is_there(&self, dir: &LocalDir) -> bool {
+        let below = dir.path[dir.below..].trim_start_matches('/');
+        let below = if below.is_empty() { "." } else { below };
+        statat(&self.roots[dir.root].fd, below, AtFlags::empty()).is_ok()
+    }
+
+    /// What is there now, without opening it; links are not followed.
+    pub(super) fn look(&self, place: &Place) -> Result<Stat, Errno> {
+        statat(
+            &self.roots[place.root].fd,
+            place.below(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+    }
+
+    /// Opens a regular file for reading.
+    pub(super) fn open_file(&self, place: &Place) -> Result<(File, Stat), Errno> {
+        // Not to hang where somebody has put a pipe there.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = self.resolve(place.root, place.below(), flags)?;
+        let stat = fstat(&fd)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Errno::INVAL);
+        }
+        fcntl_setfl(&fd, OFlags::RDONLY)?;
+        Ok((File::from(fd), stat))
+    }
+
+    /// Deletes a file.
+    pub(super) fn remove(&self, place: &Place) -> Result<(), Errno> {
+        let (dir, name) = place.below().rsplit_once('/').ok_or(Errno::INVAL)?;
+        let dir = self.resolve(place.root, dir, OFlags::PATH | OFlags::DIRECTORY)?;
+        unlinkat(&dir, name, AtFlags::empty())
+    }
+
+    fn resolve(&self, root: usize, below: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let root = &self.roots[root].fd;
+        let open = || openat2(root, below, flags | OFlags::CLOEXEC, Mode::empty(), INSIDE);
+        for _ in 1..RENAME_RACES_MAX {
+            match open() {
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                found => return found,
+            }
+        }
+        open()
+    }
+}
+
+/// The canonical form of a path whose last parts need not exist, as Java's `getCanonicalPath`; `None` for a
+/// relative path and where `..` stands among what does not exist.
+fn canonical(path: &Path) -> Option<PathBuf> {
+    if !path.is_absolute() {
+        return None;
+    }
+    let mut missing: Vec<&OsStr> = Vec::new();
+    let mut at = path;
+    loop {
+        match at.canonicalize() {
+            Ok(mut found) => {
+                found.extend(missing.iter().rev());
+                return Some(found);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let last = at.components().next_back()?;
+                let Component::Normal(name) = last else {
+                    return None;
+                };
+                // A link that leads nowhere yet may lead anywhere later.
+                if at.is_symlink() {
+                    return None;
+                }
+                missing.push(name);
+                at = at.parent()?;
+            }
+            Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The service: what all shards share, and the way to its handlers.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringrail_transport::{Engine, TransportContext};
+
+use super::conf::{ShuffleConf, ShuffleServiceError};
+use super::executors::Executors;
+use super::handler::ShuffleHandler;
+use super::housekeeping::Housekeeping;
+use super::metrics::{Metrics, ShuffleMetrics};
+use super::roots::LocalRoots;
+use super::store::Store;
+use super::tasks::Task;
+use crate::workers::Workers;
+
+/// What all shards share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) roots: LocalRoots,
+    pub(super) executors: Executors,
+    pub(super) metrics: Metrics,
+    pub(super) conf: ShuffleConf,
+}
+
+/// Serves what executors have written (Spark: `ExternalShuffleService`, `ExternalBlockHandler`).
+///
+/// Makes the handler of each shard; cheap to clone.
+///
+/// ```no_run
+/// use ringrail::shuffle::{ShuffleConf, ShuffleService};
+/// use ringrail::{Engine, ParkMode, TransportConf};
+///
+/// let mut conf = ShuffleConf::new(vec!["/srv/spark".into()]);
+/// conf.store = Some("/srv/spark/executors.redb".into());
+/// let service = ShuffleService::start(conf)?;
+/// let engine = Engine::builder(TransportConf::default()).park(ParkMode::Bare).start()?;
+/// let server = service.context(engine).create_server("127.0.0.1:7337".parse()?)?;
+/// println!("listening on {}", server.local_addr());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct ShuffleService {
+    pub(super) shared: Arc<Shared>,
+    pub(super) workers: Arc<Workers<Task>>,
+    _housekeeping: Arc<Housekeeping>,
+}
+
+impl ShuffleService {
+    /// Opens the local directories, loads what executors are stored, starts the helper threads.
+    ///
+    /// # Errors
+    /// A directory or the store cannot be opened, or a thread cannot be started.
+    pub fn start(conf: ShuffleConf) -> Result<Self, ShuffleServiceError> {
+        let roots = LocalRoots::open(&conf.local_dirs).map_err(|reason| {
+            ShuffleServiceError::new("the shuffle service's directories", reason)
+        })?;
+        let path = conf.store.as_deref();
+        let store = path.map(|path| Store::open(path, conf.store_wait));
+        let executors = store
+            .transpose()
+            .and_then(|store| Executors::load(store, &roots, conf.max_executors))
+            .map_err(|reason| {
+                ShuffleServiceError::new("the shuffle service's executors", reason)
+            })?;
+        let threads = |reason| ShuffleServiceError::new("the shuffle service's threads", reason);
+        let workers = Workers::start("ringrail-shuffle", conf.threads, conf.queue, Task::run)
+            .map_err(threads)?;
+        let shared = Arc::new(Shared {
+            roots,
+            executors,
+            metrics: Metrics::default(),
+            conf,
+        });
+        let housekeeping = Housekeeping::start(&shared).map_err(threads)?;
+        Ok(Self {
+            shared,
+            workers: Arc::new(workers),
+            _housekeeping: Arc::new(housekeeping),
+        })
+    }
+
+    /// A context whose connections are served by this.
+    pub fn context(&self, engine: Engine) -> TransportContext {
+        let service = self.clone();
+        TransportContext::new(engine, move || Rc::new(service.handler()))
+    }
+
+    /// The handler of one shard, made there: to be wrapped by one of your own.
+    pub fn handler(&self) -> ShuffleHandler {
+        ShuffleHandler::new(self.clone())
+    }
+
+    /// Executors that have registered (Spark: the gauge `registeredExecutorsSize`).
+    pub fn executors(&self) -> usize {
+        self.shared.executors.len()
+    }
+
+    /// What was counted so far, on all shards.
+    pub fn metrics(&self) -> ShuffleMetrics {
+        self.shared.metrics.snapshot(self.executors())
+    }
+
+    /// Forgets an application that has ended; how many executors it had (Spark: `applicationRemoved`). Its files
+    /// stay. Waits for the disk: not for the inside of a shard.
+    ///
+    /// # Errors
+    /// The store cannot be written; nothing has changed then.
+    pub fn remove_application(&self, app: &str) -> Result<usize, ShuffleServiceError> {
+        let removed = self.shared.executors.remove_app(app);
+        removed.map_err(|reason| ShuffleServiceError::new("removing an application", reason))
+    }
+
+    /// Forgets executors of whose local directories none is left; how many there were. A service does so by itself
+    /// from time to time, for nobody tells it when an application ends. Waits for the disk.
+    ///
+    /// # Errors
+    /// The store cannot be written; nothing has changed then.
+    pub fn forget_gone_executors(&self) -> Result<usize, ShuffleServiceError> {
+        let gone = self.shared.executors.forget_gone(&self.shared.roots);
+        gone.map_err(|reason| ShuffleServiceError::new("forgetting executors", reason))
+    }
+
+    /// Closes the store of executors, so that the process that takes over can open it; to be called before this
+    /// one drains. Executors that would register from now on are told to connect again; blocks are served on.
+    pub fn hand_over(&self) {
+        self.shared.executors.hand_over();
+    }
+}
+
+impl fmt::Debug for ShuffleService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShuffleService({} executors)", self.executors())
+    }
+}

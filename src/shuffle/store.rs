@@ -1,0 +1,173 @@
+//! Executors on disk (Spark: `registeredExecutors.ldb` of `spark.shuffle.service.db.enabled`).
+//!
+//! One table of an embedded database (redb): its transactions survive a crash at any moment, which an own
+//! file format would have to prove anew. A value is the very message that the executor has sent, so there is
+//! no second format, and what was stored is checked as strictly as what is received.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+};
+use ringrail_codec::spark::shuffle::RegisterExecutor;
+
+use super::error::ShuffleError;
+
+/// Application and executor, and the executor's registration.
+const EXECUTORS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("executors");
+
+/// Memory for pages of the database: it is read once and written seldom.
+const CACHE_LEN: usize = 256 << 10;
+
+/// How often it is looked whether the other process has closed it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The database. Only one process can have it open.
+#[derive(Debug)]
+pub(super) struct Store {
+    database: Database,
+}
+
+impl Store {
+    /// Opens the database at `path`, or makes one. Where another process has it open, waits for that long: it
+    /// may be about to end. One that is damaged is put aside, as Spark does: what can be read from elsewhere is
+    /// worth more than a service that does not start.
+    ///
+    /// # Errors
+    /// Another process keeps it open, or the file cannot be written.
+    pub(super) fn open(path: &Path, wait: Duration) -> Result<Self, ShuffleError> {
+        let store = match open_in(path, wait) {
+            Err(DatabaseError::Storage(StorageError::Io(error)))
+                if error.kind() != ErrorKind::InvalidData =>
+            {
+                return Err(named(path, &error));
+            }
+            Err(error @ (DatabaseError::Storage(_) | DatabaseError::UpgradeRequired(_))) => {
+                put_aside(path, &error)?;
+                open_in(path, wait)
+            }
+            other => other,
+        };
+        let store = Self {
+            database: store.map_err(|error| named(path, &error))?,
+        };
+        // So that reading finds the table.
+        store
+            .change(|_| Ok(()))
+            .map_err(|error| named(path, &error))?;
+        Ok(store)
+    }
+
+    /// Stores a registration, durably.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing has changed then.
+    pub(super) fn put(&self, message: &RegisterExecutor<'_>) -> Result<(), ShuffleError> {
+        let mut bytes = vec![0; message.encoded_len()];
+        let written = message.encode(&mut bytes);
+        written.map_err(|error| ShuffleError::Store(error.to_string()))?;
+        self.change(|table| {
+            table.insert((message.app_id, message.exec_id), &bytes[..])?;
+            Ok(())
+        })
+    }
+
+    /// Forgets an application's executors, durably.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing has changed then.
+    pub(super) fn remove_app(&self, app: &str) -> Result<(), ShuffleError> {
+        self.change(|table| table.retain(|(owner, _), _| owner != app))
+    }
+
+    /// Forgets these executors, each by application and name, durably.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing has changed then.
+    pub(super) fn remove(&self, executors: &[(String, String)]) -> Result<(), ShuffleError> {
+        self.change(|table| {
+            for (app, exec) in executors {
+                table.remove((app.as_str(), exec.as_str()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives every registration to `visit`; one that cannot be read is left out, with a warning.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn for_each(
+        &self,
+        mut visit: impl FnMut(RegisterExecutor<'_>),
+    ) -> Result<(), ShuffleError> {
+        let mut read = || -> Result<(), redb::Error> {
+            let table = self.database.begin_read()?.open_table(EXECUTORS)?;
+            for entry in table.iter()? {
+                let (_, bytes) = entry?;
+                match RegisterExecutor::decode(bytes.value()) {
+                    Ok(message) => visit(message),
+                    Err(error) => tracing::warn!(
+                        target: "ringrail::shuffle", %error, "a stored executor cannot be read"
+                    ),
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|error| ShuffleError::Store(error.to_string()))
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(
+            &mut redb::Table<'_, (&'static str, &'static str), &'static [u8]>,
+        ) -> Result<(), redb::StorageError>,
+    ) -> Result<(), ShuffleError> {
+        let run = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            change(&mut transaction.open_table(EXECUTORS)?)?;
+            transaction.commit()?;
+            Ok(())
+        };
+        run().map_err(|error| ShuffleError::Store(error.to_string()))
+    }
+}
+
+fn open_in(path: &Path, wait: Duration) -> Result<Database, DatabaseError> {
+    let since = Instant::now();
+    let mut told = false;
+    loop {
+        let opened = Database::builder().set_cache_size(CACHE_LEN).create(path);
+        match opened {
+            Err(DatabaseError::DatabaseAlreadyOpen) if since.elapsed() < wait => {
+                if !told {
+                    tracing::warn!(
+                        target: "ringrail::shuffle", path = %path.display(),
+                        "another process has the store of executors open; waiting for it to end"
+                    );
+                    told = true;
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Renames a database that cannot be read.
+fn put_aside(path: &Path, error: &DatabaseError) -> Result<(), ShuffleError> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".damaged");
+    tracing::error!(
+        target: "ringrail::shuffle", path = %path.display(), %error,
+        "the store of executors is damaged and was put aside as *.damaged; executors that have registered are \
+         forgotten"
+    );
+    std::fs::rename(path, aside).map_err(|error| named(path, &error))
+}
+
+fn named(path: &Path, error: &dyn std::fmt::Display) -> ShuffleError {
+    ShuffleError::Store(format!("{}: {error}", path.display()))
+}
