@@ -31,8 +31,9 @@ use announce::Announce;
 
 /// What this subcommand has in place of keys' own defaults: requests are small, and the executors of the host need
 /// its memory and processors.
-pub(crate) const DEFAULTS: [(&str, &str); 2] = [
+pub(crate) const DEFAULTS: [(&str, &str); 3] = [
     ("ringrail.transport.recvBufferLen", "16k"),
+    ("ringrail.transport.inbox", "4096"),
     ("ringrail.transport.pin", "false"),
 ];
 
