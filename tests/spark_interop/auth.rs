@@ -1,9 +1,7 @@
 //! Authentication and encryption of every kind that Spark has, between Spark's client and the
 //! shuffle service.
 
-use ringrail_spark_peers::{Call, ServiceProcess};
-
-use crate::support::{Conf, Executor, Scene, conf, is_reference, must, pattern, peer, refusal};
+use crate::support::{Bare, Conf, Executor, Scene, conf, is_reference, must, pattern, refusal};
 
 const SECRET: &str = "a secret that both sides know";
 
@@ -38,6 +36,11 @@ fn guarded(kind: &Conf) -> (Scene, Executor) {
         &[pattern(0, 70_000), Vec::new(), pattern(1, 3_000_000)],
     );
     (scene, executor)
+}
+
+/// A connection that has not authenticated.
+fn unknown(scene: &Scene) -> Bare {
+    Bare::connect(scene.service.port(), "app-1", None, &Conf::new())
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn an_application_reads_only_its_own_blocks() {
     let (scene, executor) = guarded(&Conf::new());
     let owner = scene.client_with("app-1", SECRET, &Conf::new());
     must(&owner.register(&executor));
-    let thief = connect(&scene.service, "app-2", true);
+    let thief = Bare::connect(scene.service.port(), "app-2", Some(SECRET), &Conf::new());
     // FetchShuffleBlocks of app-1, executor 1, shuffle 0, map 1, reducers 0: as bytes, since Spark's
     // client would name its own application.
     let ask =
@@ -93,49 +96,18 @@ fn without_authentication_nothing_is_served() {
         let (scene, executor) = guarded(&kind);
         let owner = scene.client_with("app-1", SECRET, &kind);
         must(&owner.register(&executor));
-        let stranger = connect(&scene.service, "app-1", false);
+        let stranger = unknown(&scene);
         refusal(&stranger.call("rpc").arg("text", "hello"));
-        let stranger = connect(&scene.service, "app-1", false);
+        let stranger = unknown(&scene);
         refusal(&stranger.call("upload").arg("meta", "hello").arg("size", 10));
         if !is_reference() {
             // Spark's own service leaves these to its stream manager, which knows no such stream
             // but would serve one that it knew.
-            let stranger = connect(&scene.service, "app-1", false);
+            let stranger = unknown(&scene);
             refusal(&stranger.call("chunk").arg("stream", 0).arg("index", 0));
-            let stranger = connect(&scene.service, "app-1", false);
+            let stranger = unknown(&scene);
             refusal(&stranger.call("stream").arg("stream", "0_0"));
         }
         assert_eq!(scene.served().0, 0.0);
-    }
-}
-
-/// A bare connection of Spark's TransportClient; closed with this value.
-struct Bare(String);
-
-fn connect(service: &ServiceProcess, app: &str, authenticated: bool) -> Bare {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let bare = Bare(format!("bare-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-    let call = bare
-        .call("connect")
-        .arg("port", service.port())
-        .arg("app", app);
-    must(&if authenticated {
-        call.arg("secret", SECRET)
-    } else {
-        call
-    });
-    bare
-}
-
-impl Bare {
-    fn call(&self, command: &str) -> Call {
-        Call::new(command).arg("name", &self.0)
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        let _ = peer().call(&self.call("close"));
     }
 }

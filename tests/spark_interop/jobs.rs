@@ -27,15 +27,23 @@ fn job(steps: &[&'static str], conf: &Conf) -> Job {
     }
 }
 
+/// What a job brought, and how many chunks the service served in all up to each of its moments.
+struct Run {
+    outcomes: Vec<JobOutcome>,
+    chunks: Vec<f64>,
+}
+
 /// Runs `job` on `version`, with the service configured alike, and checks its results and where they
 /// came from.
-fn run(version: Version, job: &Job) -> (Scene, Vec<JobOutcome>) {
+fn run(version: Version, job: &Job) -> Run {
     let scene = Scene::with(kind(version, false), &job.conf);
+    let mut chunks = Vec::new();
+    let count = |_| chunks.push(scene.served().0);
     let outcomes = job
-        .run(&install(version), scene.service.port(), scene.path(), || ())
+        .run(&install(version), scene.service.port(), scene.path(), count)
         .unwrap_or_else(|error| panic!("{error}"));
     check(&scene, &outcomes);
-    (scene, outcomes)
+    Run { outcomes, chunks }
 }
 
 fn check(scene: &Scene, outcomes: &[JobOutcome]) {
@@ -60,7 +68,12 @@ fn check(scene: &Scene, outcomes: &[JobOutcome]) {
 
 /// Plain, with batches, and with every executor gone.
 fn everyday(version: Version) {
-    run(version, &job(&["sql", "batch", "remote"], &Conf::new()));
+    let run = run(version, &job(&["sql", "batch", "remote"], &Conf::new()));
+    let (single, batch) = (run.chunks[0], run.chunks[1] - run.chunks[0]);
+    assert!(
+        batch * 2.0 <= single,
+        "{batch} chunks in batches, {single} without"
+    );
 }
 
 #[test]
@@ -77,32 +90,18 @@ fn a_job_of_spark_4_1() {
 
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
-fn batches_need_fewer_chunks() {
-    let served = |step| {
-        let (scene, _) = run(Version::V3_5, &job(&[step], &Conf::new()));
-        scene.served().0
-    };
-    let (single, batch) = (served("sql"), served("batch"));
-    assert!(
-        batch * 2.0 <= single,
-        "{batch} chunks in batches, {single} without"
-    );
-}
-
-#[test]
-#[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn a_job_with_the_old_protocol() {
     let old = conf(&[("spark.shuffle.useOldFetchProtocol", "true")]);
-    let (scene, _) = run(Version::V3_5, &job(&["remote"], &old));
-    assert_eq!(scene.served().0, f64::from(MAPS * REDUCES));
+    let run = run(Version::V3_5, &job(&["remote"], &old));
+    assert_eq!(run.chunks[1] - run.chunks[0], f64::from(MAPS * REDUCES));
 }
 
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn a_job_with_blocks_too_big_for_memory() {
     let small = conf(&[("spark.network.maxRemoteBlockSizeFetchToMem", "64k")]);
-    let (_scene, outcomes) = run(Version::V3_5, &job(&["remote"], &small));
-    let outcome = &outcomes[0];
+    let run = run(Version::V3_5, &job(&["remote"], &small));
+    let outcome = &run.outcomes[0];
     assert_eq!(
         outcome.read("to_disk_bytes"),
         outcome.read("remote_bytes"),
@@ -162,7 +161,7 @@ fn a_job_survives_a_killed_service() {
     let outcomes = thread::scope(|scope| {
         let (sender, reading) = std::sync::mpsc::channel();
         let running = scope.spawn(move || {
-            let told = || sender.send(()).unwrap_or_default();
+            let told = |_| sender.send(()).unwrap_or_default();
             job.run(&install(Version::V3_5), port, &dir, told)
         });
         if reading.recv().is_ok() {

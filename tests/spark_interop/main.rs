@@ -7,7 +7,8 @@
 //! cargo test --test spark_interop -- --ignored
 //! ```
 //!
-//! `block_clients` drives a shuffle service with Spark's own block store client, `jobs` runs PySpark
+//! `sparks_clients` has Spark's TransportClient talk to a ringrail server, `sparks_servers` the other
+//! way round. `block_clients` drives a shuffle service with Spark's own block store client, `jobs` runs PySpark
 //! applications whose shuffle goes through it. Both check what arrived against what was written, and
 //! the service's own counters: that it was the service that served.
 //!
@@ -19,4 +20,6 @@ mod block_clients;
 mod block_refusals;
 mod jobs;
 mod pushed_blocks;
+mod sparks_clients;
+mod sparks_servers;
 mod support;

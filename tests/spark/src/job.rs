@@ -38,6 +38,16 @@ pub struct Job {
     pub short: bool,
 }
 
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// In a `remote` step: the executors that wrote the blocks are gone, their reading begins when
+    /// this has been told.
+    Reading,
+    /// A step is done.
+    Done,
+}
+
 /// What one step brought.
 #[derive(Clone, Debug)]
 pub struct JobOutcome {
@@ -99,8 +109,8 @@ struct Application {
 
 impl Job {
     /// Runs it on `local-cluster[2,1,1024]` with the shuffle service at `port`, whose local
-    /// directory is `dir`, and returns what its steps brought. `at_reduce` is called in each
-    /// `remote` step, when the executors that wrote the blocks are gone and nothing has been read.
+    /// directory is `dir`, and returns what its steps brought. `at` is called in each `remote` step,
+    /// when the executors that wrote the blocks are gone, and after every step.
     ///
     /// # Errors
     /// It fails, with the end of its log.
@@ -109,7 +119,7 @@ impl Job {
         install: &Install,
         port: u16,
         dir: &Path,
-        mut at_reduce: impl FnMut(),
+        mut at: impl FnMut(Moment),
     ) -> Result<Vec<JobOutcome>, SparkError> {
         let mut application = self.start(install, port, dir)?;
         let mut outcomes = Vec::new();
@@ -117,7 +127,7 @@ impl Job {
             let line = application.line()?;
             let said: Value = serde_json::from_str(&line).unwrap_or_default();
             if said["mapped"] == true {
-                at_reduce();
+                at(Moment::Reading);
                 let go = application.stdin.write_all(b"go\n");
                 go.map_err(SparkError::system("telling the job to go on"))?;
             } else if let Some(step) = said["step"].as_str() {
@@ -128,6 +138,7 @@ impl Job {
                     read: said["read"].clone(),
                     before: said["before"].clone(),
                 });
+                at(Moment::Done);
             }
         }
         application.process.wait(PATIENCE)?;

@@ -23,7 +23,7 @@ pub use call::Call;
 pub use counters::Counters;
 pub use error::SparkError;
 pub use install::{Install, Version};
-pub use job::{Job, JobOutcome, expected};
+pub use job::{Job, JobOutcome, Moment, expected};
 pub use peer::Peer;
 pub use process::{Process, free_port};
 pub use service::{ServiceKind, ServiceProcess};

@@ -1,6 +1,8 @@
 //! What the tests share: Spark's versions, one Java peer for each, services in directories of their
 //! own, and the files that executors would have written.
 
+mod bare;
+pub(crate) mod echo;
 mod executor;
 mod pattern;
 
@@ -13,6 +15,7 @@ use ringrail_spark_peers::{Call, Install, Peer, ServiceKind, ServiceProcess, Ver
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use bare::Bare;
 pub(crate) use executor::{Executor, MANAGER, SUB_DIRS};
 pub(crate) use pattern::{digest, pattern};
 
