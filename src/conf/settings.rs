@@ -44,6 +44,7 @@ pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
     let spin = conf.get_entry(&transport::SPIN)?;
     let settings = TransportConf {
         limits: limits(conf)?,
+        spark_limits: spark_limits(conf)?,
         slice_len: conf.get_entry(&transport::SLICE_LEN)?,
         mixed_slice_len: conf.get_entry(&transport::MIXED_SLICE_LEN)?,
         send_batch: conf.get_entry(&transport::SEND_BATCH)?,

@@ -15,6 +15,8 @@ use crate::sys::socket::SocketSpec;
 pub struct TransportConf {
     /// Limits on what a peer may send: `ringrail.transport.max…`.
     pub limits: Limits,
+    /// Limits on what a peer may send that speaks Spark's protocol: `ringrail.spark.max…`.
+    pub spark_limits: ringrail_codec::spark::Limits,
     /// Bytes of a body per frame, so that control frames wait for one slice at most; a multiple
     /// of 16. `ringrail.transport.sliceLen`, 1 MiB.
     pub slice_len: u32,
@@ -83,6 +85,7 @@ impl Default for TransportConf {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            spark_limits: ringrail_codec::spark::Limits::DEFAULT,
             slice_len: 1 << 20,
             mixed_slice_len: 256 << 10,
             send_batch: 4 << 20,
@@ -119,6 +122,9 @@ impl TransportConf {
     /// Names the key, its value and what it must be.
     pub fn check(&self) -> Result<(), EngineError> {
         self.limits
+            .check()
+            .map_err(|error| EngineError::Config(error.to_string()))?;
+        self.spark_limits
             .check()
             .map_err(|error| EngineError::Config(error.to_string()))?;
         let rules: [(bool, &str); 8] = [

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::client::{ClientBootstrap, TransportClientFactory};
+use crate::conn::Speaks;
 use crate::server::{HandlerFactory, NoRpcHandler, RpcHandler, ServerBootstrap, TransportServer};
 use crate::shard::Engine;
+use crate::spark::{ClientAuthentication, Protocols, ServerAuthentication};
 use crate::sys::socket::{Addr, SocketError};
 
 /// Makes servers and client factories that share an engine and a handler (Spark:
@@ -38,6 +40,8 @@ use crate::sys::socket::{Addr, SocketError};
 pub struct TransportContext {
     engine: Engine,
     handlers: Arc<HandlerFactory>,
+    protocols: Protocols,
+    authentication: Option<Arc<ServerAuthentication>>,
 }
 
 impl TransportContext {
@@ -50,7 +54,38 @@ impl TransportContext {
         Self {
             engine,
             handlers: Arc::new(move || handler() as Rc<dyn RpcHandler>),
+            protocols: Protocols::Native,
+            authentication: None,
         }
+    }
+
+    /// Has the servers of this context take peers that speak these protocols.
+    ///
+    /// ```no_run
+    /// # use std::rc::Rc;
+    /// # use ringrail_transport::server::NoRpcHandler;
+    /// use ringrail_transport::spark::Protocols;
+    /// use ringrail_transport::{Engine, TransportConf, TransportContext};
+    ///
+    /// let engine = Engine::builder(TransportConf::default()).start()?;
+    /// let context = TransportContext::new(engine, || Rc::new(NoRpcHandler))
+    ///     .with_protocols(Protocols::Either);
+    /// let server = context.create_server("0.0.0.0:7337".parse()?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_protocols(mut self, protocols: Protocols) -> Self {
+        self.protocols = protocols;
+        self
+    }
+
+    /// Has the servers of this context take Spark's clients alone, and those only that authenticate. (The
+    /// native protocol has no such handshake, and a way around this one.)
+    #[must_use]
+    pub fn with_spark_authentication(mut self, authentication: ServerAuthentication) -> Self {
+        self.protocols = Protocols::Spark;
+        self.authentication = Some(Arc::new(authentication));
+        self
     }
 
     /// A context for a side that only asks.
@@ -69,7 +104,7 @@ impl TransportContext {
     /// The address cannot be listened on; says why and what to do.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
     pub fn create_server(&self, addr: Addr) -> Result<TransportServer, SocketError> {
         self.create_server_with(addr, Vec::new())
     }
@@ -80,15 +115,20 @@ impl TransportContext {
     /// The address cannot be listened on; says why and what to do.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
     pub fn create_server_with(
         &self,
         addr: Addr,
         bootstraps: Vec<Arc<dyn ServerBootstrap>>,
     ) -> Result<TransportServer, SocketError> {
+        let speaks = match (&self.authentication, self.protocols) {
+            (None, Protocols::Native) => Speaks::Native,
+            (None, Protocols::Either) => Speaks::Either,
+            (authentication, _) => Speaks::SparkServer(authentication.clone()),
+        };
         let (id, addr) = self
             .engine
-            .listen(addr, &self.handlers, &bootstraps.into())?;
+            .listen(addr, &self.handlers, &bootstraps.into(), &speaks)?;
         Ok(TransportServer::new(self.engine.clone(), id, addr))
     }
 
@@ -97,7 +137,32 @@ impl TransportContext {
         &self,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
     ) -> TransportClientFactory {
-        TransportClientFactory::new(self.engine.clone(), Arc::clone(&self.handlers), bootstraps)
+        self.client_factory(bootstraps, Speaks::Native)
+    }
+
+    /// As [`create_client_factory`](Self::create_client_factory), of connections that speak Spark's
+    /// protocol, authenticated where `authentication` says how.
+    ///
+    /// What that protocol does not know fails with [`RequestError::NotInProtocol`]: parts of chunks, streams
+    /// from an offset on. Deadlines and retractions are not told to the peer.
+    ///
+    /// [`RequestError::NotInProtocol`]: crate::RequestError::NotInProtocol
+    pub fn create_spark_client_factory(
+        &self,
+        authentication: Option<ClientAuthentication>,
+        bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+    ) -> TransportClientFactory {
+        let speaks = Speaks::SparkClient(authentication.map(Arc::new));
+        self.client_factory(bootstraps, speaks)
+    }
+
+    fn client_factory(
+        &self,
+        bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+        speaks: Speaks,
+    ) -> TransportClientFactory {
+        let handlers = Arc::clone(&self.handlers);
+        TransportClientFactory::new(self.engine.clone(), handlers, bootstraps, speaks)
     }
 }
 

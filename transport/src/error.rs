@@ -165,6 +165,12 @@ pub enum RequestError {
     /// The connection had ended before the request reached it; nothing was sent.
     #[error("the connection had ended before the request was sent: open another one")]
     NotConnected,
+    /// The peer's protocol has no such thing.
+    #[error("Spark's protocol has no {what}: ask for the whole")]
+    NotInProtocol {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The caller retracted it.
     #[error("the request was cancelled")]
     Cancelled,
@@ -190,12 +196,19 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
-    /// The answer is longer than the memory of a shard.
+    /// The request cannot be written as an archive.
+    #[error("the request cannot be serialised: {detail}")]
+    Unserialisable {
+        /// Why not.
+        detail: Box<str>,
+    },
+    /// The body, that of the request or that of its answer, is longer than the memory of a shard.
     #[error(
-        "an answer of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or ask for parts"
+        "a body of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or send and \
+         ask for parts"
     )]
     NoRoom {
-        /// Bytes of the answer.
+        /// Bytes of the body.
         len: u64,
         /// The memory that there is for bodies.
         limit: u64,
@@ -236,8 +249,10 @@ impl RequestError {
                 failure.retryable()
             }
             RequestError::Cancelled
+            | RequestError::NotInProtocol { .. }
             | RequestError::TooLarge { .. }
             | RequestError::NoRoom { .. }
+            | RequestError::Unserialisable { .. }
             | RequestError::ShardStopped => false,
         }
     }
@@ -268,6 +283,15 @@ pub enum CloseReason {
     /// The peer broke the protocol.
     #[error("the peer broke the protocol: {0}")]
     Protocol(FrameError),
+    /// The peer broke Spark's protocol.
+    #[error("the peer broke Spark's protocol: {0}")]
+    Spark(ringrail_codec::spark::FrameError),
+    /// What came could not be decrypted.
+    #[error("the encryption failed: {0}")]
+    Unsealed(ringrail_codec::spark::auth::RecordError),
+    /// The peer has not proved who it is, or this side could not.
+    #[error("not authenticated: {0}")]
+    Authentication(String),
     /// The peer broke a rule of the connection's state.
     #[error("the peer broke the protocol: {0}")]
     Misbehaved(String),
@@ -324,6 +348,9 @@ pub enum CloseReason {
     /// A file was shortened while it was sent: what its frame had promised cannot follow.
     #[error("a file was shortened by somebody while it was being sent")]
     FileShortened,
+    /// A body could not be read to its end, and what had been sent of it had promised all.
+    #[error("a body broke off while it was being sent: {0}")]
+    BodyBroken(String),
     /// The shard ran out of something.
     #[error("{what} is full ({limit}): raise {key}")]
     Limit {
@@ -341,6 +368,12 @@ impl CloseReason {
     #[cold]
     pub(crate) fn protocol(error: FrameError) -> Box<Self> {
         Box::new(CloseReason::Protocol(error))
+    }
+
+    /// A broken frame of Spark's protocol.
+    #[cold]
+    pub(crate) fn spark(error: ringrail_codec::spark::FrameError) -> Box<Self> {
+        Box::new(CloseReason::Spark(error))
     }
 }
 

@@ -26,6 +26,8 @@ mod scenarios;
 #[cfg(not(loom))]
 pub mod server;
 pub mod shard;
+#[cfg(not(loom))]
+pub mod spark;
 mod sync;
 #[cfg(not(loom))]
 pub mod sys;

@@ -21,6 +21,7 @@ use clap::Args;
 use ringrail::conf::keys::spark::authentication;
 use ringrail::conf::keys::{shuffle, transport};
 use ringrail::conf::{Conf, shuffle_conf, spark_authentication, transport_conf};
+use ringrail::transport::spark::{Protocols, ServerAuthentication};
 use ringrail::{Addr, Engine, ParkMode, TransportServer, shuffle as service};
 
 use super::failure::{Failure, Outcome};
@@ -105,9 +106,6 @@ impl ShuffleService {
         let signals = watch_signals()?;
         let conf = self.conf()?;
         unused::warn_of(&conf);
-        if spark_authentication(&conf)?.is_some() {
-            return Err(anyhow!("spark.authenticate: this build cannot ask for it yet").into());
-        }
         let tell = Announce::new(self.json);
         let shards = shards(&conf)?;
         let service = self.service(&conf, shards)?;
@@ -181,7 +179,14 @@ impl ShuffleService {
         let found = Addr::resolve(&text).with_context(|| format!("cannot listen on {text}"))?;
         let first = found.into_iter().next();
         let address = first.ok_or_else(|| anyhow!("cannot listen on {text}: it has no address"))?;
-        Ok(service.context(engine).create_server(address)?)
+        let context = service.context(engine).with_protocols(Protocols::Either);
+        let context = match spark_authentication(conf)? {
+            Some((mode, secret)) => {
+                context.with_spark_authentication(ServerAuthentication::shared(mode, secret))
+            }
+            None => context,
+        };
+        Ok(context.create_server(address)?)
     }
 }
 

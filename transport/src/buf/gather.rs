@@ -230,6 +230,18 @@ impl Gather {
             })
     }
 
+    /// What there is to send, part by part.
+    ///
+    /// # Panics
+    /// Where a part is mapped: user space does not look at those.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let head = self.head.as_slice();
+        self.pieces.iter().map(move |piece| match piece {
+            Piece::Head { start, len } => &head[*start..*start + *len],
+            Piece::Body(body) => body.as_slice().expect("no part is mapped"),
+        })
+    }
+
     /// Notes that the kernel took `count` more bytes.
     ///
     /// # Panics

@@ -43,7 +43,7 @@ impl Conn {
     }
 
     /// The next chunk is probably as long.
-    fn expect_chunks_of(&self, len: u64) {
+    pub(super) fn expect_chunks_of(&self, len: u64) {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         self.chunk_hint.set(len.min(MAX_LEASE_LEN));
     }

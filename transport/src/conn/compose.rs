@@ -1,18 +1,20 @@
 //! What leaves next: waiting control frames, then slices, in one vectored send.
 
+use std::rc::Rc;
+
 use ringrail_codec::native::{Cancel, HEADER_LEN, Header, Kind, StreamEnd, UploadEnd};
 
 use crate::buf::{Body, Gather};
-use crate::error::{RequestError, RpcFailure};
+use crate::error::{CloseReason, RequestError, RpcFailure};
 use crate::sys::driver::Driver;
 
-use super::Conn;
 use super::compose_file::ReadOrder;
 use super::transfer::{Carries, FileRange, Transfer, Want};
 use super::tx::{Tx, put_by_reference};
+use super::{Conn, spark};
 
 /// Transfers looked at for one send: those behind them wait for the next.
-const LOOK_AHEAD: usize = 16;
+pub(super) const LOOK_AHEAD: usize = 16;
 
 /// Pieces of a gather that one slice takes at most.
 const SLICE_PIECES: usize = 4;
@@ -49,21 +51,28 @@ pub(super) enum Step {
     /// Its bytes are not at hand yet, or leave in a send of their own: the chunks behind it wait,
     /// for chunks come in the order in which they were asked for.
     Held,
-    /// Its next slice goes out by itself, straight from the file.
-    Direct(Header, FileRange),
+    /// Its next slice goes out by itself, straight from the file, with so many zeros behind it.
+    Direct(usize, FileRange),
     /// It failed and goes.
     Failed(RpcFailure),
 }
 
 /// True where a slice still fits: header, body, padding, and the end frame behind it. Control
 /// frames may have filled the head to its last byte.
-fn has_room(gather: &Gather) -> bool {
+pub(super) fn has_room(gather: &Gather) -> bool {
     gather.piece_room() >= SLICE_PIECES && gather.head_room() >= 3 * HEADER_LEN
 }
 
 impl Conn {
     /// Takes what is to be sent next; reads that must come first are pushed on `reads`.
-    pub(crate) fn compose<D: Driver>(&self, driver: &D, reads: &mut Vec<ReadOrder>) -> Outgoing {
+    pub(crate) fn compose<D: Driver>(
+        self: &Rc<Self>,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+    ) -> Outgoing {
+        if let Some(side) = self.spark() {
+            return self.compose_spark(side, driver, reads);
+        }
         let mut tx = self.tx.borrow_mut();
         let Some(mut gather) = tx.take(&self.local.pool) else {
             return Outgoing::Nothing;
@@ -123,7 +132,7 @@ impl Conn {
                 Step::Failed(failure) => {
                     ended.extend(tx.transfers.remove(at).map(|t| (t, Some(failure))));
                 }
-                Step::Direct(header, range) => return Some((header.padding_len(), range)),
+                Step::Direct(padding, range) => return Some((padding, range)),
             }
         }
         None
@@ -179,6 +188,11 @@ impl Conn {
             return Step::Added(HEADER_LEN);
         };
         let len = body.len();
+        if transfer.is_plain() {
+            transfer.begin(gather);
+            gather.put_body(body);
+            return Step::Added(len);
+        }
         put_by_reference(gather, &self.with_crc(header, &body), body);
         Step::Added(len)
     }
@@ -199,10 +213,17 @@ impl Conn {
         if let Carries::Chunk { stream } = transfer.carries {
             self.chunks_sent(&[stream]);
         }
+        if let Some(failure) = failure.as_ref().filter(|_| transfer.has_begun()) {
+            // Its head has promised what cannot follow, and nothing else can.
+            let text = failure.to_string();
+            return self.close(CloseReason::BodyBroken(text));
+        }
         let kind = match transfer.carries {
             Carries::Chunk { .. } => Kind::ChunkFailure,
             Carries::Stream => Kind::StreamFailure,
-            Carries::Reply => Kind::RpcFailure,
+            Carries::Reply | Carries::Merged => Kind::RpcFailure,
+            // It was the answer itself, and counted out when it was given.
+            Carries::Refusal => return self.note_end(),
             Carries::Upload | Carries::Request { .. } | Carries::OneWay => {
                 if let Some(failure) = failure {
                     let peer = self.peer.clone();
@@ -216,8 +237,9 @@ impl Conn {
         match failure {
             Some(failure) => self.answer_failure_as(kind, transfer.id, &failure),
             None => {
+                self.forget_asked(transfer.id);
                 // Large replies were counted out when they were given.
-                if kind != Kind::RpcFailure {
+                if transfer.carries != Carries::Reply {
                     self.answered();
                 }
                 self.note_end();
@@ -241,6 +263,7 @@ impl Conn {
 
     /// True where nothing is left to be sent.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.tx.borrow().is_empty()
+        let sealing = self.spark().is_some_and(spark::Side::is_sealing);
+        self.tx.borrow().is_empty() && !sealing
     }
 }

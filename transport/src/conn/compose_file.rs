@@ -58,7 +58,7 @@ impl Conn {
         } else if self.disk_is_busy() {
             resident = Some(false);
         }
-        if resident == Some(true) {
+        if resident == Some(true) && !self.seals() {
             if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
                 return self.send_directly(transfer, gather, range, is_first);
             }
@@ -103,9 +103,13 @@ impl Conn {
         let Some(header) = transfer.cut_file(range.len) else {
             return Step::Blocked;
         };
-        gather.put(&header.encode());
         self.local.metrics.frames_out.increment();
-        Step::Direct(header, range)
+        if transfer.is_plain() {
+            transfer.begin(gather);
+            return Step::Direct(0, range);
+        }
+        gather.put(&header.encode());
+        Step::Direct(header.padding_len(), range)
     }
 
     /// A slice that is read into a lease, if it lies in memory as it seems to.
@@ -146,7 +150,12 @@ impl Conn {
         let mapping = range.mapping.as_ref().filter(|_| !self.sends_crc())?;
         let body = mapping.slice(usize::try_from(range.offset).ok()?, range.len)?;
         let header = transfer.cut_file(range.len)?;
-        put_by_reference(gather, &header, Body::Mapped(body));
+        if transfer.is_plain() {
+            transfer.begin(gather);
+            gather.put_body(Body::Mapped(body));
+        } else {
+            put_by_reference(gather, &header, Body::Mapped(body));
+        }
         self.local.metrics.frames_out.increment();
         Some(Step::Added(range.len))
     }
@@ -172,7 +181,7 @@ impl Conn {
                 tx.transfers.ready_mut(at).loaded(lease).err()
             }
         };
-        let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));
+        let ended = failed.and_then(|failure| self.fail_ready(&mut tx, at, failure));
         drop(tx);
         if let Some((transfer, failure)) = ended {
             self.end_transfer(&transfer, Some(failure));

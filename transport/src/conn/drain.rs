@@ -102,6 +102,10 @@ impl Conn {
 
     #[cold]
     pub(super) fn refuse_draining(self: &Rc<Self>, kind: Kind, id: u64) {
+        if let Some(side) = self.spark() {
+            // To Spark's clients a failure is final, and the end of a connection a reason to ask again.
+            return self.drop_spark_request(side, id);
+        }
         let text = "this side is draining; ask elsewhere or again";
         let failure = RpcFailure::new(FailureCode::ShuttingDown, text);
         self.answer_failure_as(kind, id, &failure);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ringrail_codec::native::FrameError;
+use ringrail_codec::spark::FrameError as SparkFrameError;
 
 use crate::error::{CloseReason, ConnectError, RequestError};
 use crate::metrics::ErrorKind;
@@ -151,7 +152,12 @@ impl Conn {
             CloseReason::Protocol(
                 FrameError::BodyTooLong { .. } | FrameError::RpcTooLong { .. },
             ) => ErrorKind::Oversized,
-            CloseReason::Protocol(_) => ErrorKind::Malformed,
+            CloseReason::Spark(
+                SparkFrameError::BeyondLimit { .. } | SparkFrameError::TooLarge { .. },
+            ) => ErrorKind::Oversized,
+            CloseReason::Protocol(_) | CloseReason::Spark(_) | CloseReason::Unsealed(_) => {
+                ErrorKind::Malformed
+            }
             CloseReason::BeyondCredit { .. } => ErrorKind::FlowControl,
             CloseReason::BadArchive(_) => ErrorKind::Archive,
             CloseReason::Misbehaved(_) => ErrorKind::Unexpected,

@@ -22,6 +22,9 @@ impl Conn {
         if code == FailureCode::Unauthorized {
             self.local.metrics.errors_auth.increment();
         }
+        if let Some(side) = self.spark() {
+            return self.answer_spark_failure(side, id, failure);
+        }
         let mut text = failure.body().clone();
         text.bound(self.local.conf.limits.max_failure_len as usize);
         let mut body = Vec::new();

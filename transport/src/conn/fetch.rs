@@ -24,6 +24,10 @@ impl Conn {
         timeout: Option<Duration>,
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
+        if let Some(side) = self.spark() {
+            let (chunk, range) = ((stream_id, chunk_index), (offset, max_len));
+            return self.fetch_spark_chunk(side, chunk, range, timeout, sink);
+        }
         let timeout = self.timeout(timeout);
         self.admit()?;
         let id = self
@@ -57,6 +61,9 @@ impl Conn {
         timeout: Option<Duration>,
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
+        if let Some(side) = self.spark() {
+            return self.open_spark_stream(side, name, (offset, credit), timeout, sink);
+        }
         let timeout = self.timeout(timeout);
         let limit = self.local.conf.limits.max_stream_name_len as usize;
         self.admit()?;
@@ -99,6 +106,9 @@ impl Conn {
         timeout: Option<Duration>,
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
+        if let Some(side) = self.spark() {
+            return self.upload_spark(side, meta, data, timeout, sink);
+        }
         let timeout = self.timeout(timeout);
         let limit = u64::from(self.local.conf.limits.max_meta_len);
         self.admit()?;
@@ -127,6 +137,7 @@ impl Conn {
         let Some(bulk) = calls.bulk(id) else { return };
         bulk.granted += bytes;
         drop(calls);
+        // Spark's protocol has no word for it: control() has the connection looked at, which is all.
         self.control(
             &Credit {
                 id,

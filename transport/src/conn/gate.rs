@@ -41,6 +41,8 @@ pub(crate) enum Held {
     },
     /// A one-way message, whole.
     OneWay { body: Lease },
+    /// A request for a chunk or a stream, of Spark's protocol.
+    Spark { id: u64 },
     /// A request for a chunk or a stream, as it came.
     Frame {
         header: Header,
@@ -52,7 +54,7 @@ pub(crate) enum Held {
 impl Held {
     fn id(&self) -> Option<u64> {
         match self {
-            Held::Rpc { id, .. } => Some(*id),
+            Held::Rpc { id, .. } | Held::Spark { id } => Some(*id),
             Held::Frame { header, .. } => Some(header.id),
             Held::OneWay { .. } => None,
         }
@@ -63,7 +65,7 @@ impl Held {
         match self {
             Held::Frame { header, .. } if header.kind == Kind::ChunkRequest => Kind::ChunkFailure,
             Held::Frame { .. } => Kind::StreamFailure,
-            Held::Rpc { .. } | Held::OneWay { .. } => Kind::RpcFailure,
+            Held::Rpc { .. } | Held::OneWay { .. } | Held::Spark { .. } => Kind::RpcFailure,
         }
     }
 }
@@ -136,7 +138,14 @@ impl Conn {
     /// True where nothing more is to be read from the peer.
     #[inline]
     pub(crate) fn is_blocked(&self) -> bool {
-        self.is_clogged() && self.is_overfull()
+        (self.is_clogged() && self.is_overfull()) || self.has_all_it_may_ask()
+    }
+
+    /// True where a peer, which could not be told how much it may ask, has asked for so much.
+    #[inline]
+    fn has_all_it_may_ask(&self) -> bool {
+        let limit = self.local.conf.limits.max_outstanding as usize;
+        self.spark().is_some() && self.inbound.borrow().active >= limit
     }
 
     #[cold]
@@ -156,7 +165,10 @@ impl Conn {
     #[cold]
     pub(crate) fn hold(self: &Rc<Self>, held: Held, source: &Lease) {
         let limit = self.local.send_queue_limit();
-        let full = self.inbound.borrow().waiting.bytes > limit && self.waits_for_peer();
+        // Spark's peers are told of no bound and refused nothing: beyond it they are not read.
+        let full = self.inbound.borrow().waiting.bytes > limit
+            && self.waits_for_peer()
+            && self.spark().is_none();
         match (held, full) {
             // Nobody can be told that it was refused, and it causes no answer.
             (Held::OneWay { body }, true) => self.handle_one_way(Received::new(&body, &body)),
@@ -194,6 +206,7 @@ impl Conn {
                         self.handle_rpc(id, deadline_ns, Received::new(&body, &body));
                     }
                 }
+                Some(Held::Spark { id }) => self.serve_spark(id),
                 Some(Held::OneWay { body }) => self.handle_one_way(Received::new(&body, &body)),
                 Some(Held::Frame {
                     header,

@@ -21,6 +21,11 @@ impl Lane {
         self.ready.is_empty() && self.parked.is_empty()
     }
 
+    /// True where the first of them has begun and must go on before anything else.
+    pub(crate) fn is_running(&self) -> bool {
+        self.ready.front().is_some_and(Transfer::has_begun)
+    }
+
     /// How many do not wait for credit.
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.len()
@@ -65,10 +70,14 @@ impl Lane {
         self.ready.iter().position(|it| it.key() == key)
     }
 
-    /// Takes the bodies of that name out.
+    /// Takes the bodies of that name out; but for one that has begun and cannot be broken off.
     pub(crate) fn take(&mut self, key: TransferKey) -> Vec<Transfer> {
         let mut taken = Vec::new();
-        while let Some(at) = self.position(key) {
+        while let Some(at) = self
+            .ready
+            .iter()
+            .position(|it| it.key() == key && !it.has_begun())
+        {
             taken.extend(self.ready.remove(at));
         }
         while let Some(at) = self.parked.iter().position(|it| it.key() == key) {

@@ -16,6 +16,7 @@
 
 mod admit;
 mod answers;
+pub(crate) mod archive;
 mod bulk;
 mod call;
 pub(crate) mod calls;
@@ -44,6 +45,7 @@ mod scarce;
 mod silence;
 pub(crate) mod sink;
 mod sliced;
+pub(crate) mod spark;
 mod timeouts;
 pub(crate) mod transfer;
 pub(crate) mod tx;
@@ -70,6 +72,7 @@ use inbound::Inbound;
 use pace::Pace;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
+pub(crate) use spark::Speaks;
 use timeouts::Timeout;
 use tx::Tx;
 
@@ -136,6 +139,9 @@ pub(crate) struct Conn {
     handler: RefCell<Rc<dyn RpcHandler>>,
     reason: RefCell<Option<Arc<CloseReason>>>,
     handshake: RefCell<Option<opening::Handshake>>,
+    speaks: Speaks,
+    /// Set once it is known that the peer speaks Spark's protocol.
+    spark: OnceCell<Box<spark::Side>>,
     opened: RefCell<Option<Opened>>,
     opening_timer: Cell<Option<TimerKey>>,
     silence_timer: Cell<Option<TimerKey>>,
@@ -162,6 +168,8 @@ pub(crate) struct Conn {
     /// Length of the chunk that came last: what the next request leases memory for.
     chunk_hint: Cell<usize>,
     copied_out: Cell<keep::CopiedOut>,
+    /// Length of the archive that did not fit the send buffer last.
+    archive_hint: Cell<usize>,
     last_request_id: Cell<u64>,
     client_id: RefCell<Option<Rc<str>>>,
     /// The embedder's own.
@@ -172,7 +180,7 @@ impl Conn {
     pub(crate) fn new(
         key: ConnKey,
         peer: Arc<Addr>,
-        is_client: bool,
+        (is_client, speaks): (bool, Speaks),
         local: &Rc<ShardLocal>,
         handler: Rc<dyn RpcHandler>,
         opened: Option<Opened>,
@@ -191,6 +199,8 @@ impl Conn {
             handler: RefCell::new(handler),
             reason: RefCell::new(None),
             handshake: RefCell::new(None),
+            speaks,
+            spark: OnceCell::new(),
             opened: RefCell::new(opened),
             opening_timer: Cell::new(None),
             silence_timer: Cell::new(None),
@@ -209,6 +219,7 @@ impl Conn {
             pace: Pace::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
             chunk_hint: Cell::new(0),
             copied_out: Cell::default(),
+            archive_hint: Cell::new(0),
             last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
             extension: OnceCell::new(),
@@ -301,10 +312,14 @@ impl Conn {
         self.dirty.set(false);
     }
 
-    /// Writes a control frame. Where not even the reserve has memory for it, the connection is
+    /// Writes a control frame; nothing where the peer speaks Spark's protocol, which has none of those that
+    /// come here. Where not even the reserve has memory for it, the connection is
     /// given up: the peer would wait for ever for what this frame says.
     #[inline]
     pub(crate) fn control(&self, header: &Header, body: &[u8]) {
+        if self.spark().is_some() {
+            return self.mark_dirty();
+        }
         let written = self.tx.borrow_mut().frame(&self.local.pool, header, body);
         self.local.metrics.frames_out.increment();
         match written {

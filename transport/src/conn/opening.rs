@@ -4,8 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringrail_codec::native::{
-    ClientHandshake, HandshakeError, HandshakeStep, HelloError, Negotiated, ServerHandshake, Sniff,
-    Terms,
+    ClientHandshake, HandshakeError, HandshakeStep, HelloError, ServerHandshake, Sniff, Terms,
 };
 
 use crate::client::Connection;
@@ -14,7 +13,7 @@ use crate::error::CloseReason;
 use crate::metrics::ErrorKind;
 use crate::shard::local::TimerFor;
 
-use super::{Conn, State};
+use super::{Conn, PeerTerms, State};
 
 /// Longest Hello or refusal that this side writes.
 const HELLO_ROOM: usize = 4096;
@@ -58,19 +57,22 @@ impl Conn {
         }
         let conf = &self.local.conf;
         self.close(match *self.handshake.borrow() {
-            None => CloseReason::ConnectTimeout {
+            None if self.spark().is_none() => CloseReason::ConnectTimeout {
                 after: conf.connect_timeout,
             },
-            Some(_) => CloseReason::HandshakeTimeout {
+            _ => CloseReason::HandshakeTimeout {
                 after: conf.handshake_timeout,
             },
         });
     }
 
     /// The socket is connected (or accepted): the handshake begins.
-    pub(crate) fn begin_handshake(&self) {
+    pub(crate) fn begin_handshake(self: &Rc<Self>) {
         let conf = &self.local.conf;
         self.arm_opening_timer(conf.handshake_timeout);
+        if self.is_spark_from_the_start() {
+            return self.speak_spark();
+        }
         let terms = terms_of(conf);
         let handshake = if self.is_client {
             let mut client = ClientHandshake::new(terms, conf.limits);
@@ -96,6 +98,15 @@ impl Conn {
     /// Reads the peer's Hello at the front of `bytes`: how many bytes it took, or how many must be
     /// there before it can be read.
     pub(crate) fn on_hello(self: &Rc<Self>, bytes: &[u8]) -> Result<HelloRead, Box<CloseReason>> {
+        match self.sniffs_spark(bytes) {
+            Some(false) => {}
+            Some(true) => {
+                *self.handshake.borrow_mut() = None;
+                self.speak_spark();
+                return Ok(HelloRead::Spark);
+            }
+            None => return Ok(HelloRead::NeedMore(Sniff::DECIDES_AT.min(bytes.len() + 1))),
+        }
         let mut place = self.handshake.borrow_mut();
         let Some(handshake) = place.as_mut() else {
             return Err(Box::new(CloseReason::Misbehaved(
@@ -129,7 +140,7 @@ impl Conn {
         }
         *place = None;
         drop(place);
-        self.open(negotiated);
+        self.open(negotiated.into());
         Ok(HelloRead::Done(consumed))
     }
 
@@ -157,8 +168,8 @@ impl Conn {
         reason
     }
 
-    fn open(self: &Rc<Self>, negotiated: Negotiated) {
-        self.terms.set(negotiated.into());
+    pub(super) fn open(self: &Rc<Self>, terms: PeerTerms) {
+        self.terms.set(terms);
         self.state.set(State::Open);
         self.active
             .store(true, std::sync::atomic::Ordering::Release);
@@ -188,6 +199,8 @@ impl Conn {
 pub(crate) enum HelloRead {
     /// The Hello took this many bytes; the connection is open.
     Done(usize),
+    /// It is none: the peer speaks Spark's protocol, which it may.
+    Spark,
     /// It cannot be read before this many bytes are there.
     NeedMore(usize),
 }

@@ -144,21 +144,13 @@ impl Conn {
         if self.drops_overdue(deadline_ns) {
             return Ok(());
         }
-        let connection = Connection::new(Rc::clone(self));
-        let handler = self.handler();
-        let (stream, index) = (request.stream_id, request.chunk_index);
-        let chunk = self.guarded(|| match handler.stream_manager() {
-            None => Err(no_streams()),
-            Some(manager) => manager
-                .check_authorization(&connection, stream)
-                .and_then(|()| manager.get_chunk(&connection, stream, index)),
-        });
-        match chunk
-            .unwrap_or_else(|| Err(panicked()))
+        let stream = request.stream_id;
+        match self
+            .find_chunk(stream, request.chunk_index)
             .and_then(|data| range_of(data, &request))
         {
             Ok(data) => {
-                if let Some(manager) = handler.stream_manager() {
+                if let Some(manager) = self.handler().stream_manager() {
                     manager.chunk_being_sent(stream);
                 }
                 let carries = Carries::Chunk { stream };
@@ -167,6 +159,23 @@ impl Conn {
             Err(failure) => self.answer_failure_as(Kind::ChunkFailure, request.id, &failure),
         }
         Ok(())
+    }
+
+    /// A chunk of a stream, if this peer may have it.
+    pub(super) fn find_chunk(
+        self: &Rc<Self>,
+        stream: u64,
+        index: u32,
+    ) -> Result<ManagedBuffer, RpcFailure> {
+        let connection = Connection::new(Rc::clone(self));
+        let handler = self.handler();
+        let chunk = self.guarded(|| match handler.stream_manager() {
+            None => Err(no_streams()),
+            Some(manager) => manager
+                .check_authorization(&connection, stream)
+                .and_then(|()| manager.get_chunk(&connection, stream, index)),
+        });
+        chunk.unwrap_or_else(|| Err(panicked()))
     }
 
     fn on_stream_request(
@@ -200,7 +209,11 @@ impl Conn {
     }
 
     /// What a stream of that name has, from `offset` on.
-    fn find_stream(self: &Rc<Self>, name: &str, offset: u64) -> Result<ManagedBuffer, RpcFailure> {
+    pub(super) fn find_stream(
+        self: &Rc<Self>,
+        name: &str,
+        offset: u64,
+    ) -> Result<ManagedBuffer, RpcFailure> {
         let connection = Connection::new(Rc::clone(self));
         let handler = self.handler();
         let found = self.guarded(|| match handler.stream_manager() {

@@ -18,7 +18,8 @@ impl Conn {
         let since = |at: u64| Duration::from_nanos(now.saturating_sub(at));
         let silent = since(self.last_in_ns.get());
         let outstanding = self.calls.borrow().waiting();
-        if silent >= after {
+        // A peer that cannot be pinged is silent while nobody waits for it.
+        if silent >= after && (outstanding > 0 || self.spark().is_none()) {
             self.close(CloseReason::Stalled { after, outstanding });
             return;
         }

@@ -8,8 +8,10 @@ use ringrail_codec::native::{
     Slicer, StreamData, UploadData,
 };
 
-use crate::buf::{Body, Lease, ManagedBuffer, Mapping};
+use crate::buf::{Body, Gather, Lease, ManagedBuffer, Mapping};
 use crate::error::RpcFailure;
+
+use super::spark::Lead;
 
 /// What a body belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub(crate) enum Carries {
     Reply,
     /// A large one-way message of ours.
     OneWay,
+    /// The answer to a question for merged blocks (Spark's protocol).
+    Merged,
+    /// A failure that keeps the place of the stream it is the answer for (Spark's protocol).
+    Refusal,
 }
 
 /// What is known of the next slice of a file.
@@ -69,6 +75,18 @@ pub(crate) struct Transfer {
     source: ManagedBuffer,
     total: u64,
     load: Load,
+    frames: Frames,
+}
+
+/// How a body is framed.
+#[derive(Debug)]
+enum Frames {
+    /// A header in front of each slice.
+    Slices,
+    /// One head in front of it all, which has not been sent.
+    Led(Lead),
+    /// That head is sent, and nothing but the rest of the body may follow.
+    Running,
 }
 
 /// A part of a file, wanted next.
@@ -119,6 +137,51 @@ impl Transfer {
             source,
             total,
             load: Load::Idle,
+            frames: Frames::Slices,
+        }
+    }
+
+    /// A body of Spark's protocol: whole behind `lead`, without headers between its parts.
+    pub(crate) fn plain(
+        id: u64,
+        carries: Carries,
+        source: ManagedBuffer,
+        part_max: u32,
+        lead: Lead,
+    ) -> Self {
+        let total = source.len();
+        Self {
+            id,
+            carries,
+            deadline_ns: u64::MAX,
+            slicer: Slicer::upload(total, part_max, u64::MAX),
+            source,
+            total,
+            load: Load::Idle,
+            frames: Frames::Led(lead),
+        }
+    }
+
+    /// True where its parts have no headers.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !matches!(self.frames, Frames::Slices)
+    }
+
+    /// True where nothing else may be sent before it is through.
+    pub(crate) fn has_begun(&self) -> bool {
+        matches!(self.frames, Frames::Running)
+    }
+
+    /// Writes what goes in front of a plain body, once.
+    pub(crate) fn begin(&mut self, gather: &mut Gather) {
+        if let Frames::Led(_) = self.frames
+            && let Frames::Led(lead) = std::mem::replace(&mut self.frames, Frames::Running)
+        {
+            match lead {
+                Lead::Fixed(head) => gather.put(&head),
+                Lead::Long(head) => gather.put_body(Body::Bytes(head)),
+            }
         }
     }
 
@@ -141,7 +204,11 @@ impl Transfer {
     pub(crate) fn key(&self) -> TransferKey {
         let response = matches!(
             self.carries,
-            Carries::Chunk { .. } | Carries::Stream | Carries::Reply
+            Carries::Chunk { .. }
+                | Carries::Stream
+                | Carries::Reply
+                | Carries::Merged
+                | Carries::Refusal
         );
         TransferKey {
             id: self.id,
@@ -244,7 +311,8 @@ impl Transfer {
             Carries::Reply if seq == 0 => return RpcReply { id, total_len }.header(len),
             Carries::OneWay if seq == 0 => return OneWay { id, total_len }.header(len),
             Carries::Request { .. } => SliceOf::Request,
-            Carries::Reply => SliceOf::Reply,
+            // The last two are of Spark's protocol, which has no headers of slices.
+            Carries::Reply | Carries::Merged | Carries::Refusal => SliceOf::Reply,
             Carries::OneWay => SliceOf::OneWay,
         };
         RpcSlice {

@@ -137,6 +137,66 @@ impl Tx {
         Ok(())
     }
 
+    /// Writes a frame of Spark's protocol whose body is copied behind its head.
+    #[inline]
+    pub(crate) fn plain(
+        &mut self,
+        pool: &Pool,
+        head: &[u8],
+        body: &[u8],
+        answers: bool,
+    ) -> Result<(), NoMemory> {
+        let len = head.len() + body.len();
+        let gather = self.room(pool, len)?;
+        gather.put_with(len, |out| {
+            let (front, back) = out.split_at_mut(head.len());
+            front.copy_from_slice(head);
+            back.copy_from_slice(body);
+        });
+        self.count_plain(len, answers);
+        Ok(())
+    }
+
+    /// Writes a frame of Spark's protocol, of `len` bytes, that `write` produces in place.
+    pub(crate) fn plain_with<E>(
+        &mut self,
+        pool: &Pool,
+        len: usize,
+        answers: bool,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<(), NoMemory> {
+        let gather = self.room(pool, len)?;
+        let written = gather.put_some(|out| write(&mut out[..len]).ok());
+        let len = written.ok_or(NoMemory)?;
+        self.count_plain(len, answers);
+        Ok(())
+    }
+
+    /// Writes a frame of Spark's protocol whose body is sent from where it lies.
+    pub(crate) fn plain_by_reference(
+        &mut self,
+        pool: &Pool,
+        head: &[u8],
+        body: Body,
+        answers: bool,
+    ) -> Result<(), NoMemory> {
+        let gather = self.room(pool, head.len())?;
+        let len = head.len() + body.len();
+        gather.put(head);
+        gather.put_body(body);
+        self.count_plain(len, answers);
+        Ok(())
+    }
+
+    #[inline]
+    fn count_plain(&mut self, len: usize, answers: bool) {
+        self.queued += len;
+        if answers {
+            self.answers += len;
+            self.filling_answers += len;
+        }
+    }
+
     /// Writes bytes that are not a frame: the handshake.
     pub(crate) fn raw(&mut self, pool: &Pool, bytes: &[u8]) -> Result<(), NoMemory> {
         self.room(pool, bytes.len())?.put(bytes);

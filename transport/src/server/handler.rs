@@ -49,6 +49,21 @@ pub trait RpcHandler {
         ))
     }
 
+    /// What is known of a partition's merged blocks, in Spark's protocol alone (Spark:
+    /// `MergedBlockMetaReqHandler`).
+    ///
+    /// # Errors
+    /// The failure that the peer gets.
+    fn merged_blocks(
+        &self,
+        from: &Connection,
+        request: MergedBlocksRequest<'_>,
+    ) -> Result<MergedBlocks, RpcFailure> {
+        let _ = (from, request);
+        let text = "java.lang.UnsupportedOperationException: Cannot handle shuffle block merge";
+        Err(RpcFailure::new(FailureCode::Unsupported, text))
+    }
+
     /// Where chunks and streams come from, if anywhere.
     fn stream_manager(&self) -> Option<&dyn StreamManager> {
         None
@@ -79,6 +94,28 @@ impl RpcHandler for NoRpcHandler {
             "this side takes no requests",
         ));
     }
+}
+
+/// Which merged blocks somebody wants to know of (Spark: `MergedBlockMetaRequest`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MergedBlocksRequest<'a> {
+    /// The application.
+    pub app_id: &'a str,
+    /// The shuffle.
+    pub shuffle_id: i32,
+    /// Which attempt at it.
+    pub shuffle_merge_id: i32,
+    /// The partition.
+    pub reduce_id: i32,
+}
+
+/// What is known of merged blocks (Spark: `MergedBlockMeta`).
+#[derive(Clone, Debug)]
+pub struct MergedBlocks {
+    /// How many chunks there are.
+    pub num_chunks: i32,
+    /// Which maps each chunk has: one bitmap per chunk, one behind the other.
+    pub bitmaps: ManagedBuffer,
 }
 
 /// The beginning of an upload.

@@ -8,8 +8,8 @@ mod streams;
 mod transport_server;
 
 pub use handler::{
-    HandlerFactory, NoRpcHandler, RpcHandler, ServerBootstrap, StreamManager, UploadSink,
-    UploadStart,
+    HandlerFactory, MergedBlocks, MergedBlocksRequest, NoRpcHandler, RpcHandler, ServerBootstrap,
+    StreamManager, UploadSink, UploadStart,
 };
 pub use held::HeldResponder;
 pub(crate) use responder::Answer;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::buf::{Body, ManagedBuffer};
 use crate::client::StreamFeed;
 use crate::conn::sink::Ticket;
-use crate::conn::{Opened, Outcome};
+use crate::conn::{Opened, Outcome, Speaks};
 use crate::error::RequestError;
 use crate::server::{HandlerFactory, ServerBootstrap};
 use crate::sys::driver::Listening;
@@ -26,6 +26,7 @@ pub(crate) struct ListenOrder {
     pub(crate) on: Listening,
     pub(crate) handlers: Arc<HandlerFactory>,
     pub(crate) bootstraps: Arc<[Arc<dyn ServerBootstrap>]>,
+    pub(crate) speaks: Speaks,
     pub(crate) done: oneshot::Sender<Result<Addr, SocketError>>,
 }
 
@@ -33,6 +34,7 @@ pub(crate) struct ListenOrder {
 pub(crate) struct ConnectOrder {
     pub(crate) addr: Addr,
     pub(crate) handlers: Arc<HandlerFactory>,
+    pub(crate) speaks: Speaks,
     pub(crate) opened: Opened,
 }
 

@@ -53,8 +53,7 @@ pub enum Op {
         /// The socket.
         sock: Sock,
     },
-    /// Receive into `buf[at..at + len]`; the driver tries to fill it all. Completes with
-    /// [`Payload::Buffer`].
+    /// Receive into `buf[at..at + len]`. Completes with [`Payload::Buffer`].
     Recv {
         /// The socket.
         sock: Sock,
@@ -64,6 +63,9 @@ pub enum Op {
         at: usize,
         /// Bytes wanted.
         len: usize,
+        /// The driver tries to fill it all; where not, what is there suffices. A linked one waits for
+        /// all.
+        whole: bool,
         /// The next call to the driver submits a receive on the same socket, not linked itself. It
         /// begins when this one has all its bytes and completes after it; where this one ends
         /// short, it completes with `-ECANCELED`. Before it begins, no cancel reaches it.

@@ -11,7 +11,7 @@ use crate::conn::bulk::{BodyPlan, Finish};
 use super::{Parsed, Rx, Taken};
 
 /// How long a body waits for memory, and what lies behind it for that body.
-const SCARCE_NS: u64 = 1_000_000_000;
+pub(super) const SCARCE_NS: u64 = 1_000_000_000;
 
 /// A body that is being received.
 #[derive(Debug)]

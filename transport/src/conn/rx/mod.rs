@@ -7,6 +7,7 @@
 
 mod body;
 mod parse;
+mod spark;
 mod stash;
 
 use std::collections::VecDeque;
@@ -38,6 +39,8 @@ pub(crate) enum Next {
         at: usize,
         /// How many.
         len: usize,
+        /// Wait for all of them; where not, what is there suffices.
+        whole: bool,
         /// Where the header behind the body goes: to be received right after, in one go.
         header: Option<LeaseMut>,
     },
@@ -56,6 +59,10 @@ pub(crate) struct Rx {
     /// Received and not parsed, with how far the first one has been.
     held: VecDeque<Lease>,
     held_at: usize,
+    /// A body of Spark's protocol on its way in.
+    flow: Option<spark::Flow>,
+    /// Since when such a body has found no memory.
+    scarce_since_ns: Option<u64>,
     exact: bool,
     calm: u32,
     clogged: bool,
@@ -93,7 +100,10 @@ impl Rx {
         if conn.is_ending() {
             return Ok(());
         }
-        let data = data.freeze();
+        let data = match conn.spark() {
+            Some(side) => conn.unseal(side, data, 0)?.freeze(),
+            None => data.freeze(),
+        };
         if self.held.is_empty() && !self.is_stuck() {
             let done = self.parse(conn, &data, 0)?;
             if done == data.len() {
@@ -136,6 +146,9 @@ impl Rx {
         self.yielded = false;
         conn.serve_held()?;
         self.resume_body(conn)?;
+        if let Some(side) = conn.spark() {
+            self.spark_stash_grew(conn, side)?;
+        }
         while !self.is_stuck() && !self.yielded {
             let Some(data) = self.held.pop_front() else {
                 break;
@@ -155,6 +168,9 @@ impl Rx {
         if conn.state() != State::Open {
             return false;
         }
+        if let Some(side) = conn.spark() {
+            return self.wants_exact_spark(conn, side);
+        }
         let discarding = self.body.as_ref().is_some_and(BodyIn::discards);
         if conn.expects_bulk() {
             self.exact = true;
@@ -168,6 +184,9 @@ impl Rx {
     pub(crate) fn next(&mut self, conn: &Conn) -> Next {
         if self.is_stuck() || !self.held.is_empty() {
             return Next::Nothing;
+        }
+        if let Some(side) = conn.spark() {
+            return self.next_spark(conn, side);
         }
         if !self.wants_exact(conn) {
             return Next::Multi;
@@ -184,6 +203,7 @@ impl Rx {
                         buf,
                         at,
                         len,
+                        whole: true,
                         header,
                     }
                 }
@@ -204,6 +224,7 @@ impl Rx {
                     buf,
                     at,
                     len: self.need - at,
+                    whole: true,
                     header: None,
                 }
             }
@@ -211,15 +232,29 @@ impl Rx {
         }
     }
 
+    /// How the header behind a body is to be asked for: its length, and whether all of that.
+    pub(crate) fn header_len(conn: &Conn) -> (usize, bool) {
+        match conn.spark() {
+            Some(_) => (spark::HEAD_LEN, false),
+            None => (HEADER_LEN, true),
+        }
+    }
+
     /// The header behind the body has been asked for.
-    pub(crate) fn header_posted(&mut self) {
-        self.need = HEADER_LEN;
+    pub(crate) fn header_posted(&mut self, conn: &Conn) {
+        self.need = match conn.spark() {
+            Some(_) => 1,
+            None => HEADER_LEN,
+        };
     }
 
     /// Takes the buffer of a [`Next::Fill`] back, with `count` more bytes in it.
     pub(crate) fn filled(&mut self, conn: &Rc<Conn>, mut buf: LeaseMut, count: usize) -> Parsed {
         if conn.is_ending() {
             return Ok(());
+        }
+        if let Some(side) = conn.spark() {
+            return self.filled_spark(conn, side, buf, count);
         }
         match self.body.as_mut() {
             Some(body) => {

@@ -12,11 +12,14 @@ use crate::error::CloseReason;
 use super::{Rx, Taken};
 
 /// Frames parsed before what they caused is sent: the peer then works while this side goes on.
-const FRAMES_PER_TURN: u32 = 128;
+pub(super) const FRAMES_PER_TURN: u32 = 128;
 
 impl Rx {
     /// Parses `data[at..]`; how far it came.
     pub(super) fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
+        if conn.spark().is_some() {
+            return self.parse_spark(conn, data, at);
+        }
         let mut left = FRAMES_PER_TURN;
         while at < data.len() && !self.starved {
             let (state, bytes) = (conn.state(), &data[at..]);
@@ -29,11 +32,15 @@ impl Rx {
             }
             if self.stash.is_some() {
                 at += self.feed_stash(conn, bytes)?;
+                if conn.spark().is_some() {
+                    return self.parse_spark(conn, data, at);
+                }
                 continue;
             }
             if state == State::Opening {
                 match conn.on_hello(bytes)? {
                     HelloRead::Done(consumed) => at += consumed,
+                    HelloRead::Spark => return self.parse_spark(conn, data, at),
                     HelloRead::NeedMore(need) => at += self.stash(conn, bytes, need),
                 }
                 continue;

@@ -50,6 +50,14 @@ impl Rx {
         match conn.state() {
             State::Opening => match conn.on_hello(stash.as_slice())? {
                 HelloRead::Done(_) => Ok(()),
+                HelloRead::Spark => {
+                    self.need = stash.len();
+                    self.stash = Some(stash);
+                    match conn.spark() {
+                        Some(side) => self.spark_stash_grew(conn, side),
+                        None => Ok(()),
+                    }
+                }
                 HelloRead::NeedMore(need) => self.regrow(conn, stash, need),
             },
             State::Open => self.stashed_frame(conn, stash),

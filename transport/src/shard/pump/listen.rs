@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::client::Connection;
-use crate::conn::Conn;
+use crate::conn::{Conn, Speaks};
 use crate::server::{HandlerFactory, ServerBootstrap};
 use crate::shard::command::{ListenOrder, ListenerId};
 use crate::sys::driver::{Completion, Driver, Op, OpKey, Payload, Sock};
@@ -20,6 +20,7 @@ pub(super) struct ListenerState {
     op: Option<OpKey>,
     handlers: Arc<HandlerFactory>,
     bootstraps: Arc<[Arc<dyn ServerBootstrap>]>,
+    speaks: Speaks,
     closing: bool,
 }
 
@@ -30,6 +31,7 @@ impl<D: Driver> Pump<D> {
             on,
             handlers,
             bootstraps,
+            speaks,
             done,
         } = order;
         let listened = self.driver.listen(on);
@@ -41,6 +43,7 @@ impl<D: Driver> Pump<D> {
                 op: None,
                 handlers,
                 bootstraps,
+                speaks,
                 closing,
             };
             let at = self
@@ -129,6 +132,7 @@ impl<D: Driver> Pump<D> {
             Arc::clone(&listener.handlers),
             Arc::clone(&listener.bootstraps),
         );
+        let speaks = listener.speaks.clone();
         self.local.metrics.connections_accepted.increment();
         let handler = self.handler_of(&factory);
         if let Err(error) = self.driver.configure(sock, &peer, &self.local.conf.socket) {
@@ -137,7 +141,7 @@ impl<D: Driver> Pump<D> {
         let local = Rc::clone(&self.local);
         let made = self
             .local
-            .add_conn(|key| Conn::new(key, peer.clone(), false, &local, handler, None));
+            .add_conn(|key| Conn::new(key, peer.clone(), (false, speaks), &local, handler, None));
         let Some(conn) = made else {
             self.local.metrics.connections_refused.increment();
             tracing::warn!(

@@ -44,6 +44,7 @@ impl<D: Driver> Pump<D> {
         let ConnectOrder {
             addr,
             handlers,
+            speaks,
             opened,
         } = order;
         if self.stopping || self.local.draining.get() {
@@ -67,7 +68,7 @@ impl<D: Driver> Pump<D> {
             Conn::new(
                 key,
                 Arc::new(addr.clone()),
-                true,
+                (true, speaks),
                 &local,
                 handler,
                 opened.take(),

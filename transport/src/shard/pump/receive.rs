@@ -122,6 +122,7 @@ impl<D: Driver> Pump<D> {
                 buf,
                 at,
                 len,
+                whole,
                 header: behind,
             } => {
                 header = behind;
@@ -132,6 +133,7 @@ impl<D: Driver> Pump<D> {
                         buf,
                         at,
                         len,
+                        whole,
                         linked,
                     },
                     Receiving::Fill,
@@ -144,19 +146,20 @@ impl<D: Driver> Pump<D> {
             Err(_) => return conn.close(ring_full()),
         }
         let Some(buf) = header else { return };
-        let len = ringrail_codec::native::HEADER_LEN;
+        let (len, whole) = Rx::header_len(conn);
         let op = Op::Recv {
             sock: link.sock,
             buf,
             at: 0,
             len,
+            whole,
             linked: false,
         };
         self.local.metrics.recvs.increment();
         match self.driver.submit(For::Receive(key).token(), op) {
             Ok(op) => {
                 link.recv_header = Some(op);
-                link.rx.header_posted();
+                link.rx.header_posted(&link.conn);
             }
             Err(_) => conn.close(ring_full()),
         }

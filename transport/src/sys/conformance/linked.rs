@@ -11,6 +11,7 @@ impl<R: Rig> Shard<R> {
             buf,
             at: 0,
             len: first,
+            whole: true,
             linked: true,
         });
         (key, self.recv(sock, second))
@@ -101,6 +102,7 @@ pub(super) fn a_linked_receive_needs_two_places_in_the_table<R: Rig>() {
             buf: shard.pool.lease(10).unwrap(),
             at: 0,
             len: 10,
+            whole: true,
             linked: true,
         },
     );

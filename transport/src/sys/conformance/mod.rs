@@ -220,6 +220,7 @@ impl<R: Rig> Shard<R> {
             buf,
             at: 0,
             len,
+            whole: true,
             linked: false,
         })
     }

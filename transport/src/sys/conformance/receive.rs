@@ -26,6 +26,7 @@ pub(super) fn an_exact_receive_waits_for_all_of_it<R: Rig>() {
         buf,
         at,
         len,
+        whole: true,
         linked: false,
     });
     shard.send(near, &sent[..1000]);

@@ -72,8 +72,13 @@ impl World {
             Op::Connect { sock, addr } => (Kind::Connect, Some(sock), Work::Connect { addr }, 0),
             Op::RecvMulti { sock } => (Kind::RecvMulti, Some(sock), Work::RecvMulti, 0),
             Op::Recv {
-                sock, buf, at, len, ..
-            } => (Kind::Recv, Some(sock), Work::Recv { buf, at }, len),
+                sock,
+                buf,
+                at,
+                len,
+                whole,
+                ..
+            } => (Kind::Recv, Some(sock), Work::Recv { buf, at, whole }, len),
             Op::Send { sock, gather, .. } => {
                 let len = gather.remaining();
                 (Kind::Send, Some(sock), Work::Send { gather }, len)

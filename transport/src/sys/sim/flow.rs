@@ -92,14 +92,15 @@ impl World {
         let Some((_, op)) = self.hosts[host].ops.get(key) else {
             return;
         };
-        let Work::Recv { buf, at } = &mut op.work else {
+        let Work::Recv { buf, at, whole } = &mut op.work else {
             return;
         };
+        let whole = *whole;
         let len = readable.min(op.limit - op.done);
         let from = *at + op.done;
         pipe.read(&mut buf.buffer_mut()[from..from + len]);
         op.done += len;
-        if op.done == op.limit {
+        if op.done == op.limit || !whole {
             let done = op.done as i32;
             self.end(host, key, done);
         }

@@ -55,6 +55,7 @@ pub(super) enum Work {
     Recv {
         buf: LeaseMut,
         at: usize,
+        whole: bool,
     },
     Send {
         gather: Gather,

@@ -275,11 +275,13 @@ impl Driver for UringDriver {
                 mut buf,
                 at,
                 len,
+                whole,
                 linked,
             } => {
                 let at = &raw mut buf.buffer_mut()[at..at + len];
                 let recv = opcode::Recv::new(types::Fd(sock.0), at.cast(), len as u32);
-                let recv = recv.flags(libc::MSG_WAITALL).build();
+                let flags = if whole { libc::MSG_WAITALL } else { 0 };
+                let recv = recv.flags(flags).build();
                 (
                     if linked { self.linked(recv) } else { recv },
                     State::Recv { buf },

@@ -76,6 +76,7 @@ impl Peer {
             buf,
             at,
             len,
+            whole: true,
             linked: false,
         });
     }

@@ -78,6 +78,7 @@ impl Both {
                     buf,
                     at,
                     len,
+                    whole: true,
                     linked: false,
                 },
             )
@@ -181,6 +182,7 @@ fn a_linked_receive_is_followed_by_its_second_half() {
             buf,
             at: 0,
             len: 10,
+            whole: true,
             linked: true,
         };
         both.driver.submit(0, recv).unwrap();

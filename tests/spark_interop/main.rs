@@ -1,0 +1,25 @@
+//! Real Spark against ringrail, in both directions.
+//!
+//! Every test here needs real Spark and is ignored without it:
+//!
+//! ```sh
+//! eval "$(.ci/spark)"
+//! cargo test --test spark_interop -- --ignored
+//! ```
+//!
+//! `sparks_clients` has Spark's TransportClient talk to a ringrail server, `sparks_servers` the other
+//! way round. `block_clients` drives a shuffle service with Spark's own block store client, `jobs` runs PySpark
+//! applications whose shuffle goes through it. Both check what arrived against what was written, and
+//! the service's own counters: that it was the service that served.
+//!
+//! With `RINGRAIL_INTEROP_SERVICE=spark` the same tests run against Spark's own shuffle service,
+//! which proves the tests.
+
+mod auth;
+mod block_clients;
+mod block_refusals;
+mod jobs;
+mod pushed_blocks;
+mod sparks_clients;
+mod sparks_servers;
+mod support;

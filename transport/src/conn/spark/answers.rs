@@ -1,0 +1,104 @@
+//! Answers of the peer, each to the request that waits for it.
+
+use ringrail_codec::native::FailureCode;
+
+use crate::conn::Conn;
+use crate::conn::calls::CallKind;
+use crate::conn::received::Received;
+use crate::error::{RequestError, RpcFailure};
+
+use super::Side;
+
+impl Conn {
+    /// Whether a request of this side of one of these kinds has that number.
+    pub(super) fn waits_for(&self, id: u64, kinds: &[CallKind]) -> bool {
+        let mut calls = self.calls.borrow_mut();
+        calls.get(id).is_some_and(|call| kinds.contains(&call.kind))
+    }
+
+    /// The answer to an RPC or an upload, in a receive buffer.
+    #[inline]
+    pub(super) fn resolve_spark_rpc(&self, request_id: i64, body: Received<'_>) {
+        let id = request_id as u64;
+        if self.waits_for(id, &[CallKind::Rpc, CallKind::Upload]) {
+            self.note_rpc();
+            self.resolve_received(id, body);
+        }
+    }
+
+    /// A chunk, in a receive buffer.
+    pub(super) fn resolve_spark_chunk(&self, side: &Side, chunk: (i64, i32), body: Received<'_>) {
+        self.expect_chunks_of(body.len() as u64);
+        let Some(id) = side.chunks.borrow_mut().take(chunk) else {
+            return self.unasked("a chunk");
+        };
+        self.resolve_lease(id, self.keep(body));
+    }
+
+    pub(super) fn fail_some_spark_call(&self, id: Option<u64>, text: &str) {
+        match id {
+            Some(id) => self.fail_spark_call(id, text),
+            None => self.unasked("a failure"),
+        }
+    }
+
+    pub(super) fn fail_spark_call(&self, id: u64, text: &str) {
+        let peer = self.peer.clone();
+        let failure = failure_of(text);
+        self.resolve_failure(id, RequestError::Remote { peer, failure });
+    }
+
+    /// An answer that nobody asked for: dropped, as by Spark.
+    #[cold]
+    pub(super) fn unasked(&self, what: &'static str) {
+        tracing::warn!(
+            target: "ringrail::conn", peer = %self.peer, what,
+            "an answer that nobody waits for; dropped"
+        );
+    }
+}
+
+/// What is known of a failure that Spark tells by a text alone: the first line says what happened, the rest
+/// is a stack.
+fn failure_of(text: &str) -> RpcFailure {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let code = match first {
+        line if line.contains("was not found") => FailureCode::NotFound,
+        line if line.contains("SecurityException") => FailureCode::Unauthorized,
+        line if line.contains("out-of-order chunk index") => FailureCode::OutOfOrder,
+        line if line.contains("UnsupportedOperationException") => FailureCode::Unsupported,
+        // A server of our own, for what passes.
+        line if line.contains("ask again later") => FailureCode::Busy,
+        _ => FailureCode::Internal,
+    };
+    let causes = rest
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("Caused by: "));
+    let failure = RpcFailure::new(code, first.trim_end());
+    let failure = failure.with_retryable(code == FailureCode::Busy);
+    causes.fold(failure, |failure, cause| {
+        failure.caused_by(cause.trim_end())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_trace_becomes_its_first_line_and_its_causes() {
+        let text = "java.lang.RuntimeException: Failed to open file: x\n\tat a.b.C(D.java:1)\n\
+                    Caused by: java.io.FileNotFoundException: x (No such file)\n\t... 23 more\n";
+        let failure = failure_of(text);
+        assert_eq!(
+            failure.message(),
+            "java.lang.RuntimeException: Failed to open file: x"
+        );
+        assert_eq!(
+            failure.causes(),
+            ["java.io.FileNotFoundException: x (No such file)"]
+        );
+        let missing = failure_of("Stream 'x' was not found.");
+        assert_eq!(missing.code(), FailureCode::NotFound);
+    }
+}

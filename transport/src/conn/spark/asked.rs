@@ -1,0 +1,79 @@
+//! Requests of the peer: what each is called on the wire, by the number it has here.
+//!
+//! Handlers, responders and transfers know a request by a number that no other has, as in the native
+//! protocol. Spark's peers name theirs as they like: an RPC by any 64 bits, a chunk by stream and index,
+//! a stream by nothing but its turn.
+
+use slab::Slab;
+
+/// Low bits of an id that name the slot.
+const SLOT_BITS: u32 = 24;
+const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
+
+/// A request's name on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// An RPC, an upload, or a question for merged blocks: all are answered alike.
+    Rpc { request_id: i64 },
+    /// A chunk.
+    Chunk { stream_id: i64, index: i32 },
+    /// A stream, by the name that was asked for.
+    Stream { name: Box<str> },
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    asking: Asking,
+}
+
+/// The table. Its bound is `ringrail.transport.maxOutstanding`, beyond which nothing is read.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    entries: Slab<Entry>,
+    count: u64,
+}
+
+impl Asked {
+    /// Enters a request; its number.
+    #[inline]
+    pub(super) fn enter(&mut self, asking: Asking) -> u64 {
+        self.count += 1;
+        let slot = self.entries.vacant_entry();
+        let id = (self.count << SLOT_BITS) | slot.key() as u64;
+        slot.insert(Entry { id, asking });
+        id
+    }
+
+    /// The name of a request.
+    #[inline]
+    pub(super) fn get(&self, id: u64) -> Option<&Asking> {
+        let entry = self.entries.get((id & SLOT_MASK) as usize)?;
+        (entry.id == id).then_some(&entry.asking)
+    }
+
+    /// Takes a request out: it is answered, or nobody wants the answer.
+    #[inline]
+    pub(super) fn take(&mut self, id: u64) -> Option<Asking> {
+        self.get(id)?;
+        Some(self.entries.remove((id & SLOT_MASK) as usize).asking)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_never_names_the_next_request_in_its_place() {
+        let mut asked = Asked::default();
+        let first = asked.enter(Asking::Rpc { request_id: -1 });
+        assert_eq!(asked.get(first), Some(&Asking::Rpc { request_id: -1 }));
+        assert_eq!(asked.take(first), Some(Asking::Rpc { request_id: -1 }));
+        let second = asked.enter(Asking::Rpc { request_id: -1 });
+        assert_ne!(first, second);
+        assert_eq!(asked.get(first), None);
+        assert_eq!(asked.take(first), None);
+        assert!(asked.get(second).is_some());
+    }
+}

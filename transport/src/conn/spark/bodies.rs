@@ -1,0 +1,326 @@
+//! Bodies that do not lie whole in a receive buffer: where their bytes go.
+//!
+//! A body in its frame is received whole, into a lease of its length. One behind its frame goes on
+//! piece by piece, to the sink of an upload or the reader of a stream.
+
+use std::rc::Rc;
+
+use ringrail_codec::native::{Assembly, FailureCode, GrantWindow};
+use ringrail_codec::spark::{Frame, Head};
+
+use crate::buf::{Lease, LeaseMut};
+use crate::client::Connection;
+use crate::conn::Conn;
+use crate::conn::calls::CallKind;
+use crate::conn::failures::panicked;
+use crate::conn::inbound::UploadIn;
+use crate::conn::received::Received;
+use crate::conn::sink::Sink;
+use crate::error::{CloseReason, RpcFailure};
+use crate::metrics::RequestKind;
+use crate::server::{Responder, UploadStart};
+
+use super::Side;
+use super::asked::Asking;
+
+/// Bytes of an upload that was refused at its beginning which are read and dropped, so that its
+/// connection may stay. Behind more than that it ends, as Spark's always does.
+const DROPPED_UPLOAD_LEN: u64 = 16 << 20;
+
+/// What a body is that is received whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WholeOf {
+    /// An RPC of the peer.
+    Rpc { request_id: i64 },
+    /// A message of the peer.
+    OneWay,
+    /// The answer to a request of ours.
+    Answer { call: u64 },
+}
+
+/// What a body is that goes on in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PiecesOf {
+    /// An upload of the peer.
+    Upload { id: u64 },
+    /// A stream that this side asked for.
+    Stream { call: u64 },
+}
+
+/// Where the body behind a head goes.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// Whole into this buffer.
+    Whole { buf: LeaseMut, of: WholeOf },
+    /// In pieces.
+    Pieces(PiecesOf),
+    /// Nowhere: nobody waits for it, or it was refused.
+    Nowhere,
+    /// There is no memory for it now.
+    NoMemory,
+}
+
+impl Conn {
+    /// Says where a body goes that lies in its frame.
+    pub(crate) fn plan_spark(self: &Rc<Self>, side: &Side, head: &Head<'_>) -> Plan {
+        let answer = |call: Option<u64>| call.map(|call| WholeOf::Answer { call });
+        let of = match &head.frame {
+            Frame::RpcRequest(request) => Some(WholeOf::Rpc {
+                request_id: request.request_id,
+            }),
+            Frame::OneWayMessage(_) => Some(WholeOf::OneWay),
+            Frame::RpcResponse(response) => answer(self.rpc_call(response.request_id)),
+            Frame::MergedBlockMetaSuccess(merged) => answer(self.rpc_call(merged.request_id)),
+            Frame::ChunkFetchSuccess(chunk) => {
+                self.expect_chunks_of(head.body_len);
+                let chunk = (chunk.stream_id, chunk.chunk_index);
+                let call = side.chunks.borrow().find(chunk);
+                answer(call.filter(|&call| self.waits_for(call, &[CallKind::Chunk])))
+            }
+            _ => None,
+        };
+        let plan = match of {
+            None => Plan::Nowhere,
+            Some(of) if !self.local.pool.could_hold(head.body_len) => {
+                self.refuse_spark_body(side, of, head.body_len, false);
+                Plan::Nowhere
+            }
+            Some(of) => match self.local.pool.lease(head.body_len as usize) {
+                Some(buf) => Plan::Whole { buf, of },
+                None => return Plan::NoMemory,
+            },
+        };
+        self.note_chunk_begun(side, &head.frame);
+        plan
+    }
+
+    /// The answer to a chunk request is there, wherever it goes.
+    fn note_chunk_begun(&self, side: &Side, frame: &Frame<'_>) {
+        if let Frame::ChunkFetchSuccess(chunk) = frame {
+            let chunk = (chunk.stream_id, chunk.chunk_index);
+            if side.chunks.borrow_mut().take(chunk).is_none() {
+                self.unasked("a chunk");
+            }
+        }
+    }
+
+    fn rpc_call(&self, request_id: i64) -> Option<u64> {
+        let id = request_id as u64;
+        self.waits_for(id, &[CallKind::Rpc, CallKind::Upload])
+            .then_some(id)
+    }
+
+    /// A body has waited for memory long enough: what it belongs to fails, so that what lies behind it
+    /// can be read.
+    #[cold]
+    pub(crate) fn give_up_spark_body(self: &Rc<Self>, side: &Side, head: &Head<'_>) {
+        let of = match &head.frame {
+            Frame::RpcRequest(request) => WholeOf::Rpc {
+                request_id: request.request_id,
+            },
+            Frame::RpcResponse(response) => match self.rpc_call(response.request_id) {
+                Some(call) => WholeOf::Answer { call },
+                None => return,
+            },
+            Frame::ChunkFetchSuccess(chunk) => {
+                let chunk = (chunk.stream_id, chunk.chunk_index);
+                match side.chunks.borrow_mut().take(chunk) {
+                    Some(call) => WholeOf::Answer { call },
+                    None => return,
+                }
+            }
+            _ => WholeOf::OneWay,
+        };
+        self.refuse_spark_body(side, of, head.body_len, true);
+    }
+
+    #[cold]
+    fn refuse_spark_body(&self, side: &Side, of: WholeOf, len: u64, retryable: bool) {
+        match of {
+            WholeOf::Rpc { request_id } => {
+                let id = self.enter_spark(side, Asking::Rpc { request_id });
+                let code = match retryable {
+                    true => FailureCode::Busy,
+                    false => FailureCode::TooLarge,
+                };
+                let text = format!(
+                    "no memory for a request of {len} bytes (ringrail.transport.poolBudget there){}",
+                    if retryable { "; ask again later" } else { "" }
+                );
+                self.answer_failure(id, &RpcFailure::new(code, text).with_retryable(retryable));
+            }
+            WholeOf::OneWay => tracing::warn!(
+                target: "ringrail::conn", peer = %self.peer, len,
+                "one-way message dropped: no memory (ringrail.transport.poolBudget)"
+            ),
+            WholeOf::Answer { call } => self.let_go(call, len),
+        }
+    }
+
+    /// A whole body has come.
+    pub(crate) fn finish_spark(self: &Rc<Self>, side: &Side, of: WholeOf, body: Lease) {
+        match of {
+            WholeOf::Rpc { request_id } => {
+                self.accept_spark_rpc(side, request_id, Received::new(&body, &body));
+            }
+            WholeOf::OneWay => self.accept_one_way(Received::new(&body, &body)),
+            WholeOf::Answer { call } => self.resolve_lease(call, body),
+        }
+    }
+
+    /// Says where a body goes that follows its frame.
+    pub(crate) fn plan_spark_pieces(
+        self: &Rc<Self>,
+        side: &Side,
+        head: &Head<'_>,
+    ) -> Result<Plan, Box<CloseReason>> {
+        match &head.frame {
+            Frame::UploadStream(upload) => {
+                self.begin_spark_upload(side, upload.request_id, upload.meta, head.body_len)
+            }
+            _ => {
+                let call = side.streams.borrow_mut().pop_front();
+                if call.is_none() {
+                    self.unasked("a stream");
+                }
+                let waits = call.filter(|&call| self.waits_for(call, &[CallKind::Stream]));
+                Ok(waits.map_or(Plan::Nowhere, |call| {
+                    Plan::Pieces(PiecesOf::Stream { call })
+                }))
+            }
+        }
+    }
+
+    fn begin_spark_upload(
+        self: &Rc<Self>,
+        side: &Side,
+        request_id: i64,
+        meta: &[u8],
+        total_len: u64,
+    ) -> Result<Plan, Box<CloseReason>> {
+        self.local
+            .metrics
+            .requests_in(RequestKind::Upload)
+            .increment();
+        let id = self.enter_spark(side, Asking::Rpc { request_id });
+        if self.is_draining() {
+            self.drop_spark_request(side, id);
+            return Ok(Plan::Nowhere);
+        }
+        let connection = Connection::new(Rc::clone(self));
+        let handler = self.handler();
+        let start = UploadStart { meta, total_len };
+        let sink = self.guarded(|| handler.receive_stream(&connection, start));
+        match sink.unwrap_or_else(|| Err(panicked())) {
+            Err(failure) => {
+                self.answer_failure(id, &failure);
+                if total_len > DROPPED_UPLOAD_LEN {
+                    let text = "an upload was refused, and too much of it is still coming";
+                    self.close_after_flush(CloseReason::Misbehaved(text.into()));
+                }
+                Ok(Plan::Nowhere)
+            }
+            Ok(sink) if !self.is_open() => {
+                self.fail_upload_sink(sink, &self.closed_error());
+                Ok(Plan::Nowhere)
+            }
+            Ok(sink) => {
+                let entry = UploadIn {
+                    sink: Some(sink),
+                    assembly: Assembly::upload(total_len),
+                    window: GrantWindow::new(self.local.conf.limits.initial_credit),
+                    deadline_ns: u64::MAX,
+                };
+                self.inbound.borrow_mut().uploads.insert(id, entry);
+                self.bulk_expected.set(self.bulk_expected.get() + 1);
+                Ok(Plan::Pieces(PiecesOf::Upload { id }))
+            }
+        }
+    }
+
+    /// The longest piece that may be taken now, in bytes: a reader that is behind holds the peer back.
+    pub(crate) fn piece_room(&self, of: PiecesOf) -> usize {
+        let PiecesOf::Stream { call } = of else {
+            return usize::MAX;
+        };
+        let mut calls = self.calls.borrow_mut();
+        let Some(granted) = calls.bulk(call).map(|bulk| bulk.granted) else {
+            return usize::MAX;
+        };
+        match calls.get(call).map(|call| &call.sink) {
+            Some(Sink::Stream(feed)) if !feed.has_room() => 0,
+            _ => usize::try_from(granted).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The next piece of a body behind its frame.
+    pub(crate) fn take_piece(self: &Rc<Self>, of: PiecesOf, piece: Lease) {
+        match of {
+            PiecesOf::Upload { id } => self.take_upload_piece(id, piece),
+            PiecesOf::Stream { call } => self.take_stream_piece(call, piece),
+        }
+    }
+
+    fn take_upload_piece(self: &Rc<Self>, id: u64, piece: Lease) {
+        let mut inbound = self.inbound.borrow_mut();
+        // Pieces of an upload that has failed are still on their way.
+        let Some(upload) = inbound.uploads.get_mut(&id) else {
+            return;
+        };
+        let Some(mut sink) = upload.sink.take() else {
+            return;
+        };
+        drop(inbound);
+        match self.guarded(|| sink.on_data(piece)) {
+            Some(Ok(())) => {
+                let mut inbound = self.inbound.borrow_mut();
+                if let Some(upload) = inbound.uploads.get_mut(&id) {
+                    upload.sink = Some(sink);
+                    return;
+                }
+                drop(inbound);
+                // It has closed the connection itself.
+                self.fail_upload_sink(sink, &self.closed_error());
+            }
+            failed => {
+                self.end_upload(id);
+                let failure = failed.and_then(Result::err).unwrap_or_else(panicked);
+                self.answer_failure(id, &failure);
+            }
+        }
+    }
+
+    fn take_stream_piece(&self, call: u64, piece: Lease) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(bulk) = calls.bulk(call) else { return };
+        // What is still granted is counted down: nobody but this side has to know how far it goes.
+        bulk.granted = bulk.granted.saturating_sub(piece.len() as u64);
+        let full = match calls.get(call).map(|call| &call.sink) {
+            Some(Sink::Stream(feed)) => feed.push(piece).is_err(),
+            _ => false,
+        };
+        drop(calls);
+        if full {
+            self.cancel(call);
+        }
+    }
+
+    /// A body behind its frame is through.
+    pub(crate) fn end_pieces(self: &Rc<Self>, of: PiecesOf) {
+        match of {
+            PiecesOf::Upload { id } => {
+                if let Some(upload) = self.end_upload(id)
+                    && let Some(sink) = upload.sink
+                {
+                    let reply = Responder::new(self, id, u64::MAX);
+                    self.guarded(|| sink.on_complete(reply));
+                }
+            }
+            PiecesOf::Stream { call } => {
+                if let Some(Sink::Stream(feed)) = self.forget(call) {
+                    feed.end(Ok(()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Requests of this side, where the answer does not name them by number.
+
+use std::collections::VecDeque;
+
+/// Chunks asked for and not answered, in the order of asking, which is usually that of the answers.
+///
+/// A request that was given up stays: its answer still comes, and is dropped. As many as there are
+/// places for outstanding requests, and those that were given up.
+#[derive(Debug, Default)]
+pub(super) struct ChunkCalls(VecDeque<((i64, i32), u64)>);
+
+impl ChunkCalls {
+    /// How many answers are still to come.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn push(&mut self, chunk: (i64, i32), id: u64) {
+        self.0.push_back((chunk, id));
+    }
+
+    /// The request that an answer to this chunk belongs to.
+    pub(super) fn find(&self, chunk: (i64, i32)) -> Option<u64> {
+        self.0.iter().find(|it| it.0 == chunk).map(|it| it.1)
+    }
+
+    /// Takes it out.
+    pub(super) fn take(&mut self, chunk: (i64, i32)) -> Option<u64> {
+        let at = self.0.iter().position(|it| it.0 == chunk)?;
+        self.0.remove(at).map(|it| it.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_find_the_first_that_asked() {
+        let mut calls = ChunkCalls::default();
+        calls.push((1, 0), 10);
+        calls.push((1, 1), 11);
+        calls.push((1, 0), 12);
+        assert_eq!(calls.take((1, 1)), Some(11));
+        assert_eq!(calls.find((1, 0)), Some(10));
+        assert_eq!(calls.take((1, 0)), Some(10));
+        assert_eq!(calls.take((1, 0)), Some(12));
+        assert_eq!((calls.take((1, 0)), calls.len()), (None, 0));
+    }
+}

@@ -1,0 +1,118 @@
+//! What leaves next: frames that wait, then bodies, one behind the other.
+//!
+//! A body that has begun goes on until it ends, and nothing goes between. Before one begins, the frames
+//! that wait are sent: an answer to an RPC overtakes all bodies but the one that is running. Bodies keep
+//! their order, for answers to streams have no other name.
+
+use std::rc::Rc;
+
+use crate::buf::{Gather, MIN_LEASE_LEN};
+use crate::conn::Conn;
+use crate::conn::compose::{Ended, LOOK_AHEAD, Outgoing, Step, has_room};
+use crate::conn::compose_file::ReadOrder;
+use crate::conn::transfer::{FileRange, Want};
+use crate::conn::tx::Tx;
+use crate::sys::driver::Driver;
+
+use super::Side;
+
+impl Conn {
+    /// Takes what is to be sent next; reads that must come first are pushed on `reads`.
+    pub(crate) fn compose_spark<D: Driver>(
+        self: &Rc<Self>,
+        side: &Side,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+    ) -> Outgoing {
+        if let Some(gather) = side.unsealed.borrow_mut().take() {
+            return self.sealed(side, gather);
+        }
+        let mut tx = self.tx.borrow_mut();
+        let running = tx.transfers.is_running();
+        let pool = &self.local.pool;
+        let gather = match running {
+            true => pool.gather(MIN_LEASE_LEN),
+            false => tx.take(pool),
+        };
+        let Some(mut gather) = gather else {
+            if running {
+                self.local.wait_for_memory(self.key);
+            }
+            return Outgoing::Nothing;
+        };
+        if !running && (tx.has_backlog() || tx.transfers.ready_len() == 0) {
+            drop(tx);
+            let outgoing = self.sealed(side, gather);
+            self.note_auth_sent(side);
+            return outgoing;
+        }
+        let mut ended = std::mem::take(&mut tx.ended);
+        let direct = self.add_plain_bodies(&mut tx, &mut gather, driver, reads, &mut ended);
+        drop(tx);
+        let some_ended = !ended.is_empty();
+        for (transfer, failure) in ended.drain(..) {
+            self.end_transfer(&transfer, failure);
+        }
+        self.tx.borrow_mut().ended = ended;
+        match direct {
+            Some(range) => Outgoing::File {
+                head: gather,
+                range,
+                padding: 0,
+            },
+            None if gather.is_empty() => {
+                self.local.pool.recycle(gather);
+                // A body that had ended before, and held up what waits behind it.
+                match some_ended {
+                    true => self.compose_spark(side, driver, reads),
+                    false => Outgoing::Nothing,
+                }
+            }
+            None => self.sealed(side, gather),
+        }
+    }
+
+    /// Adds bodies to what is gathered, in their order; the part of one that leaves straight from its file.
+    fn add_plain_bodies<D: Driver>(
+        &self,
+        tx: &mut Tx,
+        gather: &mut Gather,
+        driver: &D,
+        reads: &mut Vec<ReadOrder>,
+        ended: &mut Vec<Ended>,
+    ) -> Option<FileRange> {
+        let slice_max = self.local.conf.slice_len;
+        let batch = self.pace.batch().max(slice_max as usize);
+        let mut left = batch;
+        while tx.transfers.ready_len() > 0 && left > 0 && has_room(gather) {
+            let transfer = tx.transfers.ready_mut(0);
+            let step = match transfer.want(slice_max) {
+                Want::Done => {
+                    transfer.begin(gather);
+                    Step::Finished
+                }
+                Want::Wait | Want::Reading => Step::Held,
+                Want::Ready => self.add_slice(transfer, gather, slice_max),
+                Want::File(range) => {
+                    self.add_file(transfer, gather, driver, reads, range, left == batch)
+                }
+            };
+            match step {
+                Step::Added(len) => left = left.saturating_sub(len.max(1)),
+                Step::Finished => ended.extend(tx.transfers.remove(0).map(|t| (t, None))),
+                Step::Failed(failure) => ended.extend(
+                    self.fail_ready(tx, 0, failure)
+                        .map(|(transfer, failure)| (transfer, Some(failure))),
+                ),
+                Step::Direct(_, range) => return Some(range),
+                Step::Held | Step::Blocked => {
+                    for at in 1..tx.transfers.ready_len().min(LOOK_AHEAD) {
+                        self.read_ahead(tx.transfers.ready_mut(at), driver, reads, slice_max);
+                    }
+                    break;
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,123 @@
+//! A connection whose peer speaks Spark's protocol.
+//!
+//! The same connection, with other bytes: requests, answers, handlers, sinks and bounds are those of
+//! the native protocol; what is here reads and writes Spark's frames for them. [`Side`] is what such
+//! a connection has beside the rest. What Spark's protocol does not know is not said: credit, cancels,
+//! deadlines, pings, drains. Bodies travel whole, one behind the other, so the socket's own flow
+//! control takes credit's place.
+//!
+//! ```text
+//! rx ── frames ─┬─ requests ── asked: wire identity ↔ id ── handler ── answer ──┐
+//!               └─ answers ─── calls: by id, by chunk, in order ── sink         │
+//! pump ◄─ seal ◄─ compose ◄─ tx: frames, then bodies, each whole ◄── calls ◄────┘
+//! ```
+//!
+//! [`auth`] has the handshakes in front of all this, [`seal`] what encrypts afterwards.
+
+mod answers;
+mod asked;
+mod auth;
+mod bodies;
+mod calls;
+mod compose;
+mod frames;
+mod open;
+mod requests;
+mod seal;
+mod write;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use ringrail_codec::spark::Limits;
+use ringrail_codec::spark::auth::{Opener, Sealer};
+
+use crate::buf::Gather;
+
+use asked::Asked;
+use auth::Auth;
+pub(crate) use bodies::{PiecesOf, Plan, WholeOf};
+use calls::ChunkCalls;
+pub(crate) use open::Speaks;
+pub(crate) use write::Lead;
+
+use super::Conn;
+
+/// What a connection has that speaks Spark's protocol.
+pub(crate) struct Side {
+    pub(crate) limits: Limits,
+    /// Requests of the peer, by the number that each has on this side.
+    asked: RefCell<Asked>,
+    /// Chunks that this side has asked for, the first one first.
+    chunks: RefCell<ChunkCalls>,
+    /// Streams that this side has asked for: answers come in that order.
+    streams: RefCell<VecDeque<u64>>,
+    /// While the connection is not authenticated and has to be.
+    auth: RefCell<Option<Auth>>,
+    /// What everything received goes through.
+    opener: RefCell<Option<Opener>>,
+    /// What everything sent goes through.
+    sealer: RefCell<Option<Sealer>>,
+    sealed: Cell<bool>,
+    /// The opener has come with the frame that was just taken: what lies behind that is for it.
+    fresh: Cell<bool>,
+    /// Taken to be sent, while there was no memory to encrypt it into.
+    unsealed: RefCell<Option<Gather>>,
+}
+
+impl Side {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            asked: RefCell::default(),
+            chunks: RefCell::default(),
+            streams: RefCell::default(),
+            auth: RefCell::new(None),
+            opener: RefCell::new(None),
+            sealer: RefCell::new(None),
+            sealed: Cell::new(false),
+            fresh: Cell::new(false),
+            unsealed: RefCell::new(None),
+        }
+    }
+
+    /// True where what is sent is encrypted: then nothing leaves straight from where it lies.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.get()
+    }
+
+    /// True where something waits to be encrypted.
+    pub(crate) fn is_sealing(&self) -> bool {
+        self.unsealed.borrow().is_some()
+    }
+
+    /// True where received bytes are not those of the frames, one for one.
+    pub(crate) fn opens_records(&self) -> bool {
+        matches!(&*self.opener.borrow(), Some(Opener::Gcm(_)))
+    }
+
+    /// True once, right behind the frame from which on everything received is encrypted.
+    #[inline]
+    pub(crate) fn takes_records_up(&self) -> bool {
+        self.fresh.take()
+    }
+
+    /// True until the peer has authenticated, where it has to.
+    pub(crate) fn awaits_auth(&self) -> bool {
+        self.auth.borrow().is_some()
+    }
+}
+
+impl Conn {
+    /// Spark's side of the connection, where the peer speaks that.
+    #[inline]
+    pub(crate) fn spark(&self) -> Option<&Side> {
+        self.spark.get().map(|side| &**side)
+    }
+
+    /// True where bodies must pass through memory of this side on their way out.
+    #[inline]
+    pub(crate) fn seals(&self) -> bool {
+        self.spark().is_some_and(Side::is_sealed)
+    }
+}

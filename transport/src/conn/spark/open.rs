@@ -1,0 +1,79 @@
+//! How a connection comes to speak Spark's protocol: fixed beforehand, or told by the first bytes.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringrail_codec::native::{Sniff, sniff};
+
+use crate::conn::{Conn, PeerTerms, State};
+use crate::error::CloseReason;
+use crate::spark::{ClientAuthentication, ServerAuthentication};
+
+use super::Side;
+use super::auth::Auth;
+
+/// What a connection speaks.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Speaks {
+    /// The native protocol.
+    #[default]
+    Native,
+    /// What the peer's first bytes say.
+    Either,
+    /// Spark's protocol, as the side that was connected to.
+    SparkServer(Option<Arc<ServerAuthentication>>),
+    /// Spark's protocol, as the side that connects.
+    SparkClient(Option<Arc<ClientAuthentication>>),
+}
+
+impl Conn {
+    /// True where nothing has to be read to know that the peer speaks Spark's protocol.
+    pub(in crate::conn) fn is_spark_from_the_start(&self) -> bool {
+        matches!(self.speaks, Speaks::SparkServer(_) | Speaks::SparkClient(_))
+    }
+
+    /// Whether the first bytes of an accepted connection are Spark's; `None` before that is clear.
+    pub(in crate::conn) fn sniffs_spark(&self, bytes: &[u8]) -> Option<bool> {
+        match self.speaks {
+            Speaks::Either => match sniff(bytes) {
+                Sniff::Spark => Some(true),
+                Sniff::NeedMore => None,
+                _ => Some(false),
+            },
+            _ => Some(false),
+        }
+    }
+
+    /// From here on the connection speaks Spark's protocol. It is open at once, unless somebody has
+    /// to be authenticated first.
+    pub(in crate::conn) fn speak_spark(self: &Rc<Self>) {
+        let side = Side::new(self.local.conf.spark_limits);
+        *side.auth.borrow_mut() = match &self.speaks {
+            Speaks::SparkServer(Some(auth)) => Some(Auth::server(auth)),
+            Speaks::SparkClient(Some(auth)) => Some(Auth::client(auth)),
+            _ => None,
+        };
+        let awaits = side.awaits_auth();
+        if self.spark.set(Box::new(side)).is_err() {
+            return self.close(CloseReason::Misbehaved("a second protocol".into()));
+        }
+        match awaits {
+            true => self.begin_auth(),
+            false => self.open_spark(),
+        }
+    }
+
+    pub(super) fn open_spark(self: &Rc<Self>) {
+        if self.state() != State::Opening {
+            return;
+        }
+        let limits = &self.local.conf.limits;
+        self.open(PeerTerms {
+            max_rpc_len: u64::from(ringrail_codec::spark::Limits::MAX_BODY_LEN),
+            initial_credit: u64::MAX,
+            max_outstanding: limits.max_outstanding,
+            max_body_len: u32::MAX,
+            send_crc: false,
+        });
+    }
+}

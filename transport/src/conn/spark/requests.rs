@@ -1,0 +1,157 @@
+//! Requests of the peer.
+
+use std::rc::Rc;
+
+use ringrail_codec::spark::{
+    ChunkFetchSuccess, MergedBlockMetaRequest, MergedBlockMetaSuccess, StreamResponse,
+};
+
+use ringrail_codec::native::FailureCode;
+
+use crate::client::Connection;
+use crate::conn::Conn;
+use crate::conn::failures::panicked;
+use crate::conn::gate::Held;
+use crate::conn::received::Received;
+use crate::conn::transfer::Carries;
+use crate::error::RpcFailure;
+use crate::metrics::RequestKind;
+use crate::server::MergedBlocksRequest;
+
+use super::asked::Asking;
+use super::{Lead, Side};
+
+impl Conn {
+    /// Counts a request in and gives it a number.
+    #[inline]
+    pub(super) fn enter_spark(&self, side: &Side, asking: Asking) -> u64 {
+        self.inbound.borrow_mut().active += 1;
+        self.note_use();
+        side.asked.borrow_mut().enter(asking)
+    }
+
+    /// A request is not to be answered: the connection is about to end.
+    #[cold]
+    pub(in crate::conn) fn drop_spark_request(&self, side: &Side, id: u64) {
+        side.asked.borrow_mut().take(id);
+        self.answered();
+    }
+
+    /// A request is answered, by a body that has left.
+    pub(in crate::conn) fn forget_asked(&self, id: u64) {
+        if let Some(side) = self.spark() {
+            side.asked.borrow_mut().take(id);
+        }
+    }
+
+    #[inline]
+    pub(super) fn accept_spark_rpc(
+        self: &Rc<Self>,
+        side: &Side,
+        request_id: i64,
+        body: Received<'_>,
+    ) {
+        let id = self.enter_spark(side, Asking::Rpc { request_id });
+        self.accept_rpc(id, u64::MAX, body);
+    }
+
+    /// Takes in a request for a chunk or a stream: served now, or when there is room for its answer.
+    pub(super) fn accept_spark(self: &Rc<Self>, side: &Side, asking: Asking, frame: Received<'_>) {
+        let kind = match asking {
+            Asking::Stream { .. } => RequestKind::Stream,
+            _ => RequestKind::Chunk,
+        };
+        self.local.metrics.requests_in(kind).increment();
+        let id = self.enter_spark(side, asking);
+        if self.is_draining() {
+            return self.drop_spark_request(side, id);
+        }
+        if self.holds_back() {
+            return self.hold(Held::Spark { id }, frame.source());
+        }
+        self.serve_spark(id);
+    }
+
+    /// Answers a request for a chunk or a stream.
+    pub(in crate::conn) fn serve_spark(self: &Rc<Self>, id: u64) {
+        let Some(side) = self.spark() else { return };
+        let asking = side.asked.borrow().get(id).cloned();
+        let served = match &asking {
+            Some(Asking::Chunk { stream_id, index }) => {
+                self.serve_spark_chunk(id, *stream_id, *index)
+            }
+            Some(Asking::Stream { name }) => self.serve_spark_stream(id, name),
+            _ => return,
+        };
+        if let Err(failure) = served {
+            self.answer_failure(id, &failure);
+        }
+    }
+
+    fn serve_spark_chunk(
+        self: &Rc<Self>,
+        id: u64,
+        stream_id: i64,
+        chunk_index: i32,
+    ) -> Result<(), RpcFailure> {
+        let stream = stream_id as u64;
+        let data = self.find_chunk(stream, chunk_index as u32)?;
+        let chunk = ChunkFetchSuccess {
+            stream_id,
+            chunk_index,
+        };
+        let lead = chunk.head(data.len()).map_err(|error| {
+            let text = format!("{error}: ask for it as a stream");
+            RpcFailure::new(FailureCode::TooLarge, text)
+        })?;
+        if let Some(manager) = self.handler().stream_manager() {
+            manager.chunk_being_sent(stream);
+        }
+        self.push_spark(id, Carries::Chunk { stream }, Lead::fixed(&lead), data);
+        Ok(())
+    }
+
+    fn serve_spark_stream(self: &Rc<Self>, id: u64, name: &str) -> Result<(), RpcFailure> {
+        let data = self.find_stream(name, 0)?;
+        let response = StreamResponse {
+            stream_id: name,
+            byte_count: data.len(),
+        };
+        let lead = Lead::written(response.encoded_len(), |out| response.encode(out))?;
+        self.push_spark(id, Carries::Stream, lead, data);
+        Ok(())
+    }
+
+    /// Tells of merged blocks: the one request that Spark has beside RPCs, chunks and streams.
+    pub(super) fn serve_merged(self: &Rc<Self>, side: &Side, request: &MergedBlockMetaRequest<'_>) {
+        self.local.metrics.requests_in_rpc.increment();
+        let request_id = request.request_id;
+        let id = self.enter_spark(side, Asking::Rpc { request_id });
+        if self.is_draining() {
+            return self.drop_spark_request(side, id);
+        }
+        let connection = Connection::new(Rc::clone(self));
+        let handler = self.handler();
+        let asked = MergedBlocksRequest {
+            app_id: request.app_id,
+            shuffle_id: request.shuffle_id,
+            shuffle_merge_id: request.shuffle_merge_id,
+            reduce_id: request.reduce_id,
+        };
+        let found = self.guarded(|| handler.merged_blocks(&connection, asked));
+        let led = found.unwrap_or_else(|| Err(panicked())).and_then(|found| {
+            let head = MergedBlockMetaSuccess {
+                request_id,
+                num_chunks: found.num_chunks,
+            };
+            let lead = head
+                .head(found.bitmaps.len())
+                .map_err(|error| RpcFailure::new(FailureCode::TooLarge, error.to_string()))?;
+            Ok((Lead::fixed(&lead), found.bitmaps))
+        });
+        match led {
+            Ok((lead, data)) => self.push_spark(id, Carries::Merged, lead, data),
+            Err(failure) => self.answer_failure(id, &failure),
+        }
+    }
+}

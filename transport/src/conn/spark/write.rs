@@ -1,0 +1,373 @@
+//! Frames of Spark's protocol on their way out: requests of this side, and answers to the peer's.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ringrail_codec::native::FailureCode;
+use ringrail_codec::spark::{
+    ChunkFetchFailure, ChunkFetchRequest, EncodeError, FrameTooLarge, OneWayMessage, RpcRequest,
+    RpcResponse, StreamFailure, StreamRequest, UploadStream, failure_text,
+};
+
+use crate::buf::{Body, ManagedBuffer};
+use crate::conn::calls::CallKind;
+use crate::conn::sink::Sink;
+use crate::conn::transfer::{Carries, Transfer};
+use crate::conn::tx::{NoMemory, Tx};
+use crate::conn::{Conn, RpcBody};
+use crate::error::{RequestError, RpcFailure};
+use crate::metrics::RequestKind;
+
+use super::Side;
+use super::asked::Asking;
+
+/// What goes in front of a body that has no headers within.
+#[derive(Clone, Debug)]
+pub(crate) enum Lead {
+    /// A head of the usual length.
+    Fixed([u8; 21]),
+    /// Any other.
+    Long(Bytes),
+}
+
+impl Lead {
+    pub(super) fn fixed(head: &[u8; 21]) -> Self {
+        Lead::Fixed(*head)
+    }
+
+    /// A head of `len` bytes, as `write` writes it.
+    pub(super) fn written(
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>,
+    ) -> Result<Self, RpcFailure> {
+        let mut out = vec![0; len];
+        write(&mut out)
+            .map_err(|error| RpcFailure::new(FailureCode::TooLarge, error.to_string()))?;
+        Ok(Lead::Long(out.into()))
+    }
+}
+
+impl Conn {
+    /// Writes an RPC, its reply, or a one-way message in the way that suits its size.
+    #[inline]
+    pub(in crate::conn) fn write_spark_rpc(
+        &self,
+        side: &Side,
+        id: u64,
+        carries: Carries,
+        body: RpcBody<'_>,
+    ) -> Result<(), NoMemory> {
+        let len = body.len() as u64;
+        let request_id = match carries {
+            Carries::Reply => match side.asked.borrow().get(id) {
+                Some(Asking::Rpc { request_id }) => *request_id,
+                // Nobody waits for it any more.
+                _ => return Ok(()),
+            },
+            _ => id as i64,
+        };
+        let written = match carries {
+            Carries::Reply => {
+                let head = RpcResponse { request_id }.head(len);
+                self.write_spark(&head, id, carries, body)
+            }
+            Carries::OneWay => {
+                let head = OneWayMessage.head(len);
+                self.write_spark(&head, id, carries, body)
+            }
+            _ => {
+                let head = RpcRequest { request_id }.head(len);
+                self.write_spark(&head, id, carries, body)
+            }
+        };
+        if written.is_ok() && carries == Carries::Reply {
+            side.asked.borrow_mut().take(id);
+        }
+        written
+    }
+
+    #[inline]
+    fn write_spark<const LEN: usize>(
+        &self,
+        head: &Result<[u8; LEN], FrameTooLarge>,
+        id: u64,
+        carries: Carries,
+        body: RpcBody<'_>,
+    ) -> Result<(), NoMemory> {
+        // Lengths have been checked: no body passes what a frame holds.
+        let Ok(head) = head else {
+            return Err(NoMemory);
+        };
+        let (conf, pool) = (&self.local.conf, &self.local.pool);
+        let answers = carries == Carries::Reply;
+        let body = match body {
+            RpcBody::Copied(bytes) if bytes.len() <= conf.inline_max => {
+                return self.tx.borrow_mut().plain(pool, head, bytes, answers);
+            }
+            RpcBody::Copied(bytes) => Body::Lease(self.copy_out(bytes)?),
+            RpcBody::Shared(body) => body,
+        };
+        if body.len() <= conf.inline_max
+            && let Some(bytes) = body.as_slice()
+        {
+            let metrics = &self.local.metrics;
+            metrics.copies_coalesced.increment();
+            metrics.copies_coalesced_bytes.add(bytes.len() as u64);
+            return self.tx.borrow_mut().plain(pool, head, bytes, answers);
+        }
+        if body.len() <= conf.slice_len as usize {
+            let mut tx = self.tx.borrow_mut();
+            return tx.plain_by_reference(pool, head, body, answers);
+        }
+        let lead = Lead::Long(Bytes::copy_from_slice(head));
+        self.push_spark(id, carries, lead, ManagedBuffer::Memory(body));
+        Ok(())
+    }
+
+    /// Has a body sent, with `lead` in front, whole and in its turn.
+    pub(super) fn push_spark(&self, id: u64, carries: Carries, lead: Lead, data: ManagedBuffer) {
+        let slice_max = self.local.conf.slice_len;
+        let transfer = Transfer::plain(id, carries, data, slice_max, lead);
+        self.tx.borrow_mut().transfers.push(transfer);
+        self.mark_dirty();
+    }
+
+    /// Answers a request, which has been counted out, with a failure.
+    pub(in crate::conn) fn answer_spark_failure(&self, side: &Side, id: u64, failure: &RpcFailure) {
+        let Some(asking) = side.asked.borrow_mut().take(id) else {
+            return;
+        };
+        let text = text_of(failure);
+        let error = failure_text(&text);
+        match asking {
+            Asking::Rpc { request_id } => {
+                let frame = ringrail_codec::spark::RpcFailure { request_id, error };
+                self.say_failure(frame.encoded_len(), |out| frame.encode(out));
+            }
+            Asking::Chunk { stream_id, index } => {
+                let frame = ChunkFetchFailure {
+                    stream_id,
+                    chunk_index: index,
+                    error,
+                };
+                self.say_failure(frame.encoded_len(), |out| frame.encode(out));
+            }
+            Asking::Stream { name } => {
+                let stream_id = &*name;
+                let frame = StreamFailure { stream_id, error };
+                self.refuse_stream(id, frame.encoded_len(), |out| frame.encode(out));
+            }
+        }
+    }
+
+    /// Answers to streams keep the order of the requests: behind a stream that is on its way, a failure
+    /// waits in its place.
+    fn refuse_stream(
+        &self,
+        id: u64,
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>,
+    ) {
+        let waits = {
+            let tx = self.tx.borrow();
+            let mut transfers = tx.transfers.iter();
+            transfers.any(|it| it.carries == Carries::Stream || it.carries == Carries::Refusal)
+        };
+        if !waits {
+            return self.say_failure(len, write);
+        }
+        match Lead::written(len, write) {
+            Ok(lead) => {
+                let nothing = ManagedBuffer::from(Bytes::new());
+                self.push_spark(id, Carries::Refusal, lead, nothing);
+            }
+            Err(_) => self.out_of_memory(),
+        }
+    }
+
+    /// Takes out a body that cannot be read; a stream of which nothing is sent leaves its failure in its
+    /// place.
+    pub(in crate::conn) fn fail_ready(
+        &self,
+        tx: &mut Tx,
+        at: usize,
+        failure: RpcFailure,
+    ) -> Option<(Transfer, RpcFailure)> {
+        let transfer = tx.transfers.ready_mut(at);
+        let id = transfer.id;
+        let refuse = transfer.carries == Carries::Stream && !transfer.has_begun();
+        let side = self.spark().filter(|_| refuse);
+        let asking = side.and_then(|side| side.asked.borrow_mut().take(id));
+        let Some(Asking::Stream { name }) = asking else {
+            return tx.transfers.remove(at).map(|transfer| (transfer, failure));
+        };
+        let text = text_of(&failure);
+        let frame = StreamFailure {
+            stream_id: &name,
+            error: failure_text(&text),
+        };
+        let Ok(lead) = Lead::written(frame.encoded_len(), |out| frame.encode(out)) else {
+            return tx.transfers.remove(at).map(|transfer| (transfer, failure));
+        };
+        let (nothing, part_max) = (ManagedBuffer::from(Bytes::new()), self.local.conf.slice_len);
+        *transfer = Transfer::plain(id, Carries::Refusal, nothing, part_max, lead);
+        self.answered();
+        None
+    }
+
+    /// Writes a frame of `len` bytes. Where there is no memory for it, the connection is given up: the
+    /// peer would wait for ever for what this frame says.
+    pub(super) fn say(
+        &self,
+        len: usize,
+        answers: bool,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>,
+    ) -> Result<(), NoMemory> {
+        let pool = &self.local.pool;
+        let written = self.tx.borrow_mut().plain_with(pool, len, answers, write);
+        self.local.metrics.frames_out.increment();
+        self.mark_dirty();
+        written
+    }
+
+    fn say_failure(&self, len: usize, write: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>) {
+        if self.say(len, true, write).is_err() {
+            self.out_of_memory();
+        }
+    }
+
+    /// Asks for a chunk.
+    pub(in crate::conn) fn fetch_spark_chunk(
+        &self,
+        side: &Side,
+        (stream_id, index): (u64, u32),
+        (offset, max_len): (u64, u64),
+        timeout: Option<Duration>,
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
+        if offset != 0 || max_len != u64::MAX {
+            let what = "parts of chunks";
+            return Err(RequestError::NotInProtocol { what });
+        }
+        let timeout = self.timeout(timeout);
+        self.admit()?;
+        self.admit_chunk(side)?;
+        let due = self.due(timeout);
+        let id = self.calls.borrow_mut().insert(CallKind::Chunk, sink, due);
+        let chunk = (stream_id as i64, index as i32);
+        let request = ChunkFetchRequest {
+            stream_id: chunk.0,
+            chunk_index: chunk.1,
+        };
+        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        let pool = &self.local.pool;
+        let written = self
+            .tx
+            .borrow_mut()
+            .plain(pool, &request.encode(), &[], false);
+        if written.is_ok() {
+            side.chunks.borrow_mut().push(chunk, id);
+        }
+        self.sent_request(id, written, timeout, RequestKind::Chunk)
+    }
+
+    /// Requests that were given up and not answered count as well.
+    fn admit_chunk(&self, side: &Side) -> Result<(), RequestError> {
+        let limit = 2 * self.terms.get().max_outstanding as usize;
+        if side.chunks.borrow().len() < limit {
+            return Ok(());
+        }
+        Err(RequestError::Busy {
+            what: "the table of chunks that the peer still has to answer",
+            limit: limit as u64,
+            key: "ringrail.transport.maxOutstanding",
+        })
+    }
+
+    /// Asks for a stream by name; the reader may be `credit` bytes behind.
+    pub(in crate::conn) fn open_spark_stream(
+        &self,
+        side: &Side,
+        name: &str,
+        (offset, credit): (u64, u64),
+        timeout: Option<Duration>,
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
+        if offset != 0 {
+            let what = "streams from an offset on";
+            return Err(RequestError::NotInProtocol { what });
+        }
+        let timeout = self.timeout(timeout);
+        self.admit()?;
+        let limit = u64::from(side.limits.max_stream_name_len);
+        self.check_len(name.len(), limit, "ringrail.spark.maxStreamNameLen")?;
+        let due = self.due(timeout);
+        let id = self.calls.borrow_mut().insert(CallKind::Stream, sink, due);
+        if let Some(bulk) = self.calls.borrow_mut().bulk(id) {
+            bulk.granted = credit;
+        }
+        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        let request = StreamRequest { stream_id: name };
+        let written = self.say(request.encoded_len(), false, |out| request.encode(out));
+        if written.is_ok() {
+            side.streams.borrow_mut().push_back(id);
+        }
+        self.sent_request(id, written, timeout, RequestKind::Stream)
+    }
+
+    /// Sends an upload.
+    pub(in crate::conn) fn upload_spark(
+        &self,
+        side: &Side,
+        meta: &[u8],
+        data: ManagedBuffer,
+        timeout: Option<Duration>,
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
+        let timeout = self.timeout(timeout);
+        self.admit()?;
+        let limit = u64::from(side.limits.max_meta_len);
+        self.check_len(meta.len(), limit, "ringrail.spark.maxMetaLen")?;
+        let due = self.due(timeout);
+        let id = self.calls.borrow_mut().insert(CallKind::Upload, sink, due);
+        let upload = UploadStream {
+            request_id: id as i64,
+            meta,
+            byte_count: data.len(),
+        };
+        match Lead::written(upload.encoded_len(), |out| upload.encode(out)) {
+            Ok(lead) => self.push_spark(id, Carries::Upload, lead, data),
+            Err(failure) => {
+                let peer = self.peer.clone();
+                self.resolve_failure(id, RequestError::Source { peer, failure });
+                return Ok(id);
+            }
+        }
+        self.sent_request(id, Ok(()), timeout, RequestKind::Upload)
+    }
+}
+
+/// What Spark's clients are told of a failure: a text like a stack trace, the causes as Java writes them.
+fn text_of(failure: &RpcFailure) -> String {
+    let mut text = failure.message().to_owned();
+    for cause in failure.causes() {
+        text.push_str("\nCaused by: ");
+        text.push_str(cause);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_with_its_causes() {
+        let failure = RpcFailure::new(FailureCode::NotFound, "Failed to open file: x");
+        let failure = failure.caused_by("no such file").caused_by("a bad disk");
+        assert_eq!(
+            text_of(&failure),
+            "Failed to open file: x\nCaused by: no such file\nCaused by: a bad disk"
+        );
+    }
+}
