@@ -6,6 +6,8 @@ mod spark_shuffle;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -591,6 +593,57 @@ fn merged_files_are_those_that_spark_makes() {
             assert_eq!(expected[kind], *hex(&file), "{kind} of {reduce}");
         }
     }
+}
+
+/// Asks as Spark does, byte by byte: the type of the answer, and what follows the request's id.
+fn ask_for_meta(peer: &Peer, app: &str, numbers: [i32; 3]) -> (u8, Vec<u8>) {
+    const ID: i64 = 0x0102_0304_0506_0708;
+    let mut frame = vec![11];
+    frame.extend(ID.to_be_bytes());
+    frame.extend((app.len() as i32).to_be_bytes());
+    frame.extend(app.as_bytes());
+    numbers
+        .iter()
+        .for_each(|number| frame.extend(number.to_be_bytes()));
+    let mut stream = TcpStream::connect(peer.server.local_addr().to_string()).unwrap();
+    stream
+        .write_all(&(frame.len() as i64 + 8).to_be_bytes())
+        .unwrap();
+    stream.write_all(&frame).unwrap();
+    let mut len = [0; 8];
+    stream.read_exact(&mut len).unwrap();
+    let mut answer = vec![0; i64::from_be_bytes(len) as usize - 8];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[1..9], ID.to_be_bytes());
+    (answer[0], answer[9..].to_vec())
+}
+
+#[test]
+fn readers_learn_what_a_merged_partition_is_made_of() {
+    let host = Host::new();
+    let peer = host.peer();
+    for (map, len) in [(1, 1000), (5, 400), (70_000, 700), (2, 1)] {
+        pushed(&peer, push_of(map, 4), vec![map as u8; len]);
+    }
+    finalize(&peer, 0).unwrap();
+    let (kind, answer) = ask_for_meta(&peer, APP, [0, 0, 4]);
+    assert_eq!(
+        (kind, &answer[..4]),
+        (12, &3i32.to_be_bytes()[..]),
+        "three chunks"
+    );
+    assert_eq!(answer[4..], fs::read(host.file(0, 4, "meta")).unwrap());
+    for (app, numbers, says) in [
+        (APP, [0, 0, 5], "Failed to open file"),
+        (APP, [0, -1, 4], "negative"),
+        ("app-2", [0, 0, 4], "application app-2 is not registered"),
+        ("../x", [0, 0, 4], "is not registered"),
+    ] {
+        let (kind, answer) = ask_for_meta(&peer, app, numbers);
+        let text = String::from_utf8(answer[4..].to_vec()).unwrap();
+        assert!(kind == 5 && text.contains(says), "{kind} {text}");
+    }
+    assert_eq!(peer.service.metrics().merged_block_metas, 5);
 }
 
 fn hex(bytes: &[u8]) -> String {

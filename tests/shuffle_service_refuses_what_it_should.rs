@@ -15,6 +15,7 @@ use ringrail::codec::spark::shuffle::{
 };
 use ringrail::shuffle::{MAX_CONNECTION_CHUNKS, MAX_CONNECTION_STREAMS, MAX_LOCAL_DIRS, MergeConf};
 use ringrail::transport::server::ServerBootstrap;
+use ringrail::transport::spark::Protocols;
 use ringrail::{Connection, RpcHandler, TransportContext};
 use spark_shuffle::{APP, Disk, EXEC, Peer, bytes, chunk, connect, engine};
 
@@ -239,7 +240,10 @@ fn another_applications_blocks_are_refused() {
     let disk = Disk::new();
     disk.write_map(0, 1, &[5]);
     let mut peer = Peer::registered(&disk);
-    let context: TransportContext = peer.service.context(engine());
+    let context: TransportContext = peer
+        .service
+        .context(engine())
+        .with_protocols(Protocols::Spark);
     for (who, allowed) in [("app-2", false), (APP, true)] {
         let address = "127.0.0.1:0".parse().unwrap();
         let server = context

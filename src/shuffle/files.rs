@@ -137,7 +137,7 @@ impl Files {
         roots: &LocalRoots,
         (layout, app): (&Layout, &str),
         (shuffle, merge, reduce): (u32, u32, u32),
-    ) -> Result<(u32, ManagedBuffer), ShuffleError> {
+    ) -> Result<(i32, ManagedBuffer), ShuffleError> {
         let name = |part| FileName::Merged {
             app,
             shuffle,
@@ -150,7 +150,7 @@ impl Files {
         let index = index.map_err(|errno| self.failed(errno.into()))?;
         // The first entry is where the first chunk begins.
         let chunks = (index.st_size as u64 / 8).saturating_sub(1);
-        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        let chunks = i32::try_from(chunks).unwrap_or(i32::MAX);
         locate(layout, &name(MergedPart::Meta), &mut self.place);
         let (file, len) = self.open(roots)?;
         Ok((chunks, ManagedBuffer::file(file, 0, len)))

@@ -13,6 +13,7 @@ use ringrail::codec::spark::shuffle::{FetchShuffleBlocks, IntLists, Message, Ope
 use ringrail::codec::spark::shuffle::{RegisterExecutor, StreamHandle};
 use ringrail::shuffle::{ShuffleConf, ShuffleService};
 use ringrail::transport::client::ChunkOptions;
+use ringrail::transport::spark::Protocols;
 use ringrail::{
     Engine, ParkMode, RequestError, TransportClient, TransportConf, TransportContext,
     TransportServer,
@@ -111,7 +112,7 @@ impl Disk {
     }
 }
 
-/// A connection to a service, of this process or another.
+/// A connection to a service, of this process or another, in Spark's protocol.
 pub struct Client {
     pub client: TransportClient,
     _engine: Engine,
@@ -120,8 +121,8 @@ pub struct Client {
 impl Client {
     pub fn connect(address: &str) -> Self {
         let engine = engine();
-        let clients =
-            TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
+        let clients = TransportContext::client_only(engine.clone())
+            .create_spark_client_factory(None, Vec::new());
         Self {
             client: clients.create_client_blocking(address).unwrap(),
             _engine: engine,
@@ -181,7 +182,9 @@ impl Peer {
 
     pub fn of(service: ShuffleService) -> Self {
         let serving = engine();
-        let context = service.context(serving.clone());
+        let context = service
+            .context(serving.clone())
+            .with_protocols(Protocols::Spark);
         let server = context
             .create_server("127.0.0.1:0".parse().unwrap())
             .unwrap();
