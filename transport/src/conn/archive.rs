@@ -92,6 +92,7 @@ impl Overflow for Spill<'_> {
 impl Conn {
     /// Serialises into the send buffer, behind the header that `header` makes from the length; or
     /// apart, where the archive is too long for that.
+    #[inline]
     pub(crate) fn write_archive(
         &self,
         value: &impl Encode,
@@ -107,8 +108,9 @@ impl Conn {
             len: 0,
         };
         let max = self.local.conf.inline_max;
+        let arena = &mut self.local.arena.borrow_mut();
         let written = self.tx.borrow_mut().frame_with(pool, max, |room| {
-            match encode_or_spill(value, room, &mut spill) {
+            match encode_or_spill(value, room, &mut spill, arena) {
                 Ok(len) => len.map(|len| header(len as u32)),
                 Err(error) => {
                     failed = Some(error.to_string().into());

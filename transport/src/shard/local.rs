@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringrail_codec::archive::Arena;
 use slab::Slab;
 
 use crate::buf::Pool;
@@ -93,6 +94,8 @@ pub(crate) struct ShardLocal {
     pub(crate) handle: ShardHandle,
     pub(crate) conf: Arc<TransportConf>,
     pub(crate) pool: Pool,
+    /// Scratch memory of serialisations.
+    pub(crate) arena: RefCell<Arena>,
     pub(crate) metrics: Arc<ShardMetrics>,
     /// Time as of the beginning of the turn.
     now_ns: Cell<u64>,
@@ -134,6 +137,7 @@ impl ShardLocal {
             handle,
             conf,
             pool,
+            arena: RefCell::new(Arena::new()),
             metrics,
             now_ns: Cell::new(now_ns),
             clock: Cell::new(None),
