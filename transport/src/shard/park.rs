@@ -54,6 +54,7 @@ impl Idle {
         if self.since_ns.take().is_some() && self.spinner.is_enabled() {
             self.spinner.hit();
             pump.local.metrics.spin_hits.increment();
+            pump.local.idle_since_ns.set(u64::MAX);
         }
         publish(pump);
     }
@@ -66,6 +67,7 @@ impl Idle {
         let now = pump.local.turn_ns();
         let since = *self.since_ns.get_or_insert_with(|| {
             pump.local.metrics.spins.increment();
+            pump.local.idle_since_ns.set(now);
             now
         });
         if !self.spinner.should_spin(since, now) {
@@ -81,6 +83,7 @@ impl Idle {
         if !self.spinner.is_enabled() {
             return self.spinner.rested(now);
         }
+        pump.local.idle_since_ns.set(u64::MAX);
         let since = self.since_ns.take().unwrap_or(now);
         if !worked {
             self.spinner.miss();
