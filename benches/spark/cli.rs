@@ -36,6 +36,9 @@ pub(crate) struct Cli {
     /// Measure against Spark 4.1 instead of 3.5
     #[arg(long)]
     newest: bool,
+    /// Let ringrail's sides and the floors spin instead of sleep (Spark's cannot)
+    #[arg(long)]
+    spin: bool,
     /// Records of the job, in thousands
     #[arg(long, value_name = "N", default_value_t = 400)]
     job_records: u64,
@@ -130,7 +133,10 @@ impl Cli {
             conns,
             in_flight,
             placement: Placement::TwoCores,
-            wait: Wait::Parked,
+            wait: match self.spin {
+                true => Wait::Spinning,
+                false => Wait::Parked,
+            },
             length: Length::Seconds(self.seconds),
         }
     }
