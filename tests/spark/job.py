@@ -62,6 +62,7 @@ class Application:
     def __init__(self, asked):
         self.asked = asked
         self.read_before = {}
+        self.reading_since = 0
         conf = SparkConf().setAll(list(asked["conf"].items()))
         self.context = SparkContext(conf=conf)
         self.context.setLogLevel("WARN")
@@ -136,14 +137,16 @@ class Application:
             time.sleep(0.1)
         say(mapped=True)
         sys.stdin.readline()
+        self.reading_since = time.time()
         return merged(shuffled.mapPartitions(fold).collect())
 
     def run(self):
         for step in self.asked["steps"]:
             started = time.time()
             rows = getattr(self, step)()
-            seconds = time.time() - started
-            say(step=step, rows=rows, read=self.stages(), before=self.read_before, seconds=seconds)
+            seconds, reading = time.time() - started, time.time() - self.reading_since
+            say(step=step, rows=rows, read=self.stages(), before=self.read_before,
+                seconds=seconds, reading_seconds=reading)
             self.read_before = {}
         self.context.stop()
 

@@ -18,6 +18,8 @@ const MAX_LATENCY_NS: u64 = 60_000_000_000;
 pub struct Metered {
     /// Answers inside the window.
     pub ops: u64,
+    /// All answers, those of the warm-up and of the drain included.
+    pub ops_in_all: u64,
     /// The window.
     pub elapsed: Duration,
     /// CPU seconds inside the window.
@@ -33,6 +35,7 @@ impl Metered {
     /// Never for meters of this module, whose histograms are alike.
     pub fn merge(&mut self, other: &Self) -> anyhow::Result<()> {
         self.ops += other.ops;
+        self.ops_in_all += other.ops_in_all;
         self.elapsed = self.elapsed.max(other.elapsed);
         self.cpu_s += other.cpu_s;
         self.latency_ns.add(&other.latency_ns)?;
@@ -76,6 +79,7 @@ impl Meter {
             ops: 0,
             measured: Metered {
                 ops: 0,
+                ops_in_all: 0,
                 elapsed: Duration::ZERO,
                 cpu_s: 0.0,
                 latency_ns: Histogram::new_with_bounds(1, MAX_LATENCY_NS, 3)?,
@@ -92,6 +96,7 @@ impl Meter {
     /// Counts the answers that arrived at `now`, oldest first out of `sent`.
     #[inline]
     pub fn answered(&mut self, mut answers: u64, now: Instant, sent: &mut SendLog) {
+        self.measured.ops_in_all += answers;
         if self.phase == Phase::Measuring {
             self.ops += answers;
             while let Some((count, at)) = sent.pop(answers) {

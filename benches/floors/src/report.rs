@@ -60,7 +60,7 @@ impl ClientReport {
             p99_us: us(0.99),
             p999_us: us(0.999),
             verified: true,
-            extra: Map::new(),
+            extra: Map::from_iter([("ops_in_all".to_owned(), metered.ops_in_all.into())]),
         }
     }
 }

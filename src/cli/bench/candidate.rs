@@ -28,6 +28,7 @@ impl Product {
             setup: Setup {
                 checksum,
                 hosted: false,
+                spark: false,
                 asks,
             },
             exe: exe.clone(),

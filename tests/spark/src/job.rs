@@ -58,6 +58,8 @@ pub struct JobOutcome {
     pub rows: Value,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How long the reading of a `remote` step took, in seconds, its executors' start included.
+    pub reading_seconds: f64,
     read: Value,
     before: Value,
 }
@@ -135,6 +137,7 @@ impl Job {
                     step: step.to_owned(),
                     rows: said["rows"].clone(),
                     seconds: said["seconds"].as_f64().unwrap_or_default(),
+                    reading_seconds: said["reading_seconds"].as_f64().unwrap_or_default(),
                     read: said["read"].clone(),
                     before: said["before"].clone(),
                 });

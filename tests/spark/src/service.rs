@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a service may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,6 +30,9 @@ pub enum ServiceKind {
         /// Whether it is to merge.
         merge: bool,
     },
+    /// Spark's ExternalShuffleService as its own scripts start it: without counters, but with no more
+    /// in its process than Spark puts there.
+    SparkDaemon(Install),
     /// `ringrail shuffle-service`, run by this executable.
     Ringrail(PathBuf),
 }
@@ -51,7 +54,7 @@ pub struct ServiceProcess {
 #[derive(Debug)]
 enum Running {
     Spark(Peer),
-    Ringrail(Process),
+    Own(Process),
 }
 
 impl ServiceProcess {
@@ -68,6 +71,7 @@ impl ServiceProcess {
         let port = free_port()?;
         let mut conf = conf.clone();
         conf.insert("spark.local.dir".into(), dir.display().to_string());
+        conf.insert("spark.shuffle.service.enabled".into(), "true".into());
         conf.insert("spark.shuffle.service.port".into(), port.to_string());
         let mut service = Self {
             kind,
@@ -93,9 +97,36 @@ impl ServiceProcess {
                 peer.call(&call.args(&self.conf))?;
                 Running::Spark(peer)
             }
-            ServiceKind::Ringrail(exe) => Running::Ringrail(self.start_ringrail(&exe)?),
+            ServiceKind::SparkDaemon(install) => Running::Own(self.start_daemon(&install)?),
+            ServiceKind::Ringrail(exe) => Running::Own(self.start_ringrail(&exe)?),
         });
         Ok(())
+    }
+
+    fn start_daemon(&self, install: &Install) -> Result<Process, SparkError> {
+        let mut options = vec!["-Xmx1g".to_owned()];
+        options.extend(
+            self.conf
+                .iter()
+                .map(|(key, value)| format!("-D{key}={value}")),
+        );
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let mut command = install.java("org.apache.spark.deploy.ExternalShuffleService", &options);
+        die_with_parent(&mut command);
+        let name = "Spark's shuffle service";
+        let process = Process::start(name, command, self.dir.join("service.log"))?;
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if started.elapsed() > PATIENCE {
+                return Err(SparkError::Silent {
+                    what: name.to_owned(),
+                    waited: PATIENCE,
+                    log: process.log(),
+                });
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(process)
     }
 
     fn start_ringrail(&self, exe: &Path) -> Result<Process, SparkError> {
@@ -161,7 +192,7 @@ impl ServiceProcess {
     pub fn id(&self) -> Option<u32> {
         Some(match self.running.as_ref()? {
             Running::Spark(peer) => peer.id(),
-            Running::Ringrail(process) => process.id(),
+            Running::Own(process) => process.id(),
         })
     }
 
@@ -169,7 +200,7 @@ impl ServiceProcess {
     #[must_use]
     pub fn log(&self) -> String {
         match &self.running {
-            Some(Running::Ringrail(process)) => process.log(),
+            Some(Running::Own(process)) => process.log(),
             _ => String::new(),
         }
     }

@@ -11,15 +11,20 @@ use std::process::Command;
 
 /// The server's core and the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cores {
-    pub(super) server: usize,
-    pub(super) client: usize,
+pub struct Cores {
+    /// The core that the server is pinned to.
+    pub server: usize,
+    /// The client's.
+    pub client: usize,
 }
 
 impl Cores {
     /// Chooses among the cores that this process may run on. Two cores are two real ones where
     /// there are, not two threads of one.
-    pub(super) fn choose(placement: Placement) -> Result<Self, HarnessError> {
+    ///
+    /// # Errors
+    /// There are too few, or the system does not tell.
+    pub fn choose(placement: Placement) -> Result<Self, HarnessError> {
         let allowed = allowed().map_err(HarnessError::Cores)?;
         choose_from(&allowed, placement, siblings)
     }
@@ -86,7 +91,7 @@ fn parse_list(list: &str) -> BTreeSet<usize> {
 }
 
 /// Makes `command` start on `core` and stay there.
-pub(super) fn pin(command: &mut Command, core: usize) {
+pub fn pin(command: &mut Command, core: usize) {
     // SAFETY: all-zero is a valid, empty set; the macro writes inside it, for `core` came out of
     // such a set.
     let set = unsafe {

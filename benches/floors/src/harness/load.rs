@@ -17,7 +17,7 @@ pub(super) const DISTURBED: f64 = 0.04;
 const TICKS_PER_S: f64 = 100.0;
 
 /// Sleeps until the cores are quiet, but no longer than `limit`.
-pub(super) fn wait_for_quiet(cores: Cores, limit: Duration) {
+pub fn wait_for_quiet(cores: Cores, limit: Duration) {
     let started = Instant::now();
     while started.elapsed() < limit {
         let watch = Watch::start(cores);
@@ -30,7 +30,7 @@ pub(super) fn wait_for_quiet(cores: Cores, limit: Duration) {
 
 /// The cores' time since some moment.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     cores: Cores,
     started: Instant,
     idle_s: Option<f64>,
@@ -39,7 +39,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Starts to watch the cores.
-    pub(super) fn start(cores: Cores) -> Self {
+    pub fn start(cores: Cores) -> Self {
         Self {
             cores,
             started: Instant::now(),
@@ -50,7 +50,7 @@ impl Watch {
 
     /// The fraction of the cores' time that was neither idle nor used by child processes that have
     /// ended meanwhile. 0 where the kernel does not tell.
-    pub(super) fn used_by_others(&self) -> f64 {
+    pub fn used_by_others(&self) -> f64 {
         let (Some(before), Some(now)) = (self.idle_s, idle_seconds(self.cores)) else {
             return 0.0;
         };

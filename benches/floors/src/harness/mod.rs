@@ -30,7 +30,9 @@ mod table;
 
 pub use candidate::{Candidate, FloorCandidate};
 pub use compare::{Comparison, Entry, Plan, Ratios, measure};
+pub use cores::{Cores, pin};
 pub use error::{HarnessError, Side};
 pub use file::PatternFile;
+pub use load::{Watch, wait_for_quiet};
 pub use process::{Run, run_once};
 pub use sample::Sample;

@@ -19,7 +19,11 @@ pub(super) type Done = mpsc::SyncSender<anyhow::Result<ClientReport>>;
 pub(crate) fn run(workload: &Workload, side: &Side, addr: &str) -> anyhow::Result<()> {
     workload.validate()?;
     let context = TransportContext::client_only(side.engine(workload)?);
-    let clients = context.create_client_factory(Vec::new());
+    let clients = if side.setup.spark {
+        context.create_spark_client_factory(None, Vec::new())
+    } else {
+        context.create_client_factory(Vec::new())
+    };
     let connect = |_| clients.create_unmanaged_client_blocking(addr);
     let conns: Vec<TransportClient> = (0..workload.conns)
         .map(connect)

@@ -72,6 +72,9 @@ pub(crate) struct Setup {
     pub(crate) checksum: bool,
     /// Sleep inside a `tokio_uring` runtime instead of in the ring.
     pub(crate) hosted: bool,
+    /// In Spark's protocol instead of the native one.
+    #[serde(default)]
+    pub(crate) spark: bool,
     /// By `ask` through the RPC environment instead of bare requests.
     pub(crate) asks: bool,
 }

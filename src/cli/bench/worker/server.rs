@@ -13,6 +13,7 @@ use ringrail_floors::usage::{Who, cpu_seconds};
 use ringrail_floors::workload::{Source, Workload};
 use ringrail_transport::buf::{ManagedBuffer, Mapping, Pool};
 use ringrail_transport::server::StreamManager;
+use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
     Connection, Received, Responder, RpcFailure, RpcHandler, TransportContext,
 };
@@ -38,6 +39,11 @@ pub(crate) fn run(workload: &Workload, side: &Side) -> anyhow::Result<()> {
             chunks,
         })
     });
+    let context = if side.setup.spark {
+        context.with_protocols(Protocols::Spark)
+    } else {
+        context
+    };
     let server = context.create_server("127.0.0.1:0".parse()?)?;
     say(&format!("ready {}", server.local_addr()))?;
     until_stdin_ends()?;
