@@ -571,6 +571,22 @@ fn the_settings_of_a_shuffle_service_come_from_sparks_keys() {
     .unwrap();
     assert_eq!((set.store, set.index_cache_len), (None, 4 << 20));
     assert_eq!(set.max_chunks_being_transferred, 12);
+    const IMPL: &str = "spark.shuffle.push.server.mergedShuffleFileManagerImpl";
+    const PACKAGE: &str = "org.apache.spark.network.shuffle";
+    let merge = |class: &str| {
+        let class = format!("{PACKAGE}.{class}");
+        let min = "spark.shuffle.push.server.minChunkSizeInMergedShuffleFile";
+        settings(&[(IMPL, &class), (min, "1m")], 1).map(|settings| settings.merge)
+    };
+    assert!(set.merge.is_none());
+    assert!(merge("NoOpMergedShuffleFileManager").unwrap().is_none());
+    let on = merge("RemoteBlockPushResolver").unwrap().unwrap();
+    assert_eq!((on.min_chunk_len, on.max_io_errors), (1 << 20, 4));
+    let wrong = merge("Other").unwrap_err().to_string();
+    assert!(
+        wrong.contains(IMPL) && wrong.contains("RemoteBlockPushResolver"),
+        "{wrong}"
+    );
 }
 
 #[test]

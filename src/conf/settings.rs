@@ -18,7 +18,7 @@ use super::map::Conf;
 use super::value::{ConfigValue, Kind, ValueError};
 use crate::block::BlockServerConf;
 use crate::block::fetch::{FetchConf, Resume};
-use crate::shuffle::ShuffleConf;
+use crate::shuffle::{MergeConf, ShuffleConf};
 
 /// The file that executors are kept in (Spark: `registeredExecutors.rdb` or `.ldb`).
 const STORE_NAME: &str = "registeredExecutors.redb";
@@ -156,10 +156,23 @@ pub fn shuffle_conf(
         max_open_files: conf.get_entry(&shuffle::MAX_OPEN_FILES)?,
         max_executors: conf.get_entry(&shuffle::MAX_EXECUTORS)?,
         max_chunks_being_transferred: conf.get_entry(&shuffle::MAX_CHUNKS_BEING_TRANSFERRED)?,
+        merge: merge_conf(conf)?,
         threads: conf.get_entry(&shuffle::THREADS)?,
         queue: conf.get_entry(&shuffle::QUEUE)?,
         local_dirs,
     })
+}
+
+fn merge_conf(conf: &Conf) -> Result<Option<MergeConf>, ConfError> {
+    if !conf.get_entry(&shuffle::MERGE)? {
+        return Ok(None);
+    }
+    Ok(Some(MergeConf {
+        min_chunk_len: conf.get_entry(&shuffle::MERGE_MIN_CHUNK_SIZE)?,
+        max_io_errors: conf.get_entry(&shuffle::MERGE_MAX_IO_ERRORS)?,
+        memory: conf.get_entry(&shuffle::MERGE_MEMORY)?,
+        threads: conf.get_entry(&shuffle::MERGE_THREADS)?,
+    }))
 }
 
 /// What a server asks of Spark's clients before anything else; `None` where nothing is asked.

@@ -20,7 +20,12 @@ pub(super) enum Block {
     /// A partition of an RDD: a whole file.
     Rdd { rdd: u32, split: u32 },
     /// A chunk of a merged partition: push-based shuffle.
-    Merged,
+    Merged {
+        shuffle: u32,
+        merge: u32,
+        reduce: u32,
+        chunk: u32,
+    },
 }
 
 impl Block {
@@ -47,11 +52,13 @@ impl Block {
                     split: number(split)?,
                 })
             }),
-            "shuffleChunk" => fields(numbers).and_then(|parts: [&str; 4]| {
-                parts
-                    .iter()
-                    .all(|part| number(part).is_some())
-                    .then_some(Block::Merged)
+            "shuffleChunk" => fields(numbers).and_then(|[shuffle, merge, reduce, chunk]| {
+                Some(Block::Merged {
+                    shuffle: number(shuffle)?,
+                    merge: number(merge)?,
+                    reduce: number(reduce)?,
+                    chunk: number(chunk)?,
+                })
             }),
             _ => None,
         };
@@ -62,7 +69,7 @@ impl Block {
     pub(super) fn count(&self) -> u32 {
         match *self {
             Block::Shuffle { first, end, .. } => end - first,
-            Block::Rdd { .. } | Block::Merged => 1,
+            Block::Rdd { .. } | Block::Merged { .. } => 1,
         }
     }
 
@@ -90,6 +97,27 @@ impl Block {
         };
         if first > end { Err(bad()) } else { Ok(block) }
     }
+
+    /// The chunk of these numbers, as they come in a `FetchShuffleBlockChunks`.
+    ///
+    /// # Errors
+    /// A number is negative.
+    pub(super) fn of_merge(
+        shuffle: i32,
+        merge: i32,
+        (reduce, chunk): (i32, i32),
+    ) -> Result<Self, ShuffleError> {
+        let numbers = [shuffle, merge, reduce, chunk].map(u32::try_from);
+        let [Ok(shuffle), Ok(merge), Ok(reduce), Ok(chunk)] = numbers else {
+            return Err(ShuffleError::BadMergeNumbers { shuffle, merge });
+        };
+        Ok(Block::Merged {
+            shuffle,
+            merge,
+            reduce,
+            chunk,
+        })
+    }
 }
 
 /// A file that blocks lie in, or that belongs to one.
@@ -107,6 +135,42 @@ pub(super) enum FileName<'a> {
     },
     /// A partition of an RDD.
     Rdd { rdd: u32, split: u32 },
+    /// One of the files of a merged partition. The application's id [fits](is_part_of_a_name).
+    Merged {
+        app: &'a str,
+        shuffle: u32,
+        merge: u32,
+        reduce: u32,
+        part: MergedPart,
+    },
+}
+
+/// The files of a merged partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MergedPart {
+    /// The blocks, one behind the other.
+    Data,
+    /// Where its chunks begin.
+    Index,
+    /// Which maps' blocks each chunk has.
+    Meta,
+}
+
+impl MergedPart {
+    pub(super) const ALL: [MergedPart; 3] = [MergedPart::Data, MergedPart::Index, MergedPart::Meta];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            MergedPart::Data => "data",
+            MergedPart::Index => "index",
+            MergedPart::Meta => "meta",
+        }
+    }
+}
+
+/// Whether a text of a peer may be a part of a file's name: it leads nowhere and leaves room for the rest.
+pub(super) fn is_part_of_a_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128 && !text.contains(['/', '\0'])
 }
 
 impl<'a> FileName<'a> {
@@ -155,6 +219,16 @@ impl fmt::Display for FileName<'_> {
                 algorithm,
             } => write!(f, "shuffle_{shuffle}_{map}_0.checksum.{algorithm}"),
             FileName::Rdd { rdd, split } => write!(f, "rdd_{rdd}_{split}"),
+            FileName::Merged {
+                app,
+                shuffle,
+                merge,
+                reduce,
+                part,
+            } => {
+                let suffix = part.suffix();
+                write!(f, "shuffleMerged_{app}_{shuffle}_{merge}_{reduce}.{suffix}")
+            }
         }
     }
 }
@@ -197,7 +271,11 @@ mod tests {
             Block::parse("rdd_3_4").unwrap(),
             Block::Rdd { rdd: 3, split: 4 }
         );
-        assert_eq!(Block::parse("shuffleChunk_1_2_3_4").unwrap(), Block::Merged);
+        assert_eq!(
+            Block::parse("shuffleChunk_1_2_3_4").unwrap(),
+            Block::of_merge(1, 2, (3, 4)).unwrap()
+        );
+        assert!(Block::of_merge(1, 2, (3, -1)).is_err());
         for bad in [
             "",
             "rdd",
@@ -241,6 +319,7 @@ mod tests {
             "rdd_1_../../x",
             "temp_shuffle_1",
             "shuffle_0_1_0.index.tmp",
+            "shuffleMerged_app_0_0_0.data",
             "..",
         ] {
             assert_eq!(FileName::parse(bad), None, "{bad:?}");

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::merge::MergeConf;
+
 /// Settings of a [`ShuffleService`](super::ShuffleService).
 #[derive(Clone, Debug)]
 pub struct ShuffleConf {
@@ -23,6 +25,9 @@ pub struct ShuffleConf {
     /// Chunks of all connections that may be on their way out; a connection that asks for one more is closed, upon
     /// which Spark's clients try again later. Spark: `spark.shuffle.maxChunksBeingTransferred`.
     pub max_chunks_being_transferred: u64,
+    /// How pushed blocks are merged; `None` to refuse them, with Spark's words. Spark:
+    /// `spark.shuffle.push.server.mergedShuffleFileManagerImpl`.
+    pub merge: Option<MergeConf>,
     /// Threads that register executors, delete blocks and look for corruption.
     pub threads: usize,
     /// Requests that may wait for such a thread; further ones are refused as busy.
@@ -31,7 +36,7 @@ pub struct ShuffleConf {
 
 impl ShuffleConf {
     /// The defaults for these directories: nothing stored, 4 MiB of index files, 4,096 open files,
-    /// 100,000 executors, any number of chunks on their way, 2 threads, 1,024 requests that wait.
+    /// 100,000 executors, any number of chunks on their way, nothing merged, 2 threads, 1,024 requests that wait.
     pub fn new(local_dirs: Vec<PathBuf>) -> Self {
         Self {
             local_dirs,
@@ -41,6 +46,7 @@ impl ShuffleConf {
             max_open_files: 4096,
             max_executors: 100_000,
             max_chunks_being_transferred: u64::MAX,
+            merge: None,
             threads: 2,
             queue: 1024,
         }

@@ -44,7 +44,7 @@ fn written(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
         algorithm: asked.algorithm,
     };
     let mut place = Place::default();
-    locate(&executor, &file, &mut place);
+    locate(executor.layout(), &file, &mut place);
     let (file, _) = shared.roots.open_file(&place).ok()?;
     let mut checksum = [0; 8];
     let at = u64::try_from(asked.reduce_id).ok()? * 8;
@@ -59,7 +59,7 @@ fn computed(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
     let block = Block::of_shuffle(asked.shuffle_id, asked.map_id, range).ok()?;
     // No cache: this is asked once in a blue moon, and not on the shard.
     let found = Files::new(0, 1)
-        .find(&shared.roots, &executor, block)
+        .find(&shared.roots, (executor.layout(), asked.app_id), block)
         .ok()?;
     let mut sum = Checksum::new(asked.algorithm)?;
     if let ManagedBuffer::File(part) = &found.data {

@@ -17,6 +17,54 @@ pub(super) enum ShuffleError {
     Merge,
     #[error("Cannot handle merged shuffle remove")]
     MergeRemoval,
+    #[error("application {app} is not registered or NM was restarted.")]
+    UnknownMergeApp { app: String },
+    #[error("the numbers of shuffle {shuffle}, merge {merge}: one of them is negative")]
+    BadMergeNumbers { shuffle: i32, merge: i32 },
+    #[error("{what} {app}: {rule}")]
+    BadMergeDir {
+        what: &'static str,
+        app: String,
+        rule: &'static str,
+    },
+    #[error(
+        "The attempt id {attempt} in this {message} message does not match with the current attempt id \
+         {current} stored in shuffle service for application {app}"
+    )]
+    OtherAttempt {
+        message: MessageKind,
+        app: String,
+        attempt: i32,
+        current: i32,
+    },
+    #[error(
+        "Shuffle merge finalize request for shuffle {shuffle} with shuffleMergeId {merge} is stale shuffle \
+         finalize request as shuffle blocks of a higher shuffleMergeId for the shuffle is already being pushed"
+    )]
+    StaleFinalize { shuffle: u32, merge: u32 },
+    #[error(
+        "Merged block fetch for shuffle {shuffle} with shuffleMergeId {merge} reduceId {reduce} is stale shuffle \
+         block fetch request as shuffle blocks of a higher shuffleMergeId for the shuffle is available"
+    )]
+    StaleFetch {
+        shuffle: u32,
+        merge: u32,
+        reduce: u32,
+    },
+    #[error(
+        "Asked to remove old shuffle merged data for application {app} shuffleId {shuffle} shuffleMergeId \
+         {merge}, but current shuffleMergeId {current}"
+    )]
+    StaleRemoval {
+        app: String,
+        shuffle: u32,
+        merge: u32,
+        current: u32,
+    },
+    #[error("IOExceptions exceeded the threshold when merging {block}")]
+    MergeAborted { block: String },
+    #[error("merging {block} failed: {source}")]
+    MergeIo { block: String, source: io::Error },
     #[error("Client for {client} not authorized for application {app}.")]
     NotThisApp { client: String, app: String },
     #[error("Client {client} not authorized to read stream {stream} (app {app}).")]
@@ -88,6 +136,12 @@ impl ShuffleError {
             | ShuffleError::BlockName { .. }
             | ShuffleError::BadIndices { .. }
             | ShuffleError::BadBatch { .. }
+            | ShuffleError::BadMergeNumbers { .. }
+            | ShuffleError::BadMergeDir { .. }
+            | ShuffleError::OtherAttempt { .. }
+            | ShuffleError::StaleFinalize { .. }
+            | ShuffleError::StaleFetch { .. }
+            | ShuffleError::StaleRemoval { .. }
             | ShuffleError::NoSuchPartition { .. } => FailureCode::InvalidArgument,
             ShuffleError::Unexpected(_) | ShuffleError::Merge | ShuffleError::MergeRemoval => {
                 FailureCode::Unsupported
@@ -95,13 +149,17 @@ impl ShuffleError {
             ShuffleError::NotThisApp { .. }
             | ShuffleError::NotThisStream { .. }
             | ShuffleError::NotALocalDir { .. } => FailureCode::Unauthorized,
-            ShuffleError::UnknownExecutor { .. } => FailureCode::NotFound,
+            ShuffleError::UnknownExecutor { .. } | ShuffleError::UnknownMergeApp { .. } => {
+                FailureCode::NotFound
+            }
             ShuffleError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 FailureCode::NotFound
             }
-            ShuffleError::Open { .. } | ShuffleError::BadIndex { .. } | ShuffleError::Store(_) => {
-                FailureCode::SourceIo
-            }
+            ShuffleError::Open { .. }
+            | ShuffleError::BadIndex { .. }
+            | ShuffleError::MergeAborted { .. }
+            | ShuffleError::MergeIo { .. }
+            | ShuffleError::Store(_) => FailureCode::SourceIo,
             ShuffleError::Truncated { .. } => FailureCode::SourceTruncated,
             ShuffleError::UnknownStream { .. } => FailureCode::StreamClosed,
             ShuffleError::NoSuchChunk { .. } => FailureCode::OutOfOrder,

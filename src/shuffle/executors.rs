@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use ringrail_codec::spark::shuffle::RegisterExecutor;
 
 use super::error::ShuffleError;
-use super::roots::{LocalDir, LocalRoots};
-use super::store::Store;
+use super::recovery::Recovery;
+use super::resolve::Layout;
+use super::roots::LocalRoots;
 
 /// Local directories that one executor may have.
 pub const MAX_LOCAL_DIRS: usize = 1024;
@@ -21,8 +22,7 @@ pub const MAX_LOCAL_DIRS: usize = 1024;
 /// An executor's directories (Spark: `ExecutorShuffleInfo`).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Executor {
-    dirs: Vec<LocalDir>,
-    sub_dirs: usize,
+    layout: Layout,
     as_registered: Vec<String>,
 }
 
@@ -50,20 +50,17 @@ impl Executor {
             .ok_or_else(|| bad("each has at least one sub-directory"))?;
         let dirs = message.local_dirs.iter().map(|dir| roots.local_dir(dir));
         Ok(Self {
-            dirs: dirs.collect::<Result<_, _>>()?,
-            sub_dirs,
+            layout: Layout {
+                dirs: dirs.collect::<Result<_, _>>()?,
+                sub_dirs,
+            },
             as_registered: message.local_dirs.iter().map(str::to_owned).collect(),
         })
     }
 
-    /// Its directories, in canonical form; at least one.
-    pub(super) fn dirs(&self) -> &[LocalDir] {
-        &self.dirs
-    }
-
-    /// Sub-directories of each; at least one.
-    pub(super) fn sub_dirs(&self) -> usize {
-        self.sub_dirs
+    /// Where its files lie.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Its directories as it has named them.
@@ -80,30 +77,6 @@ struct Table {
     count: usize,
 }
 
-/// Where registrations are kept for the next start.
-#[derive(Debug)]
-enum Recovery {
-    /// Nowhere.
-    Off,
-    In(Store),
-    /// With the process that has taken over.
-    HandedOver,
-}
-
-impl Recovery {
-    /// Has the store changed, if there is one.
-    fn change(
-        &self,
-        change: impl FnOnce(&Store) -> Result<(), ShuffleError>,
-    ) -> Result<(), ShuffleError> {
-        match self {
-            Recovery::Off => Ok(()),
-            Recovery::In(store) => change(store),
-            Recovery::HandedOver => Err(ShuffleError::HandedOver),
-        }
-    }
-}
-
 /// All executors of a service, shared by its shards.
 #[derive(Debug)]
 pub(super) struct Executors {
@@ -111,8 +84,9 @@ pub(super) struct Executors {
     table: RwLock<Table>,
     /// Counts changes of the table, so that what was looked up stays good as long as it stands still.
     generation: AtomicU64,
+    recovery: Arc<Recovery>,
     /// Taken for the whole of a change, so that disk and memory see changes in one order.
-    recovery: Mutex<Recovery>,
+    changing: Mutex<()>,
 }
 
 impl Executors {
@@ -121,25 +95,26 @@ impl Executors {
     /// # Errors
     /// The store cannot be read.
     pub(super) fn load(
-        store: Option<Store>,
+        recovery: &Arc<Recovery>,
         roots: &LocalRoots,
         limit: usize,
     ) -> Result<Self, ShuffleError> {
         let mut table = Table::default();
-        if let Some(store) = &store {
-            store.for_each(|message| match Executor::new(&message, roots) {
+        recovery.change(|store| {
+            store.executors(|message| match Executor::new(&message, roots) {
                 Ok(executor) => table.insert(message.app_id, message.exec_id, executor),
                 Err(error) => tracing::warn!(
                     target: "ringrail::shuffle", app = message.app_id, executor = message.exec_id, %error,
                     "a stored executor is left out"
                 ),
-            })?;
-        }
+            })
+        })?;
         let executors = Self {
             limit,
             table: RwLock::new(table),
             generation: AtomicU64::new(0),
-            recovery: Mutex::new(store.map_or(Recovery::Off, Recovery::In)),
+            recovery: Arc::clone(recovery),
+            changing: Mutex::new(()),
         };
         executors.forget_gone(roots)?;
         Ok(executors)
@@ -155,12 +130,12 @@ impl Executors {
         roots: &LocalRoots,
     ) -> Result<(), ShuffleError> {
         let executor = Executor::new(message, roots)?;
-        let recovery = self.recovery();
+        let changing = self.changing();
         let known = self.get(message.app_id, message.exec_id);
         if known.as_deref() == Some(&executor) {
             return Ok(());
         }
-        if known.is_none() && self.len() >= self.limit && self.forget(&recovery, roots)? == 0 {
+        if known.is_none() && self.len() >= self.limit && self.forget(&changing, roots)? == 0 {
             return Err(ShuffleError::Limit {
                 what: "as many executors are registered as may be",
                 limit: self.limit as u64,
@@ -168,7 +143,7 @@ impl Executors {
                          ringrail.shuffle.maxExecutors",
             });
         }
-        recovery.change(|store| store.put(message))?;
+        self.recovery.change(|store| store.put(message))?;
         self.change(|table| table.insert(message.app_id, message.exec_id, executor));
         Ok(())
     }
@@ -178,8 +153,8 @@ impl Executors {
     /// # Errors
     /// The store cannot be written; nothing has changed then.
     pub(super) fn remove_app(&self, app: &str) -> Result<usize, ShuffleError> {
-        let recovery = self.recovery();
-        recovery.change(|store| store.remove_app(app))?;
+        let _changing = self.changing();
+        self.recovery.change(|store| store.remove_app(app))?;
         let mut removed = 0;
         self.change(|table| {
             let executors = table.apps.remove(app);
@@ -194,15 +169,19 @@ impl Executors {
     /// # Errors
     /// The store cannot be written; nothing has changed then.
     pub(super) fn forget_gone(&self, roots: &LocalRoots) -> Result<usize, ShuffleError> {
-        self.forget(&self.recovery(), roots)
+        self.forget(&self.changing(), roots)
     }
 
-    fn forget(&self, recovery: &Recovery, roots: &LocalRoots) -> Result<usize, ShuffleError> {
+    fn forget(
+        &self,
+        _changing: &MutexGuard<'_, ()>,
+        roots: &LocalRoots,
+    ) -> Result<usize, ShuffleError> {
         let gone = self.gone(roots);
-        if gone.is_empty() || matches!(recovery, Recovery::HandedOver) {
+        if gone.is_empty() || self.recovery.is_handed_over() {
             return Ok(0);
         }
-        recovery.change(|store| store.remove(&gone))?;
+        self.recovery.change(|store| store.remove(&gone))?;
         self.change(|table| {
             for (app, exec) in &gone {
                 table.remove(app, exec);
@@ -225,17 +204,9 @@ impl Executors {
             each.collect()
         };
         all.into_iter()
-            .filter(|(_, _, executor)| !executor.dirs().iter().any(|dir| roots.is_there(dir)))
+            .filter(|(_, _, executor)| !roots.is_any_there(&executor.layout))
             .map(|(app, exec, _)| (app, exec))
             .collect()
-    }
-
-    /// Closes the store, so that another process can open it. What changes the table is refused from now on.
-    pub(super) fn hand_over(&self) {
-        let mut recovery = self.recovery();
-        if matches!(*recovery, Recovery::In(_)) {
-            *recovery = Recovery::HandedOver;
-        }
     }
 
     /// A number that is another one after each change.
@@ -270,8 +241,8 @@ impl Executors {
             .count
     }
 
-    fn recovery(&self) -> MutexGuard<'_, Recovery> {
-        self.recovery.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut Table)) {

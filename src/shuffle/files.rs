@@ -8,11 +8,10 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use ringrail_transport::buf::ManagedBuffer;
 
-use super::block::{Block, FileName};
+use super::block::{Block, FileName, MergedPart};
 use super::error::ShuffleError;
-use super::executors::Executor;
 use super::index_cache::IndexCache;
-use super::resolve::locate;
+use super::resolve::{Layout, locate};
 use super::roots::{LocalRoots, Place};
 
 /// Finds blocks and opens their files (Spark: `ExternalShuffleBlockResolver`).
@@ -77,20 +76,38 @@ impl Files {
         self.open.len() < self.max_open
     }
 
-    /// Finds a block of an executor.
+    /// Finds a block in directories that it may lie in: of its executor, or of merged files.
     ///
     /// # Errors
     /// There is no such block, or its files are damaged.
     pub(super) fn find(
         &mut self,
         roots: &LocalRoots,
-        executor: &Executor,
+        (layout, app): (&Layout, &str),
         block: Block,
     ) -> Result<Found, ShuffleError> {
         match block {
-            Block::Merged => Err(ShuffleError::Merge),
+            Block::Merged {
+                shuffle,
+                merge,
+                reduce,
+                chunk,
+            } => {
+                let name = |part| FileName::Merged {
+                    app,
+                    shuffle,
+                    merge,
+                    reduce,
+                    part,
+                };
+                locate(layout, &name(MergedPart::Index), &mut self.place);
+                let range = (chunk, chunk.saturating_add(1));
+                let range = self.indices.range(roots, &self.place, range)?;
+                locate(layout, &name(MergedPart::Data), &mut self.place);
+                self.part(roots, range)
+            }
             Block::Rdd { rdd, split } => {
-                locate(executor, &FileName::Rdd { rdd, split }, &mut self.place);
+                locate(layout, &FileName::Rdd { rdd, split }, &mut self.place);
                 let (file, len) = self.open(roots)?;
                 let data = ManagedBuffer::file(Arc::clone(&file), 0, len);
                 let file = Some(file);
@@ -102,12 +119,41 @@ impl Files {
                 first,
                 end,
             } => {
-                locate(executor, &FileName::Index { shuffle, map }, &mut self.place);
+                locate(layout, &FileName::Index { shuffle, map }, &mut self.place);
                 let range = self.indices.range(roots, &self.place, (first, end))?;
-                locate(executor, &FileName::Data { shuffle, map }, &mut self.place);
+                locate(layout, &FileName::Data { shuffle, map }, &mut self.place);
                 self.part(roots, range)
             }
         }
+    }
+
+    /// What a merged partition is made of: the number of its chunks, and a bitmap of maps for each (Spark:
+    /// `MergedBlockMeta`).
+    ///
+    /// # Errors
+    /// There is no such partition.
+    pub(super) fn merged_meta(
+        &mut self,
+        roots: &LocalRoots,
+        (layout, app): (&Layout, &str),
+        (shuffle, merge, reduce): (u32, u32, u32),
+    ) -> Result<(u32, ManagedBuffer), ShuffleError> {
+        let name = |part| FileName::Merged {
+            app,
+            shuffle,
+            merge,
+            reduce,
+            part,
+        };
+        locate(layout, &name(MergedPart::Index), &mut self.place);
+        let index = roots.look(&self.place);
+        let index = index.map_err(|errno| self.failed(errno.into()))?;
+        // The first entry is where the first chunk begins.
+        let chunks = (index.st_size as u64 / 8).saturating_sub(1);
+        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        locate(layout, &name(MergedPart::Meta), &mut self.place);
+        let (file, len) = self.open(roots)?;
+        Ok((chunks, ManagedBuffer::file(file, 0, len)))
     }
 
     /// A part of the file that was located. Where all of a map's partitions are empty there is no file.

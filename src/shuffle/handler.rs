@@ -14,6 +14,7 @@ use ringrail_transport::{Connection, Received, Responder, RpcFailure, RpcHandler
 use super::block::Block;
 use super::error::ShuffleError;
 use super::files::Files;
+use super::merge;
 use super::metrics::{Served, ShardCounters};
 use super::requests::{blocks_by_name, blocks_by_number, local_dirs, merged_blocks};
 use super::service::ShuffleService;
@@ -70,8 +71,6 @@ impl ShuffleHandler {
             Message::FetchShuffleBlockChunks(asked) => {
                 ((asked.app_id, asked.exec_id), merged_blocks(asked)?)
             }
-            Message::FinalizeShuffleMerge(_) => return Err(ShuffleError::Merge),
-            Message::RemoveShuffleMerge(_) => return Err(ShuffleError::MergeRemoval),
             other => return Err(ShuffleError::Unexpected(other.kind())),
         };
         self.open(from, executor, blocks)
@@ -97,19 +96,22 @@ impl ShuffleHandler {
     }
 
     /// Passes a message on to a helper thread.
-    fn delegate(&self, body: &[u8], reply: Responder<'_>) {
+    fn delegate(&self, body: &[u8], reply: Option<Responder<'_>>) {
         if body.len() > MAX_TASK_LEN {
             let error = ShuffleError::Limit {
                 what: "this message is too long",
                 limit: MAX_TASK_LEN as u64,
                 advice: "send it in parts",
             };
-            return self.fail(reply, error);
+            if let Some(reply) = reply {
+                self.fail(reply, error);
+            }
+            return;
         }
         let task = Task {
             shared: Arc::clone(&self.service.shared),
             body: body.to_vec(),
-            reply: reply.defer(),
+            reply: reply.map(Responder::defer),
             since: Instant::now(),
         };
         if let Err(task) = self.service.workers.submit(task) {
@@ -120,8 +122,66 @@ impl ShuffleHandler {
                 limit,
                 advice: "try again, or raise ringrail.shuffle.queue",
             });
-            task.reply.fail(failure);
+            if let Some(reply) = task.reply {
+                reply.fail(failure);
+            }
         }
+    }
+
+    /// What a merged partition is made of: the number of its chunks, and a bitmap of the maps in each, one behind the
+    /// other (Spark: `receiveMergeBlockMetaReq`). For a peer of the application `app`, if it has proved to be one.
+    ///
+    /// # Errors
+    /// The refusal that the peer gets.
+    pub fn merged_block_meta(
+        &self,
+        from: &Connection,
+        app: &str,
+        numbers: [i32; 3],
+    ) -> Result<(u32, ManagedBuffer), RpcFailure> {
+        let since = Instant::now();
+        let found = check_client(from, app).and_then(|()| self.find_meta(app, numbers));
+        self.counters.merged_blocks_meta.record(since.elapsed());
+        self.counters.merged_block_metas.increment();
+        found.map_err(|error| {
+            self.counters.failed.increment();
+            error.into()
+        })
+    }
+
+    fn find_meta(
+        &self,
+        app: &str,
+        [shuffle, merge, reduce]: [i32; 3],
+    ) -> Result<(u32, ManagedBuffer), ShuffleError> {
+        let shared = &self.service.shared;
+        let merges = shared.merges.as_ref().ok_or(ShuffleError::Merge)?;
+        let numbers = [shuffle, merge, reduce].map(u32::try_from);
+        let [Ok(shuffle), Ok(merge), Ok(reduce)] = numbers else {
+            return Err(ShuffleError::BadMergeNumbers { shuffle, merge });
+        };
+        let partition = (shuffle, merge, reduce);
+        let merged = merges.for_fetch(app, partition)?;
+        let mut files = self.files.borrow_mut();
+        files.merged_meta(&shared.roots, (merged.layout(), app), partition)
+    }
+
+    /// A block begins that is pushed to be merged.
+    fn push(
+        &self,
+        from: &Connection,
+        upload: UploadStart<'_>,
+    ) -> Result<Box<dyn UploadSink>, ShuffleError> {
+        let asked = match self.read(from, upload.meta)? {
+            Message::PushBlockStream(asked) => asked,
+            other => return Err(ShuffleError::Unexpected(other.kind())),
+        };
+        let service = &self.service;
+        let (Some(merges), Some(mergers)) = (&service.shared.merges, &service.mergers) else {
+            return Err(ShuffleError::Merge);
+        };
+        let block = (&asked, upload.total_len);
+        merge::receive(&service.shared, merges, mergers, block)
     }
 
     #[cold]
@@ -201,16 +261,20 @@ fn close(from: &Connection, error: &ShuffleError) {
 
 /// A peer that has proved to be an application speaks for that one only.
 fn check_app(from: &Connection, message: &Message<'_>) -> Result<(), ShuffleError> {
-    let (Some(client), Some(app)) = (from.client_id(), message.app_id()) else {
-        return Ok(());
-    };
-    if *client == *app {
-        return Ok(());
+    match message.app_id() {
+        Some(app) => check_client(from, app),
+        None => Ok(()),
     }
-    Err(ShuffleError::NotThisApp {
-        client: client.as_ref().to_owned(),
-        app: app.to_owned(),
-    })
+}
+
+fn check_client(from: &Connection, app: &str) -> Result<(), ShuffleError> {
+    match from.client_id() {
+        Some(client) if *client != *app => Err(ShuffleError::NotThisApp {
+            client: client.as_ref().to_owned(),
+            app: app.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl RpcHandler for ShuffleHandler {
@@ -223,9 +287,12 @@ impl RpcHandler for ShuffleHandler {
         match message {
             Message::RegisterExecutor(_)
             | Message::RemoveBlocks(_)
-            | Message::DiagnoseCorruption(_) => self.delegate(body.bytes(), reply),
+            | Message::FinalizeShuffleMerge(_)
+            | Message::RemoveShuffleMerge(_)
+            | Message::DiagnoseCorruption(_) => self.delegate(body.bytes(), Some(reply)),
             Message::GetLocalDirsForExecutors(asked) => {
-                match local_dirs(&self.service.shared.executors, &asked) {
+                let shared = &self.service.shared;
+                match local_dirs(&shared.executors, shared.merges.as_deref(), &asked) {
                     Ok(answer) => reply.reply_body(answer),
                     Err(error) => self.fail(reply, error),
                 }
@@ -240,18 +307,29 @@ impl RpcHandler for ShuffleHandler {
         }
     }
 
+    /// Spark has merged files deleted by a message that wants no answer.
+    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+        match self.read(from, body.bytes()) {
+            Ok(Message::RemoveShuffleMerge(_)) => self.delegate(body.bytes(), None),
+            Ok(other) => tracing::warn!(
+                target: "ringrail::shuffle", peer = %from.peer(), message = %other.kind(),
+                "a message that wants an answer came without the wish for one"
+            ),
+            Err(error) => tracing::warn!(
+                target: "ringrail::shuffle", peer = %from.peer(), %error, "a message was refused"
+            ),
+        }
+    }
+
     fn receive_stream(
         &self,
         from: &Connection,
         upload: UploadStart<'_>,
     ) -> Result<Box<dyn UploadSink>, RpcFailure> {
-        let error = match self.read(from, upload.meta) {
-            Ok(Message::PushBlockStream(_)) => ShuffleError::Merge,
-            Ok(other) => ShuffleError::Unexpected(other.kind()),
-            Err(error) => error,
-        };
-        self.counters.failed.increment();
-        Err(error.into())
+        self.push(from, upload).map_err(|error| {
+            self.counters.failed.increment();
+            error.into()
+        })
     }
 
     fn stream_manager(&self) -> Option<&dyn StreamManager> {

@@ -39,11 +39,17 @@ fn tick(shared: &Weak<Shared>, ticks: u64) {
         return;
     };
     shared.metrics.tick();
-    if ticks.is_multiple_of(LOOK_THROUGH_EVERY)
-        && let Err(error) = shared.executors.forget_gone(&shared.roots)
-    {
+    if !ticks.is_multiple_of(LOOK_THROUGH_EVERY) || shared.recovery.is_handed_over() {
+        return;
+    }
+    let executors = shared.executors.forget_gone(&shared.roots).map(|_| ());
+    let merges = match &shared.merges {
+        Some(merges) => merges.forget_gone(&shared.roots),
+        None => Ok(()),
+    };
+    for error in [executors, merges].into_iter().filter_map(Result::err) {
         tracing::warn!(
-            target: "ringrail::shuffle", %error, "executors whose directories are gone are kept"
+            target: "ringrail::shuffle", %error, "what has no directory any more is kept in the store"
         );
     }
 }

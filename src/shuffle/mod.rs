@@ -12,7 +12,8 @@
 //! a block's file follows from its name (`resolve`) below one of the service's own directories and nowhere else
 //! (`roots`). A chunk's bytes go from the file to the socket by the transport; nothing here touches them.
 //!
-//! Push-based shuffle is refused with Spark's words, upon which Spark goes on without it.
+//! Push-based shuffle (`merge`) is off unless it is asked for: then it is refused with Spark's words, upon which Spark
+//! goes on without it.
 
 mod block;
 mod conf;
@@ -23,7 +24,9 @@ mod files;
 mod handler;
 mod housekeeping;
 mod index_cache;
+mod merge;
 pub mod metrics;
+mod recovery;
 mod requests;
 mod resolve;
 mod roots;
@@ -35,5 +38,6 @@ mod tasks;
 pub use conf::{ShuffleConf, ShuffleServiceError};
 pub use executors::MAX_LOCAL_DIRS;
 pub use handler::ShuffleHandler;
+pub use merge::MergeConf;
 pub use service::ShuffleService;
 pub use streams::{MAX_CONNECTION_CHUNKS, MAX_CONNECTION_STREAMS};

@@ -11,6 +11,7 @@ use ringrail_codec::spark::shuffle::{
 use super::block::Block;
 use super::error::ShuffleError;
 use super::executors::Executors;
+use super::merge::{MERGER, Merges};
 use super::streams::{MAX_CONNECTION_CHUNKS, too_many_chunks};
 use super::tasks::encoded;
 
@@ -50,14 +51,20 @@ fn batch(shuffle: i32, map: i64, reduces: Ints<'_>) -> Result<Block, ShuffleErro
     Block::of_shuffle(shuffle, map, (first, end))
 }
 
-/// Chunks of merged partitions: each fails when it is fetched, and the reader goes back to the blocks that
-/// were not merged.
+/// Chunks of merged partitions, partition by partition.
 pub(super) fn merged_blocks(
     asked: &FetchShuffleBlockChunks<'_>,
 ) -> Result<Vec<Block>, ShuffleError> {
     let count = asked.chunk_ids.iter().map(|chunks| chunks.len()).sum();
     check_count(count)?;
-    Ok(vec![Block::Merged; count])
+    let mut blocks = Vec::with_capacity(count);
+    let (shuffle, merge) = (asked.shuffle_id, asked.shuffle_merge_id);
+    for (reduce, chunks) in asked.reduce_ids.iter().zip(asked.chunk_ids.iter()) {
+        for chunk in chunks {
+            blocks.push(Block::of_merge(shuffle, merge, (reduce, chunk))?);
+        }
+    }
+    Ok(blocks)
 }
 
 fn check_count(count: usize) -> Result<(), ShuffleError> {
@@ -67,18 +74,25 @@ fn check_count(count: usize) -> Result<(), ShuffleError> {
     Ok(())
 }
 
-/// The directories of executors, as they have named them.
+/// The directories of executors, as they have named them, and of merged files, if these are asked for.
 pub(super) fn local_dirs(
     executors: &Executors,
+    merges: Option<&Merges>,
     asked: &GetLocalDirsForExecutors<'_>,
 ) -> Result<Bytes, ShuffleError> {
     let ids: BTreeSet<&str> = asked.exec_ids.iter().collect();
     let ids: Vec<&str> = ids.into_iter().collect();
     let (mut counts, mut dirs) = (Vec::with_capacity(ids.len()), Vec::new());
     for exec in &ids {
-        let executor = executors.find(asked.app_id, exec)?;
-        counts.push(executor.as_registered().len() as i32);
-        dirs.extend_from_slice(executor.as_registered());
+        let before = dirs.len();
+        match merges.filter(|_| *exec == MERGER) {
+            Some(merges) => dirs.extend(merges.dirs(asked.app_id)?),
+            None => {
+                let executor = executors.find(asked.app_id, exec)?;
+                dirs.extend_from_slice(executor.as_registered());
+            }
+        }
+        counts.push((dirs.len() - before) as i32);
     }
     Ok(encoded(Message::LocalDirsForExecutors(
         LocalDirsForExecutors {

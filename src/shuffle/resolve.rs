@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::block::FileName;
-use super::executors::Executor;
-use super::roots::Place;
+use super::roots::{LocalDir, Place};
 
 /// Java's `String.hashCode`, made positive as Spark does it, of what is written into it.
 struct JavaHash(i32);
@@ -28,11 +27,18 @@ impl JavaHash {
     }
 }
 
-/// Names the place of an executor's file.
-pub(super) fn locate(executor: &Executor, file: &FileName<'_>, place: &mut Place) {
-    let dirs = executor.dirs();
+/// Directories, in canonical form, and how many sub-directories each has: at least one of both.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) dirs: Vec<LocalDir>,
+    pub(super) sub_dirs: usize,
+}
+
+/// Names the place of a file.
+pub(super) fn locate(layout: &Layout, file: &FileName<'_>, place: &mut Place) {
+    let dirs = &layout.dirs;
     let hash = JavaHash::of(file) as usize;
-    let sub = (hash / dirs.len()) % executor.sub_dirs();
+    let sub = (hash / dirs.len()) % layout.sub_dirs;
     place.enter(&dirs[hash % dirs.len()]);
     place.push(format_args!("/{sub:02x}/{file}"));
 }

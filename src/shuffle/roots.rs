@@ -12,12 +12,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, fstat, openat, openat2,
-    statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, fstat, ftruncate,
+    openat, openat2, statat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::error::ShuffleError;
+use super::resolve::Layout;
 
 /// `openat2` gives up where somebody renames a directory at that moment; so often it is tried.
 const RENAME_RACES_MAX: usize = 16;
@@ -117,8 +118,12 @@ impl LocalRoots {
         Ok(LocalDir { root, path, below })
     }
 
-    /// Whether the directory is there now.
-    pub(super) fn is_there(&self, dir: &LocalDir) -> bool {
+    /// Whether one of these directories is there now.
+    pub(super) fn is_any_there(&self, layout: &Layout) -> bool {
+        layout.dirs.iter().any(|dir| self.is_there(dir))
+    }
+
+    fn is_there(&self, dir: &LocalDir) -> bool {
         let below = dir.path[dir.below..].trim_start_matches('/');
         let below = if below.is_empty() { "." } else { below };
         statat(&self.roots[dir.root].fd, below, AtFlags::empty()).is_ok()
@@ -146,6 +151,22 @@ impl LocalRoots {
         Ok((File::from(fd), stat))
     }
 
+    /// Opens a regular file for writing, where `make` says so a new one or one of which nothing is left. Its
+    /// directory is there.
+    pub(super) fn write_file(&self, place: &Place, make: bool) -> Result<File, Errno> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = if make { flags | OFlags::CREATE } else { flags };
+        let fd = self.resolve(place.root, place.below(), flags)?;
+        if FileType::from_raw_mode(fstat(&fd)?.st_mode) != FileType::RegularFile {
+            return Err(Errno::INVAL);
+        }
+        if make {
+            ftruncate(&fd, 0)?;
+        }
+        fcntl_setfl(&fd, OFlags::WRONLY)?;
+        Ok(File::from(fd))
+    }
+
     /// Deletes a file.
     pub(super) fn remove(&self, place: &Place) -> Result<(), Errno> {
         let (dir, name) = place.below().rsplit_once('/').ok_or(Errno::INVAL)?;
@@ -155,7 +176,12 @@ impl LocalRoots {
 
     fn resolve(&self, root: usize, below: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let root = &self.roots[root].fd;
-        let open = || openat2(root, below, flags | OFlags::CLOEXEC, Mode::empty(), INSIDE);
+        // Of files that are made: executors that run as another user of the group read them as well.
+        let mode = match flags.contains(OFlags::CREATE) {
+            true => Mode::from_raw_mode(0o644),
+            false => Mode::empty(),
+        };
+        let open = || openat2(root, below, flags | OFlags::CLOEXEC, mode, INSIDE);
         for _ in 1..RENAME_RACES_MAX {
             match open() {
                 Err(Errno::AGAIN) => std::thread::yield_now(),

@@ -10,7 +10,9 @@ use super::conf::{ShuffleConf, ShuffleServiceError};
 use super::executors::Executors;
 use super::handler::ShuffleHandler;
 use super::housekeeping::Housekeeping;
+use super::merge::{Merges, PushJob};
 use super::metrics::{Metrics, ShuffleMetrics};
+use super::recovery::Recovery;
 use super::roots::LocalRoots;
 use super::store::Store;
 use super::tasks::Task;
@@ -20,7 +22,10 @@ use crate::workers::Workers;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) roots: LocalRoots,
+    pub(super) recovery: Arc<Recovery>,
     pub(super) executors: Executors,
+    /// Where blocks are merged.
+    pub(super) merges: Option<Arc<Merges>>,
     pub(super) metrics: Metrics,
     pub(super) conf: ShuffleConf,
 }
@@ -45,6 +50,7 @@ pub(super) struct Shared {
 pub struct ShuffleService {
     pub(super) shared: Arc<Shared>,
     pub(super) workers: Arc<Workers<Task>>,
+    pub(super) mergers: Option<Arc<Workers<PushJob>>>,
     _housekeeping: Arc<Housekeeping>,
 }
 
@@ -59,18 +65,27 @@ impl ShuffleService {
         })?;
         let path = conf.store.as_deref();
         let store = path.map(|path| Store::open(path, conf.store_wait));
-        let executors = store
+        let recovery = store
             .transpose()
-            .and_then(|store| Executors::load(store, &roots, conf.max_executors))
-            .map_err(|reason| {
-                ShuffleServiceError::new("the shuffle service's executors", reason)
-            })?;
+            .map(|store| Arc::new(Recovery::new(store)));
+        let stored = |reason| ShuffleServiceError::new("the shuffle service's executors", reason);
+        let recovery = recovery.map_err(stored)?;
+        let executors = Executors::load(&recovery, &roots, conf.max_executors).map_err(stored)?;
+        let merges = conf.merge.clone();
+        let merges = merges.map(|merge| Merges::load(merge, &recovery, &roots).map(Arc::new));
+        let merges = merges.transpose().map_err(stored)?;
         let threads = |reason| ShuffleServiceError::new("the shuffle service's threads", reason);
         let workers = Workers::start("ringrail-shuffle", conf.threads, conf.queue, Task::run)
             .map_err(threads)?;
+        let mergers = conf.merge.as_ref().map(|merge| {
+            Workers::start("ringrail-merger", merge.threads, conf.queue, PushJob::run)
+        });
+        let mergers = mergers.transpose().map_err(threads)?;
         let shared = Arc::new(Shared {
             roots,
+            recovery,
             executors,
+            merges,
             metrics: Metrics::default(),
             conf,
         });
@@ -78,6 +93,7 @@ impl ShuffleService {
         Ok(Self {
             shared,
             workers: Arc::new(workers),
+            mergers: mergers.map(Arc::new),
             _housekeeping: Arc::new(housekeeping),
         })
     }
@@ -110,6 +126,11 @@ impl ShuffleService {
     /// The store cannot be written; nothing has changed then.
     pub fn remove_application(&self, app: &str) -> Result<usize, ShuffleServiceError> {
         let removed = self.shared.executors.remove_app(app);
+        let merged = match &self.shared.merges {
+            Some(merges) => merges.remove_app(app),
+            None => Ok(()),
+        };
+        let removed = removed.and_then(|removed| merged.map(|()| removed));
         removed.map_err(|reason| ShuffleServiceError::new("removing an application", reason))
     }
 
@@ -126,7 +147,7 @@ impl ShuffleService {
     /// Closes the store of executors, so that the process that takes over can open it; to be called before this
     /// one drains. Executors that would register from now on are told to connect again; blocks are served on.
     pub fn hand_over(&self) {
-        self.shared.executors.hand_over();
+        self.shared.recovery.hand_over();
     }
 }
 

@@ -1,6 +1,6 @@
-//! Executors on disk (Spark: `registeredExecutors.ldb` of `spark.shuffle.service.db.enabled`).
+//! Executors, and what was merged, on disk (Spark: `registeredExecutors.ldb` of `spark.shuffle.service.db.enabled`).
 //!
-//! One table of an embedded database (redb): its transactions survive a crash at any moment, which an own
+//! Tables of an embedded database (redb): its transactions survive a crash at any moment, which an own
 //! file format would have to prove anew. A value is the very message that the executor has sent, so there is
 //! no second format, and what was stored is checked as strictly as what is received.
 
@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, WriteTransaction,
 };
 use ringrail_codec::spark::shuffle::RegisterExecutor;
 
@@ -17,6 +18,21 @@ use super::error::ShuffleError;
 
 /// Application and executor, and the executor's registration.
 const EXECUTORS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("executors");
+
+/// Application, and the registration of the executor that has told where its blocks are merged.
+const MERGE_APPS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("merge_apps");
+
+/// Application, attempt and shuffle; the merge that has ended, and its partitions.
+const FINALIZED: TableDefinition<'_, (&str, i32, u32), (u32, Vec<u32>)> =
+    TableDefinition::new("finalized_merges");
+
+/// Which shuffle a merge is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FinalizedKey<'a> {
+    pub(super) app: &'a str,
+    pub(super) attempt: i32,
+    pub(super) shuffle: u32,
+}
 
 /// Memory for pages of the database: it is read once and written seldom.
 const CACHE_LEN: usize = 256 << 10;
@@ -53,10 +69,14 @@ impl Store {
         let store = Self {
             database: store.map_err(|error| named(path, &error))?,
         };
-        // So that reading finds the table.
-        store
-            .change(|_| Ok(()))
-            .map_err(|error| named(path, &error))?;
+        // So that reading finds the tables.
+        let made = store.write(|transaction| {
+            transaction.open_table(EXECUTORS)?;
+            transaction.open_table(MERGE_APPS)?;
+            transaction.open_table(FINALIZED)?;
+            Ok(())
+        });
+        made.map_err(|error| named(path, &error))?;
         Ok(store)
     }
 
@@ -65,9 +85,7 @@ impl Store {
     /// # Errors
     /// It cannot be written; nothing has changed then.
     pub(super) fn put(&self, message: &RegisterExecutor<'_>) -> Result<(), ShuffleError> {
-        let mut bytes = vec![0; message.encoded_len()];
-        let written = message.encode(&mut bytes);
-        written.map_err(|error| ShuffleError::Store(error.to_string()))?;
+        let bytes = bytes_of(message)?;
         self.change(|table| {
             table.insert((message.app_id, message.exec_id), &bytes[..])?;
             Ok(())
@@ -99,24 +117,107 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(super) fn for_each(
+    pub(super) fn executors(
         &self,
         mut visit: impl FnMut(RegisterExecutor<'_>),
     ) -> Result<(), ShuffleError> {
-        let mut read = || -> Result<(), redb::Error> {
-            let table = self.database.begin_read()?.open_table(EXECUTORS)?;
-            for entry in table.iter()? {
-                let (_, bytes) = entry?;
-                match RegisterExecutor::decode(bytes.value()) {
-                    Ok(message) => visit(message),
-                    Err(error) => tracing::warn!(
-                        target: "ringrail::shuffle", %error, "a stored executor cannot be read"
-                    ),
-                }
+        self.read(|transaction| {
+            for entry in transaction.open_table(EXECUTORS)?.iter()? {
+                read_registration(entry?.1.value(), &mut visit);
             }
             Ok(())
-        };
-        read().map_err(|error| ShuffleError::Store(error.to_string()))
+        })
+    }
+
+    /// Stores where an application has its blocks merged, in place of what it had; merges of another attempt are
+    /// forgotten.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing has changed then.
+    pub(super) fn put_merge_app(&self, message: &RegisterExecutor<'_>) -> Result<(), ShuffleError> {
+        let bytes = bytes_of(message)?;
+        self.write(|transaction| {
+            transaction
+                .open_table(FINALIZED)?
+                .retain(|(app, ..), _| app != message.app_id)?;
+            transaction
+                .open_table(MERGE_APPS)?
+                .insert(message.app_id, &bytes[..])?;
+            Ok(())
+        })
+    }
+
+    /// Forgets where an application has its blocks merged, and its merges.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing has changed then.
+    pub(super) fn remove_merge_app(&self, app: &str) -> Result<(), ShuffleError> {
+        self.write(|transaction| {
+            transaction
+                .open_table(FINALIZED)?
+                .retain(|(owner, ..), _| owner != app)?;
+            transaction.open_table(MERGE_APPS)?.remove(app)?;
+            Ok(())
+        })
+    }
+
+    /// Stores that a merge has ended, durably.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing has changed then.
+    pub(super) fn put_finalized(
+        &self,
+        key: FinalizedKey<'_>,
+        merge: u32,
+        reduces: &[u32],
+    ) -> Result<(), ShuffleError> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(FINALIZED)?;
+            table.insert(
+                (key.app, key.attempt, key.shuffle),
+                (merge, reduces.to_vec()),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Gives every registration of merges to `visit`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn merge_apps(
+        &self,
+        mut visit: impl FnMut(RegisterExecutor<'_>),
+    ) -> Result<(), ShuffleError> {
+        self.read(|transaction| {
+            for entry in transaction.open_table(MERGE_APPS)?.iter()? {
+                read_registration(entry?.1.value(), &mut visit);
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives every merge that has ended to `visit`, with its partitions.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn finalized(
+        &self,
+        mut visit: impl FnMut(FinalizedKey<'_>, u32, Vec<u32>),
+    ) -> Result<(), ShuffleError> {
+        self.read(|transaction| {
+            for entry in transaction.open_table(FINALIZED)?.iter()? {
+                let (key, value) = entry?;
+                let ((app, attempt, shuffle), (merge, reduces)) = (key.value(), value.value());
+                let key = FinalizedKey {
+                    app,
+                    attempt,
+                    shuffle,
+                };
+                visit(key, merge, reduces);
+            }
+            Ok(())
+        })
     }
 
     fn change(
@@ -125,13 +226,48 @@ impl Store {
             &mut redb::Table<'_, (&'static str, &'static str), &'static [u8]>,
         ) -> Result<(), redb::StorageError>,
     ) -> Result<(), ShuffleError> {
+        self.write(|transaction| {
+            change(&mut transaction.open_table(EXECUTORS)?)?;
+            Ok(())
+        })
+    }
+
+    fn write(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), ShuffleError> {
         let run = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
-            change(&mut transaction.open_table(EXECUTORS)?)?;
+            change(&transaction)?;
             transaction.commit()?;
             Ok(())
         };
         run().map_err(|error| ShuffleError::Store(error.to_string()))
+    }
+
+    fn read(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), ShuffleError> {
+        let run = || -> Result<(), redb::Error> { read(&self.database.begin_read()?) };
+        run().map_err(|error| ShuffleError::Store(error.to_string()))
+    }
+}
+
+fn bytes_of(message: &RegisterExecutor<'_>) -> Result<Vec<u8>, ShuffleError> {
+    let mut bytes = vec![0; message.encoded_len()];
+    let written = message.encode(&mut bytes);
+    written.map_err(|error| ShuffleError::Store(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Gives a registration on; one that cannot be read is left out, with a warning.
+fn read_registration(bytes: &[u8], visit: &mut impl FnMut(RegisterExecutor<'_>)) {
+    match RegisterExecutor::decode(bytes) {
+        Ok(message) => visit(message),
+        Err(error) => tracing::warn!(
+            target: "ringrail::shuffle", %error, "a stored executor cannot be read"
+        ),
     }
 }
 

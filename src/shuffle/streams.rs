@@ -259,22 +259,25 @@ impl Stream {
         shared: &Shared,
     ) -> Result<Chunk, ShuffleError> {
         let block = self.blocks[index];
-        let executor = self.executor(shared)?;
-        let Found { data, file } = files.find(&shared.roots, executor, block)?;
+        let found = if let Block::Merged {
+            shuffle,
+            merge,
+            reduce,
+            ..
+        } = block
+        {
+            let merges = shared.merges.as_ref().ok_or(ShuffleError::Merge)?;
+            let app = merges.for_fetch(&self.app, (shuffle, merge, reduce))?;
+            files.find(&shared.roots, (app.layout(), &self.app), block)?
+        } else {
+            let owner = (&*self.app, &*self.exec);
+            let executor = look_up(&mut self.executor, owner, shared)?;
+            files.find(&shared.roots, (executor.layout(), &self.app), block)?
+        };
+        let Found { data, file } = found;
         self.file = file;
         let blocks = block.count();
         Ok(Chunk { data, blocks })
-    }
-
-    /// Looked up again only after some executor has changed.
-    fn executor(&mut self, shared: &Shared) -> Result<&Executor, ShuffleError> {
-        let now = shared.executors.generation();
-        let known = self.executor.take().filter(|(seen, _)| *seen == now);
-        let found = match known {
-            Some((_, executor)) => executor,
-            None => shared.executors.find(&self.app, &self.exec)?,
-        };
-        Ok(&self.executor.insert((now, found)).1)
     }
 
     fn note_asked(&mut self, index: usize) {
@@ -282,4 +285,18 @@ impl Stream {
         self.left -= usize::from(*word & bit != 0);
         *word &= !bit;
     }
+}
+
+/// An executor; looked up again only after some executor has changed.
+fn look_up<'a>(
+    known: &'a mut Option<(u64, Arc<Executor>)>,
+    (app, exec): (&str, &str),
+    shared: &Shared,
+) -> Result<&'a Executor, ShuffleError> {
+    let now = shared.executors.generation();
+    let found = match known.take().filter(|(seen, _)| *seen == now) {
+        Some((_, executor)) => executor,
+        None => shared.executors.find(app, exec)?,
+    };
+    Ok(&known.insert((now, found)).1)
 }

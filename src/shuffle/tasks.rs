@@ -21,18 +21,24 @@ use super::service::Shared;
 pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) body: Vec<u8>,
-    pub(super) reply: DeferredResponder,
+    /// `None` where nobody waits for an answer.
+    pub(super) reply: Option<DeferredResponder>,
     /// When it arrived.
     pub(super) since: Instant,
 }
 
 impl Task {
     pub(super) fn run(self) {
-        match self.answer() {
-            Ok(answer) => self.reply.reply(answer),
-            Err(error) => {
-                self.shared.metrics.of_tasks().failed.increment();
-                self.reply.fail(error.into());
+        let answer = self.answer();
+        if answer.is_err() {
+            self.shared.metrics.of_tasks().failed.increment();
+        }
+        match (answer, self.reply) {
+            (Ok(answer), Some(reply)) => reply.reply(answer),
+            (Err(error), Some(reply)) => reply.fail(error.into()),
+            (Ok(_), None) => {}
+            (Err(error), None) => {
+                tracing::warn!(target: "ringrail::shuffle", %error, "a message was not followed");
             }
         }
     }
@@ -55,6 +61,19 @@ impl Task {
                 let cause = diagnose(&self.shared, &message);
                 Ok(encoded(Message::CorruptionCause(CorruptionCause { cause })))
             }
+            Message::FinalizeShuffleMerge(message) => {
+                let merges = self.shared.merges.as_ref().ok_or(ShuffleError::Merge)?;
+                let answer = merges.finalize(&message, &self.shared.roots)?;
+                let counters = self.shared.metrics.of_tasks();
+                counters.finalize_merge.record(self.since.elapsed());
+                Ok(answer)
+            }
+            Message::RemoveShuffleMerge(message) => {
+                let merges = self.shared.merges.as_ref();
+                let merges = merges.ok_or(ShuffleError::MergeRemoval)?;
+                merges.remove(&message, &self.shared.roots)?;
+                Ok(Bytes::new())
+            }
             other => Err(ShuffleError::Unexpected(other.kind())),
         }
     }
@@ -70,6 +89,9 @@ pub(super) fn encoded(message: Message<'_>) -> Bytes {
 
 fn register(shared: &Shared, message: &RegisterExecutor<'_>) -> Result<Bytes, ShuffleError> {
     shared.executors.register(message, &shared.roots)?;
+    if let Some(merges) = &shared.merges {
+        merges.register(message, &shared.roots)?;
+    }
     tracing::info!(
         target: "ringrail::shuffle", app = message.app_id, executor = message.exec_id,
         manager = message.shuffle_manager, "executor registered"
@@ -89,7 +111,7 @@ fn remove(shared: &Shared, message: &RemoveBlocks<'_>) -> Result<i32, ShuffleErr
             );
             continue;
         };
-        locate(&executor, &file, &mut place);
+        locate(executor.layout(), &file, &mut place);
         match shared.roots.remove(&place) {
             Ok(()) => removed += 1,
             Err(Errno::NOENT) => {}

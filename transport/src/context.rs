@@ -104,7 +104,7 @@ impl TransportContext {
     /// The address cannot be listened on; says why and what to do.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
     pub fn create_server(&self, addr: Addr) -> Result<TransportServer, SocketError> {
         self.create_server_with(addr, Vec::new())
     }
@@ -115,7 +115,7 @@ impl TransportContext {
     /// The address cannot be listened on; says why and what to do.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
     pub fn create_server_with(
         &self,
         addr: Addr,

@@ -196,12 +196,19 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
-    /// The answer is longer than the memory of a shard.
+    /// The request cannot be written as an archive.
+    #[error("the request cannot be serialised: {detail}")]
+    Unserialisable {
+        /// Why not.
+        detail: Box<str>,
+    },
+    /// The body, that of the request or that of its answer, is longer than the memory of a shard.
     #[error(
-        "an answer of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or ask for parts"
+        "a body of {len} bytes does not fit the shard's memory ({limit}): raise {key}, or send and \
+         ask for parts"
     )]
     NoRoom {
-        /// Bytes of the answer.
+        /// Bytes of the body.
         len: u64,
         /// The memory that there is for bodies.
         limit: u64,
@@ -245,6 +252,7 @@ impl RequestError {
             | RequestError::NotInProtocol { .. }
             | RequestError::TooLarge { .. }
             | RequestError::NoRoom { .. }
+            | RequestError::Unserialisable { .. }
             | RequestError::ShardStopped => false,
         }
     }
@@ -340,6 +348,9 @@ pub enum CloseReason {
     /// A file was shortened while it was sent: what its frame had promised cannot follow.
     #[error("a file was shortened by somebody while it was being sent")]
     FileShortened,
+    /// A body could not be read to its end, and what had been sent of it had promised all.
+    #[error("a body broke off while it was being sent: {0}")]
+    BodyBroken(String),
     /// The shard ran out of something.
     #[error("{what} is full ({limit}): raise {key}")]
     Limit {

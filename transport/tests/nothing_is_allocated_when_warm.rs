@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
+use ringrail_transport::spark::Protocols;
 use ringrail_transport::{Connection, Received, RequestError, ResponseHandler, TransportConf};
-use support::serve;
+use support::serve_as;
 
 struct Counting;
 
@@ -84,9 +85,12 @@ impl ResponseHandler for Load {
 }
 
 /// Allocations of `count` requests after as many to warm up.
-fn cost(chunk_len: Option<u64>, count: u64, in_flight: usize) -> u64 {
-    let side = serve(TransportConf::default());
-    let (context, client) = side.client();
+fn cost(protocol: Protocols, chunk_len: Option<u64>, count: u64, in_flight: usize) -> u64 {
+    let side = serve_as(TransportConf::default(), protocol);
+    let (context, client) = match protocol {
+        Protocols::Native => side.client(),
+        _ => side.spark_client(),
+    };
     let (done, cost) = mpsc::sync_channel(1);
     context
         .engine()
@@ -111,11 +115,21 @@ fn cost(chunk_len: Option<u64>, count: u64, in_flight: usize) -> u64 {
 
 #[test]
 fn rpcs_and_slices_allocate_nothing() {
-    assert!(cost(None, 20_000, 1) <= 2, "one RPC at a time");
-    assert!(cost(None, 100_000, 64) <= 2, "64 in flight");
-    // Nor do chunks, of one slice or of 16. The tables may grow a little more.
-    let small = cost(Some(1 << 20), 100, 2);
-    assert!(small <= 8, "{small} allocations for 100 chunks");
-    let large = cost(Some(16 << 20), 100, 2);
-    assert!(large <= 8, "{large} allocations for 1600 slices");
+    for protocol in [Protocols::Native, Protocols::Spark] {
+        let single = cost(protocol, None, 20_000, 1);
+        assert!(single <= 2, "{protocol:?}, one RPC at a time: {single}");
+        let many = cost(protocol, None, 100_000, 64);
+        assert!(many <= 2, "{protocol:?}, 64 in flight: {many}");
+        // Nor do chunks, of one slice or of 16. The tables may grow a little more.
+        let small = cost(protocol, Some(1 << 20), 100, 2);
+        assert!(
+            small <= 8,
+            "{protocol:?}: {small} allocations for 100 chunks"
+        );
+        let large = cost(protocol, Some(16 << 20), 100, 2);
+        assert!(
+            large <= 8,
+            "{protocol:?}: {large} allocations for 1600 slices"
+        );
+    }
 }

@@ -12,4 +12,6 @@ mod write;
 pub use access::{ArchiveError, Body, MAX_DEPTH, access, decode};
 pub use failure::{ArchivedFailureBody, FailureBody, Phase};
 pub use fingerprint::FORMAT_FINGERPRINT;
-pub use write::{BodyWriter, Encode, EncodeError, encode_into, encode_to_vec};
+pub use write::{
+    BodyWriter, Encode, EncodeError, Overflow, encode_into, encode_or_spill, encode_to_vec,
+};

@@ -1,5 +1,7 @@
 //! Writing: [`encode_into`] serialises a value straight into the buffer that will be sent.
 
+use std::fmt;
+
 use rkyv::Serialize;
 use rkyv::api::high::{HighSerializer, to_bytes_in};
 use rkyv::rancor::Error;
@@ -52,10 +54,36 @@ pub struct BodyWriter<'w> {
     pos: usize,
 }
 
+/// Takes an archive over from a buffer that has become too small for it; see [`encode_or_spill`].
+pub trait Overflow: fmt::Debug {
+    /// What the buffer holds. Called once, before the first [`append`](Self::append).
+    fn begin(&mut self, begun: &[u8]);
+
+    /// The next bytes.
+    fn append(&mut self, bytes: &[u8]);
+}
+
 #[derive(Debug)]
 enum Target<'w> {
     Slice(&'w mut [u8]),
     Vec(&'w mut Vec<u8>),
+    Spill {
+        out: &'w mut [u8],
+        over: &'w mut dyn Overflow,
+        spilled: bool,
+    },
+}
+
+impl Target<'_> {
+    #[cold]
+    fn spill(&mut self, pos: usize, bytes: &[u8]) {
+        if let Target::Spill { out, over, spilled } = self {
+            if !std::mem::replace(spilled, true) {
+                over.begin(&out[..pos]);
+            }
+            over.append(bytes);
+        }
+    }
 }
 
 impl Positional for BodyWriter<'_> {
@@ -76,6 +104,10 @@ impl Writer<Error> for BodyWriter<'_> {
                 }
             }
             Target::Vec(out) => out.extend_from_slice(bytes),
+            Target::Spill { out, spilled, .. } => match out.get_mut(self.pos..end) {
+                Some(out) if !*spilled => out.copy_from_slice(bytes),
+                _ => self.target.spill(self.pos, bytes),
+            },
         }
         self.pos = end;
         Ok(())
@@ -94,6 +126,23 @@ pub fn encode_into(value: &impl Encode, out: &mut [u8]) -> Result<usize, EncodeE
         return Err(EncodeError::NoRoom { need, room });
     }
     Ok(need)
+}
+
+/// Serialises `value` to the front of `out` as [`encode_into`] does; where the archive does not fit, it
+/// goes on in `over`, which then has all of it. Either way `value` is serialised once. Returns the
+/// archive's length where it is in `out`.
+///
+/// # Errors
+/// [`EncodeError::Failed`].
+pub fn encode_or_spill(
+    value: &impl Encode,
+    out: &mut [u8],
+    over: &mut dyn Overflow,
+) -> Result<Option<usize>, EncodeError> {
+    let room = out.len();
+    let spilled = false;
+    let len = encode(value, Target::Spill { out, over, spilled })?;
+    Ok((len <= room).then_some(len))
 }
 
 /// Serialises `value` to the end of `out` and returns the archive's length. The vector grows as needed.

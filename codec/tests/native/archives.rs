@@ -141,6 +141,41 @@ fn the_exact_room_is_named() {
     assert_eq!(decode::<Sample>(&out[..need]).expect("valid"), value);
 }
 
+/// What did not fit, and how often it was begun.
+#[derive(Debug, Default)]
+struct Rest {
+    bytes: Vec<u8>,
+    begun: u32,
+}
+
+impl Overflow for Rest {
+    fn begin(&mut self, begun: &[u8]) {
+        self.bytes.extend_from_slice(begun);
+        self.begun += 1;
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        assert_eq!(self.begun, 1, "begun first, and once");
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+#[test]
+fn what_does_not_fit_goes_on_elsewhere_from_its_first_byte() {
+    let value = sample();
+    let whole = encoded(&value);
+    for room in 0..whole.len() + 3 {
+        let (mut out, mut rest) = (aligned(&vec![0; room]), Rest::default());
+        match encode_or_spill(&value, &mut out, &mut rest).expect("serialises") {
+            Some(len) => {
+                assert_eq!((&out[..len], rest.begun), (&whole[..], 0), "{room} bytes");
+            }
+            None => assert_eq!(rest.bytes, whole[..], "{room} bytes"),
+        }
+        assert_eq!(rest.begun == 0, room >= whole.len());
+    }
+}
+
 #[test]
 fn a_vector_is_extended_where_it_is_aligned() {
     let mut out = vec![9; 32];

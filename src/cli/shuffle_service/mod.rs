@@ -31,8 +31,9 @@ use announce::Announce;
 
 /// What this subcommand has in place of keys' own defaults: requests are small, and the executors of the host need
 /// its memory and processors.
-pub(crate) const DEFAULTS: [(&str, &str); 2] = [
+pub(crate) const DEFAULTS: [(&str, &str); 3] = [
     ("ringrail.transport.recvBufferLen", "16k"),
+    ("ringrail.transport.inbox", "4096"),
     ("ringrail.transport.pin", "false"),
 ];
 
@@ -178,7 +179,7 @@ impl ShuffleService {
         let found = Addr::resolve(&text).with_context(|| format!("cannot listen on {text}"))?;
         let first = found.into_iter().next();
         let address = first.ok_or_else(|| anyhow!("cannot listen on {text}: it has no address"))?;
-        let context = service.context(engine).with_protocols(Protocols::Spark);
+        let context = service.context(engine).with_protocols(Protocols::Either);
         let context = match spark_authentication(conf)? {
             Some((mode, secret)) => {
                 context.with_spark_authentication(ServerAuthentication::shared(mode, secret))

@@ -7,6 +7,7 @@ use crate::conf::alternate::Alternate;
 use crate::conf::entry::{flag, int, list, size, time};
 use crate::conf::size::ByteUnit::Byte;
 use crate::conf::time::TimeUnit::Seconds;
+use crate::conf::value::ValueError;
 
 entries! {
     /// The port that `ringrail shuffle-service` listens on; 0 for any free one.
@@ -52,6 +53,41 @@ entries! {
         .default("9223372036854775807")
         .alternates(&[Alternate::same("spark.shuffle.maxChunksBeingTransferred")]);
 
+    /// Whether blocks that map tasks push are merged (push-based shuffle); otherwise they are refused, upon which Spark
+    /// goes on without.
+    MERGE: bool = "ringrail.shuffle.merge", flag()
+        .default("false")
+        .alternates(&[
+            Alternate::same("spark.shuffle.push.server.mergedShuffleFileManagerImpl")
+                .translated(is_merging),
+        ]);
+
+    /// A chunk of a merged file ends with the block that makes it as long as this.
+    MERGE_MIN_CHUNK_SIZE: u64 = "ringrail.shuffle.mergeMinChunkSize", size(Byte)
+        .default("2m")
+        .range("1b", "1g")
+        .alternates(&[
+            Alternate::same("spark.shuffle.push.server.minChunkSizeInMergedShuffleFile"),
+        ]);
+
+    /// Failures of the disk after which the merging of a partition is given up.
+    MERGE_MAX_IO_ERRORS: u32 = "ringrail.shuffle.mergeMaxIoErrors", int()
+        .default("4")
+        .alternates(&[
+            Alternate::same("spark.shuffle.push.server.ioExceptionsThresholdDuringMerge"),
+        ]);
+
+    /// Memory for pushed blocks until they are written, of all shards together; one may have a quarter of it. Beyond
+    /// it a block is refused as if it had collided, upon which Spark pushes it again.
+    MERGE_MEMORY: usize = "ringrail.shuffle.mergeMemory", size(Byte)
+        .default("128m")
+        .range("1m", "1t");
+
+    /// Threads that write merged files.
+    MERGE_THREADS: usize = "ringrail.shuffle.mergeThreads", int()
+        .default("2")
+        .range("1", "1024");
+
     /// Threads that register executors, delete blocks and look for corruption.
     THREADS: usize = "ringrail.shuffle.threads", int()
         .default("2")
@@ -61,4 +97,20 @@ entries! {
     QUEUE: usize = "ringrail.shuffle.queue", int()
         .default("1024")
         .range("1", "16777216");
+}
+
+/// Spark names a class.
+fn is_merging(class: &str) -> Result<String, ValueError> {
+    let name = class
+        .trim()
+        .strip_prefix("org.apache.spark.network.shuffle.");
+    match name {
+        Some("RemoteBlockPushResolver") => Ok(String::from("true")),
+        Some("NoOpMergedShuffleFileManager") => Ok(String::from("false")),
+        _ => Err(ValueError::new(format!(
+            "must be org.apache.spark.network.shuffle.RemoteBlockPushResolver or \
+             …NoOpMergedShuffleFileManager, but was {}",
+            class.trim()
+        ))),
+    }
 }

@@ -1,6 +1,6 @@
 //! The counters of one shard.
 
-use ringrail_codec::spark::shuffle::MessageKind;
+use ringrail_codec::spark::shuffle::{MessageKind, PushOutcome};
 use ringrail_transport::metrics::{Counter, Gauge};
 
 use super::ShuffleMetrics;
@@ -22,12 +22,17 @@ pub(in crate::shuffle) struct ShardCounters {
     requests: [Counter; MessageKind::ALL.len()],
     pub(in crate::shuffle) unreadable: Counter,
     pub(in crate::shuffle) failed: Counter,
+    pub(in crate::shuffle) merged_block_metas: Counter,
     chunks: [Counter; 2],
     chunk_bytes: [Counter; 2],
     pub(in crate::shuffle) chunk_failures: [Counter; 2],
     blocks: Counter,
     pub(in crate::shuffle) connections: Gauge,
     pub(in crate::shuffle) connections_closed_for_load: Counter,
+    /// By outcome.
+    pub(in crate::shuffle) pushes: [Counter; PushOutcome::ALL.len()],
+    pub(in crate::shuffle) push_bytes_written: Counter,
+    pub(in crate::shuffle) push_bytes_ignored: Counter,
     pub(in crate::shuffle) open_blocks: Latency,
     pub(in crate::shuffle) register_executor: Latency,
     pub(in crate::shuffle) merged_blocks_meta: Latency,
@@ -54,6 +59,7 @@ impl ShardCounters {
         }
         sum.unreadable += self.unreadable.get();
         sum.failed += self.failed.get();
+        sum.merged_block_metas += self.merged_block_metas.get();
         let [by_chunk, by_stream] = &self.chunks;
         sum.chunks_by_chunk += by_chunk.get();
         sum.chunks_by_stream += by_stream.get();
@@ -66,6 +72,11 @@ impl ShardCounters {
         sum.blocks += self.blocks.get();
         sum.connections += self.connections.get();
         sum.connections_closed_for_load += self.connections_closed_for_load.get();
+        for (sum, counter) in sum.pushes.iter_mut().zip(&self.pushes) {
+            *sum += counter.get();
+        }
+        sum.push_bytes_written += self.push_bytes_written.get();
+        sum.push_bytes_ignored += self.push_bytes_ignored.get();
         self.open_blocks.add_to(&mut sum.open_blocks);
         self.register_executor.add_to(&mut sum.register_executor);
         self.merged_blocks_meta.add_to(&mut sum.merged_blocks_meta);

@@ -11,7 +11,7 @@ pub mod text;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ringrail_codec::spark::shuffle::MessageKind;
+use ringrail_codec::spark::shuffle::{MessageKind, PushOutcome};
 
 pub(super) use counters::{Served, ShardCounters};
 pub use latency::LatencySnapshot;
@@ -81,6 +81,8 @@ pub struct ShuffleMetrics {
     pub unreadable: u64,
     /// Requests that were answered by a failure.
     pub failed: u64,
+    /// Requests for what merged blocks are made of.
+    pub merged_block_metas: u64,
     /// Chunks handed out to chunk fetches.
     pub chunks_by_chunk: u64,
     /// Their bytes.
@@ -101,6 +103,12 @@ pub struct ShuffleMetrics {
     pub connections_closed_for_load: u64,
     /// Executors that are registered.
     pub executors: u64,
+    /// Blocks that were pushed to be merged, by their outcome, in the order of [`PushOutcome::ALL`].
+    pub pushes: [u64; PushOutcome::ALL.len()],
+    /// Bytes of blocks that were merged (Spark: `blockBytesWritten`).
+    pub push_bytes_written: u64,
+    /// Bytes of blocks that came too late, or twice (Spark: `ignoredBlockBytes`).
+    pub push_bytes_ignored: u64,
     /// How long opening streams took (Spark: `openBlockRequestLatencyMillis`).
     pub open_blocks: LatencySnapshot,
     /// How long registering executors took (Spark: `registerExecutorRequestLatencyMillis`).

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use ringrail_codec::spark::shuffle::MessageKind;
+use ringrail_codec::spark::shuffle::{MessageKind, PushOutcome};
 use ringrail_transport::metrics::{MetricKind, MetricsSnapshot};
 
 use super::{LatencySnapshot, Rate, ShuffleMetrics};
@@ -54,6 +54,19 @@ impl Text {
         self.gauge("blockTransferAvgSize_1min", number(size));
         self.gauge("registeredExecutorsSize", shuffle.executors);
         self.counter("numRegisteredConnections", engine.connections_active);
+        let pushes = |outcome: PushOutcome| shuffle.pushes[outcome as usize];
+        for (name, value) in [
+            (
+                "blockAppendCollisions",
+                pushes(PushOutcome::BlockAppendCollisionDetected),
+            ),
+            ("lateBlockPushes", pushes(PushOutcome::TooLateBlockPush)),
+            ("staleBlockPushes", pushes(PushOutcome::StaleBlockPush)),
+            ("blockBytesWritten", shuffle.push_bytes_written),
+            ("ignoredBlockBytes", shuffle.push_bytes_ignored),
+        ] {
+            self.counter(name, value);
+        }
         self.counter("numActiveConnections", shuffle.connections);
         self.counter("numCaughtExceptions", caught(engine));
     }
@@ -115,6 +128,19 @@ impl Text {
         for kind in MessageKind::ALL {
             let count = shuffle.requests_of(kind);
             self.line(format_args!("{name}{{message=\"{kind}\"}} {count}"));
+        }
+        let count = shuffle.merged_block_metas;
+        self.line(format_args!(
+            "{name}{{message=\"MergedBlockMetaRequest\"}} {count}"
+        ));
+        let name = "ringrail_shuffle_pushes_total";
+        self.head(
+            name,
+            "counter",
+            "Blocks pushed to be merged, by their outcome",
+        );
+        for (outcome, count) in PushOutcome::ALL.iter().zip(shuffle.pushes) {
+            self.line(format_args!("{name}{{outcome=\"{outcome:?}\"}} {count}"));
         }
         let by = "by chunk fetch and by stream request";
         for (name, help, chunk, stream) in [

@@ -12,6 +12,7 @@ use crate::conn::Speaks;
 use crate::error::ConnectError;
 use crate::server::HandlerFactory;
 use crate::shard::Engine;
+use crate::shard::blocking::block_on;
 use crate::shard::command::{Command, ConnectOrder};
 use crate::sys::socket::Addr;
 
@@ -122,9 +123,10 @@ impl TransportClientFactory {
     /// Why there is none.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn create_client_blocking(&self, address: &str) -> Result<TransportClient, ConnectError> {
-        block_on(self.pooled(address, false))
+        block_on("create_client_blocking", self.pooled(address, false))
     }
 
     /// As [`create_unmanaged_client`](Self::create_unmanaged_client), for plain threads.
@@ -133,12 +135,13 @@ impl TransportClientFactory {
     /// Why there is none.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn create_unmanaged_client_blocking(
         &self,
         address: &str,
     ) -> Result<TransportClient, ConnectError> {
-        block_on(self.connect(address))
+        block_on("create_unmanaged_client_blocking", self.connect(address))
     }
 
     /// As [`create_unmanaged_client`](Self::create_unmanaged_client), on the shard with this number
@@ -160,13 +163,17 @@ impl TransportClientFactory {
     /// Why there is none.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn create_unmanaged_client_on_blocking(
         &self,
         shard: usize,
         address: &str,
     ) -> Result<TransportClient, ConnectError> {
-        block_on(self.connect_on(Some(shard), address))
+        block_on(
+            "create_unmanaged_client_on_blocking",
+            self.connect_on(Some(shard), address),
+        )
     }
 
     fn conf(&self) -> &TransportConf {
@@ -304,25 +311,6 @@ impl TransportClientFactory {
             }
         }
         Ok(client)
-    }
-}
-
-/// Drives a future on a plain thread: it only ever waits for shards, which run elsewhere.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-        std::thread::park();
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::conn::Outcome;
 use crate::conn::sink::Ticket;
 use crate::error::RequestError;
+use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::{Command, Waiter};
 use crate::shard::handle::ShardHandle;
 use crate::shard::local::ConnKey;
@@ -55,8 +56,10 @@ impl RequestFuture {
     /// Why there is none.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn wait(mut self) -> Outcome {
+        refuse_on_shard("RequestFuture::wait");
         self.over = true;
         let (_, stub) = oneshot::channel();
         let answer = std::mem::replace(&mut self.answer, stub);

@@ -9,6 +9,7 @@ use ringrail_codec::native::GrantWindow;
 
 use crate::buf::Lease;
 use crate::error::RequestError;
+use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
 use crate::shard::local::ConnKey;
@@ -115,8 +116,10 @@ impl StreamReader {
     /// As [`next`](Self::next).
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn blocking_next(&mut self) -> Option<Result<Lease, RequestError>> {
+        refuse_on_shard("blocking_next");
         if self.over {
             return None;
         }

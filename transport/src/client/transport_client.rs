@@ -11,6 +11,7 @@ use ringrail_codec::archive::{Encode, encode_to_vec};
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::Live;
 use crate::error::RequestError;
+use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::{Ask, Command};
 use crate::shard::handle::ShardHandle;
 use crate::shard::inbox::PushError;
@@ -115,12 +116,16 @@ impl TransportClient {
     /// Sends the archive of `value` as a request.
     ///
     /// # Errors
-    /// By the future: why there is no reply; `TooLarge` also where `value` cannot be serialised.
+    /// By the future: why there is no reply.
     pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> RequestFuture {
         let mut bytes = Vec::new();
-        if encode_to_vec(value, &mut bytes).is_err() {
+        if let Err(error) = encode_to_vec(value, &mut bytes) {
             let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.live.key);
-            let _ = waiter.done.send(Err(RequestError::Cancelled));
+            let detail = error.to_string().into();
+            // The future that is about to be given out holds the other end.
+            let _ = waiter
+                .done
+                .send(Err(RequestError::Unserialisable { detail }));
             return future;
         }
         self.send_rpc_timeout(bytes, timeout)
@@ -176,12 +181,14 @@ impl TransportClient {
     /// As [`stream`](Self::stream).
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn stream_blocking(
         &self,
         name: impl Into<String>,
         offset: u64,
     ) -> Result<StreamReader, RequestError> {
+        refuse_on_shard("stream_blocking");
         let (reader, begun) = self.post_stream(name.into(), offset)?;
         self.begun(reader, begun.blocking_recv())
     }

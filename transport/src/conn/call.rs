@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringrail_codec::archive::{Encode, encode_into};
+use ringrail_codec::archive::Encode;
 use ringrail_codec::native::{OneWay, RpcRequest};
 
 use crate::buf::{Body, Lease, ManagedBuffer};
@@ -10,6 +10,7 @@ use crate::error::RequestError;
 use crate::metrics::RequestKind;
 
 use super::Conn;
+use super::archive::Archived;
 use super::calls::CallKind;
 use super::sink::Sink;
 use super::timeouts::Timeout;
@@ -85,43 +86,16 @@ impl Conn {
             .header(len)
         });
         match written {
-            Ok(true) => self.sent_request(id, Ok(()), timeout, RequestKind::Rpc),
-            Err(NoMemory) => self.sent_request(id, Err(NoMemory), timeout, RequestKind::Rpc),
-            Ok(false) => self.send_large_archive(id, value, timeout),
+            Ok(Archived::Written) => self.sent_request(id, Ok(()), timeout, RequestKind::Rpc),
+            Ok(Archived::Apart(lease)) => self.send_apart(id, lease, timeout),
+            Err(why) => Ok(self.refuse_later(id, self.unwritten(why))),
         }
     }
 
-    /// Serialises into the send buffer; false where the archive is too large for that.
-    pub(crate) fn write_archive(
-        &self,
-        value: &impl Encode,
-        header: impl FnOnce(u32) -> ringrail_codec::native::Header,
-    ) -> Result<bool, NoMemory> {
-        if self.spark().is_some() {
-            // Frames of another kind are not written here: the caller serialises it apart.
-            return Ok(false);
-        }
-        let max = self.local.conf.inline_max;
-        self.tx
-            .borrow_mut()
-            .frame_with(&self.local.pool, max, |room| {
-                let len = encode_into(value, room).ok()?;
-                Some(header(len as u32))
-            })
-    }
-
+    /// Sends a request whose archive lies in memory of its own.
     #[cold]
-    fn send_large_archive(
-        &self,
-        id: u64,
-        value: &impl Encode,
-        timeout: Timeout,
-    ) -> Result<u64, RequestError> {
-        let body = match self.encode_large(value) {
-            Ok(body) => body,
-            Err(error) => return Ok(self.refuse_later(id, error)),
-        };
-        let len = body.len();
+    fn send_apart(&self, id: u64, archive: Lease, timeout: Timeout) -> Result<u64, RequestError> {
+        let len = archive.len();
         if let Err(error) = self.check_rpc_len(len) {
             return Ok(self.refuse_later(id, error));
         }
@@ -132,17 +106,9 @@ impl Conn {
             deadline_us,
         };
         let carries = Carries::Request { deadline_us };
-        let body = RpcBody::Shared(body);
+        let body = RpcBody::Shared(Body::Lease(archive));
         let written = self.write_rpc(id, carries, body, |body_len| request.header(body_len));
         self.sent_request(id, written, timeout, RequestKind::Rpc)
-    }
-
-    /// Serialises an archive that is too large for the send buffer into memory of its own.
-    pub(crate) fn encode_large(&self, value: &impl Encode) -> Result<Body, RequestError> {
-        let mut bytes = Vec::new();
-        ringrail_codec::archive::encode_to_vec(value, &mut bytes)
-            .map_err(|_| self.busy_memory())?;
-        Ok(Body::Bytes(bytes.into()))
     }
 
     /// Sends a message that wants no reply.
@@ -159,13 +125,7 @@ impl Conn {
             message.header(body_len)
         })
         .map_err(|NoMemory| self.busy_memory())?;
-        self.local
-            .metrics
-            .requests_out(RequestKind::OneWay)
-            .increment();
-        self.local.metrics.frames_out.increment();
-        self.note_use();
-        self.mark_dirty();
+        self.sent_message();
         Ok(())
     }
 
@@ -178,16 +138,21 @@ impl Conn {
             let total_len = u64::from(len);
             OneWay { id, total_len }.header(len)
         });
-        if !written.map_err(|NoMemory| self.busy_memory())? {
-            let body = self.encode_large(value)?;
-            return self.send_one_way(RpcBody::Shared(body));
+        match written.map_err(|why| self.unwritten(why))? {
+            Archived::Written => self.sent_message(),
+            Archived::Apart(lease) => {
+                return self.send_one_way(RpcBody::Shared(Body::Lease(lease)));
+            }
         }
-        self.local
-            .metrics
-            .requests_out(RequestKind::OneWay)
-            .increment();
-        self.mark_dirty();
         Ok(())
+    }
+
+    fn sent_message(&self) {
+        let metrics = &self.local.metrics;
+        metrics.requests_out(RequestKind::OneWay).increment();
+        metrics.frames_out.increment();
+        self.note_use();
+        self.mark_dirty();
     }
 
     /// Writes the body of a request, reply or one-way message in the way that suits its size.

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use ringrail_codec::native::{Cancel, HEADER_LEN, Header, Kind, StreamEnd, UploadEnd};
 
 use crate::buf::{Body, Gather};
-use crate::error::{RequestError, RpcFailure};
+use crate::error::{CloseReason, RequestError, RpcFailure};
 use crate::sys::driver::Driver;
 
-use super::Conn;
 use super::compose_file::ReadOrder;
 use super::transfer::{Carries, FileRange, Transfer, Want};
 use super::tx::{Tx, put_by_reference};
+use super::{Conn, spark};
 
 /// Transfers looked at for one send: those behind them wait for the next.
 pub(super) const LOOK_AHEAD: usize = 16;
@@ -213,6 +213,11 @@ impl Conn {
         if let Carries::Chunk { stream } = transfer.carries {
             self.chunks_sent(&[stream]);
         }
+        if let Some(failure) = failure.as_ref().filter(|_| transfer.has_begun()) {
+            // Its head has promised what cannot follow, and nothing else can.
+            let text = failure.to_string();
+            return self.close(CloseReason::BodyBroken(text));
+        }
         let kind = match transfer.carries {
             Carries::Chunk { .. } => Kind::ChunkFailure,
             Carries::Stream => Kind::StreamFailure,
@@ -258,6 +263,7 @@ impl Conn {
 
     /// True where nothing is left to be sent.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.tx.borrow().is_empty()
+        let sealing = self.spark().is_some_and(spark::Side::is_sealing);
+        self.tx.borrow().is_empty() && !sealing
     }
 }

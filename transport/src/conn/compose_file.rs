@@ -181,7 +181,7 @@ impl Conn {
                 tx.transfers.ready_mut(at).loaded(lease).err()
             }
         };
-        let ended = failed.and_then(|failure| tx.transfers.remove(at).map(|t| (t, failure)));
+        let ended = failed.and_then(|failure| self.fail_ready(&mut tx, at, failure));
         drop(tx);
         if let Some((transfer, failure)) = ended {
             self.end_transfer(&transfer, Some(failure));

@@ -165,7 +165,10 @@ impl Conn {
     #[cold]
     pub(crate) fn hold(self: &Rc<Self>, held: Held, source: &Lease) {
         let limit = self.local.send_queue_limit();
-        let full = self.inbound.borrow().waiting.bytes > limit && self.waits_for_peer();
+        // Spark's peers are told of no bound and refused nothing: beyond it they are not read.
+        let full = self.inbound.borrow().waiting.bytes > limit
+            && self.waits_for_peer()
+            && self.spark().is_none();
         match (held, full) {
             // Nobody can be told that it was refused, and it causes no answer.
             (Held::OneWay { body }, true) => self.handle_one_way(Received::new(&body, &body)),

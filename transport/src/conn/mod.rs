@@ -16,6 +16,7 @@
 
 mod admit;
 mod answers;
+pub(crate) mod archive;
 mod bulk;
 mod call;
 pub(crate) mod calls;
@@ -167,6 +168,8 @@ pub(crate) struct Conn {
     /// Length of the chunk that came last: what the next request leases memory for.
     chunk_hint: Cell<usize>,
     copied_out: Cell<keep::CopiedOut>,
+    /// Length of the archive that did not fit the send buffer last.
+    archive_hint: Cell<usize>,
     last_request_id: Cell<u64>,
     client_id: RefCell<Option<Rc<str>>>,
     /// The embedder's own.
@@ -216,6 +219,7 @@ impl Conn {
             pace: Pace::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
             chunk_hint: Cell::new(0),
             copied_out: Cell::default(),
+            archive_hint: Cell::new(0),
             last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
             extension: OnceCell::new(),

@@ -57,9 +57,16 @@ impl Conn {
     /// There is no memory for the answer of `len` bytes to a request of ours: it is not waited for.
     #[cold]
     pub(super) fn let_go(&self, id: u64, len: u64) {
+        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
+        self.resolve_failure(id, self.no_room(len));
+    }
+
+    /// There is no memory for a body of `len` bytes: now, or never.
+    #[cold]
+    pub(super) fn no_room(&self, len: u64) -> RequestError {
         let conf = &self.local.conf;
         let key = "ringrail.transport.poolBudget";
-        let error = match self.local.pool.could_hold(len) {
+        match self.local.pool.could_hold(len) {
             true => RequestError::Busy {
                 what: "the shard's buffer pool",
                 limit: conf.pool_budget as u64,
@@ -70,9 +77,7 @@ impl Conn {
                 limit: (conf.pool_budget - conf.pool_reserve) as u64,
                 key,
             },
-        };
-        self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
-        self.resolve_failure(id, error);
+        }
     }
 
     /// A body has waited for memory long enough: what it belongs to fails, so that what lies behind

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::client::{Connection, TransportClient};
 use crate::conf::TransportConf;
+use crate::conn::Speaks;
 use crate::error::ConnectError;
 use crate::metrics::{ErrorKind, MetricsSnapshot};
 use crate::shard::command::{Command, ConnectOrder, ListenOrder, ListenerId};
@@ -30,6 +31,8 @@ pub(super) struct Cluster<G: Ground> {
     /// The scenario's own choices.
     pub(super) rng: Rng,
     drivers: usize,
+    /// What listeners and those that connect speak.
+    pub(super) speaks: (Speaks, Speaks),
     /// What raw peers did wrong on purpose.
     pardoned: Vec<ErrorKind>,
 }
@@ -67,6 +70,7 @@ impl<G: Ground> Cluster<G> {
             clock,
             rng,
             drivers: 0,
+            speaks: (Speaks::Native, Speaks::Native),
             pardoned: Vec::new(),
         }
     }
@@ -103,6 +107,7 @@ impl<G: Ground> Cluster<G> {
             on: Listening::Spec(ListenSpec::new(addr)),
             handlers: Arc::clone(&self.shards[shard].handlers),
             bootstraps: Arc::new([]),
+            speaks: self.speaks.0.clone(),
             done,
         };
         self.post(shard, Command::Listen(Box::new(order)));
@@ -123,6 +128,7 @@ impl<G: Ground> Cluster<G> {
         let order = ConnectOrder {
             addr: addr.clone(),
             handlers: Arc::clone(&self.shards[shard].handlers),
+            speaks: self.speaks.1.clone(),
             opened,
         };
         let (handle, peer) = (self.shards[shard].handle(), Arc::new(addr.clone()));

@@ -18,9 +18,9 @@ use super::service::UploadPlan;
 use super::settings;
 use super::tasks::Clock;
 
-type Action = Pin<Box<dyn Future<Output = Ended>>>;
+pub(super) type Action = Pin<Box<dyn Future<Output = Ended>>>;
 
-fn a_len(rng: &mut Rng) -> usize {
+pub(super) fn a_len(rng: &mut Rng) -> usize {
     if rng.chance(0.05) { 0 } else { rng.cut(60_000) }
 }
 
@@ -116,7 +116,12 @@ fn a_fetch(
 }
 
 /// Begins a while later; some are dropped midway, which is as good as done.
-async fn begin(action: Action, clock: Clock, after_ns: u64, drop_after_ns: Option<u64>) -> Ended {
+pub(super) async fn begin(
+    action: Action,
+    clock: Clock,
+    after_ns: u64,
+    drop_after_ns: Option<u64>,
+) -> Ended {
     clock.sleep(after_ns).await;
     let Some(drop_after_ns) = drop_after_ns else {
         return action.await;
@@ -133,7 +138,11 @@ async fn begin(action: Action, clock: Clock, after_ns: u64, drop_after_ns: Optio
 }
 
 /// Answers what handlers owe, in any order, a little later.
-async fn answer_debts(board: std::sync::Arc<super::board::Board>, clock: Clock, mut rng: Rng) {
+pub(super) async fn answer_debts(
+    board: std::sync::Arc<super::board::Board>,
+    clock: Clock,
+    mut rng: Rng,
+) {
     loop {
         clock.sleep(1 + rng.below(2_000_000)).await;
         for _ in 0..1 + rng.below(4) {
@@ -145,7 +154,7 @@ async fn answer_debts(board: std::sync::Arc<super::board::Board>, clock: Clock, 
 }
 
 /// Whether an error is one that the network's faults explain.
-fn is_explained(error: &RequestError) -> bool {
+pub(super) fn is_explained(error: &RequestError) -> bool {
     match error {
         RequestError::Closed { .. }
         | RequestError::NotConnected
@@ -161,7 +170,10 @@ fn is_explained(error: &RequestError) -> bool {
 }
 
 /// Two shards and one or two connections between them: their ends, each with its shard.
-fn connected<G: Ground>(cluster: &mut Cluster<G>, lossless: bool) -> Vec<(usize, TransportClient)> {
+pub(super) fn connected<G: Ground>(
+    cluster: &mut Cluster<G>,
+    lossless: bool,
+) -> Vec<(usize, TransportClient)> {
     let conf = settings::any(&mut cluster.rng);
     let other = settings::any(&mut cluster.rng);
     let (server, client) = (cluster.add_shard(conf), cluster.add_shard(other));

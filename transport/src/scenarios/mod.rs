@@ -32,6 +32,7 @@ mod settings;
 mod shard;
 mod silence;
 mod sliced;
+mod spark;
 mod streams;
 mod tasks;
 mod uploads;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::client::TransportClientFactory;
 use crate::conf::TransportConf;
+use crate::conn::Speaks;
 use crate::error::{ConnectError, RequestError};
 use crate::server::NoRpcHandler;
 use crate::shard::Engine;
@@ -38,7 +39,7 @@ fn served<G: Ground>(cluster: &mut Cluster<G>) -> (Addr, TransportClientFactory)
     let asking = [1, 2].map(|shard| cluster.shards[shard].handle());
     let engine = Engine::of_shards(asking.to_vec(), conf());
     let handlers = Arc::new(|| Rc::new(NoRpcHandler) as Rc<_>);
-    let factory = TransportClientFactory::new(engine, handlers, Vec::new());
+    let factory = TransportClientFactory::new(engine, handlers, Vec::new(), Speaks::Native);
     (addr, factory)
 }
 

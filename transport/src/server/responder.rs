@@ -8,6 +8,7 @@ use ringrail_codec::archive::{Encode, Phase, encode_to_vec};
 use ringrail_codec::native::{FailureCode, RpcReply};
 
 use crate::buf::Body;
+use crate::conn::archive::{Archived, Unwritten};
 use crate::conn::transfer::Carries;
 use crate::conn::{Conn, RpcBody};
 use crate::error::RpcFailure;
@@ -214,20 +215,22 @@ impl Conn {
             .header(len)
         });
         match written {
-            Ok(true) => {
+            Ok(Archived::Written) => {
                 self.answered();
                 self.answer_written(id, true);
             }
-            Ok(false) => match self.encode_large(value) {
-                Ok(body) => self.answer(id, deadline_ns, RpcBody::Shared(body)),
-                Err(_) => {
-                    let text = "the reply cannot be serialised";
-                    self.answer_failure(id, &RpcFailure::new(FailureCode::Internal, text));
-                }
-            },
-            Err(_) => {
+            Ok(Archived::Apart(lease)) => {
+                self.answer(id, deadline_ns, RpcBody::Shared(Body::Lease(lease)));
+            }
+            Err(Unwritten::Failed(text)) => {
+                let text = format!("the reply cannot be serialised: {text}");
+                self.answer_failure(id, &RpcFailure::new(FailureCode::Internal, text));
+            }
+            Err(Unwritten::NoMemory { len }) => {
                 self.answered();
-                self.answer_written(id, false);
+                if !self.refuse_long(id, len) {
+                    self.refuse_for_memory(id, len);
+                }
             }
         }
     }
@@ -235,19 +238,27 @@ impl Conn {
     #[inline]
     fn answer_written(&self, id: u64, written: bool) {
         if !written {
-            return self.refuse_for_memory(id);
+            return self.refuse_for_memory(id, 0);
         }
         self.local.metrics.frames_out.increment();
         self.mark_dirty();
     }
 
-    /// There is no memory for a reply: the caller is told to come again.
+    /// There is no memory for a reply: the caller is told to come again, unless it will never fit.
     #[cold]
-    fn refuse_for_memory(&self, id: u64) {
+    fn refuse_for_memory(&self, id: u64, len: u64) {
         self.reenter_request();
-        let text = "no memory for the reply (ringrail.transport.poolBudget there); ask again later";
-        let failure = RpcFailure::in_phase(FailureCode::Busy, Phase::Send, text);
-        self.answer_failure(id, &failure.with_retryable(true));
+        let fits = self.local.pool.could_hold(len);
+        let (code, text) = match fits {
+            true => (
+                FailureCode::Busy,
+                "no memory for the reply; ask again later",
+            ),
+            false => (FailureCode::TooLarge, "the reply does not fit the memory"),
+        };
+        let text = format!("{text} (ringrail.transport.poolBudget there)");
+        let failure = RpcFailure::in_phase(code, Phase::Send, text);
+        self.answer_failure(id, &failure.with_retryable(fits));
     }
 
     /// A reply longer than the peer accepts becomes a failure that says so.

@@ -41,7 +41,7 @@ impl TransportServer {
     /// Where a shard does not answer any more.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
     pub fn drain(self) -> Result<(), EngineError> {
         let engine = self.engine.clone();
         drop(self);

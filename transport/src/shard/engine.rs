@@ -20,6 +20,7 @@ use crate::sys::driver::{Driver, Listening};
 use crate::sys::socket::{Addr, ListenSpec, SocketError};
 use crate::sys::uring::{UringDriver, UringSpec};
 
+use super::blocking::refuse_on_shard;
 use super::command::{Command, ListenOrder, ListenerId};
 use super::handle::{ShardHandle, settle, unsettle};
 use super::local::ShardLocal;
@@ -359,12 +360,14 @@ impl Engine {
     /// The shard has stopped.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn run_on<T: Send + 'static>(
         &self,
         shard: usize,
         run: impl FnOnce(&ShardHandle) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
+        refuse_on_shard("run_on");
         let (done, result) = oneshot::channel();
         let command = Command::Run(Box::new(move |shard: &ShardHandle| {
             // Whoever asked may have gone.
@@ -375,6 +378,7 @@ impl Engine {
     }
 
     /// Listens on every shard.
+    #[track_caller]
     pub(crate) fn listen(
         &self,
         addr: Addr,
@@ -382,6 +386,7 @@ impl Engine {
         bootstraps: &Arc<[Arc<dyn ServerBootstrap>]>,
         speaks: &Speaks,
     ) -> Result<(ListenerId, Addr), SocketError> {
+        refuse_on_shard("create_server");
         let spec = ListenSpec {
             socket: self.conf().socket.clone(),
             ..ListenSpec::new(addr)
@@ -422,8 +427,10 @@ impl Engine {
     /// A shard does not answer.
     ///
     /// # Panics
-    /// Inside an asynchronous runtime, which it would block.
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
     pub fn drain(&self) -> Result<(), EngineError> {
+        refuse_on_shard("drain");
         let waits: Vec<_> = self
             .inner
             .shards

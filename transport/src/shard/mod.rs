@@ -6,6 +6,8 @@
 //! `local`, which does not know the driver.
 
 #[cfg(not(loom))]
+pub(crate) mod blocking;
+#[cfg(not(loom))]
 pub(crate) mod command;
 #[cfg(not(loom))]
 mod engine;

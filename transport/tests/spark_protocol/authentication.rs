@@ -46,7 +46,7 @@ fn everything_works_behind_sasl() {
         &server,
         Some(client(ClientMode::Sasl, "app-1", "the secret")),
     );
-    everything_works(&client);
+    everything_works(&client, 300_000);
     assert_eq!(
         server.seen.recv().unwrap(),
         Seen::ClientId(Some("app-1".into()))
@@ -65,7 +65,7 @@ fn everything_works_encrypted_with_every_engine() {
             sasl_fallback: false,
         };
         let (_context, client) = connect(&server, Some(client(mode, "app-1", "the secret")));
-        everything_works(&client);
+        everything_works(&client, 300_000);
         assert_eq!(
             server.seen.recv().unwrap(),
             Seen::ClientId(Some("app-1".into())),
@@ -233,7 +233,7 @@ fn a_client_without_the_engine_may_fall_back_to_sasl_where_both_allow() {
         &server,
         Some(client(ClientMode::Sasl, "app-1", "the secret")),
     );
-    everything_works(&client);
+    everything_works(&client, 300_000);
     let server = serve(ServerMode::Engine {
         engine: AuthEngine::default(),
         sasl_fallback: false,

@@ -49,8 +49,10 @@ fn a_peer_that_asks_more_than_it_may_waits_and_loses_nothing() {
 
 #[test]
 fn a_peer_that_asks_and_never_reads_holds_a_bounded_amount() {
-    let mut conf = TransportConf::default();
-    conf.pool_budget = 96 << 20;
+    let conf = TransportConf {
+        pool_budget: 96 << 20,
+        ..TransportConf::default()
+    };
     let server = start(conf, None);
     let mut deaf = Raw::connect(server.port());
     deaf.socket
@@ -147,8 +149,10 @@ fn a_connection_cut_anywhere_leaves_the_server_whole() {
 /// To Spark's clients a failure is final, and the end of a connection a reason to ask again.
 #[test]
 fn a_drain_answers_what_it_has_and_refuses_nothing_with_a_failure() {
-    let mut conf = TransportConf::default();
-    conf.drain_timeout = Duration::from_secs(1);
+    let conf = TransportConf {
+        drain_timeout: Duration::from_secs(1),
+        ..TransportConf::default()
+    };
     let server = start(conf, None);
     let mut peer = Raw::connect(server.port());
     peer.send(&rpc(1, b"late"));

@@ -6,6 +6,7 @@ mod support;
 mod authentication;
 mod bounds;
 mod clients;
+mod damage;
 mod raw;
 mod requests;
 mod server;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::server::StreamManager;
+use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
     Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportClient,
     TransportConf, TransportContext, TransportServer,
@@ -65,8 +66,13 @@ pub(crate) struct Side {
 }
 
 pub(crate) fn serve(conf: TransportConf) -> Side {
+    serve_as(conf, Protocols::Native)
+}
+
+pub(crate) fn serve_as(conf: TransportConf, protocols: Protocols) -> Side {
     let engine = engine(conf);
     let context = TransportContext::new(engine, || Rc::new(Echo::default()));
+    let context = context.with_protocols(protocols);
     let server = context
         .create_server("127.0.0.1:0".parse().expect("an address"))
         .expect("a free port");
@@ -92,6 +98,16 @@ impl Side {
         let context = TransportContext::client_only(engine(TransportConf::default()));
         let client = context
             .create_client_factory(Vec::new())
+            .create_client_blocking(&self.address())
+            .expect("the server is there");
+        (context, client)
+    }
+
+    /// A client that speaks Spark's protocol, likewise.
+    pub(crate) fn spark_client(&self) -> (TransportContext, TransportClient) {
+        let context = TransportContext::client_only(engine(TransportConf::default()));
+        let client = context
+            .create_spark_client_factory(None, Vec::new())
             .create_client_blocking(&self.address())
             .expect("the server is there");
         (context, client)

@@ -83,23 +83,24 @@ entries! {
     USE_OLD_FETCH_PROTOCOL: bool = "spark.shuffle.useOldFetchProtocol", flag()
         .default("false");
 
-    /// Which class keeps merged shuffle files. Nothing comes of it: shuffle data is not merged.
+    /// Which class keeps merged files of push-based shuffle; `RemoteBlockPushResolver` of its package has a shuffle
+    /// service merge.
     MERGED_SHUFFLE_FILE_MANAGER: String = "spark.shuffle.push.server.mergedShuffleFileManagerImpl",
         text().default("org.apache.spark.network.shuffle.NoOpMergedShuffleFileManager");
 
-    /// Nothing comes of it, likewise.
+    /// Bytes of a chunk of a merged file, at least.
     MIN_CHUNK_SIZE_IN_MERGED_FILE: u64 =
         "spark.shuffle.push.server.minChunkSizeInMergedShuffleFile", size(Byte).default("2m");
 
-    /// Nothing comes of it, likewise.
+    /// Memory for index files of merged files. Nothing comes of it: all index files share one cache.
     MERGED_INDEX_CACHE_SIZE: u64 = "spark.shuffle.push.server.mergedIndexCacheSize", size(Byte)
         .default("100m");
 
-    /// Nothing comes of it, likewise.
+    /// Failures of the disk after which the merging of a partition is given up.
     IO_EXCEPTIONS_DURING_MERGE: u32 =
         "spark.shuffle.push.server.ioExceptionsThresholdDuringMerge", int().default("4");
 
-    /// Nothing comes of it, likewise.
+    /// How long deleting may take when the service ends. Nothing comes of it: files are deleted before it is answered.
     MERGED_FILE_CLEANER_SHUTDOWN: Duration =
         "spark.shuffle.push.server.mergedShuffleFileCleanerShutdownTimeout", time(Seconds)
         .default("60s");

@@ -118,12 +118,13 @@ impl Rx {
         head: &Head<'_>,
         have: usize,
     ) -> Result<Extent, Box<CloseReason>> {
-        let behind = matches!(head.frame.kind(), Kind::StreamResponse | Kind::UploadStream);
+        let mut small = conn.local.conf.exact_min as u64;
         if side.awaits_auth() {
             if Conn::is_too_long_for_auth(head) {
                 return Err(Box::new(conn.refuse_long_auth(side, head)));
             }
-        } else if behind {
+            small = u64::MAX;
+        } else if matches!(head.frame.kind(), Kind::StreamResponse | Kind::UploadStream) {
             let plan = conn.plan_spark_pieces(side, head)?;
             self.begin_flow(conn, side, plan, head)?;
             return Ok(Extent::Begun);
@@ -132,7 +133,7 @@ impl Rx {
         if have as u64 >= len {
             return Ok(Extent::Whole(len as usize));
         }
-        if head.body_len < conn.local.conf.exact_min as u64 {
+        if head.body_len < small {
             return Ok(Extent::Small(len as usize));
         }
         let plan = conn.plan_spark(side, head);
@@ -181,7 +182,7 @@ impl Rx {
             return Ok(0);
         };
         let have = data.len() - at;
-        let take = usize::try_from(flow.left).map_or(have, |left| left.min(have));
+        let mut take = usize::try_from(flow.left).map_or(have, |left| left.min(have));
         match flow.to {
             To::Nowhere => {}
             To::Whole(_) => {
@@ -196,7 +197,8 @@ impl Rx {
                 flow.got += take;
             }
             To::Pieces(of) => {
-                if !conn.takes_piece(of) {
+                take = take.min(conn.piece_room(of));
+                if take == 0 {
                     self.clogged = true;
                     return Ok(0);
                 }
@@ -334,16 +336,17 @@ impl Rx {
         let Some(flow) = self.flow.as_mut() else {
             return self.next_spark_head(conn);
         };
-        if let To::Pieces(of) = flow.to {
-            if !conn.takes_piece(of) {
+        if let To::Pieces(of) = flow.to
+            && flow.buf.is_none()
+        {
+            let most = PIECE_LEN.min(conn.piece_room(of));
+            if most == 0 {
                 self.clogged = true;
                 return Next::Nothing;
             }
-            if flow.buf.is_none() {
-                let want = usize::try_from(flow.left).map_or(PIECE_LEN, |left| left.min(PIECE_LEN));
-                flow.buf = conn.local.pool.lease(want);
-                (flow.got, flow.want) = (0, want);
-            }
+            let want = usize::try_from(flow.left).map_or(most, |left| left.min(most));
+            flow.buf = conn.local.pool.lease(want);
+            (flow.got, flow.want) = (0, want);
         }
         let (at, len) = (flow.got, flow.want - flow.got);
         let last = len as u64 == flow.left;

@@ -67,12 +67,15 @@ fn failure_of(text: &str) -> RpcFailure {
         line if line.contains("SecurityException") => FailureCode::Unauthorized,
         line if line.contains("out-of-order chunk index") => FailureCode::OutOfOrder,
         line if line.contains("UnsupportedOperationException") => FailureCode::Unsupported,
+        // A server of our own, for what passes.
+        line if line.contains("ask again later") => FailureCode::Busy,
         _ => FailureCode::Internal,
     };
     let causes = rest
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("Caused by: "));
     let failure = RpcFailure::new(code, first.trim_end());
+    let failure = failure.with_retryable(code == FailureCode::Busy);
     causes.fold(failure, |failure, cause| {
         failure.caused_by(cause.trim_end())
     })

@@ -72,7 +72,8 @@ mod tests {
         assert_eq!(asked.take(first), Some(Asking::Rpc { request_id: -1 }));
         let second = asked.enter(Asking::Rpc { request_id: -1 });
         assert_ne!(first, second);
-        assert_eq!((asked.get(first), asked.take(first)), (None, None));
+        assert_eq!(asked.get(first), None);
+        assert_eq!(asked.take(first), None);
         assert!(asked.get(second).is_some());
     }
 }

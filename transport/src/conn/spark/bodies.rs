@@ -63,10 +63,7 @@ pub(crate) enum Plan {
 impl Conn {
     /// Says where a body goes that lies in its frame.
     pub(crate) fn plan_spark(self: &Rc<Self>, side: &Side, head: &Head<'_>) -> Plan {
-        let answer = |call: Option<u64>| match call {
-            Some(call) => Some(WholeOf::Answer { call }),
-            None => None,
-        };
+        let answer = |call: Option<u64>| call.map(|call| WholeOf::Answer { call });
         let of = match &head.frame {
             Frame::RpcRequest(request) => Some(WholeOf::Rpc {
                 request_id: request.request_id,
@@ -147,7 +144,8 @@ impl Conn {
                     false => FailureCode::TooLarge,
                 };
                 let text = format!(
-                    "no memory for a request of {len} bytes (ringrail.transport.poolBudget there)"
+                    "no memory for a request of {len} bytes (ringrail.transport.poolBudget there){}",
+                    if retryable { "; ask again later" } else { "" }
                 );
                 self.answer_failure(id, &RpcFailure::new(code, text).with_retryable(retryable));
             }
@@ -240,21 +238,18 @@ impl Conn {
         }
     }
 
-    /// True where the next piece may be taken: a reader that is behind holds the peer back.
-    pub(crate) fn takes_piece(&self, of: PiecesOf) -> bool {
+    /// The longest piece that may be taken now, in bytes: a reader that is behind holds the peer back.
+    pub(crate) fn piece_room(&self, of: PiecesOf) -> usize {
         let PiecesOf::Stream { call } = of else {
-            return true;
+            return usize::MAX;
         };
         let mut calls = self.calls.borrow_mut();
-        let Some(bulk) = calls.bulk(call) else {
-            return true;
+        let Some(granted) = calls.bulk(call).map(|bulk| bulk.granted) else {
+            return usize::MAX;
         };
-        if bulk.granted == 0 {
-            return false;
-        }
         match calls.get(call).map(|call| &call.sink) {
-            Some(Sink::Stream(feed)) => feed.has_room(),
-            _ => true,
+            Some(Sink::Stream(feed)) if !feed.has_room() => 0,
+            _ => usize::try_from(granted).unwrap_or(usize::MAX),
         }
     }
 

@@ -12,7 +12,6 @@ use crate::conn::compose::{Ended, LOOK_AHEAD, Outgoing, Step, has_room};
 use crate::conn::compose_file::ReadOrder;
 use crate::conn::transfer::{FileRange, Want};
 use crate::conn::tx::Tx;
-use crate::error::CloseReason;
 use crate::sys::driver::Driver;
 
 use super::Side;
@@ -50,15 +49,9 @@ impl Conn {
         let mut ended = std::mem::take(&mut tx.ended);
         let direct = self.add_plain_bodies(&mut tx, &mut gather, driver, reads, &mut ended);
         drop(tx);
+        let some_ended = !ended.is_empty();
         for (transfer, failure) in ended.drain(..) {
-            match failure {
-                // Its head has promised what cannot follow.
-                Some(failure) if transfer.has_begun() => {
-                    tracing::warn!(target: "ringrail::conn", peer = %self.peer, %failure, "a body broke off");
-                    self.close(CloseReason::FileShortened);
-                }
-                failure => self.end_transfer(&transfer, failure),
-            }
+            self.end_transfer(&transfer, failure);
         }
         self.tx.borrow_mut().ended = ended;
         match direct {
@@ -69,7 +62,11 @@ impl Conn {
             },
             None if gather.is_empty() => {
                 self.local.pool.recycle(gather);
-                Outgoing::Nothing
+                // A body that had ended before, and held up what waits behind it.
+                match some_ended {
+                    true => self.compose_spark(side, driver, reads),
+                    false => Outgoing::Nothing,
+                }
             }
             None => self.sealed(side, gather),
         }
@@ -103,9 +100,10 @@ impl Conn {
             match step {
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
                 Step::Finished => ended.extend(tx.transfers.remove(0).map(|t| (t, None))),
-                Step::Failed(failure) => {
-                    ended.extend(tx.transfers.remove(0).map(|t| (t, Some(failure))));
-                }
+                Step::Failed(failure) => ended.extend(
+                    self.fail_ready(tx, 0, failure)
+                        .map(|(transfer, failure)| (transfer, Some(failure))),
+                ),
                 Step::Direct(_, range) => return Some(range),
                 Step::Held | Step::Blocked => {
                     for at in 1..tx.transfers.ready_len().min(LOOK_AHEAD) {

@@ -86,6 +86,11 @@ impl Side {
         self.sealed.get()
     }
 
+    /// True where something waits to be encrypted.
+    pub(crate) fn is_sealing(&self) -> bool {
+        self.unsealed.borrow().is_some()
+    }
+
     /// True where received bytes are not those of the frames, one for one.
     pub(crate) fn opens_records(&self) -> bool {
         matches!(&*self.opener.borrow(), Some(Opener::Gcm(_)))

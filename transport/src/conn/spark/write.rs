@@ -13,7 +13,7 @@ use crate::buf::{Body, ManagedBuffer};
 use crate::conn::calls::CallKind;
 use crate::conn::sink::Sink;
 use crate::conn::transfer::{Carries, Transfer};
-use crate::conn::tx::NoMemory;
+use crate::conn::tx::{NoMemory, Tx};
 use crate::conn::{Conn, RpcBody};
 use crate::error::{RequestError, RpcFailure};
 use crate::metrics::RequestKind;
@@ -183,6 +183,36 @@ impl Conn {
             }
             Err(_) => self.out_of_memory(),
         }
+    }
+
+    /// Takes out a body that cannot be read; a stream of which nothing is sent leaves its failure in its
+    /// place.
+    pub(in crate::conn) fn fail_ready(
+        &self,
+        tx: &mut Tx,
+        at: usize,
+        failure: RpcFailure,
+    ) -> Option<(Transfer, RpcFailure)> {
+        let transfer = tx.transfers.ready_mut(at);
+        let id = transfer.id;
+        let refuse = transfer.carries == Carries::Stream && !transfer.has_begun();
+        let side = self.spark().filter(|_| refuse);
+        let asking = side.and_then(|side| side.asked.borrow_mut().take(id));
+        let Some(Asking::Stream { name }) = asking else {
+            return tx.transfers.remove(at).map(|transfer| (transfer, failure));
+        };
+        let text = text_of(&failure);
+        let frame = StreamFailure {
+            stream_id: &name,
+            error: failure_text(&text),
+        };
+        let Ok(lead) = Lead::written(frame.encoded_len(), |out| frame.encode(out)) else {
+            return tx.transfers.remove(at).map(|transfer| (transfer, failure));
+        };
+        let (nothing, part_max) = (ManagedBuffer::from(Bytes::new()), self.local.conf.slice_len);
+        *transfer = Transfer::plain(id, Carries::Refusal, nothing, part_max, lead);
+        self.answered();
+        None
     }
 
     /// Writes a frame of `len` bytes. Where there is no memory for it, the connection is given up: the

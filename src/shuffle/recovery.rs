@@ -1,0 +1,58 @@
+//! What is kept for the next start, as long as this process is the one that keeps it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::error::ShuffleError;
+use super::store::Store;
+
+/// The store of a service, if it has one, until another process takes over.
+#[derive(Debug)]
+pub(super) struct Recovery(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is kept.
+    Off,
+    In(Store),
+    /// With the process that has taken over.
+    HandedOver,
+}
+
+impl Recovery {
+    /// What is kept is kept there, or nowhere.
+    pub(super) fn new(store: Option<Store>) -> Self {
+        Self(Mutex::new(store.map_or(State::Off, State::In)))
+    }
+
+    /// Reads or changes the store, if there is one. Waits for the disk.
+    ///
+    /// # Errors
+    /// Those of `change`, or another process has taken over.
+    pub(super) fn change(
+        &self,
+        change: impl FnOnce(&Store) -> Result<(), ShuffleError>,
+    ) -> Result<(), ShuffleError> {
+        match &*self.state() {
+            State::Off => Ok(()),
+            State::In(store) => change(store),
+            State::HandedOver => Err(ShuffleError::HandedOver),
+        }
+    }
+
+    /// Closes the store, so that another process can open it. What would change it is refused from now on.
+    pub(super) fn hand_over(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::In(_)) {
+            *state = State::HandedOver;
+        }
+    }
+
+    /// Whether another process has taken over.
+    pub(super) fn is_handed_over(&self) -> bool {
+        matches!(*self.state(), State::HandedOver)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
