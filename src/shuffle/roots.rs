@@ -135,7 +135,9 @@ impl LocalRoots {
     fn is_there(&self, dir: &LocalDir) -> bool {
         let below = dir.path[dir.below..].trim_start_matches('/');
         let below = if below.is_empty() { "." } else { below };
-        statat(&self.roots[dir.root].fd, below, AtFlags::empty()).is_ok()
+        let found = statat(&self.roots[dir.root].fd, below, AtFlags::empty());
+        // A disk that does not answer now may do so later.
+        !matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
 
     /// What is there now, without opening it; links are not followed.
