@@ -22,8 +22,13 @@ pub(super) struct Files {
     /// By path: files that are on their way out, or that a stream has.
     open: HashMap<Box<str>, Opened>,
     max_open: usize,
+    /// Entries from which on those of files that nobody has are swept out.
+    sweep_at: usize,
     place: Place,
 }
+
+/// So many entries of files that nobody has may stay.
+const SWEEP_MIN: usize = 256;
 
 /// A file, and its length.
 type OpenFile = (Arc<File>, u64);
@@ -94,6 +99,7 @@ impl Files {
             indices: IndexCache::new(index_budget),
             open: HashMap::new(),
             max_open,
+            sweep_at: SWEEP_MIN,
             place: Place::default(),
         }
     }
@@ -105,12 +111,18 @@ impl Files {
 
     /// Makes room in the table of open files, after streams have let some go.
     pub(super) fn purge(&mut self) -> Result<(), Full> {
-        self.open.retain(|_, it| it.file.strong_count() > 0);
+        self.sweep();
         if self.open.len() < self.max_open {
             Ok(())
         } else {
             Err(Full)
         }
+    }
+
+    /// Forgets files that nobody has. So seldom that it costs each file that is opened next to nothing.
+    fn sweep(&mut self) {
+        self.open.retain(|_, it| it.file.strong_count() > 0);
+        self.sweep_at = (self.open.len() * 2).max(SWEEP_MIN);
     }
 
     /// Files that may be open.
@@ -240,6 +252,9 @@ impl Files {
         {
             return Ok((file, stat.st_size as u64));
         }
+        if self.open.len() >= self.sweep_at {
+            self.sweep();
+        }
         let opened = roots.open_file(&self.place);
         let (file, stat) = opened.map_err(|errno| self.failed(errno.into()))?;
         let file = Arc::new(file);
@@ -257,5 +272,35 @@ impl Files {
             path: self.place.path().to_owned(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_nobody_has_are_forgotten_and_those_in_use_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = LocalRoots::open(&[dir.path().to_owned()]).unwrap();
+        let layout = Layout {
+            dirs: vec![roots.local_dir(dir.path().to_str().unwrap()).unwrap()],
+            sub_dirs: 1,
+        };
+        std::fs::create_dir(dir.path().join("00")).unwrap();
+        let mut files = Files::new(0, usize::MAX);
+        let find = |split: u32, files: &mut Files| {
+            let path = dir.path().join(format!("00/rdd_1_{split}"));
+            std::fs::write(path, [1; 10]).unwrap();
+            let block = Block::Rdd { rdd: 1, split };
+            files.find(&roots, (&layout, "app"), block).unwrap().data
+        };
+        let held: Vec<_> = (0..100).map(|split| find(split, &mut files)).collect();
+        for split in 100..2000 {
+            drop(find(split, &mut files));
+            assert!(files.open.len() <= SWEEP_MIN + 1, "{}", files.open.len());
+        }
+        let kept = files.open.values().filter(|it| it.file.strong_count() > 0);
+        assert_eq!(kept.count(), held.len());
     }
 }
