@@ -6,6 +6,8 @@ mod spark_shuffle;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -547,4 +549,103 @@ fn a_link_in_the_place_of_a_merged_file_is_not_followed() {
     let refused = push(&peer.client, push_of(1, 1), vec![1; 10]).unwrap_err();
     assert!(refused.contains("failed"), "{refused}");
     assert_eq!(fs::read(&precious).unwrap(), b"stays");
+}
+
+/// The fixture was made by Spark's own class from the same blocks.
+#[test]
+fn merged_files_are_those_that_spark_makes() {
+    let fixture: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/spark-merged-files.json")).unwrap();
+    let host = Host::new();
+    let peer = host.peer();
+    assert_eq!(fixture["min_chunk_len"], 1000);
+    for block in fixture["pushes_map_reduce_len"].as_array().unwrap() {
+        let number = |at: usize| block[at].as_i64().unwrap();
+        let what = push_of(number(0) as i32, number(1) as i32);
+        pushed(&peer, what, vec![0; number(2) as usize]);
+    }
+    let end = fixture["even_maps_below"].as_i64().unwrap() as i32;
+    for map in (0..end).step_by(2) {
+        pushed(&peer, push_of(map, 8), vec![0; usize::from(map == end - 2)]);
+    }
+    let answer = peer.ask(Message::FinalizeShuffleMerge(FinalizeShuffleMerge {
+        app_id: APP,
+        app_attempt_id: 1,
+        shuffle_id: 0,
+        shuffle_merge_id: 0,
+    }));
+    let answer = answer.unwrap();
+    let statuses = MergeStatuses::decode(&answer).unwrap();
+    let bitmaps: Vec<_> = statuses
+        .bitmaps
+        .received()
+        .map(|it| hex(it.bytes()))
+        .collect();
+    let expected = fixture["partitions"].as_array().unwrap();
+    assert_eq!(bitmaps.len(), expected.len());
+    for (at, expected) in expected.iter().enumerate() {
+        let reduce = statuses.reduce_ids.get(at).unwrap();
+        assert_eq!(expected["reduce"], reduce);
+        assert_eq!(expected["size"], statuses.sizes.iter().nth(at).unwrap());
+        assert_eq!(expected["maps"], *bitmaps[at]);
+        for kind in ["index", "meta"] {
+            let file = fs::read(host.file(0, reduce, kind)).unwrap();
+            assert_eq!(expected[kind], *hex(&file), "{kind} of {reduce}");
+        }
+    }
+}
+
+/// Asks as Spark does, byte by byte: the type of the answer, and what follows the request's id.
+fn ask_for_meta(peer: &Peer, app: &str, numbers: [i32; 3]) -> (u8, Vec<u8>) {
+    const ID: i64 = 0x0102_0304_0506_0708;
+    let mut frame = vec![11];
+    frame.extend(ID.to_be_bytes());
+    frame.extend((app.len() as i32).to_be_bytes());
+    frame.extend(app.as_bytes());
+    numbers
+        .iter()
+        .for_each(|number| frame.extend(number.to_be_bytes()));
+    let mut stream = TcpStream::connect(peer.server.local_addr().to_string()).unwrap();
+    stream
+        .write_all(&(frame.len() as i64 + 8).to_be_bytes())
+        .unwrap();
+    stream.write_all(&frame).unwrap();
+    let mut len = [0; 8];
+    stream.read_exact(&mut len).unwrap();
+    let mut answer = vec![0; i64::from_be_bytes(len) as usize - 8];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[1..9], ID.to_be_bytes());
+    (answer[0], answer[9..].to_vec())
+}
+
+#[test]
+fn readers_learn_what_a_merged_partition_is_made_of() {
+    let host = Host::new();
+    let peer = host.peer();
+    for (map, len) in [(1, 1000), (5, 400), (70_000, 700), (2, 1)] {
+        pushed(&peer, push_of(map, 4), vec![map as u8; len]);
+    }
+    finalize(&peer, 0).unwrap();
+    let (kind, answer) = ask_for_meta(&peer, APP, [0, 0, 4]);
+    assert_eq!(
+        (kind, &answer[..4]),
+        (12, &3i32.to_be_bytes()[..]),
+        "three chunks"
+    );
+    assert_eq!(answer[4..], fs::read(host.file(0, 4, "meta")).unwrap());
+    for (app, numbers, says) in [
+        (APP, [0, 0, 5], "Failed to open file"),
+        (APP, [0, -1, 4], "negative"),
+        ("app-2", [0, 0, 4], "application app-2 is not registered"),
+        ("../x", [0, 0, 4], "is not registered"),
+    ] {
+        let (kind, answer) = ask_for_meta(&peer, app, numbers);
+        let text = String::from_utf8(answer[4..].to_vec()).unwrap();
+        assert!(kind == 5 && text.contains(says), "{kind} {text}");
+    }
+    assert_eq!(peer.service.metrics().merged_block_metas, 5);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,10 +9,15 @@ use std::os::unix::fs::symlink;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringrail::codec::spark::shuffle::{FinalizeShuffleMerge, Message, UploadBlock};
+use ringrail::codec::spark::shuffle::{
+    DiagnoseCorruption, FetchShuffleBlockChunks, FetchShuffleBlocks, FinalizeShuffleMerge,
+    IntLists, Message, OpenBlocks, RegisterExecutor, RemoveBlocks, StreamHandle, UploadBlock,
+};
+use ringrail::shuffle::{MAX_CONNECTION_CHUNKS, MAX_CONNECTION_STREAMS, MAX_LOCAL_DIRS, MergeConf};
 use ringrail::transport::server::ServerBootstrap;
+use ringrail::transport::spark::Protocols;
 use ringrail::{Connection, RpcHandler, TransportContext};
-use spark_shuffle::{APP, Disk, EXEC, Peer, chunk, connect, engine};
+use spark_shuffle::{APP, Disk, EXEC, Peer, bytes, chunk, connect, engine};
 
 fn refusal<T: std::fmt::Debug>(outcome: Result<T, String>, text: &str) {
     let error = outcome.unwrap_err();
@@ -235,7 +240,10 @@ fn another_applications_blocks_are_refused() {
     let disk = Disk::new();
     disk.write_map(0, 1, &[5]);
     let mut peer = Peer::registered(&disk);
-    let context: TransportContext = peer.service.context(engine());
+    let context: TransportContext = peer
+        .service
+        .context(engine())
+        .with_protocols(Protocols::Spark);
     for (who, allowed) in [("app-2", false), (APP, true)] {
         let address = "127.0.0.1:0".parse().unwrap();
         let server = context
@@ -254,5 +262,141 @@ fn another_applications_blocks_are_refused() {
             let dirs = disk.dir_names();
             refusal(peer.register(APP, "5", &dirs), "not authorized");
         }
+    }
+}
+
+/// Valid messages with bytes changed, taken away or put in: whatever they are now, each is answered.
+#[test]
+fn whatever_is_no_message_any_more_is_answered() {
+    let disk = Disk::new();
+    let mut conf = disk.conf();
+    conf.merge = Some(MergeConf::default());
+    let peer = Peer::new(conf);
+    peer.register(APP, EXEC, &disk.dir_names()).unwrap();
+    disk.write_map(0, 1, &[5, 6]);
+    let names = disk.dir_names();
+    let reduces = [&[0, 1][..], &[1][..]];
+    let chunks = [&[0, 1][..]];
+    let messages = [
+        Message::OpenBlocks(OpenBlocks {
+            app_id: APP,
+            exec_id: EXEC,
+            block_ids: (&["shuffle_0_1_1", "rdd_1_2"][..]).into(),
+        }),
+        Message::FetchShuffleBlocks(FetchShuffleBlocks {
+            app_id: APP,
+            exec_id: EXEC,
+            shuffle_id: 0,
+            map_ids: (&[1i64, 2][..]).into(),
+            reduce_ids: IntLists::from(&reduces[..]),
+            batch_fetch_enabled: false,
+        }),
+        Message::FetchShuffleBlockChunks(FetchShuffleBlockChunks {
+            app_id: APP,
+            exec_id: EXEC,
+            shuffle_id: 0,
+            shuffle_merge_id: 0,
+            reduce_ids: (&[1][..]).into(),
+            chunk_ids: IntLists::from(&chunks[..]),
+        }),
+        Message::RegisterExecutor(RegisterExecutor {
+            app_id: APP,
+            exec_id: "9",
+            local_dirs: (&names[..]).into(),
+            sub_dirs_per_local_dir: 64,
+            shuffle_manager: "x:{\"mergeDir\": \"m\", \"attemptId\": \"1\"}",
+        }),
+        Message::DiagnoseCorruption(DiagnoseCorruption {
+            app_id: APP,
+            exec_id: EXEC,
+            shuffle_id: 0,
+            map_id: 1,
+            reduce_id: 1,
+            checksum: 5,
+            algorithm: "CRC32",
+        }),
+    ];
+    let mut random = bytes(7, 40_000).into_iter();
+    let mut next = |below: usize| {
+        let number = [random.next().unwrap(), random.next().unwrap()];
+        usize::from(u16::from_le_bytes(number)) % below
+    };
+    let (mut streams, mut refused) = (0, 0);
+    for round in 0..3000 {
+        let message = &messages[round % messages.len()];
+        let mut body = vec![0; message.encoded_len()];
+        message.encode(&mut body).unwrap();
+        let at = next(body.len());
+        match next(4) {
+            0 => body.truncate(at),
+            1 => body[at] ^= 1 << next(8),
+            2 => body[at] = next(256) as u8,
+            _ => body.insert(at, next(256) as u8),
+        }
+        match peer.ask_bytes(body) {
+            Ok(answer) => {
+                if let Ok(handle) = StreamHandle::decode(&answer) {
+                    streams += 1;
+                    let count = handle.num_chunks.min(3) as u32;
+                    for index in 0..count {
+                        // A block or a failure, either is an answer.
+                        let _ = peer.chunk(handle.stream_id, index);
+                    }
+                }
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(streams > 100 && refused > 100, "{streams} {refused}");
+    assert!(peer.client.is_active());
+    assert_eq!(peer.panics(), 0);
+}
+
+#[test]
+fn what_passes_a_bound_is_refused_and_told_so() {
+    let disk = Disk::new();
+    let peer = Peer::registered(&disk);
+    let many: Vec<i32> = vec![0; MAX_CONNECTION_CHUNKS];
+    let handle = peer.fetch(0, &[1], &[&many[1..]], false).unwrap();
+    assert_eq!(handle.num_chunks as usize, MAX_CONNECTION_CHUNKS - 1);
+    peer.fetch(0, &[1], &[&[0]], false).unwrap();
+    let full = "as many chunks wait on this connection as may";
+    refusal(peer.fetch(0, &[1], &[&[0]], false), full);
+    refusal(peer.fetch(0, &[1], &[&many, &[0]], false), "malformed");
+    refusal(peer.fetch(0, &[1, 2], &[&many, &[0]], false), full);
+    let other = Peer::registered(&disk);
+    for _ in 0..MAX_CONNECTION_STREAMS {
+        other.fetch(0, &[1], &[&[0]], false).unwrap();
+    }
+    let full = "as many streams are open on this connection as may be";
+    refusal(other.fetch(0, &[1], &[&[0]], false), full);
+    let long = vec!["rdd_1_2".repeat(100); 6000];
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let remove = Message::RemoveBlocks(RemoveBlocks {
+        app_id: APP,
+        exec_id: EXEC,
+        block_ids: (&long[..]).into(),
+    });
+    refusal(peer.ask(remove), "this message is too long");
+    let dirs = vec![disk.dir_names()[0].clone(); MAX_LOCAL_DIRS + 1];
+    refusal(peer.register(APP, "7", &dirs), "between 1 and 1024");
+}
+
+#[test]
+fn a_connection_that_needs_more_files_than_may_be_open_is_closed() {
+    let disk = Disk::new();
+    let mut conf = disk.conf();
+    conf.max_open_files = 0;
+    let peer = Peer::new(conf);
+    peer.register(APP, EXEC, &disk.dir_names()).unwrap();
+    disk.write_map(0, 1, &[5]);
+    let id = peer.fetch(0, &[1], &[&[0]], false).unwrap().stream_id;
+    let refused = peer
+        .client
+        .fetch_chunk(id as u64, 0, &Default::default())
+        .wait();
+    assert!(refused.is_err());
+    while peer.client.is_active() {
+        std::thread::yield_now();
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Poll, Waker};
 use super::endpoint_ref::{Place, RefTarget};
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
-use super::node::{Errand, HostHandle, Mail, NewAsk, Node, PostError, Sink, Way};
+use super::node::{Errand, HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
 use super::outbox::{Link, Sendable};
 use super::received::Kept;
 use super::{RpcTimeout, clock};
@@ -76,8 +76,11 @@ pub(crate) struct Parcel<M: Message> {
 struct State<M: Message> {
     message: Option<M>,
     outcome: Option<Result<Kept<M::Reply>, RpcError>>,
-    waker: Option<Waker>,
+    waker: Option<Asker>,
 }
+
+/// Whoever awaits a reply: its waker, and its thread where that has a node of the env.
+type Asker = (Waker, Option<Arc<HostHandle>>);
 
 /// How a message is to be sent.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +133,15 @@ impl<M: Message> Parcel<M> {
         if key != 0 {
             self.host.errand(Errand::Cancel(key));
         }
+    }
+
+    /// The node of this thread, where replies are to be brought to it: one that never blocks, and is
+    /// not where they are made.
+    fn home(&self) -> Option<Arc<HostHandle>> {
+        let node = node_of(self.target.env().id())?;
+        let home = node.handle();
+        let elsewhere = !home.may_block() && !Arc::ptr_eq(home, &self.host);
+        elsewhere.then(|| Arc::clone(home))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<M>> {
@@ -245,10 +257,12 @@ impl<M: Message> Answering<M::Reply> for Parcel<M> {
             return;
         }
         state.outcome = Some(outcome);
-        let waker = state.waker.take();
+        let asker = state.waker.take();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+        match asker {
+            None => {}
+            Some((waker, None)) => waker.wake(),
+            Some((waker, Some(home))) => home.wake(waker),
         }
     }
 
@@ -270,9 +284,9 @@ impl<M: Message> Asked<M::Reply> for Parcel<M> {
         if !state
             .waker
             .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
+            .is_some_and(|(known, _)| known.will_wake(waker))
         {
-            state.waker = Some(waker.clone());
+            state.waker = Some((waker.clone(), self.home()));
         }
         Poll::Pending
     }

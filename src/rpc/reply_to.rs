@@ -55,7 +55,7 @@ pub(crate) enum WireCall<'r> {
 }
 
 impl WireCall<'_> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reply(self, value: &impl Encode) {
         match self {
             WireCall::Responder(responder) => responder.reply_archive(value),
@@ -188,7 +188,7 @@ pub(crate) enum Answerer<'r, R: Payload> {
 }
 
 impl<R: Payload> Answerer<'_, R> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reply(self, node: &Node, value: R) {
         match self {
             Answerer::OneWay => {}

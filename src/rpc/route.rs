@@ -221,7 +221,7 @@ struct Route<E: RpcEndpoint, M: Message> {
 }
 
 impl<E: RpcEndpoint, M: Message> Route<E, M> {
-    #[inline]
+    #[inline(always)]
     fn run(
         &self,
         inbox: &Inbox<E>,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use ringrail_transport::buf::ManagedBuffer;
 
 use super::block::{Block, FileName, MergedPart};
 use super::error::ShuffleError;
-use super::index_cache::IndexCache;
+use super::index_cache::{IndexCache, Range};
 use super::resolve::{Layout, locate};
 use super::roots::{LocalRoots, Place};
 
@@ -24,6 +25,9 @@ pub(super) struct Files {
     place: Place,
 }
 
+/// A file, and its length.
+type OpenFile = (Arc<File>, u64);
+
 #[derive(Debug)]
 struct Opened {
     file: Weak<File>,
@@ -31,10 +35,53 @@ struct Opened {
     id: (u64, u64),
 }
 
-/// A block's bytes, and the file they lie in if there is one.
+/// A block's bytes, and the output of a map they are a part of.
 pub(super) struct Found {
     pub(super) data: ManagedBuffer,
-    pub(super) file: Option<Arc<File>>,
+    pub(super) output: Option<MapOutput>,
+}
+
+impl From<ManagedBuffer> for Found {
+    fn from(data: ManagedBuffer) -> Self {
+        Found { data, output: None }
+    }
+}
+
+/// The output of a map as it was found: the next block often lies in it too, and needs no look at the disk then.
+#[derive(Debug)]
+pub(super) struct MapOutput {
+    shuffle: u32,
+    map: u64,
+    offsets: Rc<[u64]>,
+    file: Arc<File>,
+    len: u64,
+}
+
+impl MapOutput {
+    /// A block of it; `None` where it has none such.
+    pub(super) fn part(&self, block: Block) -> Option<ManagedBuffer> {
+        let Block::Shuffle {
+            shuffle,
+            map,
+            first,
+            end,
+        } = block
+        else {
+            return None;
+        };
+        if (shuffle, map) != (self.shuffle, self.map) || first > end {
+            return None;
+        }
+        let from = *self.offsets.get(first as usize)?;
+        let to = *self.offsets.get(end as usize)?;
+        if to > self.len {
+            return None;
+        }
+        Some(match to - from {
+            0 => ManagedBuffer::from(Bytes::new()),
+            len => ManagedBuffer::file(Arc::clone(&self.file), from, len),
+        })
+    }
 }
 
 /// As many files are open as may be.
@@ -102,16 +149,14 @@ impl Files {
                 };
                 locate(layout, &name(MergedPart::Index), &mut self.place);
                 let range = (chunk, chunk.saturating_add(1));
-                let range = self.indices.range(roots, &self.place, range)?;
+                let (range, _) = self.indices.range(roots, &self.place, range)?;
                 locate(layout, &name(MergedPart::Data), &mut self.place);
-                self.part(roots, range)
+                Ok(Found::from(self.part(roots, range)?.0))
             }
             Block::Rdd { rdd, split } => {
                 locate(layout, &FileName::Rdd { rdd, split }, &mut self.place);
                 let (file, len) = self.open(roots)?;
-                let data = ManagedBuffer::file(Arc::clone(&file), 0, len);
-                let file = Some(file);
-                Ok(Found { data, file })
+                Ok(Found::from(ManagedBuffer::file(file, 0, len)))
             }
             Block::Shuffle {
                 shuffle,
@@ -120,9 +165,17 @@ impl Files {
                 end,
             } => {
                 locate(layout, &FileName::Index { shuffle, map }, &mut self.place);
-                let range = self.indices.range(roots, &self.place, (first, end))?;
+                let (range, offsets) = self.indices.range(roots, &self.place, (first, end))?;
                 locate(layout, &FileName::Data { shuffle, map }, &mut self.place);
-                self.part(roots, range)
+                let (data, opened) = self.part(roots, range)?;
+                let output = opened.zip(offsets).map(|((file, len), offsets)| MapOutput {
+                    shuffle,
+                    map,
+                    offsets,
+                    file,
+                    len,
+                });
+                Ok(Found { data, output })
             }
         }
     }
@@ -137,7 +190,7 @@ impl Files {
         roots: &LocalRoots,
         (layout, app): (&Layout, &str),
         (shuffle, merge, reduce): (u32, u32, u32),
-    ) -> Result<(u32, ManagedBuffer), ShuffleError> {
+    ) -> Result<(i32, ManagedBuffer), ShuffleError> {
         let name = |part| FileName::Merged {
             app,
             shuffle,
@@ -150,17 +203,20 @@ impl Files {
         let index = index.map_err(|errno| self.failed(errno.into()))?;
         // The first entry is where the first chunk begins.
         let chunks = (index.st_size as u64 / 8).saturating_sub(1);
-        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        let chunks = i32::try_from(chunks).unwrap_or(i32::MAX);
         locate(layout, &name(MergedPart::Meta), &mut self.place);
         let (file, len) = self.open(roots)?;
         Ok((chunks, ManagedBuffer::file(file, 0, len)))
     }
 
-    /// A part of the file that was located. Where all of a map's partitions are empty there is no file.
-    fn part(&mut self, roots: &LocalRoots, (from, to): (u64, u64)) -> Result<Found, ShuffleError> {
+    /// A part of the file that was located, and the file. Where all of a map's partitions are empty there is none.
+    fn part(
+        &mut self,
+        roots: &LocalRoots,
+        (from, to): Range,
+    ) -> Result<(ManagedBuffer, Option<OpenFile>), ShuffleError> {
         if from == to {
-            let data = ManagedBuffer::from(Bytes::new());
-            return Ok(Found { data, file: None });
+            return Ok((ManagedBuffer::from(Bytes::new()), None));
         }
         let (file, have) = self.open(roots)?;
         if to > have {
@@ -171,13 +227,12 @@ impl Files {
             });
         }
         let data = ManagedBuffer::file(Arc::clone(&file), from, to - from);
-        let file = Some(file);
-        Ok(Found { data, file })
+        Ok((data, Some((file, have))))
     }
 
     /// Opens the file that was located, or takes it from those who have it open, if it is still the one that lies
     /// there; and its length.
-    fn open(&mut self, roots: &LocalRoots) -> Result<(Arc<File>, u64), ShuffleError> {
+    fn open(&mut self, roots: &LocalRoots) -> Result<OpenFile, ShuffleError> {
         if let Some(opened) = self.open.get(self.place.path())
             && let Some(file) = opened.file.upgrade()
             && let Ok(stat) = roots.look(&self.place)

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use ringrail_codec::spark::shuffle::{Message, MessageKind, StreamHandle};
 use ringrail_transport::buf::ManagedBuffer;
-use ringrail_transport::server::{StreamManager, UploadSink, UploadStart};
+use ringrail_transport::server::{
+    MergedBlocks, MergedBlocksRequest, StreamManager, UploadSink, UploadStart,
+};
 use ringrail_transport::{Connection, Received, Responder, RpcFailure, RpcHandler};
 
 use super::block::Block;
@@ -128,42 +130,24 @@ impl ShuffleHandler {
         }
     }
 
-    /// What a merged partition is made of: the number of its chunks, and a bitmap of the maps in each, one behind the
-    /// other (Spark: `receiveMergeBlockMetaReq`). For a peer of the application `app`, if it has proved to be one.
-    ///
-    /// # Errors
-    /// The refusal that the peer gets.
-    pub fn merged_block_meta(
-        &self,
-        from: &Connection,
-        app: &str,
-        numbers: [i32; 3],
-    ) -> Result<(u32, ManagedBuffer), RpcFailure> {
-        let since = Instant::now();
-        let found = check_client(from, app).and_then(|()| self.find_meta(app, numbers));
-        self.counters.merged_blocks_meta.record(since.elapsed());
-        self.counters.merged_block_metas.increment();
-        found.map_err(|error| {
-            self.counters.failed.increment();
-            error.into()
-        })
-    }
-
-    fn find_meta(
-        &self,
-        app: &str,
-        [shuffle, merge, reduce]: [i32; 3],
-    ) -> Result<(u32, ManagedBuffer), ShuffleError> {
+    /// What a merged partition is made of.
+    fn find_merged(&self, asked: &MergedBlocksRequest<'_>) -> Result<MergedBlocks, ShuffleError> {
         let shared = &self.service.shared;
         let merges = shared.merges.as_ref().ok_or(ShuffleError::Merge)?;
-        let numbers = [shuffle, merge, reduce].map(u32::try_from);
+        let (shuffle, merge) = (asked.shuffle_id, asked.shuffle_merge_id);
+        let numbers = [shuffle, merge, asked.reduce_id].map(u32::try_from);
         let [Ok(shuffle), Ok(merge), Ok(reduce)] = numbers else {
             return Err(ShuffleError::BadMergeNumbers { shuffle, merge });
         };
         let partition = (shuffle, merge, reduce);
-        let merged = merges.for_fetch(app, partition)?;
+        let app = merges.for_fetch(asked.app_id, partition)?;
+        let place = (app.layout(), asked.app_id);
         let mut files = self.files.borrow_mut();
-        files.merged_meta(&shared.roots, (merged.layout(), app), partition)
+        let (num_chunks, bitmaps) = files.merged_meta(&shared.roots, place, partition)?;
+        Ok(MergedBlocks {
+            num_chunks,
+            bitmaps,
+        })
     }
 
     /// A block begins that is pushed to be merged.
@@ -327,6 +311,21 @@ impl RpcHandler for ShuffleHandler {
         upload: UploadStart<'_>,
     ) -> Result<Box<dyn UploadSink>, RpcFailure> {
         self.push(from, upload).map_err(|error| {
+            self.counters.failed.increment();
+            error.into()
+        })
+    }
+
+    fn merged_blocks(
+        &self,
+        from: &Connection,
+        asked: MergedBlocksRequest<'_>,
+    ) -> Result<MergedBlocks, RpcFailure> {
+        let since = Instant::now();
+        let found = check_client(from, asked.app_id).and_then(|()| self.find_merged(&asked));
+        self.counters.merged_blocks_meta.record(since.elapsed());
+        self.counters.merged_block_metas.increment();
+        found.map_err(|error| {
             self.counters.failed.increment();
             error.into()
         })

@@ -13,6 +13,7 @@ use ringrail::codec::spark::shuffle::{FetchShuffleBlocks, IntLists, Message, Ope
 use ringrail::codec::spark::shuffle::{RegisterExecutor, StreamHandle};
 use ringrail::shuffle::{ShuffleConf, ShuffleService};
 use ringrail::transport::client::ChunkOptions;
+use ringrail::transport::spark::Protocols;
 use ringrail::{
     Engine, ParkMode, RequestError, TransportClient, TransportConf, TransportContext,
     TransportServer,
@@ -111,7 +112,7 @@ impl Disk {
     }
 }
 
-/// A connection to a service, of this process or another.
+/// A connection to a service, of this process or another, in Spark's protocol.
 pub struct Client {
     pub client: TransportClient,
     _engine: Engine,
@@ -120,8 +121,8 @@ pub struct Client {
 impl Client {
     pub fn connect(address: &str) -> Self {
         let engine = engine();
-        let clients =
-            TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
+        let clients = TransportContext::client_only(engine.clone())
+            .create_spark_client_factory(None, Vec::new());
         Self {
             client: clients.create_client_blocking(address).unwrap(),
             _engine: engine,
@@ -170,6 +171,7 @@ pub struct Peer {
     pub service: ShuffleService,
     pub server: TransportServer,
     pub client: TransportClient,
+    serving: Engine,
     _engine: Engine,
 }
 
@@ -179,7 +181,10 @@ impl Peer {
     }
 
     pub fn of(service: ShuffleService) -> Self {
-        let context = service.context(engine());
+        let serving = engine();
+        let context = service
+            .context(serving.clone())
+            .with_protocols(Protocols::Spark);
         let server = context
             .create_server("127.0.0.1:0".parse().unwrap())
             .unwrap();
@@ -188,8 +193,14 @@ impl Peer {
             service,
             server,
             client,
+            serving,
             _engine: engine,
         }
+    }
+
+    /// Handlers of the service that panicked.
+    pub fn panics(&self) -> u64 {
+        self.serving.metrics().handler_panics
     }
 
     /// A service over `disk` at which its executor has registered.

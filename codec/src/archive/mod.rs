@@ -13,5 +13,5 @@ pub use access::{ArchiveError, Body, MAX_DEPTH, access, decode};
 pub use failure::{ArchivedFailureBody, FailureBody, Phase};
 pub use fingerprint::FORMAT_FINGERPRINT;
 pub use write::{
-    BodyWriter, Encode, EncodeError, Overflow, encode_into, encode_or_spill, encode_to_vec,
+    Arena, BodyWriter, Encode, EncodeError, Overflow, encode_into, encode_or_spill, encode_to_vec,
 };

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use rkyv::Serialize;
-use rkyv::api::high::{HighSerializer, to_bytes_in};
+use rkyv::api::high::{HighSerializer, to_bytes_in, to_bytes_in_with_alloc};
 use rkyv::rancor::Error;
+pub use rkyv::ser::allocator::Arena;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::ser::{Positional, Writer};
 
@@ -130,18 +131,23 @@ pub fn encode_into(value: &impl Encode, out: &mut [u8]) -> Result<usize, EncodeE
 
 /// Serialises `value` to the front of `out` as [`encode_into`] does; where the archive does not fit, it
 /// goes on in `over`, which then has all of it. Either way `value` is serialised once. Returns the
-/// archive's length where it is in `out`.
+/// archive's length where it is in `out`. `arena` is scratch memory, for whoever serialises often.
 ///
 /// # Errors
 /// [`EncodeError::Failed`].
+#[inline]
 pub fn encode_or_spill(
     value: &impl Encode,
     out: &mut [u8],
     over: &mut dyn Overflow,
+    arena: &mut Arena,
 ) -> Result<Option<usize>, EncodeError> {
     let room = out.len();
     let spilled = false;
-    let len = encode(value, Target::Spill { out, over, spilled })?;
+    let target = Target::Spill { out, over, spilled };
+    let writer = BodyWriter { target, pos: 0 };
+    let written = to_bytes_in_with_alloc(value, writer, arena.acquire());
+    let len = written.map_err(EncodeError::Failed)?.pos;
     Ok((len <= room).then_some(len))
 }
 

@@ -163,10 +163,10 @@ impl Overflow for Rest {
 #[test]
 fn what_does_not_fit_goes_on_elsewhere_from_its_first_byte() {
     let value = sample();
-    let whole = encoded(&value);
+    let (whole, mut arena) = (encoded(&value), Arena::new());
     for room in 0..whole.len() + 3 {
         let (mut out, mut rest) = (aligned(&vec![0; room]), Rest::default());
-        match encode_or_spill(&value, &mut out, &mut rest).expect("serialises") {
+        match encode_or_spill(&value, &mut out, &mut rest, &mut arena).expect("serialises") {
             Some(len) => {
                 assert_eq!((&out[..len], rest.begun), (&whole[..], 0), "{room} bytes");
             }

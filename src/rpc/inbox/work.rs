@@ -70,7 +70,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     }
 
     /// Calls a handler that answers by `answerer`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run_now<R: Payload>(
         &self,
         node: &Rc<Node>,

@@ -7,11 +7,15 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
 
 use super::Node;
 use super::mail::{Errand, Mail};
+
+/// Wakers that wait for a host's turn; further ones are woken from where they are.
+const WAKES: usize = 1024;
 
 /// Wakes a host's thread.
 pub(crate) trait Bell: Send + Sync {
@@ -24,6 +28,8 @@ pub(crate) struct HostHandle {
     name: Box<str>,
     mail: ArrayQueue<Mail>,
     errands: SegQueue<Errand>,
+    /// Futures of this thread whose outcome another one has brought.
+    wakes: ArrayQueue<Waker>,
     closed: AtomicBool,
     quiet: AtomicBool,
     bell: Box<dyn Bell>,
@@ -46,6 +52,7 @@ impl HostHandle {
             name: name.into(),
             mail: ArrayQueue::new(capacity.max(1)),
             errands: SegQueue::new(),
+            wakes: ArrayQueue::new(WAKES),
             closed: AtomicBool::new(false),
             quiet: AtomicBool::new(false),
             bell,
@@ -99,6 +106,26 @@ impl HostHandle {
         true
     }
 
+    /// Wakes a future of this host's thread there: a runtime is woken by its own thread without a
+    /// system call, and finds the future in its local queue.
+    pub(crate) fn wake(&self, waker: Waker) {
+        if self.is_closed() {
+            return waker.wake();
+        }
+        match self.wakes.push(waker) {
+            Err(waker) => waker.wake(),
+            Ok(()) if self.is_closed() => self.wake_all(),
+            Ok(()) => self.bell.ring(),
+        }
+    }
+
+    /// Wakes the futures that are to be woken here.
+    pub(crate) fn wake_all(&self) {
+        while let Some(waker) = self.wakes.pop() {
+            waker.wake();
+        }
+    }
+
     /// Has `run` run on the host's thread.
     pub(crate) fn run(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) -> bool {
         self.errand(Errand::Run(Box::new(run)))
@@ -122,7 +149,7 @@ impl HostHandle {
     }
 
     pub(crate) fn has_post(&self) -> bool {
-        !self.mail.is_empty() || !self.errands.is_empty()
+        !self.mail.is_empty() || !self.errands.is_empty() || !self.wakes.is_empty()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -151,6 +178,7 @@ impl HostHandle {
         }
         // Dropped, an errand tells whoever waits for it.
         while self.errands.pop().is_some() {}
+        self.wake_all();
     }
 }
 

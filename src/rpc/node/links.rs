@@ -73,7 +73,7 @@ impl Node {
     }
 
     /// A message came over a connection. `call` answers it; `None` where it wants no reply.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(
         self: &Rc<Self>,
         peer: &Arc<Peer>,

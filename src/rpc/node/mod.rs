@@ -175,7 +175,16 @@ impl Node {
     }
 
     /// The endpoint with this id, also where its set-up has only been ordered.
+    #[inline]
     pub(crate) fn find_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
+        match self.inbox(id) {
+            None => self.find_ordered_inbox(id),
+            found => found,
+        }
+    }
+
+    #[cold]
+    fn find_ordered_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
         self.find_ordered(|node| node.inbox(id))
     }
 

@@ -13,8 +13,9 @@ const RUN_TURNS: usize = 64;
 const MAIL_BATCH: usize = 256;
 
 impl Node {
-    /// One turn: mail, errands, inboxes, overdue asks.
+    /// One turn: futures that wait for replies, mail, errands, inboxes, overdue asks.
     pub(crate) fn turn(self: &Rc<Self>) {
+        self.handle.wake_all();
         self.take_all_mail();
         self.do_errands();
         self.run_now();

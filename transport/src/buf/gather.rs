@@ -169,6 +169,7 @@ impl Gather {
 
     /// Gives the rest of the head buffer to `write`, which tells how many bytes it wrote, or
     /// `None`, and then nothing is appended.
+    #[inline]
     pub fn put_some(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<usize> {
         let start = self.head.len();
         let len = write(&mut self.head.buffer_mut()[start..])?;

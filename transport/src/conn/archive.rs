@@ -92,6 +92,7 @@ impl Overflow for Spill<'_> {
 impl Conn {
     /// Serialises into the send buffer, behind the header that `header` makes from the length; or
     /// apart, where the archive is too long for that.
+    #[inline]
     pub(crate) fn write_archive(
         &self,
         value: &impl Encode,
@@ -107,7 +108,8 @@ impl Conn {
             len: 0,
         };
         let max = self.local.conf.inline_max;
-        let mut write = |room: &mut [u8]| match encode_or_spill(value, room, &mut spill) {
+        let arena = &mut self.local.arena.borrow_mut();
+        let mut write = |room: &mut [u8]| match encode_or_spill(value, room, &mut spill, arena) {
             Ok(len) => len,
             Err(error) => {
                 failed = Some(error.to_string().into());

@@ -31,7 +31,7 @@ pub(super) fn beyond_credit(received: u64, granted: u64) -> Box<CloseReason> {
 
 impl Conn {
     /// A frame whose whole body lies at `body`, a part of `source`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn on_frame(
         self: &Rc<Self>,
         header: &Header,

@@ -4,17 +4,22 @@ use super::Conn;
 
 impl Conn {
     /// Runs user code; a panic is contained and counted, and `None` comes back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
             Ok(value) => Some(value),
             Err(panic) => {
-                self.local.metrics.handler_panics.increment();
-                let text = panic_text(&*panic);
-                tracing::error!(target: "ringrail::conn", peer = %self.peer, text, "handler panicked");
+                self.panicked(&*panic);
                 None
             }
         }
+    }
+
+    #[cold]
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) {
+        self.local.metrics.handler_panics.increment();
+        let text = panic_text(panic);
+        tracing::error!(target: "ringrail::conn", peer = %self.peer, text, "handler panicked");
     }
 }
 

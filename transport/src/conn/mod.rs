@@ -56,6 +56,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use ringrail_codec::native::{ALIGN, Header, Negotiated};
 use tokio::sync::oneshot;
@@ -162,6 +163,8 @@ pub(crate) struct Conn {
     call_timer: Cell<Option<TimerKey>>,
     call_timer_ns: Cell<u64>,
     default_timeout: Timeout,
+    /// The timeout that was given last, as it was given and in the units that requests need.
+    last_timeout: Cell<(Duration, Timeout)>,
     /// Requests whose answers, or uploads whose slices, may be large: receive exactly.
     bulk_expected: Cell<usize>,
     pace: Pace,
@@ -215,6 +218,7 @@ impl Conn {
             call_timer: Cell::new(None),
             call_timer_ns: Cell::new(u64::MAX),
             default_timeout: Timeout::new(local.conf.request_timeout),
+            last_timeout: Cell::new((Duration::ZERO, Timeout::new(Duration::ZERO))),
             bulk_expected: Cell::new(0),
             pace: Pace::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
             chunk_hint: Cell::new(0),

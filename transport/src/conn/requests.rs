@@ -47,7 +47,7 @@ impl Conn {
     }
 
     /// Takes in an RPC, whole: its handler gets it now, or when there is room for its answer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accept_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
         self.local.metrics.requests_in_rpc.increment();
         self.note_rpc();
@@ -108,7 +108,7 @@ impl Conn {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn handle_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));

@@ -32,7 +32,22 @@ impl Timeout {
 impl Conn {
     #[inline]
     pub(super) fn timeout(&self, timeout: Option<Duration>) -> Timeout {
-        timeout.map_or(self.default_timeout, Timeout::new)
+        let Some(timeout) = timeout else {
+            return self.default_timeout;
+        };
+        let (last, converted) = self.last_timeout.get();
+        match last == timeout {
+            true => converted,
+            false => self.convert_timeout(timeout),
+        }
+    }
+
+    /// Callers give the same time again and again, and to convert it takes long divisions.
+    #[cold]
+    fn convert_timeout(&self, timeout: Duration) -> Timeout {
+        let converted = Timeout::new(timeout);
+        self.last_timeout.set((timeout, converted));
+        converted
     }
 
     #[inline]

@@ -102,6 +102,7 @@ impl Tx {
 
     /// Writes a frame whose body of at most `max_len` bytes `write` produces in place; it tells the
     /// header, or `None` where the body did not fit (nothing is written then).
+    #[inline]
     pub(crate) fn frame_with(
         &mut self,
         pool: &Pool,

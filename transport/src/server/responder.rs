@@ -56,6 +56,7 @@ impl<'a> Responder<'a> {
     }
 
     /// Answers with the archive of `value`, serialised in the send buffer.
+    #[inline]
     pub fn reply_archive(mut self, value: &impl Encode) {
         self.answered = true;
         self.conn.answer_archive(self.id, self.deadline_ns, value);
@@ -89,10 +90,18 @@ impl<'a> Responder<'a> {
 }
 
 impl Drop for Responder<'_> {
+    #[inline]
     fn drop(&mut self) {
         if !self.answered {
-            self.conn.answer_failure(self.id, &unanswered());
+            self.let_go();
         }
+    }
+}
+
+impl Responder<'_> {
+    #[cold]
+    fn let_go(&self) {
+        self.conn.answer_failure(self.id, &unanswered());
     }
 }
 
@@ -202,6 +211,7 @@ impl Conn {
         self.answer_written(id, written.is_ok());
     }
 
+    #[inline]
     pub(super) fn answer_archive(&self, id: u64, deadline_ns: u64, value: &impl Encode) {
         if self.is_overdue(deadline_ns) {
             self.answered();

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringrail_codec::archive::Arena;
 use slab::Slab;
 
 use crate::buf::Pool;
@@ -93,9 +94,13 @@ pub(crate) struct ShardLocal {
     pub(crate) handle: ShardHandle,
     pub(crate) conf: Arc<TransportConf>,
     pub(crate) pool: Pool,
+    /// Scratch memory of serialisations.
+    pub(crate) arena: RefCell<Arena>,
     pub(crate) metrics: Arc<ShardMetrics>,
     /// Time as of the beginning of the turn.
     now_ns: Cell<u64>,
+    /// Since when a shard that spins has found nothing to do; `u64::MAX` where it has.
+    pub(super) idle_since_ns: Cell<u64>,
     /// What tells the time between turns; without it time stands still there, as in a simulation.
     clock: Cell<Option<fn() -> u64>>,
     timers: RefCell<TimerWheel>,
@@ -134,8 +139,10 @@ impl ShardLocal {
             handle,
             conf,
             pool,
+            arena: RefCell::new(Arena::new()),
             metrics,
             now_ns: Cell::new(now_ns),
+            idle_since_ns: Cell::new(u64::MAX),
             clock: Cell::new(None),
             timers: RefCell::new(TimerWheel::new(now_ns, MAX_TIMERS)),
             conns: RefCell::new(Slab::new()),
@@ -177,6 +184,12 @@ impl ShardLocal {
     /// Has futures that run between turns see the time go by.
     pub(crate) fn set_clock(&self, clock: fn() -> u64) {
         self.clock.set(Some(clock));
+    }
+
+    /// True in a turn before which the shard has spun for nothing, for so long at least.
+    pub(crate) fn has_waited(&self, ns: usize) -> bool {
+        let since = self.idle_since_ns.get();
+        since != u64::MAX && self.turn_ns().saturating_sub(since) >= ns as u64
     }
 
     pub(crate) fn set_now_ns(&self, now_ns: u64) {

@@ -1,5 +1,6 @@
 //! Received bytes, cut into frames where they lie.
 
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use ringrail_codec::native::{ALIGN, FrameError, HEADER_LEN, Header, check_header};
@@ -14,6 +15,24 @@ use super::{Rx, Taken};
 /// Frames parsed before what they caused is sent: the peer then works while this side goes on.
 pub(super) const FRAMES_PER_TURN: u32 = 128;
 
+/// Frames of a half, see [`half_way`]: fewer are not worth a system call, and of more there are others
+/// on their way as a rule.
+const HALF_FRAMES: RangeInclusive<u32> = 32..=64;
+
+/// A shard has waited for bytes if it spun for as many nanoseconds as there are of them, divided by this.
+/// Measured: less would cut into ever smaller parts what is well divided already.
+const BYTES_PER_WAITED_NS: usize = 8;
+
+/// Where to break off so that the peer has something to do. A shard that spun until these bytes came
+/// would have the peer wait for all their answers in turn; sent in two parts, they keep both sides
+/// at work from then on. One that never waits takes all there is.
+fn half_way(conn: &Conn, data: &Lease, at: usize) -> usize {
+    match conn.local.has_waited(data.len() / BYTES_PER_WAITED_NS) {
+        true => at + (data.len() - at) / 2,
+        false => usize::MAX,
+    }
+}
+
 impl Rx {
     /// Parses `data[at..]`; how far it came.
     pub(super) fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
@@ -21,6 +40,7 @@ impl Rx {
             return self.parse_spark(conn, data, at);
         }
         let mut left = FRAMES_PER_TURN;
+        let half = half_way(conn, data, at);
         while at < data.len() && !self.starved {
             let (state, bytes) = (conn.state(), &data[at..]);
             if matches!(state, State::Flushing | State::Closed) {
@@ -49,7 +69,7 @@ impl Rx {
                 self.clogged = true;
                 break;
             }
-            if left == 0 {
+            if left == 0 || (at >= half && HALF_FRAMES.contains(&(FRAMES_PER_TURN - left))) {
                 self.yielded = true;
                 break;
             }
