@@ -80,7 +80,7 @@ impl Install {
         self.root.join("venv/bin/python")
     }
 
-    /// The peers' classes, among them the master `push-cluster`.
+    /// The peers' classes, among them the master `local-push-cluster`.
     #[must_use]
     pub fn classes(&self) -> PathBuf {
         self.root.join("classes")

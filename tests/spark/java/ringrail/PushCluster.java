@@ -14,14 +14,14 @@ import scala.collection.immutable.List;
 import scala.collection.immutable.List$;
 
 /**
- * The master {@code push-cluster}: two executors as of {@code local-cluster[2,1,1024]}, whose blocks
+ * The master {@code local-push-cluster}: two executors as of {@code local-cluster[2,1,1024]}, whose blocks
  * are pushed to the shuffle service of this host.
  *
  * <p>Spark itself names services to push to under YARN alone. Everything else about push-based
  * shuffle is Spark's own, once {@code spark.testing} lets it be turned on.
  */
 public final class PushCluster implements ExternalClusterManager {
-  private static final String MASTER = "push-cluster";
+  private static final String MASTER = "local-push-cluster";
 
   @Override
   public boolean canCreate(String master) {
@@ -57,8 +57,10 @@ public final class PushCluster implements ExternalClusterManager {
     @Override
     public List<BlockManagerId> getShufflePushMergerLocations(int partitions, int profile) {
       int port = conf.getInt("spark.shuffle.service.port", 7337);
+      // Executors go by 127.0.0.1: from a service that seems to be on another host they read merged
+      // blocks over the network, and not from its files.
       BlockManagerId service =
-          BlockManagerId.apply("shuffle-push-merger", "127.0.0.1", port, Option.<String>empty());
+          BlockManagerId.apply("shuffle-push-merger", "localhost", port, Option.<String>empty());
       return List$.MODULE$.<BlockManagerId>empty().$colon$colon(service);
     }
   }
