@@ -54,6 +54,43 @@ fn a_file_that_was_written_anew_is_served_anew() {
     assert_eq!(peer.chunk(handle.stream_id, 2).unwrap(), new[2010..]);
 }
 
+/// The reader asks for the next chunk before the last one has left, so that the file stays open all the while.
+#[test]
+fn a_file_that_stays_open_is_looked_at_again_after_a_while() {
+    let disk = Disk::new();
+    let peer = Peer::registered(&disk);
+    let lens = [300_000; 40];
+    let old = disk.write_map(0, 1, &lens);
+    let reduces: Vec<i32> = (0..40).collect();
+    let handle = peer.fetch(0, &[1], &[&reduces], false).unwrap();
+    let ask = |index| {
+        let options = Default::default();
+        peer.client
+            .fetch_chunk(handle.stream_id as u64, index, &options)
+    };
+    let since = Instant::now();
+    let mut waiting = std::collections::VecDeque::from([ask(0), ask(1)]);
+    let (mut next, mut deleted, mut failed) = (2, false, false);
+    for (index, old) in old.iter().enumerate() {
+        match waiting.pop_front().unwrap().wait() {
+            Ok(chunk) => assert_eq!(chunk.to_vec(), *old, "{index}"),
+            Err(_) => failed = true,
+        }
+        if next < 40 {
+            waiting.push_back(ask(next));
+            next += 1;
+        }
+        if index == 5 {
+            fs::remove_file(disk.path("shuffle_0_1_0.data")).unwrap();
+            deleted = true;
+        }
+        if deleted {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    assert!(failed, "in {:?} nobody has looked", since.elapsed());
+}
+
 #[test]
 fn deleted_files_are_neither_served_nor_kept_open() {
     let disk = Disk::new();

@@ -5,6 +5,8 @@
 mod spark_shuffle;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -399,4 +401,62 @@ fn a_connection_that_needs_more_files_than_may_be_open_is_closed() {
     while peer.client.is_active() {
         std::thread::yield_now();
     }
+}
+
+/// Sends a frame of Spark's, byte by byte.
+fn send_frame(stream: &mut TcpStream, kind: u8, parts: &[&[u8]]) {
+    let mut frame = vec![kind];
+    parts.iter().for_each(|part| frame.extend_from_slice(part));
+    let len = (frame.len() as i64 + 8).to_be_bytes();
+    stream.write_all(&[&len[..], &frame].concat()).unwrap();
+}
+
+#[test]
+fn a_reader_that_asks_and_never_reads_holds_up_itself_alone() {
+    const CHUNKS: i32 = 3000;
+    let disk = Disk::new();
+    let peer = Peer::registered(&disk);
+    let parts = disk.write_map(0, 1, &[1_000_000, 5]);
+    let mut greedy = TcpStream::connect(peer.server.local_addr().to_string()).unwrap();
+    let reduces = vec![0; CHUNKS as usize];
+    let reduces = [&reduces[..]];
+    let ask = Message::FetchShuffleBlocks(FetchShuffleBlocks {
+        app_id: APP,
+        exec_id: EXEC,
+        shuffle_id: 0,
+        map_ids: (&[1i64][..]).into(),
+        reduce_ids: IntLists::from(&reduces[..]),
+        batch_fetch_enabled: false,
+    });
+    let mut body = vec![0; ask.encoded_len()];
+    ask.encode(&mut body).unwrap();
+    let (id, len) = (7i64.to_be_bytes(), (body.len() as i32).to_be_bytes());
+    send_frame(&mut greedy, 3, &[&id, &len, &body]);
+    // Length, type, id, length of the body, and the handle.
+    let mut answer = [0; 8 + 1 + 8 + 4 + 13];
+    greedy.read_exact(&mut answer).unwrap();
+    let handle = StreamHandle::decode(&answer[21..]).unwrap();
+    assert_eq!(handle.num_chunks, CHUNKS);
+    for index in 0..CHUNKS {
+        let stream = handle.stream_id.to_be_bytes();
+        send_frame(&mut greedy, 0, &[&stream, &index.to_be_bytes()]);
+    }
+    for _ in 0..50 {
+        let handle = peer.fetch(0, &[1], &[&[1]], false).unwrap();
+        assert_eq!(peer.chunks(handle), [Ok(parts[1].clone())]);
+    }
+    let sent = peer.engine_metrics();
+    let all = CHUNKS as u64 * 1_000_000;
+    assert!(sent.bytes_out < all / 4, "{} of {all} left", sent.bytes_out);
+    assert!(
+        sent.pool_bytes_high_water < 64 << 20,
+        "{}",
+        sent.pool_bytes_high_water
+    );
+    assert_eq!(peer.service.metrics().connections, 2);
+    drop(greedy);
+    while peer.service.metrics().connections > 1 {
+        std::thread::yield_now();
+    }
+    assert!(peer.client.is_active());
 }

@@ -6,7 +6,7 @@
 mod spark_shuffle;
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use ringrail::codec::spark::shuffle::{FetchShuffleBlocks, IntLists, Message, StreamHandle};
@@ -69,6 +69,12 @@ fn fetch_one(client: &Client, shuffle: i32) -> Vec<u8> {
         .unwrap();
     let handle = StreamHandle::decode(&handle).unwrap();
     client.chunk(handle.stream_id, 0).unwrap()
+}
+
+/// An address that nothing listens on.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 fn metrics(address: &str) -> String {
@@ -138,7 +144,9 @@ fn the_next_service_takes_over_port_and_executors() {
     let disk = Disk::new();
     let block = disk.write_map(0, 1, &[100]);
     let file = properties(&disk);
-    let mut first = Service::start(&["--port", "0", "--properties-file", &file]);
+    let metrics = free_address();
+    let args = ["--metrics-addr", &metrics, "--properties-file", &file];
+    let mut first = Service::start(&[&["--port", "0"], &args[..]].concat());
     let told = first.next();
     let address = told["addr"].as_str().unwrap();
     let client = Client::connect(address);
@@ -147,7 +155,7 @@ fn the_next_service_takes_over_port_and_executors() {
         .unwrap();
     let port = told["port"].to_string();
     // Before the first one knows of it; it waits for what that one holds.
-    let mut second = Service::start(&["--port", &port, "--properties-file", &file]);
+    let mut second = Service::start(&[&["--port", &port], &args[..]].concat());
     assert_eq!(fetch_one(&client, 0), block[0]);
     first.signal();
     let told = second.next();

@@ -1,6 +1,7 @@
 //! What can be asked of the benchmark, and the order of its parts.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -30,6 +31,9 @@ pub(crate) struct Cli {
     /// Length of the first run of each pair, which is not counted: Java compiles meanwhile
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
     warm_up: f64,
+    /// How long to wait before each run for the processors to be quiet
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    patience: f64,
     /// Only workloads whose name contains this; `job` is the PySpark job
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -77,6 +81,7 @@ impl Cli {
             let plan = rounds::Plan {
                 rounds: self.rounds,
                 warm_up: self.warm_up,
+                patience: Duration::from_secs_f64(self.patience),
             };
             let mut field = rounds::Field::new(&install)?;
             for workload in workloads {

@@ -14,13 +14,12 @@ use serde::Serialize;
 use crate::pairs::{Client, Pair, Server};
 use crate::side::{Listening, Processes};
 
-/// How long to wait for quiet cores before a run.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How often and how long.
 pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) warm_up: f64,
+    /// How long to wait for quiet cores before a run.
+    pub(crate) patience: Duration,
 }
 
 /// What one pair reached.
@@ -77,6 +76,7 @@ impl Field {
                 let work = if round == 0 { &warm_up } else { workload };
                 let server = servers.iter().find(|(server, _)| *server == pair.server);
                 let (_, server) = server.context("every server has been started")?;
+                wait_for_quiet(self.processes.cores, plan.patience);
                 let sample = self
                     .run(*pair, server, work)
                     .with_context(|| format!("{}, {workload}", entry.name))?;
@@ -105,7 +105,6 @@ impl Field {
         workload: &Workload,
     ) -> Result<Sample, anyhow::Error> {
         let processes = &self.processes;
-        wait_for_quiet(processes.cores, PATIENCE);
         let watch = Watch::start(processes.cores);
         let started = Instant::now();
         let mut java = 0.0;

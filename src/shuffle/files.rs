@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use ringrail_transport::buf::ManagedBuffer;
 
 use super::block::{Block, FileName, MergedPart};
 use super::error::ShuffleError;
-use super::index_cache::IndexCache;
+use super::index_cache::{IndexCache, Range};
 use super::resolve::{Layout, locate};
 use super::roots::{LocalRoots, Place};
 
@@ -21,8 +22,16 @@ pub(super) struct Files {
     /// By path: files that are on their way out, or that a stream has.
     open: HashMap<Box<str>, Opened>,
     max_open: usize,
+    /// Entries from which on those of files that nobody has are swept out.
+    sweep_at: usize,
     place: Place,
 }
+
+/// So many entries of files that nobody has may stay.
+const SWEEP_MIN: usize = 256;
+
+/// A file, and its length.
+type OpenFile = (Arc<File>, u64);
 
 #[derive(Debug)]
 struct Opened {
@@ -31,10 +40,53 @@ struct Opened {
     id: (u64, u64),
 }
 
-/// A block's bytes, and the file they lie in if there is one.
+/// A block's bytes, and the output of a map they are a part of.
 pub(super) struct Found {
     pub(super) data: ManagedBuffer,
-    pub(super) file: Option<Arc<File>>,
+    pub(super) output: Option<MapOutput>,
+}
+
+impl From<ManagedBuffer> for Found {
+    fn from(data: ManagedBuffer) -> Self {
+        Found { data, output: None }
+    }
+}
+
+/// The output of a map as it was found: the next block often lies in it too, and needs no look at the disk then.
+#[derive(Debug)]
+pub(super) struct MapOutput {
+    shuffle: u32,
+    map: u64,
+    offsets: Rc<[u64]>,
+    file: Arc<File>,
+    len: u64,
+}
+
+impl MapOutput {
+    /// A block of it; `None` where it has none such.
+    pub(super) fn part(&self, block: Block) -> Option<ManagedBuffer> {
+        let Block::Shuffle {
+            shuffle,
+            map,
+            first,
+            end,
+        } = block
+        else {
+            return None;
+        };
+        if (shuffle, map) != (self.shuffle, self.map) || first > end {
+            return None;
+        }
+        let from = *self.offsets.get(first as usize)?;
+        let to = *self.offsets.get(end as usize)?;
+        if to > self.len {
+            return None;
+        }
+        Some(match to - from {
+            0 => ManagedBuffer::from(Bytes::new()),
+            len => ManagedBuffer::file(Arc::clone(&self.file), from, len),
+        })
+    }
 }
 
 /// As many files are open as may be.
@@ -47,6 +99,7 @@ impl Files {
             indices: IndexCache::new(index_budget),
             open: HashMap::new(),
             max_open,
+            sweep_at: SWEEP_MIN,
             place: Place::default(),
         }
     }
@@ -58,12 +111,18 @@ impl Files {
 
     /// Makes room in the table of open files, after streams have let some go.
     pub(super) fn purge(&mut self) -> Result<(), Full> {
-        self.open.retain(|_, it| it.file.strong_count() > 0);
+        self.sweep();
         if self.open.len() < self.max_open {
             Ok(())
         } else {
             Err(Full)
         }
+    }
+
+    /// Forgets files that nobody has. So seldom that it costs each file that is opened next to nothing.
+    fn sweep(&mut self) {
+        self.open.retain(|_, it| it.file.strong_count() > 0);
+        self.sweep_at = (self.open.len() * 2).max(SWEEP_MIN);
     }
 
     /// Files that may be open.
@@ -102,16 +161,14 @@ impl Files {
                 };
                 locate(layout, &name(MergedPart::Index), &mut self.place);
                 let range = (chunk, chunk.saturating_add(1));
-                let range = self.indices.range(roots, &self.place, range)?;
+                let (range, _) = self.indices.range(roots, &self.place, range)?;
                 locate(layout, &name(MergedPart::Data), &mut self.place);
-                self.part(roots, range)
+                Ok(Found::from(self.part(roots, range)?.0))
             }
             Block::Rdd { rdd, split } => {
                 locate(layout, &FileName::Rdd { rdd, split }, &mut self.place);
                 let (file, len) = self.open(roots)?;
-                let data = ManagedBuffer::file(Arc::clone(&file), 0, len);
-                let file = Some(file);
-                Ok(Found { data, file })
+                Ok(Found::from(ManagedBuffer::file(file, 0, len)))
             }
             Block::Shuffle {
                 shuffle,
@@ -120,9 +177,17 @@ impl Files {
                 end,
             } => {
                 locate(layout, &FileName::Index { shuffle, map }, &mut self.place);
-                let range = self.indices.range(roots, &self.place, (first, end))?;
+                let (range, offsets) = self.indices.range(roots, &self.place, (first, end))?;
                 locate(layout, &FileName::Data { shuffle, map }, &mut self.place);
-                self.part(roots, range)
+                let (data, opened) = self.part(roots, range)?;
+                let output = opened.zip(offsets).map(|((file, len), offsets)| MapOutput {
+                    shuffle,
+                    map,
+                    offsets,
+                    file,
+                    len,
+                });
+                Ok(Found { data, output })
             }
         }
     }
@@ -156,11 +221,14 @@ impl Files {
         Ok((chunks, ManagedBuffer::file(file, 0, len)))
     }
 
-    /// A part of the file that was located. Where all of a map's partitions are empty there is no file.
-    fn part(&mut self, roots: &LocalRoots, (from, to): (u64, u64)) -> Result<Found, ShuffleError> {
+    /// A part of the file that was located, and the file. Where all of a map's partitions are empty there is none.
+    fn part(
+        &mut self,
+        roots: &LocalRoots,
+        (from, to): Range,
+    ) -> Result<(ManagedBuffer, Option<OpenFile>), ShuffleError> {
         if from == to {
-            let data = ManagedBuffer::from(Bytes::new());
-            return Ok(Found { data, file: None });
+            return Ok((ManagedBuffer::from(Bytes::new()), None));
         }
         let (file, have) = self.open(roots)?;
         if to > have {
@@ -171,19 +239,21 @@ impl Files {
             });
         }
         let data = ManagedBuffer::file(Arc::clone(&file), from, to - from);
-        let file = Some(file);
-        Ok(Found { data, file })
+        Ok((data, Some((file, have))))
     }
 
     /// Opens the file that was located, or takes it from those who have it open, if it is still the one that lies
     /// there; and its length.
-    fn open(&mut self, roots: &LocalRoots) -> Result<(Arc<File>, u64), ShuffleError> {
+    fn open(&mut self, roots: &LocalRoots) -> Result<OpenFile, ShuffleError> {
         if let Some(opened) = self.open.get(self.place.path())
             && let Some(file) = opened.file.upgrade()
             && let Ok(stat) = roots.look(&self.place)
             && opened.id == (stat.st_dev, stat.st_ino)
         {
             return Ok((file, stat.st_size as u64));
+        }
+        if self.open.len() >= self.sweep_at {
+            self.sweep();
         }
         let opened = roots.open_file(&self.place);
         let (file, stat) = opened.map_err(|errno| self.failed(errno.into()))?;
@@ -202,5 +272,35 @@ impl Files {
             path: self.place.path().to_owned(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_nobody_has_are_forgotten_and_those_in_use_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = LocalRoots::open(&[dir.path().to_owned()]).unwrap();
+        let layout = Layout {
+            dirs: vec![roots.local_dir(dir.path().to_str().unwrap()).unwrap()],
+            sub_dirs: 1,
+        };
+        std::fs::create_dir(dir.path().join("00")).unwrap();
+        let mut files = Files::new(0, usize::MAX);
+        let find = |split: u32, files: &mut Files| {
+            let path = dir.path().join(format!("00/rdd_1_{split}"));
+            std::fs::write(path, [1; 10]).unwrap();
+            let block = Block::Rdd { rdd: 1, split };
+            files.find(&roots, (&layout, "app"), block).unwrap().data
+        };
+        let held: Vec<_> = (0..100).map(|split| find(split, &mut files)).collect();
+        for split in 100..2000 {
+            drop(find(split, &mut files));
+            assert!(files.open.len() <= SWEEP_MIN + 1, "{}", files.open.len());
+        }
+        let kept = files.open.values().filter(|it| it.file.strong_count() > 0);
+        assert_eq!(kept.count(), held.len());
     }
 }

@@ -14,6 +14,12 @@ use rustix::fs::Stat;
 use super::error::ShuffleError;
 use super::roots::{LocalRoots, Place};
 
+/// First byte, and the one behind the last.
+pub(super) type Range = (u64, u64);
+
+/// What was asked for of an index file, and all that is in it if it is kept.
+pub(super) type Looked = (Range, Option<Rc<[u64]>>);
+
 /// Bytes of an offset.
 const OFFSET_LEN: u64 = 8;
 
@@ -74,7 +80,8 @@ impl IndexCache {
         self.young_len + self.old_len
     }
 
-    /// Where partitions `first` to before `end` lie in the data file: first byte and the one behind the last.
+    /// Where partitions `first` to before `end` lie in the data file, and where all of them do, unless the file is
+    /// too large to be kept.
     ///
     /// # Errors
     /// The index file cannot be read, is damaged, or does not have these partitions.
@@ -83,11 +90,11 @@ impl IndexCache {
         roots: &LocalRoots,
         place: &Place,
         (first, end): (u32, u32),
-    ) -> Result<(u64, u64), ShuffleError> {
+    ) -> Result<Looked, ShuffleError> {
         let path = place.path();
         let seen = roots.look(place).map_err(|errno| open_error(path, errno))?;
         if let Some(offsets) = self.cached(path, Stamp::from(&seen)) {
-            return pick(path, &offsets, (first, end));
+            return Ok((pick(path, &offsets, (first, end))?, Some(offsets)));
         }
         let (file, stat) = roots
             .open_file(place)
@@ -95,14 +102,15 @@ impl IndexCache {
         let count = count_of(path, &stat)?;
         let cost = path.len() + ENTRY_LEN + (count * OFFSET_LEN) as usize;
         if cost > self.budget / 2 {
-            return read_two(&file, path, count, (first, end));
+            return Ok((read_two(&file, path, count, (first, end))?, None));
         }
         let offsets: Rc<[u64]> = read(&file, path, 0, count)?.into();
         check(path, &offsets)?;
         let range = pick(path, &offsets, (first, end));
         let stamp = Stamp::from(&stat);
+        let kept = Rc::clone(&offsets);
         self.keep(path.into(), Entry { stamp, offsets });
-        range
+        Ok((range?, Some(kept)))
     }
 
     fn cached(&mut self, path: &str, stamp: Stamp) -> Option<Rc<[u64]>> {
@@ -220,22 +228,25 @@ fn pick(path: &str, offsets: &[u64], range: (u32, u32)) -> Result<(u64, u64), Sh
 mod tests {
     use super::*;
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     struct Dir {
         dir: tempfile::TempDir,
         roots: LocalRoots,
+        path: PathBuf,
     }
 
     impl Dir {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let roots = LocalRoots::open(&[dir.path().to_owned()]).unwrap();
-            Self { dir, roots }
+            let path = dir.path().join("00");
+            fs::create_dir(&path).unwrap();
+            Self { dir, roots, path }
         }
 
         fn path(&self) -> &Path {
-            self.dir.path()
+            &self.path
         }
 
         fn write(&self, name: &str, offsets: &[i64]) {
@@ -249,11 +260,14 @@ mod tests {
             name: &str,
             range: (u32, u32),
         ) -> Result<(u64, u64), ShuffleError> {
-            let dir = self.roots.local_dir(self.path().to_str().unwrap()).unwrap();
+            let dir = self.dir.path().to_str().unwrap();
+            let dir = self.roots.local_dir(dir).unwrap();
             let mut place = Place::default();
+            place.write_name(&name);
             place.enter(&dir);
-            place.push(format_args!("/{name}"));
-            cache.range(&self.roots, &place, range)
+            place.push_name(0);
+            let found = cache.range(&self.roots, &place, range);
+            found.map(|(range, _)| range)
         }
     }
 

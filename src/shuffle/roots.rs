@@ -51,10 +51,11 @@ pub(super) struct Place {
     root: usize,
     path: String,
     below: usize,
+    name: String,
 }
 
 impl Place {
-    /// Begins a name within `dir`; the rest is [pushed](Self::push).
+    /// Begins a path within `dir`; the rest is [pushed](Self::push_name).
     pub(super) fn enter(&mut self, dir: &LocalDir) {
         self.root = dir.root;
         self.below = dir.below;
@@ -62,10 +63,18 @@ impl Place {
         self.path.push_str(&dir.path);
     }
 
-    /// Adds to the name.
-    pub(super) fn push(&mut self, part: std::fmt::Arguments<'_>) {
+    /// Writes a file's name, apart from the path; it is there until the next one.
+    pub(super) fn write_name(&mut self, name: &impl std::fmt::Display) -> &str {
+        self.name.clear();
         // Writing to a String cannot fail.
-        let _ = std::fmt::Write::write_fmt(&mut self.path, part);
+        let _ = std::fmt::Write::write_fmt(&mut self.name, format_args!("{name}"));
+        &self.name
+    }
+
+    /// Adds a sub-directory and the name that was written.
+    pub(super) fn push_name(&mut self, sub_dir: usize) {
+        let _ = std::fmt::Write::write_fmt(&mut self.path, format_args!("/{sub_dir:02x}/"));
+        self.path.push_str(&self.name);
     }
 
     /// The whole path: what caches go by and messages show.
@@ -126,7 +135,9 @@ impl LocalRoots {
     fn is_there(&self, dir: &LocalDir) -> bool {
         let below = dir.path[dir.below..].trim_start_matches('/');
         let below = if below.is_empty() { "." } else { below };
-        statat(&self.roots[dir.root].fd, below, AtFlags::empty()).is_ok()
+        let found = statat(&self.roots[dir.root].fd, below, AtFlags::empty());
+        // A disk that does not answer now may do so later.
+        !matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
 
     /// What is there now, without opening it; links are not followed.

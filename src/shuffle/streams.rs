@@ -5,7 +5,6 @@
 //! interrupted gets what it asks for. What a chunk is made of is looked up when it is asked for.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use ringrail_transport::buf::ManagedBuffer;
 use super::block::Block;
 use super::error::ShuffleError;
 use super::executors::Executor;
-use super::files::{Files, Found};
+use super::files::{Files, Found, MapOutput};
 use super::service::Shared;
 
 /// Chunks that the streams of one connection may have waiting; about 24 MiB of memory.
@@ -26,6 +25,9 @@ pub const MAX_CONNECTION_STREAMS: usize = 16 << 10;
 
 /// A connection that has as many streams as it may loses those that nothing was asked of for so long, in ns.
 const IDLE_NS: u64 = 600 * 1_000_000_000;
+
+/// For so long what was found on the disk is taken to lie there still, in ns.
+const FRESH_NS: u64 = 100 * 1_000_000;
 
 /// A stream: whose it is, and what is in it.
 #[derive(Debug)]
@@ -40,10 +42,11 @@ struct Stream {
     asked_ns: u64,
     /// The executor, as of a state of the table of executors.
     executor: Option<(u64, Arc<Executor>)>,
-    /// Chunks on their way out, and the file of the last one as long as there are some: the next one often
-    /// lies in it too. A stream that stands still keeps no file, which may have been deleted, open.
+    /// Chunks on their way out.
     in_flight: usize,
-    file: Option<Arc<File>>,
+    /// What the last one was a part of, and when it was looked at, as long as there are some on their way. A stream
+    /// that stands still keeps no file, which may have been deleted, open.
+    last: Option<(MapOutput, u64)>,
 }
 
 /// What is sent for one chunk.
@@ -106,7 +109,7 @@ impl Streams {
             asked_ns: owner.now_ns(),
             executor: None,
             in_flight: 0,
-            file: None,
+            last: None,
         };
         self.table.insert(self.last, stream);
         Ok(self.last)
@@ -205,7 +208,7 @@ impl Streams {
     /// Closes the stream's file if nothing of it is on its way.
     pub(super) fn settle(&mut self, id: u64) {
         if let Some(stream) = self.table.get_mut(&id).filter(|it| it.in_flight == 0) {
-            stream.file = None;
+            stream.last = None;
         }
     }
 
@@ -215,7 +218,7 @@ impl Streams {
             return Ok(());
         }
         for stream in self.table.values_mut() {
-            stream.file = None;
+            stream.last = None;
         }
         files.purge().map_err(|_| ShuffleError::Limit {
             what: "as many files are being sent as may be",
@@ -259,6 +262,10 @@ impl Stream {
         shared: &Shared,
     ) -> Result<Chunk, ShuffleError> {
         let block = self.blocks[index];
+        let blocks = block.count();
+        if let Some(data) = self.find_again(block, shared) {
+            return Ok(Chunk { data, blocks });
+        }
         let found = if let Block::Merged {
             shuffle,
             merge,
@@ -274,10 +281,20 @@ impl Stream {
             let executor = look_up(&mut self.executor, owner, shared)?;
             files.find(&shared.roots, (executor.layout(), &self.app), block)?
         };
-        let Found { data, file } = found;
-        self.file = file;
-        let blocks = block.count();
+        let Found { data, output } = found;
+        self.last = output.map(|output| (output, self.asked_ns));
         Ok(Chunk { data, blocks })
+    }
+
+    /// A block of what the last one was a part of, as long as that was looked at lately.
+    fn find_again(&self, block: Block, shared: &Shared) -> Option<ManagedBuffer> {
+        let (output, looked_ns) = self.last.as_ref()?;
+        let (seen, _) = self.executor.as_ref()?;
+        let fresh = self.asked_ns.saturating_sub(*looked_ns) < FRESH_NS;
+        if !fresh || *seen != shared.executors.generation() {
+            return None;
+        }
+        output.part(block)
     }
 
     fn note_asked(&mut self, index: usize) {

@@ -83,6 +83,7 @@ class Application:
             "remote_bytes": "shuffleRemoteBytesRead",
             "local_bytes": "shuffleLocalBytesRead",
             "to_disk_bytes": "shuffleRemoteBytesReadToDisk",
+            "merged_chunks": "shuffleMergedRemoteChunksFetched",
             "failed_tasks": "numFailedTasks",
         }
         sums = {name: 0 for name in fields}
@@ -96,8 +97,6 @@ class Application:
             sums["failed_stages"] += stage["status"] == "FAILED"
             for name, field in fields.items():
                 sums[name] += stage[field]
-            push = (stage.get("shufflePushReadMetrics") or stage).get("remoteMergedBlocksFetched")
-            sums["merged_blocks"] = sums.get("merged_blocks", 0) + (push or 0)
         return sums
 
     def exchange(self, adaptive):

@@ -151,6 +151,45 @@ fn a_job_with_aes_2_in_galois_mode() {
     );
 }
 
+/// Blocks are pushed and merged, and reducers read what was merged: most of it, for what is pushed
+/// too late is read unmerged.
+#[test]
+#[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
+fn a_job_that_pushes_its_blocks() {
+    let install = install(Version::V3_5);
+    let classes = install.classes().display().to_string();
+    let home = install.home().display().to_string();
+    let conf = conf(&[
+        ("spark.master", "local-push-cluster"),
+        ("spark.driver.extraClassPath", &classes),
+        ("spark.testing", "true"),
+        ("spark.test.home", &home),
+        (
+            "spark.serializer",
+            "org.apache.spark.serializer.KryoSerializer",
+        ),
+        ("spark.shuffle.push.enabled", "true"),
+        ("spark.shuffle.push.mergersMinStaticThreshold", "1"),
+        ("spark.shuffle.push.minShuffleSizeToWait", "0"),
+        ("spark.shuffle.push.finalize.timeout", "4s"),
+        (
+            "spark.shuffle.push.server.mergedShuffleFileManagerImpl",
+            "org.apache.spark.network.shuffle.RemoteBlockPushResolver",
+        ),
+    ]);
+    let scene = Scene::with(kind(Version::V3_5, true), &conf);
+    let outcomes = job(&["remote"], &conf)
+        .run(&install, scene.service.port(), scene.path(), |_| ())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let outcome = &outcomes[0];
+    assert_eq!(outcome.rows, expected(RECORDS));
+    assert_eq!(outcome.read("failed_tasks"), 0, "{outcome:?}");
+    let merged = outcome.read("merged_chunks") + outcome.read_before("merged_chunks");
+    assert!(merged > 0, "merged blocks were read: {outcome:?}");
+    // Spark does not count merged chunks among its messages, but their bytes.
+    assert!(scene.served().1 > 0.0, "by the service");
+}
+
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn a_job_survives_a_killed_service() {

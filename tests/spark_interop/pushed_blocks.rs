@@ -11,7 +11,8 @@ const PUSHED: usize = 3000;
 fn register(scene: &Scene, client: &crate::support::BlockClient) -> Executor {
     let executor = Executor::new("1", scene.path(), 1);
     let meta = format!(
-        "{}:{}",
+        // Spark appends two braces too many.
+        "{}:{}}}}}",
         crate::support::MANAGER,
         json!({"mergeDir": "merge_manager_1", "attemptId": "1"})
     );

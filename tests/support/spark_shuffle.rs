@@ -13,6 +13,7 @@ use ringrail::codec::spark::shuffle::{FetchShuffleBlocks, IntLists, Message, Ope
 use ringrail::codec::spark::shuffle::{RegisterExecutor, StreamHandle};
 use ringrail::shuffle::{ShuffleConf, ShuffleService};
 use ringrail::transport::client::ChunkOptions;
+use ringrail::transport::metrics::MetricsSnapshot;
 use ringrail::transport::spark::Protocols;
 use ringrail::{
     Engine, ParkMode, RequestError, TransportClient, TransportConf, TransportContext,
@@ -200,7 +201,12 @@ impl Peer {
 
     /// Handlers of the service that panicked.
     pub fn panics(&self) -> u64 {
-        self.serving.metrics().handler_panics
+        self.engine_metrics().handler_panics
+    }
+
+    /// The counters of the engine that serves.
+    pub fn engine_metrics(&self) -> MetricsSnapshot {
+        self.serving.metrics()
     }
 
     /// A service over `disk` at which its executor has registered.

@@ -10,15 +10,20 @@ const MAX_HEAD_LEN: usize = 8 << 10;
 /// How long one may take to come, and its answer to leave.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Serves `page` at `/metrics` of `address`; the address, with the port that was chosen.
+/// How often an address that is in use is tried again.
+const TRY_EVERY: Duration = Duration::from_millis(20);
+
+/// Serves `page` at `/metrics` of `address`; the address, with the port that was chosen. Where it is in use, waits for
+/// that long: the service that this one takes over from serves its metrics until it has drained.
 ///
 /// # Errors
 /// The address cannot be listened on, or the thread not started.
 pub(super) fn start(
     address: &str,
+    wait: Duration,
     page: impl Fn() -> String + Send + 'static,
 ) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)?;
+    let listener = bind(address, wait)?;
     let at = listener.local_addr()?;
     std::thread::Builder::new()
         .name(String::from("ringrail-metrics"))
@@ -32,6 +37,23 @@ pub(super) fn start(
             }
         })?;
     Ok(at)
+}
+
+fn bind(address: &str, wait: Duration) -> io::Result<TcpListener> {
+    let since = Instant::now();
+    let mut told = false;
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && since.elapsed() < wait => {
+                if !told {
+                    tracing::warn!(address, "the address for metrics is in use; waiting for it");
+                    told = true;
+                }
+                std::thread::sleep(TRY_EVERY);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn answer(mut stream: TcpStream, page: &impl Fn() -> String) -> io::Result<()> {
@@ -91,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_page_is_served_and_nothing_else() {
-        let at = start("127.0.0.1:0", || String::from("a 1\n")).unwrap();
+        let at = start("127.0.0.1:0", Duration::ZERO, || String::from("a 1\n")).unwrap();
         // Somebody who says nothing keeps nobody waiting for long.
         let silent = TcpStream::connect(at).unwrap();
         let page = ask(at, "GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -107,5 +129,20 @@ mod tests {
         let head = ask(at, "HEAD /metrics HTTP/1.1\r\n\r\n");
         assert!(head.ends_with("\r\n\r\n"), "{head}");
         drop(silent);
+    }
+
+    #[test]
+    fn an_address_in_use_is_waited_for_and_not_for_ever() {
+        let before = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = before.local_addr().unwrap();
+        let address = at.to_string();
+        let refused = start(&address, Duration::ZERO, String::new).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        let next = std::thread::spawn(move || {
+            start(&address, Duration::from_secs(60), || String::from("b 2\n")).unwrap()
+        });
+        drop(before);
+        assert_eq!(next.join().unwrap(), at);
+        assert!(ask(at, "GET / HTTP/1.1\r\n\r\n").ends_with("b 2\n"));
     }
 }

@@ -110,8 +110,8 @@ impl ShuffleService {
         let shards = shards(&conf)?;
         let service = self.service(&conf, shards)?;
         let engine = engine(&conf, shards)?;
-        let exporter = self.exporter(&service, &engine)?;
-        let server = self.listen(&conf, &service, engine)?;
+        let server = self.listen(&conf, &service, engine.clone())?;
+        let exporter = self.exporter(&conf, &service, engine)?;
         tell.listening(&server, exporter, service.executors())?;
         let signal = signals
             .recv()
@@ -150,16 +150,18 @@ impl ShuffleService {
 
     fn exporter(
         &self,
+        conf: &Conf,
         service: &service::ShuffleService,
-        engine: &Engine,
+        engine: Engine,
     ) -> Result<Option<std::net::SocketAddr>, Failure> {
         let Some(address) = &self.metrics_addr else {
             return Ok(None);
         };
-        let (service, engine) = (service.clone(), engine.clone());
+        let wait = conf.get_entry(&shuffle::RECOVERY_WAIT)?;
+        let service = service.clone();
         let page =
             move || service::metrics::text::prometheus(&service.metrics(), &engine.metrics());
-        let started = exporter::start(address, page);
+        let started = exporter::start(address, wait, page);
         let at = started.with_context(|| format!("cannot serve metrics on {address}"))?;
         Ok(Some(at))
     }

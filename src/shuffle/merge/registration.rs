@@ -37,9 +37,12 @@ impl Registration {
         let Some((_, json)) = message.shuffle_manager.split_once(':') else {
             return Ok(None);
         };
-        let fields: HashMap<String, String> = match serde_json::from_str(json) {
-            Ok(fields) => fields,
-            Err(error) => {
+        // Spark writes two braces too many behind it, which its own reader does not look at.
+        let mut said = serde_json::Deserializer::from_str(json).into_iter();
+        let fields: HashMap<String, String> = match said.next() {
+            Some(Ok(fields)) => fields,
+            None => return Ok(None),
+            Some(Err(error)) => {
                 tracing::warn!(
                     target: "ringrail::shuffle", app = message.app_id, %error,
                     "an executor that says wrongly where blocks are merged"
@@ -135,6 +138,8 @@ mod tests {
             found,
             Ok(Some((-1, vec![String::from("/a/merge_manager")])))
         );
+        let found = read("app", r#"x.Sort:{"mergeDir":"m","attemptId":"1"}}}"#);
+        assert_eq!(found, Ok(Some((1, vec![String::from("/a/m")]))));
         assert_eq!(read("app", "x.Sort"), Ok(None));
         assert_eq!(read("app", "x.Sort:{"), Ok(None));
     }

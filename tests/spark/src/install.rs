@@ -80,10 +80,16 @@ impl Install {
         self.root.join("venv/bin/python")
     }
 
+    /// The peers' classes, among them the master `local-push-cluster`.
+    #[must_use]
+    pub fn classes(&self) -> PathBuf {
+        self.root.join("classes")
+    }
+
     /// A Java process of `class`, with this version's jars and the peers' classes.
     #[must_use]
     pub fn java(&self, class: &str, options: &[&str]) -> Command {
-        let classes = self.root.join("classes");
+        let classes = self.classes();
         let jars = self.home().join("jars");
         let mut command = Command::new("java");
         command

@@ -66,7 +66,7 @@ pub struct JobOutcome {
 
 impl JobOutcome {
     /// A sum over the step's stages: `remote_bytes`, `local_bytes`, `to_disk_bytes`,
-    /// `failed_tasks`, `failed_stages`, `stages`, `merged_blocks`.
+    /// `failed_tasks`, `failed_stages`, `stages`, `merged_chunks`.
     #[must_use]
     pub fn read(&self, name: &str) -> u64 {
         self.read[name].as_u64().unwrap_or_default()
