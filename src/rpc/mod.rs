@@ -37,6 +37,8 @@ mod inspector;
 mod local;
 mod local_ref;
 mod message;
+#[cfg(all(test, shuttle))]
+mod models;
 mod node;
 mod outbox;
 mod parcel;
@@ -49,6 +51,7 @@ mod ring;
 mod route;
 mod scope;
 mod settings;
+mod sync;
 mod verifier;
 mod wire;
 
