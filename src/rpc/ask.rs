@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::Duration;
 
 use super::clock;
@@ -15,6 +14,8 @@ use super::message::Payload;
 use super::node::may_block;
 use super::parcel::Asked;
 use super::received::Kept;
+use super::sync::thread::{self, Thread};
+use super::sync::thread_local;
 
 /// A reply to come. The message has been posted already; awaiting only waits.
 ///
@@ -109,7 +110,7 @@ impl<R: Payload> AskArchived<R> {
                     asked.time_out();
                     continue;
                 }
-                std::thread::park_timeout(Duration::from_nanos(left.max(GRACE_NS)));
+                thread::park_timeout(Duration::from_nanos(left.max(GRACE_NS)));
             }
         })
     }
@@ -120,7 +121,7 @@ const GRACE_NS: u64 = 1_000_000;
 
 thread_local! {
     /// Unparks this thread; made once, so that waiting allocates nothing.
-    static PARKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    static PARKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
 }
 
 struct Unpark(Thread);
@@ -144,7 +145,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
                 return value;
             }
-            std::thread::park();
+            thread::park();
         }
     })
 }

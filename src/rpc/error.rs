@@ -405,7 +405,13 @@ impl From<RpcFailure> for RpcError {
 
 impl From<RequestError> for RpcError {
     fn from(error: RequestError) -> Self {
-        RpcError::Request(Arc::new(error))
+        match error {
+            RequestError::Unserialisable { detail } => RpcError::Encode {
+                message: "the message",
+                detail: detail.into(),
+            },
+            error => RpcError::Request(Arc::new(error)),
+        }
     }
 }
 

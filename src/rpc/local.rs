@@ -14,6 +14,7 @@ use super::RpcAddress;
 use super::carrier::{Carrier, CarrierFrame, CarrierLink, Door, Incoming, ListenError};
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory};
 use super::error::RpcError;
+use super::sync;
 
 /// Makes in-process envs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,7 +137,10 @@ impl Carrier for LocalCarrier {
 
 /// One side of a connection: what is sent here comes in there.
 struct Half {
-    there: Mutex<There>,
+    /// Held while a frame is taken in, so that frames arrive in order. Never by [`shut`](Self::shut),
+    /// which the far side may call from inside.
+    order: sync::Mutex<()>,
+    there: sync::Mutex<There>,
     other: OnceLock<Weak<Half>>,
     closed: AtomicBool,
 }
@@ -155,7 +159,8 @@ impl Half {
     fn pair() -> (Arc<Self>, Arc<Self>) {
         let half = || {
             Arc::new(Self {
-                there: Mutex::new(There::Soon(Vec::new())),
+                order: sync::Mutex::new(()),
+                there: sync::Mutex::new(There::Soon(Vec::new())),
                 other: OnceLock::new(),
                 closed: AtomicBool::new(false),
             })
@@ -167,23 +172,40 @@ impl Half {
         (a, b)
     }
 
-    fn lock(&self) -> MutexGuard<'_, There> {
+    fn lock(&self) -> sync::MutexGuard<'_, There> {
         self.there.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn in_order(&self) -> sync::MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The far side is known: what was sent before goes there.
     fn open(&self, incoming: Arc<dyn Incoming>) {
-        let mut there = self.lock();
-        let There::Soon(early) = &mut *there else {
-            drop(there);
-            incoming.closed(None);
-            return;
+        let turn = self.in_order();
+        let early = match &mut *self.lock() {
+            There::Soon(early) => std::mem::take(early),
+            There::Open(_) | There::Closed => Vec::new(),
         };
-        for frame in std::mem::take(early) {
-            if let Err(error) = incoming.frame(frame) {
-                tracing::warn!(target: "ringrail::rpc", %error, "an early frame is dropped");
+        let refused = early
+            .into_iter()
+            .find_map(|frame| incoming.frame(frame).err());
+        let closed = {
+            let mut there = self.lock();
+            let closed = matches!(*there, There::Closed);
+            if !closed {
+                *there = There::Open(Arc::clone(&incoming));
             }
+            closed
+        };
+        drop(turn);
+        if closed {
+            incoming.closed(None);
+        } else if let Some(error) = refused {
+            // Its sender believes it sent, and would wait for a reply.
+            tracing::warn!(target: "ringrail::rpc", %error, "an early frame was refused: its connection ends");
+            self.close();
         }
-        *there = There::Open(incoming);
     }
 
     /// Nothing more goes out; the far side is told.
@@ -198,21 +220,23 @@ impl Half {
 
 impl CarrierLink for Half {
     fn send(&self, frame: CarrierFrame) -> Result<(), RpcError> {
-        // Held while the frame is taken in, so that frames arrive in order.
-        let mut there = self.lock();
-        match &mut *there {
-            There::Open(incoming) => incoming.frame(frame),
+        let _turn = self.in_order();
+        let incoming = match &mut *self.lock() {
+            There::Open(incoming) => Arc::clone(incoming),
             There::Soon(early) if early.len() < MAX_EARLY_FRAMES => {
                 early.push(frame);
-                Ok(())
+                return Ok(());
             }
-            There::Soon(_) => Err(RpcError::Busy {
-                what: "a connection that is being made",
-                limit: MAX_EARLY_FRAMES as u64,
-                key: "nothing: it is fixed",
-            }),
-            There::Closed => Err(RpcError::OutboxStopped),
-        }
+            There::Soon(_) => {
+                return Err(RpcError::Busy {
+                    what: "a connection that is being made",
+                    limit: MAX_EARLY_FRAMES as u64,
+                    key: "nothing: it is fixed",
+                });
+            }
+            There::Closed => return Err(RpcError::OutboxStopped),
+        };
+        incoming.frame(frame)
     }
 
     fn close(&self) {

@@ -14,6 +14,92 @@
 //!
 //! [`RpcEndpoint`] has the guarantees of an endpoint's life, [`RpcEndpointRef`] those of asking,
 //! [`RpcError`] what can go wrong.
+//!
+//! # For embedders
+//!
+//! A message is a type with a name that is the same in every program, and with the type of its reply. An
+//! endpoint has a handler per message; what it is asked is checked by the compiler where its type is known,
+//! and by the endpoint itself where it is not.
+//!
+//! ```
+//! use ringrail::rpc::{
+//!     Handle, Message, Received, RpcCallContext, RpcEndpoint, RpcEndpointRef, RpcEnv, RpcError,
+//! };
+//! use rkyv::{Archive, Deserialize, Serialize};
+//!
+//! #[derive(Archive, Serialize, Deserialize)]
+//! struct Add(u64);
+//!
+//! impl Message for Add {
+//!     type Reply = u64;
+//!     const NAME: &'static str = "counter.Add";
+//! }
+//!
+//! struct Counter(u64);
+//!
+//! impl RpcEndpoint for Counter {
+//!     type Messages = (Add,);
+//! }
+//!
+//! impl Handle<Add> for Counter {
+//!     fn handle(
+//!         &mut self,
+//!         add: Received<'_, Add>,
+//!         call: RpcCallContext<'_, u64>,
+//!     ) -> Result<(), RpcError> {
+//!         self.0 += add.take()?.0;
+//!         call.reply(self.0);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! // One program ...
+//! let server = RpcEnv::builder("server").backend("local").build()?;
+//! let counter = server.setup_endpoint("counter", Counter(0))?;
+//! assert_eq!(counter.ask_blocking(Add(2))?, 2);
+//!
+//! // ... and another, which knows the address alone.
+//! let client = RpcEnv::builder("client").backend("local").client_mode().build()?;
+//! let address = server.address().ok_or("it listens")?;
+//! let uri = server.uri_of(address, "counter"); // rail://counter@127.0.0.1:49152
+//! let counter: RpcEndpointRef = client.setup_endpoint_ref_by_uri_blocking(&uri)?;
+//! assert_eq!(counter.ask_blocking(Add(3))?, 5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Without `backend("local")`, which stays within the process and is for tests, the same runs over sockets.
+//!
+//! **Which env.** One per program and role. It starts an engine of its own, or [shares
+//! one](RpcEnvBuilder::engine). It listens at 127.0.0.1, any port, unless told otherwise; a *client* listens
+//! nowhere, and its refs still travel in messages: they are answered over the connection that it made. The
+//! drop of its last clone ends it; so does [`shutdown`](RpcEnv::shutdown), and
+//! [`await_termination`](RpcEnv::await_termination) waits for that.
+//!
+//! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
+//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block. An
+//! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
+//! What takes long but does not block is a future ([`HandleAsync`]); what is answered elsewhere keeps the call
+//! ([`RpcCallContext::later`]).
+//!
+//! **How to ask.**
+//!
+//! | from | with | costs |
+//! |---|---|---|
+//! | a plain thread | [`ask_blocking`](RpcEndpointRef::ask_blocking) | one allocation; the thread sleeps |
+//! | any executor | [`ask`](RpcEndpointRef::ask)`.await` | one allocation |
+//! | the endpoint's or the connection's shard | [`here`](RpcEndpointRef::here), then [`LocalRef::ask`] | none |
+//! | there, many times | [`LocalRef::ask_with`] and a [`ReplyHandler`] | none, and no future |
+//! | many endpoints | [`ask_all`], which keeps so many under way | one each |
+//!
+//! Dropping the future of an ask retracts it, wherever it is. An ask is sent once;
+//! [`ask_with_retry`](RpcEndpointRef::ask_with_retry) repeats it under a token by which its receiver knows it
+//! again. [`send`](RpcEndpointRef::send) wants no reply, and nothing tells whether it arrived.
+//!
+//! **What can go wrong** is an [`RpcError`]: [`is_retryable`](RpcError::is_retryable) says whether to try again can help;
+//! a bound that was reached names its key; a failure of the other side keeps its code and its causes. Inboxes,
+//! outboxes and mail are bounded, so a sender that is faster than its receiver is told `Busy` and has to wait.
+//!
+//! **What to watch.** [`RpcEnv::metrics`] has the depth and age of every inbox, `ringrail rpc watch` shows them live.
 
 mod address;
 mod any;
@@ -37,6 +123,8 @@ mod inspector;
 mod local;
 mod local_ref;
 mod message;
+#[cfg(all(test, shuttle))]
+mod models;
 mod node;
 mod outbox;
 mod parcel;
@@ -49,6 +137,7 @@ mod ring;
 mod route;
 mod scope;
 mod settings;
+mod sync;
 mod verifier;
 mod wire;
 

@@ -4,8 +4,8 @@
 //! The one lock on the way is the parcel's own, held by two parties for the time of a move.
 
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::endpoint_ref::{Place, RefTarget};
@@ -14,6 +14,7 @@ use super::message::{Message, Payload};
 use super::node::{Errand, HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
 use super::outbox::{Link, Sendable};
 use super::received::Kept;
+use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use super::{RpcTimeout, clock};
 
 /// A parcel of any message type, on its way to a host.

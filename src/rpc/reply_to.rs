@@ -92,7 +92,7 @@ impl WireCall<'_> {
         match self {
             WireCall::Responder(responder) => responder.deadline_ns(),
             WireCall::Held(held) => held.deadline_ns(),
-            WireCall::Deferred(_) => u64::MAX,
+            WireCall::Deferred(deferred) => deferred.deadline_ns(),
             WireCall::Carried(call) => call.deadline_ns,
         }
     }

@@ -13,6 +13,9 @@ pub(crate) const INBOX_KEY: &str = "ringrail.rpc.inbox.capacity";
 /// Bounds an address's outbox.
 pub(crate) const OUTBOX_KEY: &str = "ringrail.rpc.outbox.capacity";
 
+/// Bounds a message.
+pub(crate) const MESSAGE_KEY: &str = "ringrail.rpc.message.maxSize";
+
 /// Bounds the mail of a thread.
 pub(crate) const MAIL_KEY: &str = "ringrail.transport.inbox";
 
@@ -33,6 +36,8 @@ pub(crate) struct RpcSettings {
     pub(crate) port_max_retries: u32,
     pub(crate) shards: usize,
     pub(crate) drain_timeout: Duration,
+    /// Bytes of a message's archive.
+    pub(crate) message_max: u64,
 }
 
 impl RpcSettings {
@@ -54,6 +59,7 @@ impl RpcSettings {
             port_max_retries: conf.get_entry(&network::PORT_MAX_RETRIES)?,
             shards: conf.get_entry(&rpc::SHARDS)?,
             drain_timeout: conf.get_entry(&transport::DRAIN_TIMEOUT)?,
+            message_max: conf.get_entry(&rpc::MESSAGE_MAX_SIZE)?,
         })
     }
 }

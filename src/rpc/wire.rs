@@ -11,7 +11,7 @@
 //! Little-endian. The envelope is a multiple of 16 long, so the archive behind it is aligned where
 //! the body is. A reply's body is the archive of the reply, nothing else.
 
-use rkyv::rancor::Fallible;
+use rkyv::rancor::{Fallible, Source, fail};
 use rkyv::ser::Writer;
 use rkyv::{Archive, Place, Serialize};
 
@@ -73,6 +73,18 @@ impl Envelope {
 pub(crate) struct Enveloped<'a, T> {
     pub(crate) envelope: Envelope,
     pub(crate) message: &'a T,
+    /// The longest that the whole may be, in bytes.
+    pub(crate) max_len: u64,
+}
+
+/// A message is longer than its env allows.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it has more than {max_len} bytes, which {} allows: raise it on both sides, or send parts",
+    super::settings::MESSAGE_KEY
+)]
+struct TooLong {
+    max_len: u64,
 }
 
 impl<T: Archive> Archive for Enveloped<'_, T> {
@@ -87,13 +99,19 @@ impl<T: Archive> Archive for Enveloped<'_, T> {
 impl<T, S> Serialize<S> for Enveloped<'_, T>
 where
     T: Serialize<S>,
-    S: Fallible + Writer + ?Sized,
+    S: Fallible<Error: Source> + Writer + ?Sized,
 {
     fn serialize(&self, serializer: &mut S) -> Result<Self::Resolver, S::Error> {
         let mut bytes = [0; LONG_LEN];
         let len = self.envelope.bytes(&mut bytes);
         serializer.write(&bytes[..len])?;
-        self.message.serialize(serializer)
+        let resolver = self.message.serialize(serializer)?;
+        let len = serializer.pos() + size_of::<T::Archived>();
+        if len as u64 > self.max_len {
+            let max_len = self.max_len;
+            fail!(TooLong { max_len });
+        }
+        Ok(resolver)
     }
 }
 
@@ -115,6 +133,7 @@ mod tests {
             let bytes = encode_aligned(&Enveloped {
                 envelope,
                 message: &message,
+                max_len: 1 << 20,
             })
             .unwrap();
             let (read, len) = Envelope::read(&bytes).unwrap();
@@ -137,6 +156,7 @@ mod tests {
         let bytes = encode_aligned(&Enveloped {
             envelope,
             message: &(),
+            max_len: 1 << 20,
         })
         .unwrap();
         assert_eq!(bytes.len(), SHORT_LEN);

@@ -274,7 +274,11 @@ pub(crate) fn a_full_inbox_says_so(backend: Backend) {
         })
         .collect();
     let beat = there.ask(Heartbeat { n: 9 });
-    std::thread::sleep(Duration::from_millis(50));
+    eventually("all have come to its thread", || {
+        let metrics = server.metrics();
+        let gated = metrics.iter().find(|one| &*one.name == "gated");
+        gated.is_some_and(|gated| gated.depth == 7)
+    });
     gate.open();
     first.wait().unwrap();
     assert_eq!(beat.wait().unwrap(), 9, "it has places of its own");
@@ -355,5 +359,25 @@ pub(crate) fn messages_of_one_sender_keep_their_order(backend: Backend) {
         eventually("all asks are answered", || {
             asks.load(Ordering::SeqCst) == 100
         });
+    }
+}
+
+pub(crate) fn the_deadline_is_known_on_whichever_shard_the_endpoint_lives(backend: Backend) {
+    let (server, asker) = backend.pair();
+    for shard in 0..2 {
+        let name = format!("watch-{shard}");
+        let made = || {
+            FnEndpoint::new().on::<Echo>(|_, call| {
+                let known = call.deadline_ns() != u64::MAX;
+                call.reply(known.into());
+                Ok(())
+            })
+        };
+        let options = EndpointOptions::on_shard(shard);
+        server.setup_endpoint_with(&name, options, made).unwrap();
+        let address = server.address().unwrap();
+        let uri = server.uri_of(address, &name);
+        let watch = asker.setup_endpoint_ref_by_uri_blocking(&uri).unwrap();
+        assert_eq!(watch.ask_blocking(Echo { n: 0 }).unwrap(), 1, "{name}");
     }
 }

@@ -2,6 +2,7 @@
 
 use ringrail::RpcFailure;
 use ringrail::codec::native::FailureCode;
+use ringrail::conf::Conf;
 use ringrail::rpc::{FnEndpoint, RpcEndpoint, RpcError};
 
 use crate::actors::{Drop, Echo, Fail, Panic, Recorder, Unknown, echo};
@@ -170,4 +171,31 @@ pub(crate) fn a_call_that_is_let_go_fails_at_once(backend: Backend) {
     }
     let quiet = server.setup_endpoint("echo", echo()).unwrap();
     assert_eq!(quiet.ask_blocking(Echo { n: 1 }).unwrap(), 1);
+}
+
+pub(crate) fn a_message_longer_than_allowed_is_refused_with_the_key_named(backend: Backend) {
+    let server = backend.env("server");
+    let journal = Journal::default();
+    let recorder = Recorder::new(&journal);
+    server.setup_endpoint("recorder", recorder).unwrap();
+    let conf = Conf::new().with("ringrail.rpc.message.maxSize", "64k");
+    let asker = backend.builder_with("asker", conf).build().unwrap();
+    let address = server.address().unwrap();
+    let uri = server.uri_of(address, "recorder");
+    let recorder = asker.setup_endpoint_ref_by_uri_blocking(&uri).unwrap();
+    for (len, fits) in [(60 << 10, true), (66 << 10, false), (2 << 20, false)] {
+        let text = "x".repeat(len);
+        let error = recorder.ask_blocking(Fail { text }).unwrap_err();
+        if fits {
+            assert!(matches!(error, RpcError::Remote { .. }), "{error}");
+            continue;
+        }
+        assert!(matches!(error, RpcError::Encode { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("ringrail.rpc.message.maxSize"), "{text}");
+        assert!(text.contains("65536"), "{text}");
+        assert!(!error.is_retryable());
+    }
+    // The connection goes on.
+    assert_eq!(recorder.ask_blocking(Echo { n: 7 }).unwrap(), 7);
 }

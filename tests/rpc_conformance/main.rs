@@ -50,7 +50,8 @@ properties! {
         an_endpoint_without_handlers_refuses_as_spark_does,
         a_message_without_a_handler_is_unsupported_by_name_and_sender,
         a_failure_keeps_its_code_chain_and_retryability,
-        a_call_that_is_let_go_fails_at_once;
+        a_call_that_is_let_go_fails_at_once,
+        a_message_longer_than_allowed_is_refused_with_the_key_named;
     naming:
         a_name_is_taken_once,
         names_that_no_uri_can_hold_are_refused,
@@ -58,6 +59,7 @@ properties! {
         an_ask_of_nobody_says_could_not_find,
         lookups_find_endpoints_by_both_schemes;
     asking:
+        the_deadline_is_known_on_whichever_shard_the_endpoint_lives,
         a_timeout_names_address_time_and_key_once,
         a_late_reply_is_ignored,
         the_first_of_two_replies_counts,

@@ -4,8 +4,10 @@
 //! wait for one of them. A thread that has nothing to do for a while ends.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+use crate::rpc::sync::{Condvar, Mutex, MutexGuard, thread};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -55,7 +57,7 @@ impl Connector {
             return true;
         }
         let this = Arc::clone(self);
-        let thread = std::thread::Builder::new().name("ringrail-rpc-connect".into());
+        let thread = thread::Builder::new().name("ringrail-rpc-connect".into());
         if thread.spawn(move || this.work()).is_ok() {
             state.threads += 1;
         } else if state.threads == 0 {

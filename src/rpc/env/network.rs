@@ -69,6 +69,29 @@ impl EnvShared {
     }
 }
 
+/// A connection on its way to its thread: closed where that ends before it takes it in, or its other
+/// side would wait for replies for ever.
+struct Entering(Option<Arc<dyn CarrierLink>>);
+
+impl Entering {
+    fn new(link: &Arc<dyn CarrierLink>) -> Self {
+        Self(Some(Arc::clone(link)))
+    }
+
+    /// It has arrived.
+    fn pipe(mut self) -> Option<Pipe> {
+        self.0.take().map(Pipe::Carried)
+    }
+}
+
+impl Drop for Entering {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.take() {
+            link.close();
+        }
+    }
+}
+
 /// Where a carrier's connections that others make come in.
 pub(crate) struct WayIn {
     pub(crate) env: Arc<EnvShared>,
@@ -81,13 +104,12 @@ impl Door for WayIn {
             link.close();
             return Arc::new(Closed);
         };
-        let pipe = Arc::clone(&link);
-        let ordered = host.run(move |node| {
-            node.add_link(serial, Pipe::Carried(pipe), socket);
+        let entering = Entering::new(&link);
+        host.run(move |node| {
+            if let Some(pipe) = entering.pipe() {
+                node.add_link(serial, pipe, socket);
+            }
         });
-        if !ordered {
-            link.close();
-        }
         Arc::new(Intake { host, serial })
     }
 
@@ -106,12 +128,14 @@ struct WayOut {
 impl Door for WayOut {
     fn enter(&self, link: Arc<dyn CarrierLink>, socket: RpcAddress) -> Arc<dyn Incoming> {
         let serial = next_serial();
-        let (pipe, to) = (Arc::clone(&link), self.to.clone());
-        let ordered = self.host.run(move |node| {
-            let link = node.add_link(serial, Pipe::Carried(pipe), socket);
-            node.connected(&to, Ok(link));
+        let (entering, to) = (Entering::new(&link), self.to.clone());
+        self.host.run(move |node| {
+            if let Some(pipe) = entering.pipe() {
+                let link = node.add_link(serial, pipe, socket);
+                node.connected(&to, Ok(link));
+            }
         });
-        if !ordered || self.env.is_stopped() {
+        if self.env.is_stopped() {
             link.close();
         }
         let host = Arc::clone(&self.host);

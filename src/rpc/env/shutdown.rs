@@ -5,10 +5,11 @@
 //! whoever awaits the end is told. A thread of its own sees to it; what does not come to its end within
 //! `ringrail.transport.drainTimeout` is cut off.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::shared::EnvShared;
+use crate::rpc::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// How long threads that were cut off are waited for.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
@@ -73,7 +74,7 @@ impl EnvShared {
             return;
         }
         let this = Arc::clone(self);
-        let thread = std::thread::Builder::new().name("ringrail-rpc-shutdown".into());
+        let thread = thread::Builder::new().name("ringrail-rpc-shutdown".into());
         if thread.spawn(move || this.end()).is_err() {
             // Better late on this thread than never.
             self.end();

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::rpc::clock;
+use crate::rpc::sync::{Condvar, Mutex, MutexGuard, thread};
 
 type Due = (u64, u64);
 type Expire = Box<dyn FnOnce() + Send>;
@@ -51,7 +52,7 @@ impl Timers {
         }
         if !state.running && !state.stopped {
             let this = Arc::clone(self);
-            let thread = std::thread::Builder::new().name("ringrail-rpc-timeout".into());
+            let thread = thread::Builder::new().name("ringrail-rpc-timeout".into());
             // Without it, such asks are timed out by their targets alone.
             state.running = thread.spawn(move || this.run()).is_ok();
         }

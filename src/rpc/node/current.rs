@@ -7,8 +7,17 @@ use crate::rpc::RpcError;
 
 use super::Node;
 
+type Nodes = RefCell<Vec<(u64, Weak<Node>)>>;
+
+#[cfg(not(shuttle))]
 thread_local! {
-    static NODES: RefCell<Vec<(u64, Weak<Node>)>> = const { RefCell::new(Vec::new()) };
+    static NODES: Nodes = const { RefCell::new(Vec::new()) };
+}
+
+// Shuttle's threads are not the system's.
+#[cfg(shuttle)]
+shuttle::thread_local! {
+    static NODES: Nodes = RefCell::new(Vec::new());
 }
 
 /// The node of an env on this thread, if it has one here.

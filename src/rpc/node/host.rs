@@ -6,10 +6,10 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crate::rpc::sync::{ArrayQueue, AtomicBool, SegQueue};
 
 use super::Node;
 use super::mail::{Errand, Mail};

@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
 use std::time::Duration;
 
 use crate::rpc::clock;
 use crate::rpc::env::EnvShared;
 use crate::rpc::error::RpcError;
+use crate::rpc::sync::mpsc;
+use crate::rpc::sync::thread::{self, Thread};
 
 use super::{Bell, Host, HostHandle, Node};
 
@@ -57,9 +58,9 @@ pub(crate) fn start_thread(
     let handle = Arc::new(HostHandle::new(name.clone(), capacity, may_block, bell));
     let (env, of_thread) = (Arc::clone(env), Arc::clone(&handle));
     // The bell is complete when somebody may ring it.
-    let (ready, started) = std::sync::mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let _ = place.set(std::thread::current());
+    let (ready, started) = mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        let _ = place.set(thread::current());
         let _ = ready.send(());
         run(&env, of_thread);
     });
@@ -90,9 +91,9 @@ fn run(env: &Arc<EnvShared>, handle: Arc<HostHandle>) {
 /// Sleeps until somebody rings, or until then.
 fn sleep(due_ns: u64) {
     if due_ns == u64::MAX {
-        std::thread::park();
+        thread::park();
     } else {
         let left = due_ns.saturating_sub(clock::now_ns());
-        std::thread::park_timeout(Duration::from_nanos(left));
+        thread::park_timeout(Duration::from_nanos(left));
     }
 }

@@ -96,7 +96,7 @@ impl Link {
             message: M::ID,
             token: None,
         };
-        let body = Enveloped { envelope, message };
+        let body = self.enveloped(envelope, message);
         match connection.send_archive_with(&body, Some(timeout), sink, token) {
             Ok(_) => Ok(()),
             Err(error) => Err(self.refused(error)),
@@ -136,7 +136,7 @@ impl Link {
             message: M::ID,
             token,
         };
-        let body = Enveloped { envelope, message };
+        let body = self.enveloped(envelope, message);
         match &self.pipe {
             Pipe::Ring(connection) => {
                 let handler = Rc::clone(replies) as Rc<dyn ResponseHandler>;
@@ -181,7 +181,7 @@ impl Link {
             message: M::ID,
             token: None,
         };
-        let body = Enveloped { envelope, message };
+        let body = self.enveloped(envelope, message);
         match &self.pipe {
             Pipe::Ring(connection) => connection
                 .send_archive_one_way(&body)
@@ -190,6 +190,15 @@ impl Link {
                 let body = Arc::new(encode::<M>(&body)?);
                 link.send(CarrierFrame::OneWay { body })
             }
+        }
+    }
+
+    fn enveloped<'a, M: Message>(&self, envelope: Envelope, message: &'a M) -> Enveloped<'a, M> {
+        let max_len = self.peer.env().settings().message_max;
+        Enveloped {
+            envelope,
+            message,
+            max_len,
         }
     }
 

@@ -146,6 +146,12 @@ impl DeferredResponder {
         }
     }
 
+    /// When nobody will wait for the answer any more, in ns of the monotonic clock, which all shards
+    /// share; `u64::MAX` never.
+    pub fn deadline_ns(&self) -> u64 {
+        self.deadline_ns
+    }
+
     /// True where the peer has retracted the request or its connection is over: work for it can
     /// be dropped.
     pub fn is_retracted(&self) -> bool {
