@@ -24,6 +24,14 @@ mod rpc_message_types;
 mod rpc_threads;
 #[path = "../docs/examples/rpc_web_service.rs"]
 mod rpc_web_service;
+#[path = "../docs/examples/spark_protocol.rs"]
+mod spark_protocol;
+
+#[test]
+fn one_handler_serves_both_protocols() {
+    assert_eq!(spark_protocol::either("hello").unwrap(), ["hello"; 2]);
+    assert_eq!(spark_protocol::encrypted(300_000).unwrap(), 300_000);
+}
 
 #[test]
 fn threads_get_their_echoes() {
