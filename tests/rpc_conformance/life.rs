@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use ringrail::conf::Conf;
 use ringrail::rpc::{
     Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcEndpointRef,
-    RpcError,
+    RpcEnv, RpcEnvBuilder, RpcError,
 };
 
 use crate::actors::{Echo, Recorder, Say, echo};
@@ -263,4 +264,26 @@ pub(crate) fn handlers_that_are_futures_keep_the_next_message_waiting(backend: B
     assert!(refusal.contains("not in the mood"), "{refusal}");
     let lines = journal.own_lines();
     assert_eq!(lines, ["begin 1", "end 1", "begin 2", "end 2"]);
+}
+
+pub(crate) fn a_role_has_threads_of_its_own_number(backend: Backend) {
+    let conf = Conf::new()
+        .with("spark.rpc.io.serverThreads", "1")
+        .with("spark.driver.rpc.io.serverThreads", "3")
+        .with("spark.executor.rpc.io.serverThreads", "many");
+    let name = match backend {
+        Backend::Local => "local",
+        Backend::Ring => "ring",
+    };
+    let builder = || RpcEnv::builder("env").conf(conf.clone()).backend(name);
+    let threads = |builder: RpcEnvBuilder| builder.build().map(|env| env.shards());
+    assert_eq!(threads(builder()).unwrap(), 1);
+    assert_eq!(threads(builder().role("driver")).unwrap(), 3);
+    assert_eq!(threads(builder().role("driver").shards(2)).unwrap(), 2);
+    assert_eq!(threads(builder().role("worker")).unwrap(), 1);
+    let error = threads(builder().role("executor")).unwrap_err().to_string();
+    assert!(
+        error.contains("spark.executor.rpc.io.serverThreads"),
+        "{error}"
+    );
 }

@@ -36,6 +36,7 @@ macro_rules! properties {
 
 properties! {
     life:
+        a_role_has_threads_of_its_own_number,
         on_start_comes_before_messages_sent_before_setup_returned,
         on_stop_comes_once_and_after_what_was_queued,
         after_stop_sends_are_dropped_and_asks_fail_at_once,

@@ -29,6 +29,9 @@ pub struct RpcEnvConfig {
     pub client_mode: bool,
     /// Threads for endpoints; `ringrail.rpc.shards` where `None`.
     pub shards: Option<usize>,
+    /// What the program is (`driver`, `executor`): keys of its own, such as
+    /// `spark.driver.rpc.io.serverThreads`, go before those that all programs share.
+    pub role: Option<String>,
     /// An engine to share; the env starts one of its own where `None`.
     pub engine: Option<Engine>,
 }
@@ -44,8 +47,30 @@ impl RpcEnvConfig {
             port: 0,
             client_mode: false,
             shards: None,
+            role: None,
             engine: None,
         }
+    }
+
+    /// How many threads for endpoints; `common` is what all programs are set to.
+    ///
+    /// # Errors
+    /// The role's key has another value than a number.
+    pub(crate) fn thread_count(&self, common: usize) -> Result<usize, RpcError> {
+        if let Some(shards) = self.shards {
+            return Ok(shards);
+        }
+        let Some(role) = &self.role else {
+            return Ok(common);
+        };
+        let key = format!("spark.{role}.rpc.io.serverThreads");
+        let set = self.conf.get_option(&key);
+        let Some(text) = set.map_err(|error| RpcError::Start(error.to_string().into()))? else {
+            return Ok(common);
+        };
+        text.trim().parse().map_err(|_| {
+            RpcError::Start(format!("{key} should be a number of threads, but is {text}").into())
+        })
     }
 
     /// An env whose messages are carried by something else than the engine: for factories.
@@ -118,6 +143,12 @@ impl RpcEnvBuilder {
     /// Threads for endpoints.
     pub fn shards(mut self, shards: usize) -> Self {
         self.config.shards = Some(shards);
+        self
+    }
+
+    /// What the program is; see [`RpcEnvConfig::role`].
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.config.role = Some(role.into());
         self
     }
 

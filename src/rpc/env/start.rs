@@ -40,7 +40,7 @@ pub(crate) fn built_in(env: &RpcEnv) -> Result<(), RpcError> {
 pub(super) fn carried(config: RpcEnvConfig, carrier: Arc<dyn Carrier>) -> Result<RpcEnv, RpcError> {
     let env = shared(&config)?;
     let owned = RpcEnv::owning(Arc::clone(&env));
-    let count = match config.shards.unwrap_or(env.settings().shards) {
+    let count = match config.thread_count(env.settings().shards)? {
         0 => DEFAULT_THREADS,
         count => count,
     };

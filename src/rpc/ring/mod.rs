@@ -107,7 +107,7 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
 fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
     let conf = transport_conf(&config.conf).map_err(|error| failed(&error.to_string()))?;
     let spins = conf.spin_us > 0;
-    let shards = config.shards.unwrap_or(env.settings().shards);
+    let shards = config.thread_count(env.settings().shards)?;
     let builder = Engine::builder(conf).shards(shards);
     // Several envs of one process had better not share a processor; one that spins must have its own.
     let builder = if spins { builder } else { builder.unpinned() };
