@@ -10,10 +10,6 @@ use super::compose::Step;
 use super::transfer::{FileRange, Transfer, TransferKey, Want};
 use super::tx::put_by_reference;
 
-/// Bytes of an unmapped file from which on they leave by `sendfile` in Spark's protocol. (64 KiB chunks, two
-/// cores of a virtual machine: 8.1 GB/s at 0.117 s/GB by a bare `sendfile`, 6.0 at 0.161 by reading first.)
-const PLAIN_SENDFILE_MIN: usize = 32 << 10;
-
 /// How long after a cold read files are left to the workers.
 const DISK_BUSY_NS: u64 = 20_000_000;
 
@@ -63,7 +59,7 @@ impl Conn {
             resident = Some(false);
         }
         if resident == Some(true) && !self.seals() {
-            if range.len >= self.sendfile_min(transfer, &range) && !self.sends_crc() {
+            if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
                 return self.send_directly(transfer, gather, range, is_first);
             }
             if let Some(step) = self.add_mapped(transfer, gather, &range) {
@@ -78,16 +74,6 @@ impl Conn {
             return order_read(transfer, reads, range, into);
         }
         self.add_read(transfer, gather, driver, reads, range, into)
-    }
-
-    /// From how many bytes on a range goes straight from its file. Where it is not mapped, the other way is
-    /// to read it first; `sendfile` beats that much earlier.
-    fn sendfile_min(&self, transfer: &Transfer, range: &FileRange) -> usize {
-        let least = self.local.conf.sendfile_min;
-        match transfer.is_plain() && range.mapping.is_none() {
-            true => least.min(PLAIN_SENDFILE_MIN),
-            false => least,
-        }
     }
 
     /// True for a while after something had to be read off the disk. Even pages that are in memory
