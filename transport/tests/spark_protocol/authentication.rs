@@ -6,10 +6,10 @@ use ringrail_transport::spark::{
 };
 use ringrail_transport::{ConnectError, TransportConf, TransportContext};
 
-use crate::clients::{connect, everything_works};
+use crate::clients::{connect, everything_works, read};
 use crate::raw::{Got, Raw, chunk, frame, one_way, rpc, stream, text, upload};
-use crate::server::{Seen, Server, start};
-use crate::support::engine;
+use crate::server::{FILE_LEN, Seen, Server, start};
+use crate::support::{content, engine};
 
 fn serve(mode: ServerMode) -> Server {
     let auth = ServerAuthentication::new(mode, |app| {
@@ -165,6 +165,31 @@ impl Tap {
             self.there.join().expect("there"),
             self.back.join().expect("back"),
         )
+    }
+}
+
+/// Only the kernel reads mappings: their files may be shortened by others.
+#[test]
+fn mapped_memory_is_sent_in_plain_and_ends_an_encrypted_connection() {
+    let plain = crate::server::server();
+    let (_context, peer) = connect(&plain, None);
+    let mapped = read(&peer, "mapped").expect("a stream");
+    assert!(mapped == content(9, FILE_LEN)[..100_000]);
+    for engine in engines() {
+        let sasl_fallback = false;
+        let server = serve(ServerMode::Engine {
+            engine,
+            sasl_fallback,
+        });
+        let mode = ClientMode::Engine {
+            engine,
+            sasl_fallback,
+        };
+        let auth = client(mode, "app-1", "the secret");
+        let (_context, peer) = connect(&server, Some(auth.clone()));
+        read(&peer, "mapped").expect_err("not encrypted");
+        let (_context, other) = connect(&server, Some(auth));
+        assert_eq!(read(&other, "5").expect("a stream"), content(0, 5));
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn everything_works(client: &TransportClient, most: usize) {
     }
 }
 
-fn read(client: &TransportClient, name: &str) -> Result<Vec<u8>, RequestError> {
+pub(crate) fn read(client: &TransportClient, name: &str) -> Result<Vec<u8>, RequestError> {
     let mut reader = client.stream_blocking(name, 0)?;
     let mut all = Vec::new();
     while let Some(piece) = reader.blocking_next() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use ringrail_codec::native::FailureCode;
-use ringrail_transport::buf::{Lease, ManagedBuffer};
+use ringrail_transport::buf::{Lease, ManagedBuffer, Mapping};
 use ringrail_transport::server::{
     DeferredResponder, MergedBlocks, MergedBlocksRequest, StreamManager, UploadSink, UploadStart,
 };
@@ -116,6 +116,10 @@ impl StreamManager for Handler {
     fn open_stream(&self, _: &Connection, name: &str) -> Result<Option<ManagedBuffer>, RpcFailure> {
         if name == "file" {
             return Ok(ManagedBuffer::whole_file(Arc::clone(&self.file)).ok());
+        }
+        if name == "mapped" {
+            let mapped = Mapping::of(&self.file).ok();
+            return Ok(mapped.and_then(|all| all.slice(0, 100_000)).map(Into::into));
         }
         Ok(name.parse().ok().map(|len| content(0, len).into()))
     }

@@ -33,7 +33,7 @@ pub use client::{ClientAuth, ClientStep};
 pub use config::{AuthEngine, Cipher, ClientMode, EngineVersion, ServerMode, UnknownCipher};
 pub use ctr::CtrStream;
 pub use error::AuthError;
-pub use gcm::{GcmMessage, GcmReceiver, GcmSender};
+pub use gcm::{GcmMessage, GcmReceiver, GcmSender, SEGMENT_LEN as GCM_SEGMENT_LEN};
 pub use random::Random;
 pub use records::{Opened, Opener, RecordError, Records, Sealer};
 pub use secret::Secret;

@@ -4,7 +4,7 @@
 //! shared with others. Received bytes are decrypted where they lie; AES-GCM gives its plaintext in
 //! segments, which are copied together.
 
-use ringrail_codec::spark::auth::{Opener, RecordError, Sealer};
+use ringrail_codec::spark::auth::{GCM_SEGMENT_LEN, Opener, RecordError, Sealer};
 
 use crate::buf::{Body, Gather, LeaseMut};
 use crate::conn::Conn;
@@ -17,6 +17,12 @@ use super::auth::Entropy;
 impl Conn {
     /// What is gathered, encrypted where it has to be.
     pub(super) fn sealed(&self, side: &Side, gather: Gather) -> Outgoing {
+        if side.is_sealed() && gather.body_bytes().1 > 0 {
+            // A mapping that is shortened meanwhile must not be read here; files are, with care.
+            let text = "mapped memory is not encrypted: give it as a part of its file";
+            self.close(CloseReason::BodyBroken(text.into()));
+            return Outgoing::Nothing;
+        }
         let mut sealer = side.sealer.borrow_mut();
         let Some(sealer) = sealer.as_mut() else {
             return Outgoing::Gather(gather);
@@ -82,7 +88,7 @@ impl Conn {
             }
             Some(opener) => {
                 // A segment that was begun earlier may come out whole now.
-                let room = len - from + SEGMENT_LEN;
+                let room = len - from + GCM_SEGMENT_LEN;
                 let Some(mut plain) = self.local.pool.lease_reserved(room) else {
                     return Err(self.no_memory());
                 };
@@ -93,9 +99,6 @@ impl Conn {
         }
     }
 }
-
-/// The longest segment of AES-GCM.
-const SEGMENT_LEN: usize = 32 << 10;
 
 fn open_segments(
     opener: &mut Opener,

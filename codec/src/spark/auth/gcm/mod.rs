@@ -22,8 +22,8 @@ use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit};
 use super::RecordError;
 use super::session::{SessionKey, Sized};
 
-/// The length of a whole segment on the wire.
-const SEGMENT_LEN: usize = 32 << 10;
+/// The length of a whole segment of AES-GCM on the wire, in bytes: no plaintext comes out in longer parts.
+pub const SEGMENT_LEN: usize = 32 << 10;
 /// The length of a segment's tag.
 const TAG_LEN: usize = 16;
 /// The length of the nonce that all segments of a message share.
