@@ -116,12 +116,7 @@ fn a_fetch(
 }
 
 /// Begins a while later; some are dropped midway, which is as good as done.
-pub(super) async fn begin(
-    action: Action,
-    clock: Clock,
-    after_ns: u64,
-    drop_after_ns: Option<u64>,
-) -> Ended {
+async fn begin(action: Action, clock: Clock, after_ns: u64, drop_after_ns: Option<u64>) -> Ended {
     clock.sleep(after_ns).await;
     let Some(drop_after_ns) = drop_after_ns else {
         return action.await;
@@ -170,10 +165,7 @@ pub(super) fn is_explained(error: &RequestError) -> bool {
 }
 
 /// Two shards and one or two connections between them: their ends, each with its shard.
-pub(super) fn connected<G: Ground>(
-    cluster: &mut Cluster<G>,
-    lossless: bool,
-) -> Vec<(usize, TransportClient)> {
+fn connected<G: Ground>(cluster: &mut Cluster<G>, lossless: bool) -> Vec<(usize, TransportClient)> {
     let conf = settings::any(&mut cluster.rng);
     let other = settings::any(&mut cluster.rng);
     let (server, client) = (cluster.add_shard(conf), cluster.add_shard(other));
@@ -202,11 +194,35 @@ pub(super) fn connected<G: Ground>(
     ends
 }
 
+/// What makes an action: the cluster, whose turn it is, its tag, and where callbacks come together.
+type MakeAction<G> = fn(&mut Cluster<G>, usize, &TransportClient, u64, &Rc<Callbacks>) -> Action;
+
 pub(super) fn everything<G: Ground>(
     cluster: &mut Cluster<G>,
     actions: u64,
     cancels: f64,
     lossless: bool,
+) {
+    carry_out(
+        cluster,
+        (actions, cancels),
+        lossless,
+        an_action,
+        is_explained,
+    );
+    if lossless {
+        cluster.assert_at_rest();
+    }
+}
+
+/// Connects two shards and has so many actions done between them, some of which are given up midway; each
+/// succeeds, or fails for a reason that counts as one where something may be lost.
+pub(super) fn carry_out<G: Ground>(
+    cluster: &mut Cluster<G>,
+    (actions, cancels): (u64, f64),
+    lossless: bool,
+    an_action: MakeAction<G>,
+    is_explained: fn(&RequestError) -> bool,
 ) {
     let ends = connected(cluster, lossless);
     let callbacks = Rc::new(Callbacks::default());
@@ -233,9 +249,6 @@ pub(super) fn everything<G: Ground>(
             assert!(!lossless, "action {at}: {error}");
             assert!(is_explained(&error), "action {at}: {error:?}");
         }
-    }
-    if lossless {
-        cluster.assert_at_rest();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::client::{ChunkOptions, TransportClient};
 use crate::conn::Speaks;
+use crate::error::RequestError;
 use crate::spark::{
     AuthEngine, Cipher, ClientAuthentication, ClientMode, EngineVersion, Secret,
     ServerAuthentication, ServerMode,
@@ -15,7 +16,7 @@ use super::actors::{self, Callbacks};
 use super::cluster::Cluster;
 use super::content::{ChunkName, Deed, Order};
 use super::ground::Ground;
-use super::mixed::{Action, a_len, begin, connected, is_explained};
+use super::mixed::{Action, a_len, carry_out, is_explained};
 use super::seeds;
 use super::service::UploadPlan;
 
@@ -107,31 +108,11 @@ fn an_action<G: Ground>(
 
 fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, lossless: bool) {
     cluster.speaks = spoken(&mut cluster.rng);
-    let ends = connected(cluster, lossless);
-    let callbacks = Rc::new(Callbacks::default());
-    let mut joins = Vec::new();
-    for tag in 1..=actions {
-        if ends.is_empty() {
-            break;
-        }
-        let at = cluster.rng.below(ends.len() as u64) as usize;
-        let (shard, connection) = ends[at].clone();
-        let action = an_action(cluster, shard, &connection, tag, &callbacks);
-        let rng = &mut cluster.rng;
-        let (after, dropped) = (rng.below(20_000_000), rng.chance(cancels));
-        let drop_after = dropped.then(|| rng.below(10_000_000));
-        let clock = cluster.clock.clone();
-        joins.push(cluster.spawn(begin(action, clock, after, drop_after)));
-    }
-    let outcomes = cluster.block_on(super::tasks::all(joins));
-    for (at, outcome) in outcomes.into_iter().enumerate() {
-        if let Err(error) = outcome {
-            assert!(!lossless, "action {at}: {error}");
-            // Of a failure Spark's protocol tells the text alone.
-            let unread = error.to_string().contains("reading the file at");
-            assert!(unread || is_explained(&error), "action {at}: {error:?}");
-        }
-    }
+    // Of a failure Spark's protocol tells the text alone.
+    let explained = |error: &RequestError| {
+        error.to_string().contains("reading the file at") || is_explained(error)
+    };
+    carry_out(cluster, (actions, cancels), lossless, an_action, explained);
     if lossless && cancels == 0.0 {
         cluster.assert_at_rest();
     }
