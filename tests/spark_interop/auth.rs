@@ -1,27 +1,9 @@
 //! Authentication and encryption of every kind that Spark has, between Spark's client and the
 //! shuffle service.
 
-use crate::support::{Bare, Conf, Executor, Scene, conf, is_reference, must, pattern, refusal};
+use crate::support::{Bare, Conf, Executor, Scene, is_reference, kinds, must, pattern, refusal};
 
 const SECRET: &str = "a secret that both sides know";
-
-/// SASL alone, and the AES engine in both versions with both ciphers.
-fn kinds() -> Vec<Conf> {
-    let aes = |version: &str, cipher: &str| {
-        conf(&[
-            ("spark.network.crypto.enabled", "true"),
-            ("spark.network.crypto.authEngineVersion", version),
-            ("spark.network.crypto.cipher", cipher),
-        ])
-    };
-    vec![
-        Conf::new(),
-        aes("1", "AES/CTR/NoPadding"),
-        aes("2", "AES/CTR/NoPadding"),
-        aes("1", "AES/GCM/NoPadding"),
-        aes("2", "AES/GCM/NoPadding"),
-    ]
-}
 
 /// A service that authenticates as `kind` says, with an executor of application `app-1`.
 fn guarded(kind: &Conf) -> (Scene, Executor) {
@@ -46,7 +28,7 @@ fn unknown(scene: &Scene) -> Bare {
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn blocks_arrive_through_every_kind_of_authentication() {
-    for kind in kinds() {
+    for (_, kind) in kinds() {
         let (scene, executor) = guarded(&kind);
         let client = scene.client_with("app-1", SECRET, &kind);
         must(&client.register(&executor));
@@ -62,7 +44,7 @@ fn blocks_arrive_through_every_kind_of_authentication() {
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn a_wrong_secret_opens_nothing() {
-    for kind in kinds() {
+    for (_, kind) in kinds() {
         let (scene, executor) = guarded(&kind);
         let client = scene.client_with("app-1", "another secret", &kind);
         refusal(&client.register(&executor));
@@ -92,7 +74,7 @@ fn an_application_reads_only_its_own_blocks() {
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn without_authentication_nothing_is_served() {
-    for kind in kinds() {
+    for (_, kind) in kinds() {
         let (scene, executor) = guarded(&kind);
         let owner = scene.client_with("app-1", SECRET, &kind);
         must(&owner.register(&executor));

@@ -5,12 +5,10 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use ringrail::transport::spark::{
-    AuthEngine, Cipher, EngineVersion, Secret, ServerAuthentication, ServerMode,
-};
+use ringrail::transport::spark::{Secret, ServerAuthentication, ServerMode};
 
 use crate::support::echo::{CHUNK_LEN, EchoServer, SOURCE_LEN, file, memory};
-use crate::support::{Bare, Conf, conf, digest, must, pattern, peer, refusal};
+use crate::support::{Bare, Conf, digest, kinds, must, pattern, peer, refusal};
 
 fn connect(server: &EchoServer) -> Bare {
     Bare::connect(server.port, "app", None, &Conf::new())
@@ -83,26 +81,11 @@ fn every_kind_of_request_is_answered() {
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn every_kind_of_authentication_works() {
-    let engine = |version, cipher| ServerMode::Engine {
-        engine: AuthEngine { version, cipher },
-        sasl_fallback: false,
-    };
-    let names = |version: &str, cipher: &str| {
-        conf(&[
-            ("spark.network.crypto.enabled", "true"),
-            ("spark.network.crypto.saslFallback", "false"),
-            ("spark.network.crypto.authEngineVersion", version),
-            ("spark.network.crypto.cipher", cipher),
-        ])
-    };
-    let (ctr, gcm) = ("AES/CTR/NoPadding", "AES/GCM/NoPadding");
-    for (mode, conf) in [
-        (ServerMode::Sasl, Conf::new()),
-        (engine(EngineVersion::V1, Cipher::AesCtr), names("1", ctr)),
-        (engine(EngineVersion::V2, Cipher::AesCtr), names("2", ctr)),
-        (engine(EngineVersion::V1, Cipher::AesGcm), names("1", gcm)),
-        (engine(EngineVersion::V2, Cipher::AesGcm), names("2", gcm)),
-    ] {
+    for (engine, conf) in kinds() {
+        let mode = engine.map_or(ServerMode::Sasl, |engine| ServerMode::Engine {
+            engine,
+            sasl_fallback: false,
+        });
         let auth = ServerAuthentication::shared(mode, Secret::from("the secret".to_owned()));
         let server = EchoServer::start(file(), Some(auth));
         let client = Bare::connect(server.port, "app", Some("the secret"), &conf);

@@ -4,14 +4,12 @@ use std::io::Write;
 
 use bytes::Bytes;
 use ringrail::transport::client::ChunkOptions;
-use ringrail::transport::spark::{
-    AuthEngine, Cipher, ClientAuthentication, ClientMode, EngineVersion, Secret,
-};
+use ringrail::transport::spark::{ClientAuthentication, ClientMode, Secret};
 use ringrail::{ConnectError, RequestError, TransportClient, TransportContext};
 use ringrail_spark_peers::Call;
 
 use crate::support::echo::{CHUNK_LEN, SOURCE_LEN, engine};
-use crate::support::{Conf, conf, digest, must, pattern, peer};
+use crate::support::{Conf, digest, kinds, must, pattern, peer};
 
 /// Spark's server in the Java peer; stopped with this value.
 struct SparkServer {
@@ -145,26 +143,11 @@ fn sparks_server_answers_every_kind_of_request() {
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn sparks_server_takes_every_kind_of_authentication() {
-    let engine = |version, cipher| ClientMode::Engine {
-        engine: AuthEngine { version, cipher },
-        sasl_fallback: false,
-    };
-    let names = |version: &str, cipher: &str| {
-        conf(&[
-            ("spark.network.crypto.enabled", "true"),
-            ("spark.network.crypto.saslFallback", "false"),
-            ("spark.network.crypto.authEngineVersion", version),
-            ("spark.network.crypto.cipher", cipher),
-        ])
-    };
-    let (ctr, gcm) = ("AES/CTR/NoPadding", "AES/GCM/NoPadding");
-    for (mode, conf) in [
-        (ClientMode::Sasl, Conf::new()),
-        (engine(EngineVersion::V1, Cipher::AesCtr), names("1", ctr)),
-        (engine(EngineVersion::V2, Cipher::AesCtr), names("2", ctr)),
-        (engine(EngineVersion::V1, Cipher::AesGcm), names("1", gcm)),
-        (engine(EngineVersion::V2, Cipher::AesGcm), names("2", gcm)),
-    ] {
+    for (engine, conf) in kinds() {
+        let mode = engine.map_or(ClientMode::Sasl, |engine| ClientMode::Engine {
+            engine,
+            sasl_fallback: false,
+        });
         let server = SparkServer::start(&conf, Some("the secret"), None);
         let auth = |secret: &str| {
             let secret = Secret::from(secret.to_owned());

@@ -4,6 +4,7 @@
 mod bare;
 pub(crate) mod echo;
 mod executor;
+mod kinds;
 mod pattern;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 pub(crate) use bare::Bare;
 pub(crate) use executor::{Executor, MANAGER, SUB_DIRS};
+pub(crate) use kinds::kinds;
 pub(crate) use pattern::{digest, pattern};
 
 /// Spark's configuration.
