@@ -126,7 +126,7 @@ impl Rx {
             small = u64::MAX;
         } else if matches!(head.frame.kind(), Kind::StreamResponse | Kind::UploadStream) {
             let plan = conn.plan_spark_pieces(side, head)?;
-            self.begin_flow(conn, side, plan, head)?;
+            self.begin_flow(conn, side, plan, head);
             return Ok(Extent::Begun);
         }
         let len = head.len as u64 + head.body_len;
@@ -141,7 +141,7 @@ impl Rx {
             self.starved = true;
             return Ok(Extent::NoMemory);
         }
-        self.begin_flow(conn, side, plan, head)?;
+        self.begin_flow(conn, side, plan, head);
         Ok(Extent::Begun)
     }
 
@@ -157,7 +157,7 @@ impl Rx {
         true
     }
 
-    fn begin_flow(&mut self, conn: &Rc<Conn>, side: &Side, plan: Plan, head: &Head<'_>) -> Parsed {
+    fn begin_flow(&mut self, conn: &Rc<Conn>, side: &Side, plan: Plan, head: &Head<'_>) {
         self.scarce_since_ns = None;
         conn.local.metrics.frames_in.increment();
         let (to, buf, want) = match plan {
@@ -173,7 +173,7 @@ impl Rx {
             got,
             want,
         });
-        self.flow_grew(conn, side)
+        self.flow_grew(conn, side);
     }
 
     /// A part of a body that came with other bytes.
@@ -208,14 +208,14 @@ impl Rx {
         if let Some(flow) = self.flow.as_mut() {
             flow.left -= take as u64;
         }
-        self.flow_grew(conn, side)?;
+        self.flow_grew(conn, side);
         Ok(take)
     }
 
     /// Looks at the body after bytes came: perhaps it is there.
-    fn flow_grew(&mut self, conn: &Rc<Conn>, side: &Side) -> Parsed {
+    fn flow_grew(&mut self, conn: &Rc<Conn>, side: &Side) {
         let Some(flow) = self.flow.take_if(|flow| flow.left == 0) else {
-            return Ok(());
+            return;
         };
         match (flow.to, flow.buf) {
             (To::Whole(of), Some(mut buf)) => {
@@ -225,7 +225,6 @@ impl Rx {
             (To::Pieces(of), _) => conn.end_pieces(of),
             _ => {}
         }
-        Ok(())
     }
 
     fn feed_spark_stash(&mut self, conn: &Rc<Conn>, side: &Side, bytes: &[u8]) -> Taken {
@@ -430,7 +429,8 @@ impl Rx {
             }
             _ => flow.buf = Some(buf),
         }
-        self.flow_grew(conn, side)
+        self.flow_grew(conn, side);
+        Ok(())
     }
 }
 

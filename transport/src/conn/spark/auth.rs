@@ -199,7 +199,6 @@ impl Conn {
         if let Some(records) = authenticated.records {
             *side.sealer.borrow_mut() = Some(records.sealer);
             *side.opener.borrow_mut() = Some(records.opener);
-            side.sealed.set(true);
             side.fresh.set(self.is_client);
         }
         self.open_spark();

@@ -63,23 +63,10 @@ pub(crate) enum Plan {
 impl Conn {
     /// Says where a body goes that lies in its frame.
     pub(crate) fn plan_spark(self: &Rc<Self>, side: &Side, head: &Head<'_>) -> Plan {
-        let answer = |call: Option<u64>| call.map(|call| WholeOf::Answer { call });
-        let of = match &head.frame {
-            Frame::RpcRequest(request) => Some(WholeOf::Rpc {
-                request_id: request.request_id,
-            }),
-            Frame::OneWayMessage(_) => Some(WholeOf::OneWay),
-            Frame::RpcResponse(response) => answer(self.rpc_call(response.request_id)),
-            Frame::MergedBlockMetaSuccess(merged) => answer(self.rpc_call(merged.request_id)),
-            Frame::ChunkFetchSuccess(chunk) => {
-                self.expect_chunks_of(head.body_len);
-                let chunk = (chunk.stream_id, chunk.chunk_index);
-                let call = side.chunks.borrow().find(chunk);
-                answer(call.filter(|&call| self.waits_for(call, &[CallKind::Chunk])))
-            }
-            _ => None,
-        };
-        let plan = match of {
+        if let Frame::ChunkFetchSuccess(_) = head.frame {
+            self.expect_chunks_of(head.body_len);
+        }
+        let plan = match self.whole_of(side, &head.frame) {
             None => Plan::Nowhere,
             Some(of) if !self.local.pool.could_hold(head.body_len) => {
                 self.refuse_spark_body(side, of, head.body_len, false);
@@ -92,6 +79,26 @@ impl Conn {
         };
         self.note_chunk_begun(side, &head.frame);
         plan
+    }
+
+    /// What the body in a frame is; `None` where nobody waits for it.
+    fn whole_of(&self, side: &Side, frame: &Frame<'_>) -> Option<WholeOf> {
+        let call = match frame {
+            Frame::RpcRequest(request) => {
+                let request_id = request.request_id;
+                return Some(WholeOf::Rpc { request_id });
+            }
+            Frame::OneWayMessage(_) => return Some(WholeOf::OneWay),
+            Frame::RpcResponse(response) => self.rpc_call(response.request_id),
+            Frame::MergedBlockMetaSuccess(merged) => self.rpc_call(merged.request_id),
+            Frame::ChunkFetchSuccess(chunk) => {
+                let chunk = (chunk.stream_id, chunk.chunk_index);
+                let call = side.chunks.borrow().find(chunk);
+                call.filter(|&call| self.waits_for(call, &[CallKind::Chunk]))
+            }
+            _ => None,
+        };
+        call.map(|call| WholeOf::Answer { call })
     }
 
     /// The answer to a chunk request is there, wherever it goes.
@@ -114,24 +121,10 @@ impl Conn {
     /// can be read.
     #[cold]
     pub(crate) fn give_up_spark_body(self: &Rc<Self>, side: &Side, head: &Head<'_>) {
-        let of = match &head.frame {
-            Frame::RpcRequest(request) => WholeOf::Rpc {
-                request_id: request.request_id,
-            },
-            Frame::RpcResponse(response) => match self.rpc_call(response.request_id) {
-                Some(call) => WholeOf::Answer { call },
-                None => return,
-            },
-            Frame::ChunkFetchSuccess(chunk) => {
-                let chunk = (chunk.stream_id, chunk.chunk_index);
-                match side.chunks.borrow_mut().take(chunk) {
-                    Some(call) => WholeOf::Answer { call },
-                    None => return,
-                }
-            }
-            _ => WholeOf::OneWay,
-        };
-        self.refuse_spark_body(side, of, head.body_len, true);
+        if let Some(of) = self.whole_of(side, &head.frame) {
+            self.refuse_spark_body(side, of, head.body_len, true);
+        }
+        self.note_chunk_begun(side, &head.frame);
     }
 
     #[cold]

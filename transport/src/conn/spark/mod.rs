@@ -58,7 +58,6 @@ pub(crate) struct Side {
     opener: RefCell<Option<Opener>>,
     /// What everything sent goes through.
     sealer: RefCell<Option<Sealer>>,
-    sealed: Cell<bool>,
     /// The opener has come with the frame that was just taken: what lies behind that is for it.
     fresh: Cell<bool>,
     /// Taken to be sent, while there was no memory to encrypt it into.
@@ -75,7 +74,6 @@ impl Side {
             auth: RefCell::new(None),
             opener: RefCell::new(None),
             sealer: RefCell::new(None),
-            sealed: Cell::new(false),
             fresh: Cell::new(false),
             unsealed: RefCell::new(None),
         }
@@ -83,7 +81,7 @@ impl Side {
 
     /// True where what is sent is encrypted: then nothing leaves straight from where it lies.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.sealed.get()
+        self.sealer.borrow().is_some()
     }
 
     /// True where something waits to be encrypted.
