@@ -137,14 +137,18 @@ impl RefTarget {
         }
         match &self.place {
             Place::Here(hosts) => {
-                if let Some(hosts) = hosts.get() {
-                    return Ok(Arc::clone(pick(hosts)));
+                let known = hosts.get().map(|hosts| pick(hosts));
+                // An isolated endpoint's thread ends with it; another may have its name by now.
+                if let Some(known) = known.filter(|known| !known.is_closed()) {
+                    return Ok(Arc::clone(known));
                 }
                 let found = self.env.registry().hosts_of(self.id);
                 let found = found.ok_or_else(|| RpcError::CouldNotFind {
                     name: self.name_arc(),
                 })?;
-                Ok(Arc::clone(pick(hosts.get_or_init(|| found))))
+                let host = Arc::clone(pick(&found));
+                let _ = hosts.set(found);
+                Ok(host)
             }
             Place::Remote { host, .. } => Ok(Arc::clone(host)),
             Place::Connection(peer) => Ok(Arc::clone(peer.host())),

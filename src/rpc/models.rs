@@ -166,10 +166,14 @@ fn send_all(count: u64, mut send: impl FnMut(u64) -> Result<(), RpcError>) {
 }
 
 fn collector(env: &RpcEnv) -> (RpcEndpointRef<Collector>, Arc<Mutex<Seen>>) {
+    named(env, "collector")
+}
+
+fn named(env: &RpcEnv, name: &str) -> (RpcEndpointRef<Collector>, Arc<Mutex<Seen>>) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let of_endpoint = Arc::clone(&seen);
     let made = move || Collector(of_endpoint);
-    let collector = env.setup_endpoint_with("collector", EndpointOptions::on_shard(0), made);
+    let collector = env.setup_endpoint_with(name, EndpointOptions::on_shard(0), made);
     (collector.expect("an endpoint"), seen)
 }
 
@@ -210,6 +214,33 @@ fn shuttle_64_senders_lose_nothing_keep_their_order_and_pass_no_bound() {
         }
         end(&env);
         check(&seen, 64, 3);
+    });
+}
+
+#[test]
+fn shuttle_a_name_set_up_again_leads_to_the_new_endpoint() {
+    explore_part(2, || {
+        let env = env("phoenix", narrow());
+        // Another fills the mail of the thread: a stop may find no room there.
+        let (busy, _) = named(&env, "busy");
+        let other = thread::spawn(move || {
+            send_all(20, |number| busy.send(Numbered { sender: 0, number }));
+        });
+        let instances: Vec<_> = (0..3)
+            .map(|sender| {
+                let (instance, seen) = collector(&env);
+                send_all(2, |number| instance.send(Numbered { sender, number }));
+                env.stop(&instance);
+                seen
+            })
+            .collect();
+        other.join().expect("no panic");
+        end(&env);
+        for (sender, seen) in instances.iter().enumerate() {
+            check(seen, 1, 2);
+            let seen = seen.lock().expect("no panic");
+            assert!(seen.numbers.contains_key(&(sender as u64)), "its own");
+        }
     });
 }
 

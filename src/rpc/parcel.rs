@@ -22,6 +22,9 @@ pub(crate) trait AnyParcel: Send + Sync {
     /// It is on the thread of its host: goes to its endpoint, or to the connection.
     fn deliver(self: Arc<Self>, node: &Rc<Node>);
 
+    /// The thread that it was posted to has ended.
+    fn turn_away(self: Arc<Self>);
+
     /// It cannot be delivered.
     fn fail(&self, error: RpcError);
 }
@@ -117,14 +120,29 @@ impl<M: Message> Parcel<M> {
                 waker: None,
             }),
         });
-        match host.post(Mail::Parcel(Arc::clone(&parcel) as Arc<dyn AnyParcel>)) {
-            Ok(()) => Ok(parcel),
-            Err(PostError::Closed(_)) => Err(ENV_STOPPED),
+        parcel.post_to(&host)?;
+        Ok(parcel)
+    }
+
+    fn post_to(self: &Arc<Self>, host: &HostHandle) -> Result<(), RpcError> {
+        match host.post(Mail::Parcel(Arc::clone(self) as Arc<dyn AnyParcel>)) {
+            Ok(()) => Ok(()),
+            Err(PostError::Closed(_)) => Err(self.nobody()),
             Err(PostError::Full(_)) => Err(RpcError::Busy {
                 what: "the mail of the target's thread",
                 limit: host.capacity() as u64,
                 key: super::settings::MAIL_KEY,
             }),
+        }
+    }
+
+    /// Why nobody takes it on a thread that has ended.
+    fn nobody(&self) -> RpcError {
+        if self.target.env().is_stopped() {
+            return ENV_STOPPED;
+        }
+        RpcError::CouldNotFind {
+            name: self.target.name_arc(),
         }
     }
 
@@ -182,7 +200,7 @@ impl<M: Message> Parcel<M> {
     fn deliver_here(self: Arc<Self>, node: &Rc<Node>) {
         let Some(inbox) = node.find_inbox(self.target.id()) else {
             return match node.elsewhere(self.target.id()) {
-                Some(host) => forward(self, &host),
+                Some(host) => self.forward(&host),
                 None => self.fail(RpcError::CouldNotFind {
                     name: self.target.name_arc(),
                 }),
@@ -196,18 +214,11 @@ impl<M: Message> Parcel<M> {
             node.post_local(&inbox, message, key);
         }
     }
-}
 
-fn forward<M: Message>(parcel: Arc<Parcel<M>>, host: &Arc<HostHandle>) {
-    let mail = Mail::Parcel(Arc::clone(&parcel) as Arc<dyn AnyParcel>);
-    match host.post(mail) {
-        Ok(()) => {}
-        Err(PostError::Closed(_)) => parcel.fail(ENV_STOPPED),
-        Err(PostError::Full(_)) => parcel.fail(RpcError::Busy {
-            what: "the mail of the target's thread",
-            limit: host.capacity() as u64,
-            key: super::settings::MAIL_KEY,
-        }),
+    fn forward(self: Arc<Self>, host: &HostHandle) {
+        if let Err(error) = self.post_to(host) {
+            self.fail(error);
+        }
     }
 }
 
@@ -231,6 +242,18 @@ impl<M: Message> AnyParcel for Parcel<M> {
             Way::Link(link) => out.transmit(node, &link),
             Way::Outbox(outbox) => outbox.send(node, Box::new(out)),
             Way::None(error) => out.settle(node, error),
+        }
+    }
+
+    fn turn_away(self: Arc<Self>) {
+        let registry = self.target.env().registry();
+        let next = match self.target.place() {
+            Place::Here(_) => registry.host_of(self.target.id()),
+            _ => None,
+        };
+        match next.filter(|next| !next.is_closed()) {
+            Some(next) => self.forward(&next),
+            None => self.fail(self.nobody()),
         }
     }
 

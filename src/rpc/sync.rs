@@ -12,7 +12,7 @@
 #[cfg(not(shuttle))]
 pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
 #[cfg(not(shuttle))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
 #[cfg(not(shuttle))]
@@ -21,7 +21,7 @@ pub(crate) use std::{thread, thread_local};
 #[cfg(shuttle)]
 pub(crate) use model::{ArrayQueue, SegQueue};
 #[cfg(shuttle)]
-pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, mpsc};
 #[cfg(shuttle)]

@@ -1,7 +1,7 @@
 //! The life of endpoints: hooks, order, exclusion.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringrail::conf::Conf;
@@ -58,6 +58,33 @@ pub(crate) fn on_stop_comes_once_and_after_what_was_queued(backend: Backend) {
     assert_eq!(lines.len(), 7);
 }
 
+pub(crate) fn an_endpoint_that_is_stopped_at_once_has_both_its_hooks(backend: Backend) {
+    let env = backend.env("env");
+    let made_and_stopped = |env: &RpcEnv, journal: &Journal| {
+        let recorder = Recorder::new(journal);
+        let made = env.setup_endpoint_with("short", EndpointOptions::on_shard(0), || recorder);
+        env.stop(&made.unwrap());
+    };
+    let journal = Journal::default();
+    made_and_stopped(&env, &journal);
+    journal.wait_line("stop");
+    assert_eq!(journal.own_lines(), ["start", "stop"]);
+
+    let (journal, inner) = (Journal::default(), env.clone());
+    let of_handler = journal.clone();
+    let made = move || {
+        FnEndpoint::new().on::<Echo>(move |_, call| {
+            made_and_stopped(&inner, &of_handler);
+            call.reply(0);
+            Ok(())
+        })
+    };
+    let driver = env.setup_endpoint_with("driver", EndpointOptions::on_shard(0), made);
+    driver.unwrap().ask_blocking(Echo { n: 0 }).unwrap();
+    journal.wait_line("stop");
+    assert_eq!(journal.own_lines(), ["start", "stop"]);
+}
+
 pub(crate) fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backend) {
     let (server, asker) = backend.pair();
     let journal = Journal::default();
@@ -83,6 +110,97 @@ pub(crate) fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backen
     assert_eq!(again.ask_blocking(Echo { n: 4 }).unwrap(), 4);
     assert_eq!(remote.ask_blocking(Echo { n: 5 }).unwrap(), 5);
     assert_eq!(journal.own_lines().last().unwrap(), "stop");
+}
+
+/// Which instance handled which number.
+type Handled = Arc<Mutex<Vec<(u64, u64)>>>;
+
+/// An endpoint on the first shard that writes down what it handles.
+fn instance(env: &RpcEnv, number: u64, handled: &Handled) -> RpcEndpointRef {
+    let handled = Arc::clone(handled);
+    let made = move || {
+        FnEndpoint::new().on::<Echo>(move |echo, call| {
+            let n = echo.take()?.n;
+            handled.lock().unwrap().push((number, n));
+            call.reply(n);
+            Ok(())
+        })
+    };
+    let made = env.setup_endpoint_with("phoenix", EndpointOptions::on_shard(0), made);
+    made.unwrap().any()
+}
+
+/// Every instance handled what was sent while the name was its own, in order.
+fn each_had_its_own(env: &RpcEnv, handled: &Handled, rounds: u64) {
+    env.shutdown();
+    env.await_termination().unwrap();
+    let expected = (0..rounds).flat_map(|round| (0..4).map(move |n| (round, 10 * round + n)));
+    let mut handled = handled.lock().unwrap();
+    handled.sort_by_key(|(instance, _)| *instance);
+    assert!(handled.iter().copied().eq(expected), "{handled:?}");
+}
+
+pub(crate) fn a_name_set_up_again_leads_to_the_new_endpoint_at_once(backend: Backend) {
+    const ROUNDS: u64 = 300;
+    let env = backend.env("env");
+    let handled = Handled::default();
+    let mut first = None;
+    for round in 0..ROUNDS {
+        let fresh = instance(&env, round, &handled);
+        let first = first.get_or_insert_with(|| fresh.clone());
+        for n in 0..4 {
+            let to = if n % 2 == 0 { &fresh } else { &*first };
+            to.send(Echo { n: 10 * round + n }).unwrap();
+        }
+        env.stop(&fresh);
+    }
+    each_had_its_own(&env, &handled, ROUNDS);
+}
+
+pub(crate) fn a_name_set_up_again_by_a_handler_leads_to_the_new_endpoint_at_once(backend: Backend) {
+    const ROUNDS: u64 = 20;
+    let env = backend.env("env");
+    let handled = Handled::default();
+    let (inner, of_handler) = (env.clone(), Arc::clone(&handled));
+    let made = move || {
+        FnEndpoint::new().on::<Echo>(move |_, call| {
+            for round in 0..ROUNDS {
+                let fresh = instance(&inner, round, &of_handler);
+                for n in 0..4 {
+                    let message = Echo { n: 10 * round + n };
+                    match fresh.here().filter(|_| round % 2 == 0) {
+                        Some(here) => here.send(message)?,
+                        None => fresh.send(message)?,
+                    }
+                }
+                inner.stop(&fresh);
+            }
+            call.reply(ROUNDS);
+            Ok(())
+        })
+    };
+    let driver = env.setup_endpoint_with("driver", EndpointOptions::on_shard(0), made);
+    assert_eq!(driver.unwrap().ask_blocking(Echo { n: 0 }).unwrap(), ROUNDS);
+    each_had_its_own(&env, &handled, ROUNDS);
+}
+
+pub(crate) fn refs_follow_a_name_whose_isolated_endpoint_has_ended(backend: Backend) {
+    let env = backend.env("env");
+    let journal = Journal::default();
+    let recorder = Recorder::new(&journal);
+    let made = move || recorder;
+    let isolated = env.setup_endpoint_with("heir", EndpointOptions::isolated(), made);
+    let isolated = isolated.unwrap();
+    assert_eq!(isolated.ask_blocking(Echo { n: 1 }).unwrap(), 1);
+    env.stop(&isolated);
+    journal.wait_line("stop");
+    let error = isolated.ask_blocking(Echo { n: 2 }).unwrap_err();
+    assert!(
+        error.to_string().contains("Could not find heir."),
+        "{error}"
+    );
+    env.setup_endpoint("heir", echo()).unwrap();
+    assert_eq!(isolated.ask_blocking(Echo { n: 3 }).unwrap(), 3);
 }
 
 pub(crate) fn an_endpoint_is_never_entered_twice_and_loses_nothing_from_64_senders(

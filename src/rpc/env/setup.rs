@@ -9,7 +9,7 @@ use crate::rpc::endpoint::RpcEndpoint;
 use crate::rpc::endpoint_ref::{RefTarget, RpcEndpointRef};
 use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
 use crate::rpc::inbox::{Inbox, InboxMetrics, NewInbox};
-use crate::rpc::node::{HostHandle, Node, start_thread};
+use crate::rpc::node::{HostHandle, Node, node_of, start_thread};
 
 use super::RpcEnv;
 use super::registry::Registration;
@@ -149,12 +149,22 @@ impl RpcEnv {
         };
         for host in registration.hosts.iter() {
             let (serial, isolated) = (registration.serial, registration.isolated);
-            host.run_after_mail(move |node| {
+            let stop = move |node: &Rc<Node>| {
                 node.stop_inbox(serial);
                 if isolated {
                     node.shut_down(true);
                 }
-            });
+            };
+            match node_of(self.shared().id()) {
+                // What this thread sends next must find the endpoint stopped.
+                Some(node) if Arc::ptr_eq(node.handle(), host) => {
+                    node.catch_up();
+                    stop(&node);
+                }
+                _ => {
+                    host.run_after_mail(stop);
+                }
+            }
         }
     }
 }

@@ -314,12 +314,14 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
 
     fn stop(&self, node: &Rc<Node>) {
         if !self.stopping.replace(true) {
+            node.remove_inbox(self.id(), self.serial);
             self.schedule(node);
         }
     }
 
     fn abandon(&self, node: &Rc<Node>) {
         self.stopping.set(true);
+        node.remove_inbox(self.id(), self.serial);
         self.give_up(node);
     }
 

@@ -259,8 +259,6 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     /// Everything has been handled: the last hook.
     fn end(&self, node: &Rc<Node>) {
-        // The ref goes first, so that the endpoint cannot be found any more.
-        node.remove_inbox(self.id(), self.serial);
         self.hook("on_stop", RpcEndpoint::on_stop);
         self.phase.set(Phase::Stopped);
         let endpoint = self.endpoint.borrow_mut().take();

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use crate::rpc::sync::{ArrayQueue, AtomicBool, SegQueue};
+use crate::rpc::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
 
 use super::Node;
 use super::mail::{Errand, Mail};
@@ -31,6 +31,8 @@ pub(crate) struct HostHandle {
     /// Futures of this thread whose outcome another one has brought.
     wakes: ArrayQueue<Waker>,
     closed: AtomicBool,
+    /// Orders that mail must not overtake, and that are not among it.
+    holds: AtomicUsize,
     quiet: AtomicBool,
     bell: Box<dyn Bell>,
     /// Its endpoints may block it: nobody can rely on its timers.
@@ -54,6 +56,7 @@ impl HostHandle {
             errands: SegQueue::new(),
             wakes: ArrayQueue::new(WAKES),
             closed: AtomicBool::new(false),
+            holds: AtomicUsize::new(0),
             quiet: AtomicBool::new(false),
             bell,
             may_block,
@@ -81,6 +84,9 @@ impl HostHandle {
     pub(crate) fn post(&self, mail: Mail) -> Result<(), PostError> {
         if self.is_closed() {
             return Err(PostError::Closed(mail));
+        }
+        if self.holds.load(Ordering::SeqCst) != 0 {
+            return Err(PostError::Full(mail));
         }
         self.mail.push(mail).map_err(PostError::Full)?;
         // It may have closed, and looked for the last time, since we looked.
@@ -131,9 +137,22 @@ impl HostHandle {
         self.errand(Errand::Run(Box::new(run)))
     }
 
-    /// Has `run` run there when the mail that was posted before has been delivered.
+    /// Has `run` run there when the mail that was posted before has been delivered, and before what is
+    /// posted later. Where the mail has no room for it, no other mail is taken until it has run.
     pub(crate) fn run_after_mail(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) -> bool {
-        self.errand(Errand::RunAfterMail(Box::new(run)))
+        match self.post(Mail::Order(Box::new(run))) {
+            Ok(()) => true,
+            Err(PostError::Full(Mail::Order(run))) => {
+                self.holds.fetch_add(1, Ordering::SeqCst);
+                self.errand(Errand::RunAfterMail(run))
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// An order that had no room among the mail is about to run.
+    pub(super) fn release(&self) {
+        self.holds.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(crate) fn take_mail(&self) -> Option<Mail> {

@@ -19,6 +19,8 @@ use super::Node;
 pub(crate) enum Mail {
     /// Of a thread of this process.
     Parcel(Arc<dyn AnyParcel>),
+    /// To be done when what was posted before has been delivered, and nothing posted later.
+    Order(Order),
     /// Of a peer whose connection lives on another host.
     Forwarded(Box<Forwarded>),
     /// Of a connection that a [`Carrier`](crate::rpc::Carrier) brought about.
@@ -44,10 +46,10 @@ impl Mail {
     /// Nobody is there to take it.
     pub(crate) fn turn_away(self) {
         match self {
-            Mail::Parcel(parcel) => parcel.fail(ENV_STOPPED),
+            Mail::Parcel(parcel) => parcel.turn_away(),
             Mail::Forwarded(forwarded) => forwarded.reply.fail(&ENV_STOPPED),
-            // Its connection ends too.
-            Mail::Carried { .. } => {}
+            // Its connection ends too; and whoever gave the order learns of the end elsewhere.
+            Mail::Carried { .. } | Mail::Order(_) => {}
         }
     }
 }
@@ -56,6 +58,7 @@ impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Mail::Parcel(_) => "Parcel",
+            Mail::Order(_) => "Order",
             Mail::Forwarded(_) => "Forwarded",
             Mail::Carried { .. } => "Carried",
         })
@@ -69,7 +72,8 @@ pub(crate) type Order = Box<dyn FnOnce(&Rc<Node>) + Send>;
 pub(crate) enum Errand {
     /// This.
     Run(Order),
-    /// This, when the mail that was posted before has been delivered.
+    /// This, when the mail that is here has been delivered: an order for which it had no room. No other mail is taken
+    /// before.
     RunAfterMail(Order),
     /// The future of an asynchronous handler can go on: the inbox's serial number.
     Wake(u64),

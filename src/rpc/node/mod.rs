@@ -19,6 +19,7 @@ mod thread;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
@@ -71,6 +72,8 @@ pub(crate) struct Node {
     host: Box<dyn Host>,
     /// By the id of the endpoint's name.
     inboxes: RefCell<IdMap<Rc<dyn AnyInbox>>>,
+    /// Those whose names others have that are still to take note of their end.
+    successors: RefCell<Vec<(EndpointId, Rc<dyn AnyInbox>)>>,
     /// Those that have not ended, by serial number, also where their names are others' by now.
     live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
@@ -102,6 +105,7 @@ impl Node {
             handle,
             host,
             inboxes: RefCell::default(),
+            successors: RefCell::default(),
             live: RefCell::default(),
             flying: RefCell::default(),
             postponed: RefCell::default(),
@@ -154,18 +158,32 @@ impl Node {
         self.live
             .borrow_mut()
             .insert(inbox.serial(), Rc::clone(&inbox));
-        self.inboxes
-            .borrow_mut()
-            .insert(id.to_wire(), Rc::clone(&inbox));
+        match self.inboxes.borrow_mut().entry(id.to_wire()) {
+            Entry::Vacant(place) => {
+                place.insert(Rc::clone(&inbox));
+            }
+            // It was stopped, but that waits for mail that came before.
+            Entry::Occupied(_) => {
+                let mut successors = self.successors.borrow_mut();
+                successors.push((id, Rc::clone(&inbox)));
+            }
+        }
         self.schedule(inbox);
     }
 
-    /// The endpoint cannot be found any more.
+    /// The endpoint cannot be found any more: the next of its name takes its place.
     pub(crate) fn remove_inbox(&self, id: EndpointId, serial: u64) {
         let mut inboxes = self.inboxes.borrow_mut();
+        let mut successors = self.successors.borrow_mut();
         let there = inboxes.get(&id.to_wire());
         if there.is_some_and(|inbox| inbox.serial() == serial) {
-            inboxes.remove(&id.to_wire());
+            let next = successors.iter().position(|(of, _)| *of == id);
+            match next.map(|at| successors.remove(at)) {
+                Some((_, next)) => inboxes.insert(id.to_wire(), next),
+                None => inboxes.remove(&id.to_wire()),
+            };
+        } else {
+            successors.retain(|(_, inbox)| inbox.serial() != serial);
         }
     }
 

@@ -46,6 +46,10 @@ impl Node {
     fn take(self: &Rc<Self>, mail: Mail) {
         match mail {
             Mail::Parcel(parcel) => parcel.deliver(self),
+            Mail::Order(run) => {
+                self.set_up_ordered();
+                run(self);
+            }
             Mail::Forwarded(forwarded) => self.receive_forwarded(*forwarded),
             Mail::Carried { link, frame } => self.receive_carried(link, frame),
         }
@@ -67,6 +71,7 @@ impl Node {
             Errand::Run(run) => run(self),
             Errand::RunAfterMail(run) => {
                 self.take_all_mail();
+                self.handle.release();
                 run(self);
             }
             Errand::Wake(serial) => {
@@ -94,6 +99,18 @@ impl Node {
                 errand => self.do_errand(errand),
             }
         }
+    }
+
+    /// Does what has been ordered, but for what waits for mail: the thing that an order among the mail is about may
+    /// only have been ordered itself.
+    fn set_up_ordered(self: &Rc<Self>) {
+        let _: Option<()> = self.find_ordered(|_| None);
+    }
+
+    /// Takes note of everything that other threads have posted.
+    pub(crate) fn catch_up(self: &Rc<Self>) {
+        self.take_all_mail();
+        self.set_up_ordered();
     }
 
     /// Makes the node busy; false where it is.
