@@ -16,8 +16,9 @@ use ringrail::block::fetch::{
 };
 use ringrail::conf::keys::{block, transport};
 use ringrail::conf::{Conf, fetch_conf, transport_conf};
-use ringrail::{Engine, ParkMode, TransportConf, TransportContext};
+use ringrail::{TransportConf, TransportContext};
 
+use super::engine;
 use super::failure::{FAILED, Failure, INCOMPLETE, NO_DESTINATION, NO_SERVER, Outcome};
 use super::output;
 use super::settings::{Settings, flag};
@@ -159,15 +160,8 @@ impl Fetch {
     }
 
     fn fetch(&self, conf: &Conf, fetching: FetchConf) -> Result<FetchReport, Failure> {
-        let builder = Engine::builder(transport(conf, &fetching)?)
-            .shards(conf.get_entry(&transport::SHARDS)?)
-            .park(ParkMode::Bare);
-        let builder = if conf.get_entry(&transport::PIN)? {
-            builder
-        } else {
-            builder.unpinned()
-        };
-        let engine = builder.start()?;
+        let shards = conf.get_entry(&transport::SHARDS)?;
+        let engine = engine::start(conf, transport(conf, &fetching)?, shards)?;
         let clients = TransportContext::client_only(engine).create_client_factory(Vec::new());
         let progress = Progress::new(!self.quiet && !self.json);
         let shown = progress.clone();

@@ -6,6 +6,7 @@ mod bench;
 mod conf;
 mod demo;
 mod doctor;
+mod engine;
 mod failure;
 mod fetch;
 mod log;

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use ringrail::Addr;
 use ringrail::block::{BlockId, BlockServer, DirStore, RailUri};
 use ringrail::conf::keys::{block, transport};
 use ringrail::conf::{Conf, block_server_conf, transport_conf};
-use ringrail::{Addr, Engine, ParkMode};
 
+use super::engine;
 use super::failure::{Failure, Outcome};
 use super::output;
 use super::settings::{Settings, flag};
@@ -77,15 +78,8 @@ impl Serve {
         let store = DirStore::open_root(&self.dir)
             .with_context(|| format!("cannot serve {}", self.dir.display()))?
             .with_max_open_files(conf.get_entry(&block::MAX_OPEN_FILES)?);
-        let builder = Engine::builder(transport_conf(&conf)?)
-            .shards(conf.get_entry(&transport::SHARDS)?)
-            .park(ParkMode::Bare);
-        let builder = if conf.get_entry(&transport::PIN)? {
-            builder
-        } else {
-            builder.unpinned()
-        };
-        let engine = builder.start()?;
+        let shards = conf.get_entry(&transport::SHARDS)?;
+        let engine = engine::start(&conf, transport_conf(&conf)?, shards)?;
         let blocks = BlockServer::new(Arc::new(store), &block_server_conf(&conf)?)?;
         let server = blocks.context(engine).create_server(self.address()?)?;
         let uri = RailUri::new(server.local_addr().to_string(), BlockId::ROOT);

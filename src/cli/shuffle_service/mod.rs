@@ -22,8 +22,9 @@ use ringrail::conf::keys::spark::authentication;
 use ringrail::conf::keys::{shuffle, transport};
 use ringrail::conf::{Conf, shuffle_conf, spark_authentication, transport_conf};
 use ringrail::transport::spark::{Protocols, ServerAuthentication};
-use ringrail::{Addr, Engine, ParkMode, TransportServer, shuffle as service};
+use ringrail::{Addr, Engine, TransportServer, shuffle as service};
 
+use super::engine;
 use super::failure::{Failure, Outcome};
 use super::settings::{Settings, flag};
 use super::signals::watch_signals;
@@ -109,7 +110,7 @@ impl ShuffleService {
         let tell = Announce::new(self.json);
         let shards = shards(&conf)?;
         let service = self.service(&conf, shards)?;
-        let engine = engine(&conf, shards)?;
+        let engine = engine::start(&conf, transport_conf(&conf)?, shards)?;
         let server = self.listen(&conf, &service, engine.clone())?;
         let exporter = self.exporter(&conf, &service, engine)?;
         tell.listening(&server, exporter, service.executors())?;
@@ -190,17 +191,6 @@ impl ShuffleService {
         };
         Ok(context.create_server(address)?)
     }
-}
-
-fn engine(conf: &Conf, shards: usize) -> Result<Engine, Failure> {
-    let builder = Engine::builder(transport_conf(conf)?)
-        .shards(shards)
-        .park(ParkMode::Bare);
-    let builder = match conf.get_entry(&transport::PIN)? {
-        true => builder,
-        false => builder.unpinned(),
-    };
-    Ok(builder.start()?)
 }
 
 fn shards(conf: &Conf) -> Result<usize, Failure> {

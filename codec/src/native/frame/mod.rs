@@ -48,7 +48,7 @@ pub use upload::Upload;
 pub use upload_data::UploadData;
 pub use upload_end::UploadEnd;
 
-use super::{Flags, FrameError, Header};
+use super::{Flags, FrameError, Header, Kind};
 
 /// Whether the first slice of an RPC body leaves more to come, checked against the MORE flag.
 #[inline(always)]
@@ -68,13 +68,28 @@ fn check_first_slice(header: &Header) -> Result<(), FrameError> {
     Ok(())
 }
 
-/// A failure frame's code, which is never 0.
+/// What every failure frame says: the request's id, what went wrong, whether to try again.
+type FailureFields = (u64, super::FailureCode, bool);
+
+/// The header of a failure frame.
 #[inline(always)]
-fn failure_code(header: &Header) -> Result<super::FailureCode, FrameError> {
+const fn failure_header(kind: Kind, (id, code, retryable): FailureFields, body_len: u32) -> Header {
+    let mut header = Header::new(kind, id);
+    header.flags = Flags::NONE.with_if(Flags::RETRYABLE, retryable);
+    header.code = code.to_wire();
+    header.body_len = body_len;
+    header
+}
+
+/// Reads a failure frame's header. Its code is never 0.
+#[inline(always)]
+fn read_failure(kind: Kind, header: &Header) -> Result<FailureFields, FrameError> {
+    header.expect(kind)?;
     if header.code == 0 {
         return Err(header.inconsistent("a failure without a code"));
     }
-    Ok(super::FailureCode::from_wire(header.code))
+    let code = super::FailureCode::from_wire(header.code);
+    Ok((header.id, code, header.flags.contains(Flags::RETRYABLE)))
 }
 
 /// The u64 at `at`; the caller has checked the length.

@@ -1,7 +1,7 @@
 //! StreamFailure: a StreamRequest failed.
 
-use super::super::{FailureCode, Flags, FrameError, Header, Kind};
-use super::failure_code;
+use super::super::{FailureCode, FrameError, Header, Kind};
+use super::{failure_header, read_failure};
 
 /// The failure of a stream, before its first slice or after some of them.
 ///
@@ -20,11 +20,8 @@ impl StreamFailure {
     /// The header in front of a failure body of `body_len` bytes.
     #[inline]
     pub const fn header(&self, body_len: u32) -> Header {
-        let mut header = Header::new(Kind::StreamFailure, self.id);
-        header.flags = Flags::NONE.with_if(Flags::RETRYABLE, self.retryable);
-        header.code = self.code.to_wire();
-        header.body_len = body_len;
-        header
+        let fields = (self.id, self.code, self.retryable);
+        failure_header(Kind::StreamFailure, fields, body_len)
     }
 
     /// Reads the header's fields. The body is read by
@@ -34,11 +31,11 @@ impl StreamFailure {
     /// [`FrameError::Inconsistent`] for the code 0, [`FrameError::WrongKind`] for a header of another kind.
     #[inline]
     pub fn from_header(header: &Header) -> Result<Self, FrameError> {
-        header.expect(Kind::StreamFailure)?;
+        let (id, code, retryable) = read_failure(Kind::StreamFailure, header)?;
         Ok(Self {
-            id: header.id,
-            code: failure_code(header)?,
-            retryable: header.flags.contains(Flags::RETRYABLE),
+            id,
+            code,
+            retryable,
         })
     }
 }
