@@ -20,6 +20,10 @@ const HEAD_LEN: usize = 16 << 10;
 /// Head buffer of a busy connection.
 const BUSY_HEAD_LEN: usize = 64 << 10;
 
+/// What a send must be shorter than to have fitted a small head: there is room beside it for the longest
+/// archive that may come next.
+const CALM_LEN: usize = HEAD_LEN / 2;
+
 /// Part of the pool in use, in 1/256, from which head buffers are as small as may be.
 const PRESSED: usize = 128;
 
@@ -266,7 +270,7 @@ impl Tx {
 
     /// Takes note of a gather that was sent, and gives its memory back.
     pub(crate) fn sent(&mut self, pool: &Pool, gather: Gather) {
-        let calm = gather.total() < HEAD_LEN;
+        let calm = gather.total() < CALM_LEN;
         self.calm = if calm { self.calm + 1 } else { 0 };
         if self.calm > CALM_SENDS {
             self.busy = false;

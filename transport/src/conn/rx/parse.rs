@@ -21,8 +21,9 @@ pub(super) const FRAMES_PER_TURN: u32 = 128;
 const HALF_FRAMES: RangeInclusive<u32> = 32..=64;
 
 /// A shard has waited for bytes if it spun for as many nanoseconds as there are of them, divided by this.
-/// Measured: less would cut into ever smaller parts what is well divided already.
-const BYTES_PER_WAITED_NS: usize = 8;
+/// Measured: less would cut into ever smaller parts what is well divided already, each part with system
+/// calls of its own.
+const BYTES_PER_WAITED_NS: usize = 2;
 
 /// Where to break off so that the peer has something to do. A shard that spun until these bytes came
 /// would have the peer wait for all their answers in turn; sent in two parts, they keep both sides
