@@ -10,6 +10,7 @@
 mod current;
 mod ending;
 mod host;
+mod inboxes;
 mod links;
 mod mail;
 mod recent;
@@ -32,6 +33,7 @@ use super::id::EndpointId;
 use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
 use super::message::{Message, Payload};
 use super::outbox::{Link, Outbox};
+use inboxes::Inboxes;
 
 pub(crate) use current::{is_host_thread, may_block, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
@@ -69,8 +71,7 @@ pub(crate) struct Node {
     env: Arc<EnvShared>,
     handle: Arc<HostHandle>,
     host: Box<dyn Host>,
-    /// By the id of the endpoint's name.
-    inboxes: RefCell<IdMap<Rc<dyn AnyInbox>>>,
+    inboxes: Inboxes,
     /// Those that have not ended, by serial number, also where their names are others' by now.
     live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
@@ -101,7 +102,7 @@ impl Node {
             env: Arc::clone(env),
             handle,
             host,
-            inboxes: RefCell::default(),
+            inboxes: Inboxes::default(),
             live: RefCell::default(),
             flying: RefCell::default(),
             postponed: RefCell::default(),
@@ -154,24 +155,18 @@ impl Node {
         self.live
             .borrow_mut()
             .insert(inbox.serial(), Rc::clone(&inbox));
-        self.inboxes
-            .borrow_mut()
-            .insert(id.to_wire(), Rc::clone(&inbox));
+        self.inboxes.insert(id, Rc::clone(&inbox));
         self.schedule(inbox);
     }
 
     /// The endpoint cannot be found any more.
     pub(crate) fn remove_inbox(&self, id: EndpointId, serial: u64) {
-        let mut inboxes = self.inboxes.borrow_mut();
-        let there = inboxes.get(&id.to_wire());
-        if there.is_some_and(|inbox| inbox.serial() == serial) {
-            inboxes.remove(&id.to_wire());
-        }
+        self.inboxes.remove(id, serial);
     }
 
     #[inline]
     pub(crate) fn inbox(&self, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        self.inboxes.borrow().get(&id.to_wire()).cloned()
+        self.inboxes.get(id)
     }
 
     /// The endpoint with this id, also where its set-up has only been ordered.
@@ -370,8 +365,7 @@ impl Node {
     /// Tells every endpoint of this thread.
     fn tell_all(self: &Rc<Self>, event: NetworkEvent) {
         let event = Rc::new(event);
-        let inboxes: Vec<_> = self.inboxes.borrow().values().cloned().collect();
-        for inbox in inboxes {
+        for inbox in self.inboxes.all() {
             inbox.post_event(self, &event);
         }
     }
