@@ -6,16 +6,121 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringrail_transport::Responder;
+
 use super::env::EnvShared;
 use super::message::Payload;
 use super::node::Node;
 use super::peer::Peer;
 use super::received::sender_of;
-use super::reply_to::{Answerer, Later};
+use super::reply_to::{Answerer, Later, WireCall};
 use super::{RpcAddress, RpcEnv, RpcError};
 
-/// One call while its handler runs: what the dispatcher keeps, so that a handler's error can still
+/// What the dispatcher keeps of a call while its handler runs, so that a handler's error can still
 /// reach the caller.
+pub(crate) trait Running<R: Payload> {
+    /// What the handler gets.
+    fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R>;
+
+    /// The handler has returned; what is still to be answered is.
+    fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError);
+}
+
+/// The usual call: a peer's, over one of the engine's connections, whose reply need not be remembered.
+pub(crate) struct PlainCall<'r> {
+    node: &'r Rc<Node>,
+    responder: Cell<Option<Responder<'r>>>,
+}
+
+impl<'r> PlainCall<'r> {
+    #[inline]
+    pub(crate) fn new(node: &'r Rc<Node>, responder: Responder<'r>) -> Self {
+        Self {
+            node,
+            responder: Cell::new(Some(responder)),
+        }
+    }
+
+    fn answerer<R: Payload>(&self) -> Option<Answerer<'r, R>> {
+        let call = WireCall::Responder(self.responder.take()?);
+        Some(Answerer::Wire { call, token: None })
+    }
+}
+
+impl<R: Payload> Running<R> for PlainCall<'_> {
+    #[inline(always)]
+    fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R> {
+        RpcCallContext { slot: self, peer }
+    }
+
+    #[inline(always)]
+    fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
+        if let Some(responder) = self.responder.take() {
+            fail(responder, failed, unanswered);
+        }
+    }
+}
+
+#[cold]
+fn fail(
+    responder: Responder<'_>,
+    failed: Option<&RpcError>,
+    unanswered: impl FnOnce() -> RpcError,
+) {
+    match failed {
+        Some(error) => responder.fail(&error.to_failure()),
+        None => responder.fail(&unanswered().to_failure()),
+    }
+}
+
+impl<R: Payload> CallSlot<R> for PlainCall<'_> {
+    #[inline]
+    fn reply(&self, value: R) {
+        if let Some(responder) = self.responder.take() {
+            responder.reply_archive(&value);
+        }
+    }
+
+    fn fail(&self, error: RpcError) {
+        if let Some(responder) = self.responder.take() {
+            responder.fail(&error.to_failure());
+        }
+    }
+
+    fn hold(&self) -> HeldCall<R> {
+        held(self.node, self.answerer())
+    }
+
+    fn later(&self) -> Later {
+        later(self.node, self.answerer::<R>())
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        let responder = self.responder.take();
+        let deadline_ns = responder.as_ref().map_or(u64::MAX, Responder::deadline_ns);
+        self.responder.set(responder);
+        deadline_ns
+    }
+
+    fn is_one_way(&self) -> bool {
+        false
+    }
+
+    fn env(&self) -> &Arc<EnvShared> {
+        self.node.env()
+    }
+}
+
+fn held<R: Payload>(node: &Rc<Node>, answerer: Option<Answerer<'_, R>>) -> HeldCall<R> {
+    let answerer = answerer.map_or(Answerer::OneWay, Answerer::hold);
+    HeldCall::new(Rc::clone(node), answerer)
+}
+
+fn later<R: Payload>(node: &Node, answerer: Option<Answerer<'_, R>>) -> Later {
+    answerer.map_or(Later::OneWay, |answerer| answerer.later(node.handle()))
+}
+
+/// Any other call.
 pub(crate) struct Call<'r, R: Payload> {
     node: &'r Rc<Node>,
     answerer: RefCell<Option<Answerer<'r, R>>>,
@@ -23,7 +128,7 @@ pub(crate) struct Call<'r, R: Payload> {
     ready: Cell<Option<Result<R, RpcError>>>,
 }
 
-/// The part of a [`Call`] that a context needs, without its lifetime.
+/// The part of a call that a context needs, without its lifetime.
 trait CallSlot<R: Payload> {
     fn reply(&self, value: R);
     fn fail(&self, error: RpcError);
@@ -43,15 +148,16 @@ impl<'r, R: Payload> Call<'r, R> {
             ready: Cell::new(None),
         }
     }
+}
 
+impl<R: Payload> Running<R> for Call<'_, R> {
     #[inline]
-    pub(crate) fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R> {
+    fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R> {
         RpcCallContext { slot: self, peer }
     }
 
-    /// The handler has returned; what is still to be answered is.
     #[inline]
-    pub(crate) fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
+    fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
         let Some(answerer) = self.answerer.take() else {
             return;
         };
@@ -89,14 +195,11 @@ impl<R: Payload> CallSlot<R> for Call<'_, R> {
     }
 
     fn hold(&self) -> HeldCall<R> {
-        let answerer = self.answerer.borrow_mut().take();
-        let answerer = answerer.map_or(Answerer::OneWay, Answerer::hold);
-        HeldCall::new(Rc::clone(self.node), answerer)
+        held(self.node, self.answerer.take())
     }
 
     fn later(&self) -> Later {
-        let answerer = self.answerer.borrow_mut().take();
-        answerer.map_or(Later::OneWay, |answerer| answerer.later(self.node.handle()))
+        later(self.node, self.answerer.take())
     }
 
     fn deadline_ns(&self) -> u64 {

@@ -78,3 +78,9 @@ pub trait Message: Payload {
 pub(crate) fn read<T: Payload>(bytes: &[u8]) -> Result<T, ArchiveError> {
     decode::<T>(bytes)
 }
+
+/// An owned value of an archive that has been validated.
+#[inline]
+pub(crate) fn owned<T: Payload>(view: &T::Archived) -> Result<T, Error> {
+    rkyv::deserialize(view)
+}

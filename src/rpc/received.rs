@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ringrail_codec::archive::{ArchiveError, access};
 
 use super::body::{BodyBuf, BodyRef, Scratch};
-use super::message::{Payload, read};
+use super::message::{Payload, owned, read};
 use super::peer::Peer;
 use super::scope::Scope;
 use super::{RpcAddress, RpcError};
@@ -110,7 +110,7 @@ impl<'a, M: Payload> Received<'a, M> {
     pub fn take(self) -> Result<M, RpcError> {
         match self.form {
             Form::Local { value, .. } => Ok(value),
-            Form::Archived { body, .. } => read_scoped(body.bytes(), self.peer),
+            Form::Archived { view, .. } => scoped::<M, _>(self.peer, || owned::<M>(view)),
         }
     }
 
@@ -180,7 +180,9 @@ impl<M: Payload> Kept<M> {
     pub fn take(self) -> Result<M, RpcError> {
         match self.form {
             KeptForm::Local(value) => Ok(value),
-            KeptForm::Archived(body) => read_scoped(body.bytes(), self.peer.as_ref()),
+            KeptForm::Archived(body) => {
+                scoped::<M, _>(self.peer.as_ref(), || read::<M>(body.bytes()))
+            }
         }
     }
 
@@ -198,17 +200,24 @@ impl<M: Payload> fmt::Debug for Kept<M> {
 }
 
 /// Reads a value; refs in it belong to the peer's connection.
-fn read_scoped<M: Payload>(bytes: &[u8], peer: Option<&Arc<Peer>>) -> Result<M, RpcError> {
-    // What needs no drop holds no refs.
-    let _scope = match peer {
-        Some(peer) if std::mem::needs_drop::<M>() => Some(Scope::of_peer(peer)),
-        _ => None,
+#[inline]
+fn scoped<M, E: fmt::Display>(
+    peer: Option<&Arc<Peer>>,
+    read: impl FnOnce() -> Result<M, E>,
+) -> Result<M, RpcError> {
+    let read = match peer {
+        // What needs no drop holds no refs.
+        Some(peer) if std::mem::needs_drop::<M>() => {
+            let _scope = Scope::of_peer(peer);
+            read()
+        }
+        _ => read(),
     };
-    read::<M>(bytes).map_err(|error| unreadable::<M>(peer, &error))
+    read.map_err(|error| unreadable::<M>(peer, &error))
 }
 
 #[cold]
-fn unreadable<M>(peer: Option<&Arc<Peer>>, error: &ArchiveError) -> RpcError {
+fn unreadable<M>(peer: Option<&Arc<Peer>>, error: &impl fmt::Display) -> RpcError {
     let from = peer.map_or_else(|| "this env".to_owned(), |peer| peer.address().to_string());
     RpcError::BadArchive {
         message: std::any::type_name::<M>().into(),

@@ -187,6 +187,16 @@ pub(crate) enum Answerer<'r, R: Payload> {
     Pending { replies: Rc<Replies<R>>, key: u64 },
 }
 
+impl<'r, R: Payload> Answerer<'r, R> {
+    /// To a peer, where it wants an answer.
+    pub(crate) fn of_peer(call: Option<WireCall<'r>>, token: Option<u64>) -> Self {
+        match call {
+            Some(call) => Answerer::Wire { call, token },
+            None => Answerer::OneWay,
+        }
+    }
+}
+
 impl<R: Payload> Answerer<'_, R> {
     #[inline(always)]
     pub(crate) fn reply(self, node: &Node, value: R) {

@@ -13,9 +13,11 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use ringrail_codec::archive::ArchiveError;
+
 use super::RpcError;
 use super::body::BodyRef;
-use super::call::{HeldCall, RpcCallContext};
+use super::call::{Call, HeldCall, PlainCall, RpcCallContext};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::id::MessageId;
 use super::inbox::Inbox;
@@ -194,7 +196,7 @@ pub(crate) struct FromPeer<'a> {
 /// A route without its message's type.
 pub(crate) trait AnyRoute<E: RpcEndpoint> {
     /// Handles a peer's message.
-    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: FromPeer<'_>);
+    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: &mut FromPeer<'_>);
 
     /// Handles the first value in its queue.
     fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>);
@@ -221,7 +223,7 @@ struct Route<E: RpcEndpoint, M: Message> {
 }
 
 impl<E: RpcEndpoint, M: Message> Route<E, M> {
-    #[inline(always)]
+    #[inline]
     fn run(
         &self,
         inbox: &Inbox<E>,
@@ -230,9 +232,12 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
         (answerer, peer): (Answerer<'_, M::Reply>, Option<&Arc<Peer>>),
     ) {
         match self.run {
-            Run::Now(run) => inbox.run_now(node, answerer, peer, M::NAME, |endpoint, call| {
-                run(endpoint, self.index, message, call)
-            }),
+            Run::Now(run) => {
+                let call = Call::new(node, answerer);
+                inbox.run_now(node, &call, peer, M::NAME, |endpoint, call| {
+                    run(endpoint, self.index, message, call)
+                });
+            }
             Run::Future(run) => {
                 let call = HeldCall::new(Rc::clone(node), answerer.hold());
                 inbox.run_future(node, M::NAME, |endpoint| {
@@ -262,28 +267,23 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
 }
 
 impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
-    #[inline]
-    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: FromPeer<'_>) {
-        let FromPeer {
-            body,
-            peer,
-            call,
-            token,
-        } = message;
-        let answerer = match call {
-            Some(call) => Answerer::Wire { call, token },
-            None => Answerer::OneWay,
+    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: &mut FromPeer<'_>) {
+        let peer = message.peer;
+        let received = match Received::archived(message.body, Some(peer)) {
+            Ok(received) => received,
+            Err(error) => return refuse_archive::<E, M>(inbox, node, message, &error),
         };
-        match Received::archived(body, Some(peer)) {
-            Ok(received) => self.run(inbox, node, received, (answerer, Some(peer))),
-            Err(error) => {
-                let error = RpcError::BadArchive {
-                    message: M::NAME.into(),
-                    from: peer.address().to_string().into(),
-                    detail: error.to_string().into(),
-                };
-                answerer.fail(node, &error);
-                inbox.on_error(error);
+        let call = message.call.take();
+        match (&self.run, call, message.token) {
+            (Run::Now(run), Some(WireCall::Responder(responder)), None) => {
+                let call = PlainCall::new(node, responder);
+                inbox.run_now(node, &call, Some(peer), M::NAME, |endpoint, call| {
+                    run(endpoint, self.index, received, call)
+                });
+            }
+            (_, call, token) => {
+                let answerer = Answerer::of_peer(call, token);
+                self.run(inbox, node, received, (answerer, Some(peer)));
             }
         }
     }
@@ -301,6 +301,24 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
         }
         self.run_value(inbox, node, message, key);
     }
+}
+
+/// A peer's message is no archive of an `M`.
+#[cold]
+fn refuse_archive<E: RpcEndpoint, M: Message>(
+    inbox: &Inbox<E>,
+    node: &Rc<Node>,
+    message: &mut FromPeer<'_>,
+    error: &ArchiveError,
+) {
+    let error = RpcError::BadArchive {
+        message: M::NAME.into(),
+        from: message.peer.address().to_string().into(),
+        detail: error.to_string().into(),
+    };
+    let answerer = Answerer::<M::Reply>::of_peer(message.call.take(), message.token);
+    answerer.fail(node, &error);
+    inbox.on_error(error);
 }
 
 impl<E: RpcEndpoint, M: Message> TypedRoute<M> for Route<E, M> {

@@ -55,18 +55,27 @@ impl Envelope {
         Some((envelope, len))
     }
 
-    fn bytes(&self, out: &mut [u8; LONG_LEN]) -> usize {
+    /// Two times 16 bytes, the second for a token: of a known length, so that they are stored at once.
+    #[inline]
+    fn write<S>(&self, serializer: &mut S) -> Result<(), S::Error>
+    where
+        S: Fallible + Writer + ?Sized,
+    {
         let long = if self.token.is_some() { SPARE_BIT } else { 0 };
-        out[..8].copy_from_slice(&(self.endpoint.to_wire() | long).to_le_bytes());
-        out[8..16].copy_from_slice(&self.message.to_wire().to_le_bytes());
+        serializer.write(&pair(
+            self.endpoint.to_wire() | long,
+            self.message.to_wire(),
+        ))?;
         match self.token {
-            None => SHORT_LEN,
-            Some(token) => {
-                out[16..24].copy_from_slice(&token.to_le_bytes());
-                LONG_LEN
-            }
+            None => Ok(()),
+            Some(token) => serializer.write(&pair(token, 0)),
         }
     }
+}
+
+#[inline]
+fn pair(first: u64, second: u64) -> [u8; SHORT_LEN] {
+    (u128::from(first) | u128::from(second) << 64).to_le_bytes()
 }
 
 /// A message in its envelope, as it is serialised: the envelope's bytes first, then the archive.
@@ -101,10 +110,9 @@ where
     T: Serialize<S>,
     S: Fallible<Error: Source> + Writer + ?Sized,
 {
+    #[inline]
     fn serialize(&self, serializer: &mut S) -> Result<Self::Resolver, S::Error> {
-        let mut bytes = [0; LONG_LEN];
-        let len = self.envelope.bytes(&mut bytes);
-        serializer.write(&bytes[..len])?;
+        self.envelope.write(serializer)?;
         let resolver = self.message.serialize(serializer)?;
         let len = serializer.pos() + size_of::<T::Archived>();
         if len as u64 > self.max_len {

@@ -51,8 +51,10 @@ pub enum EncodeError {
 /// room a second one needs.
 #[derive(Debug)]
 pub struct BodyWriter<'w> {
-    target: Target<'w>,
+    /// What is filled first; none of it is touched any more once something did not fit.
+    out: &'w mut [u8],
     pos: usize,
+    beyond: Beyond<'w>,
 }
 
 /// Takes an archive over from a buffer that has become too small for it; see [`encode_or_spill`].
@@ -64,51 +66,46 @@ pub trait Overflow: fmt::Debug {
     fn append(&mut self, bytes: &[u8]);
 }
 
+/// What becomes of bytes that a slice has no room for.
 #[derive(Debug)]
-enum Target<'w> {
-    Slice(&'w mut [u8]),
+enum Beyond<'w> {
+    Counted,
     Vec(&'w mut Vec<u8>),
-    Spill {
-        out: &'w mut [u8],
-        over: &'w mut dyn Overflow,
-        spilled: bool,
-    },
+    Spill(&'w mut dyn Overflow),
 }
 
-impl Target<'_> {
+impl BodyWriter<'_> {
+    /// Takes bytes that do not fit. `pos` is beyond the slice from then on, so nothing fits any more.
     #[cold]
-    fn spill(&mut self, pos: usize, bytes: &[u8]) {
-        if let Target::Spill { out, over, spilled } = self {
-            if !std::mem::replace(spilled, true) {
-                over.begin(&out[..pos]);
+    fn write_beyond(&mut self, bytes: &[u8]) {
+        match &mut self.beyond {
+            Beyond::Counted => {}
+            Beyond::Vec(vec) => vec.extend_from_slice(bytes),
+            Beyond::Spill(over) => {
+                if let Some(begun) = self.out.get(..self.pos) {
+                    over.begin(begun);
+                }
+                over.append(bytes);
             }
-            over.append(bytes);
         }
     }
 }
 
 impl Positional for BodyWriter<'_> {
-    #[inline]
+    #[inline(always)]
     fn pos(&self) -> usize {
         self.pos
     }
 }
 
 impl Writer<Error> for BodyWriter<'_> {
-    #[inline]
+    // Messages are written field by field: what is in here is multiplied.
+    #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let end = self.pos + bytes.len();
-        match &mut self.target {
-            Target::Slice(out) => {
-                if let Some(out) = out.get_mut(self.pos..end) {
-                    out.copy_from_slice(bytes);
-                }
-            }
-            Target::Vec(out) => out.extend_from_slice(bytes),
-            Target::Spill { out, spilled, .. } => match out.get_mut(self.pos..end) {
-                Some(out) if !*spilled => out.copy_from_slice(bytes),
-                _ => self.target.spill(self.pos, bytes),
-            },
+        match self.out.get_mut(self.pos..end) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => self.write_beyond(bytes),
         }
         self.pos = end;
         Ok(())
@@ -122,7 +119,7 @@ impl Writer<Error> for BodyWriter<'_> {
 /// [`EncodeError::NoRoom`] with the exact length needed, [`EncodeError::Failed`].
 pub fn encode_into(value: &impl Encode, out: &mut [u8]) -> Result<usize, EncodeError> {
     let room = out.len();
-    let need = encode(value, Target::Slice(out))?;
+    let need = encode(value, out, Beyond::Counted)?;
     if need > room {
         return Err(EncodeError::NoRoom { need, room });
     }
@@ -143,9 +140,11 @@ pub fn encode_or_spill(
     arena: &mut Arena,
 ) -> Result<Option<usize>, EncodeError> {
     let room = out.len();
-    let spilled = false;
-    let target = Target::Spill { out, over, spilled };
-    let writer = BodyWriter { target, pos: 0 };
+    let writer = BodyWriter {
+        out,
+        pos: 0,
+        beyond: Beyond::Spill(over),
+    };
     let written = to_bytes_in_with_alloc(value, writer, arena.acquire());
     let len = written.map_err(EncodeError::Failed)?.pos;
     Ok((len <= room).then_some(len))
@@ -161,11 +160,16 @@ pub fn encode_to_vec(value: &impl Encode, out: &mut Vec<u8>) -> Result<usize, En
     if off != 0 {
         return Err(EncodeError::Misaligned { off });
     }
-    encode(value, Target::Vec(out)).inspect_err(|_| out.truncate(start))
+    encode(value, &mut [], Beyond::Vec(out)).inspect_err(|_| out.truncate(start))
 }
 
-fn encode(value: &impl Encode, target: Target<'_>) -> Result<usize, EncodeError> {
-    to_bytes_in(value, BodyWriter { target, pos: 0 })
+fn encode<'w>(
+    value: &impl Encode,
+    out: &'w mut [u8],
+    beyond: Beyond<'w>,
+) -> Result<usize, EncodeError> {
+    let pos = 0;
+    to_bytes_in(value, BodyWriter { out, pos, beyond })
         .map(|writer| writer.pos)
         .map_err(EncodeError::Failed)
 }

@@ -82,6 +82,24 @@ pub fn check_header(header: &Header, limits: &Limits) -> Result<(), FrameError> 
     Ok(())
 }
 
+impl Limits {
+    /// Whether [`check_header`] finds nothing wrong.
+    #[inline(always)]
+    pub(super) fn allow(&self, header: &Header) -> bool {
+        match header.kind {
+            Kind::RpcRequest | Kind::RpcReply | Kind::OneWay => {
+                header.body_len <= self.max_body_len && header.arg <= self.max_rpc_len
+            }
+            _ => self.allow_other(*header),
+        }
+    }
+
+    #[inline(never)]
+    fn allow_other(&self, header: Header) -> bool {
+        check_header(&header, self).is_ok()
+    }
+}
+
 /// The kinds whose body is small and has a structure.
 fn check_small(kind: Kind, body_len: u32, limits: &Limits) -> Result<(), FrameError> {
     if body_len > limits.max_body(kind) {

@@ -2,7 +2,7 @@
 
 use super::frame::{u16_at, u32_at, u64_at};
 use super::rules::{RULES, Rule};
-use super::{ChecksumError, Field, Flags, FrameError, Kind};
+use super::{ChecksumError, Field, Flags, FrameError, Kind, Limits};
 
 /// The length of a header in bytes.
 pub const HEADER_LEN: usize = 32;
@@ -102,6 +102,16 @@ impl Header {
         }
     }
 
+    /// As [`decode`](Self::decode) and [`check_header`](super::check_header), without the reasons: for the
+    /// hot path, where room for an error beside the header costs more than the checks. Whoever gets `None`
+    /// asks those two.
+    #[inline(always)]
+    pub fn decode_checked(bytes: &[u8; HEADER_LEN], limits: &Limits) -> Option<Header> {
+        let rule = &RULES[usize::from(bytes[0])];
+        let header = Header::read(rule.kind?, bytes);
+        (excess(&header, bytes, rule) == 0 && limits.allow(&header)).then_some(header)
+    }
+
     #[inline(always)]
     fn read(kind: Kind, bytes: &[u8; HEADER_LEN]) -> Header {
         Header {
@@ -154,13 +164,19 @@ impl Header {
     ///
     /// # Errors
     /// [`ChecksumError`], which fails the request and not the connection.
-    #[inline]
+    #[inline(always)]
     pub fn check_body(&self, body: &[u8]) -> Result<(), ChecksumError> {
         if self.flags.contains(Flags::CRC) {
-            self.check_crc(crc32c::crc32c(body))
+            self.check_crc_of(body)
         } else {
             Ok(())
         }
+    }
+
+    // By value: a reference would have headers without a checksum written to memory as well.
+    #[inline(never)]
+    fn check_crc_of(self, body: &[u8]) -> Result<(), ChecksumError> {
+        self.check_crc(crc32c::crc32c(body))
     }
 
     /// Checks a checksum that the caller computed while the body came in (see [`crc32c::crc32c_append`]).

@@ -38,6 +38,32 @@ fn only_known_kinds_are_frames() {
 }
 
 #[test]
+fn the_check_without_reasons_refuses_what_the_one_with_reasons_refuses() {
+    let limits = &Limits::DEFAULT;
+    let lengths = [0, 1, 16, 64, limits.max_body_len, limits.max_body_len + 1];
+    let totals = [0, 64, limits.max_rpc_len, limits.max_rpc_len + 1, u64::MAX];
+    let mut accepted = 0;
+    for kind in 0..=u8::MAX {
+        for flags in [0, 1, 2, 4, 0x80] {
+            for body_len in lengths {
+                for total in totals {
+                    let mut frame = [0; 32];
+                    frame[..2].copy_from_slice(&[kind, flags]);
+                    frame[4..8].copy_from_slice(&body_len.to_le_bytes());
+                    frame[16..24].copy_from_slice(&total.to_le_bytes());
+                    let explained = Header::decode(&frame)
+                        .and_then(|header| check_header(&header, limits).map(|()| header));
+                    let checked = Header::decode_checked(&frame, limits);
+                    assert_eq!(checked, explained.ok(), "{frame:?}");
+                    accepted += usize::from(checked.is_some());
+                }
+            }
+        }
+    }
+    assert!(accepted > 0);
+}
+
+#[test]
 fn each_kind_takes_its_own_flags_and_no_other() {
     use Kind::*;
     for kind in Kind::ALL {

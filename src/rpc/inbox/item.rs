@@ -46,13 +46,13 @@ pub(super) struct RemoteItem {
 }
 
 impl RemoteItem {
-    pub(super) fn keep(route: Option<usize>, id: MessageId, message: FromPeer<'_>) -> Self {
+    pub(super) fn keep(route: Option<usize>, id: MessageId, message: &mut FromPeer<'_>) -> Self {
         Self {
             route,
             id,
             body: message.body.keep(),
             peer: Arc::clone(message.peer),
-            call: message.call.map(WireCall::hold),
+            call: message.call.take().map(WireCall::hold),
             token: message.token,
         }
     }
@@ -66,15 +66,15 @@ impl RemoteItem {
     }
 
     /// Hands it to its handler.
-    pub(super) fn with(self, handle: impl FnOnce(FromPeer<'_>)) {
+    pub(super) fn with(self, handle: impl FnOnce(&mut FromPeer<'_>)) {
         let (body, peer, token) = (&self.body, &self.peer, self.token);
         match self.call {
             // As if it had just come: answered without the detour over its entry.
             Some(WireCall::Held(held)) => held.respond(|responder| {
                 let call = Some(WireCall::Responder(responder));
-                handle(from_peer(body, peer, call, token));
+                handle(&mut from_peer(body, peer, call, token));
             }),
-            call => handle(from_peer(body, peer, call, token)),
+            call => handle(&mut from_peer(body, peer, call, token)),
         }
     }
 }

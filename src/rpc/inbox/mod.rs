@@ -99,8 +99,8 @@ pub(crate) trait AnyInbox {
     /// The number of its registration, which no other inbox of its thread has.
     fn serial(&self) -> u64;
 
-    /// A peer's message.
-    fn receive(&self, node: &Rc<Node>, id: MessageId, message: FromPeer<'_>);
+    /// A peer's message; its call is taken out. By reference, for it passes through several hands.
+    fn receive(&self, node: &Rc<Node>, id: MessageId, message: &mut FromPeer<'_>);
 
     /// The `Rc<dyn TypedRoute<M>>` of the message with this id.
     fn typed(&self, id: MessageId) -> Option<&dyn Any>;
@@ -254,6 +254,29 @@ impl<E: RpcEndpoint> Inbox<E> {
         Some(next)
     }
 
+    /// Queues a peer's message.
+    #[inline(never)]
+    fn receive_later(
+        &self,
+        node: &Rc<Node>,
+        (id, route): (MessageId, Option<usize>),
+        message: &mut FromPeer<'_>,
+    ) {
+        let lane = route.map_or(Lane::Normal, |at| self.routes[at].lane);
+        match self.admit(lane) {
+            Ok(()) => {
+                let item = RemoteItem::keep(route, id, message);
+                self.lines(lane).remote.borrow_mut().push_back(item);
+                self.push(node, Item::Remote, lane);
+            }
+            Err(error) => match message.call.take() {
+                Some(call) => call.fail(&error),
+                None => self.dropped(&error),
+            },
+        }
+    }
+
+    #[inline]
     fn find(&self, id: MessageId) -> Option<usize> {
         self.routes.iter().position(|route| route.id == id)
     }
@@ -264,28 +287,16 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         self.serial
     }
 
-    fn receive(&self, node: &Rc<Node>, id: MessageId, message: FromPeer<'_>) {
+    fn receive(&self, node: &Rc<Node>, id: MessageId, message: &mut FromPeer<'_>) {
         let route = self.find(id);
         if self.is_free() && node.enter() {
             match route {
                 Some(at) => self.routes[at].route.run_remote(self, node, message),
                 None => self.run_any_remote(node, id, message),
             }
-            node.leave();
-            return;
+            return node.leave();
         }
-        let lane = route.map_or(Lane::Normal, |at| self.routes[at].lane);
-        match self.admit(lane) {
-            Ok(()) => {
-                let item = RemoteItem::keep(route, id, message);
-                self.lines(lane).remote.borrow_mut().push_back(item);
-                self.push(node, Item::Remote, lane);
-            }
-            Err(error) => match message.call {
-                Some(call) => call.fail(&error),
-                None => self.dropped(&error),
-            },
-        }
+        self.receive_later(node, (id, route), message);
     }
 
     fn typed(&self, id: MessageId) -> Option<&dyn Any> {

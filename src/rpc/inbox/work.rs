@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::rpc::any::{AnyAnswerer, AnyCall, AnyForm, AnyMessage};
-use crate::rpc::call::{Call, RpcCallContext};
+use crate::rpc::call::{RpcCallContext, Running};
 use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::id::MessageId;
 use crate::rpc::message::{Lane, Payload};
 use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::Answerer;
 use crate::rpc::route::{Flight, FromPeer};
 
 use super::item::{Item, NetworkEvent, Unrouted};
@@ -69,28 +68,39 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    /// Calls a handler that answers by `answerer`.
+    /// Calls a handler that answers by `call`.
     #[inline(always)]
     pub(crate) fn run_now<R: Payload>(
         &self,
         node: &Rc<Node>,
-        answerer: Answerer<'_, R>,
+        call: &impl Running<R>,
         peer: Option<&Arc<Peer>>,
         name: &'static str,
         handle: impl FnOnce(&mut E, RpcCallContext<'_, R>) -> Result<(), RpcError>,
     ) {
-        let call = Call::new(node, answerer);
         self.phase.set(Phase::Handling);
         let ran = self.with_endpoint(|endpoint| handle(endpoint, call.context(peer)));
         self.metrics.handled.add(1);
-        let failed = self.outcome(ran, name);
-        call.finish(failed.as_ref(), || RpcError::NoReply {
-            endpoint: Arc::clone(&self.face.text),
-        });
-        if let Some(error) = failed {
-            self.on_error(error);
+        match ran {
+            Ok(Ok(())) => call.finish(None, || self.no_reply()),
+            ran => self.failed(ran, name, call),
         }
         self.returned(node);
+    }
+
+    /// A handler has failed: its caller and its endpoint are told.
+    #[cold]
+    fn failed<R: Payload>(&self, ran: Ran, name: &str, call: &impl Running<R>) {
+        if let Some(error) = self.outcome(ran, name) {
+            call.finish(Some(&error), || self.no_reply());
+            self.on_error(error);
+        }
+    }
+
+    fn no_reply(&self) -> RpcError {
+        RpcError::NoReply {
+            endpoint: Arc::clone(&self.face.text),
+        }
     }
 
     /// A handler has returned: what came meanwhile has its turn.
@@ -102,7 +112,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn with_endpoint(&self, run: impl FnOnce(&mut E) -> Result<(), RpcError>) -> Ran {
         let mut endpoint = self.endpoint.borrow_mut();
         match endpoint.as_mut() {
@@ -111,7 +121,6 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    #[inline]
     fn outcome(&self, ran: Ran, name: &str) -> Option<RpcError> {
         match ran {
             Ok(Ok(())) => None,
@@ -208,14 +217,20 @@ impl<E: RpcEndpoint> Inbox<E> {
     }
 
     /// A peer's message that no route takes.
-    pub(super) fn run_any_remote(&self, node: &Rc<Node>, id: MessageId, message: FromPeer<'_>) {
+    pub(super) fn run_any_remote(
+        &self,
+        node: &Rc<Node>,
+        id: MessageId,
+        message: &mut FromPeer<'_>,
+    ) {
         let any = AnyMessage {
             id,
             form: AnyForm::Archived(message.body),
             peer: Some(message.peer),
             endpoint: &self.face,
         };
-        self.run_any(node, any, message.call.map(AnyAnswerer::Wire));
+        let answerer = message.call.take().map(AnyAnswerer::Wire);
+        self.run_any(node, any, answerer);
     }
 
     fn run_any_local(&self, node: &Rc<Node>, message: Unrouted) {
@@ -245,9 +260,7 @@ impl<E: RpcEndpoint> Inbox<E> {
                 let ran =
                     self.with_endpoint(|endpoint| endpoint.receive_and_reply(message, context));
                 let failed = self.outcome(ran, "receive_and_reply");
-                call.finish(failed.as_ref(), || RpcError::NoReply {
-                    endpoint: Arc::clone(&self.face.text),
-                });
+                call.finish(failed.as_ref(), || self.no_reply());
                 failed
             }
         };
@@ -281,7 +294,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         for lines in [&self.urgent, &self.queue] {
             for item in lines.remote.take() {
                 item.with(|message| {
-                    if let Some(call) = message.call {
+                    if let Some(call) = message.call.take() {
                         call.fail(&ENV_STOPPED);
                     }
                 });

@@ -68,8 +68,7 @@ impl Node {
         }
         self.close_links();
         self.runnable.borrow_mut().clear();
-        self.inboxes.borrow_mut().clear();
-        self.successors.borrow_mut().clear();
+        self.inboxes.clear();
         self.live.borrow_mut().clear();
         self.handle.close();
         current::leave(self);

@@ -96,13 +96,13 @@ impl Node {
             let Some(call) = self.admit(envelope.token, call) else {
                 return;
             };
-            let message = FromPeer {
+            let mut message = FromPeer {
                 body,
                 peer,
                 call,
                 token: envelope.token,
             };
-            return inbox.receive(self, envelope.message, message);
+            return inbox.receive(self, envelope.message, &mut message);
         }
         self.forward(peer, &envelope, body, call);
     }
@@ -165,13 +165,13 @@ impl Node {
         let Some(call) = self.admit(forwarded.token, call) else {
             return;
         };
-        let message = FromPeer {
+        let mut message = FromPeer {
             body: BodyRef::of_kept(&forwarded.body),
             peer: &forwarded.peer,
             call,
             token: forwarded.token,
         };
-        inbox.receive(self, forwarded.message, message);
+        inbox.receive(self, forwarded.message, &mut message);
     }
 
     /// A frame came over a carrier's link.

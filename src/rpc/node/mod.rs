@@ -10,6 +10,7 @@
 mod current;
 mod ending;
 mod host;
+mod inboxes;
 mod links;
 mod mail;
 mod recent;
@@ -19,7 +20,6 @@ mod thread;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
@@ -33,6 +33,7 @@ use super::id::EndpointId;
 use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
 use super::message::{Message, Payload};
 use super::outbox::{Link, Outbox};
+use inboxes::Inboxes;
 
 pub(crate) use current::{is_host_thread, may_block, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
@@ -70,10 +71,7 @@ pub(crate) struct Node {
     env: Arc<EnvShared>,
     handle: Arc<HostHandle>,
     host: Box<dyn Host>,
-    /// By the id of the endpoint's name.
-    inboxes: RefCell<IdMap<Rc<dyn AnyInbox>>>,
-    /// Those whose names others have that are still to take note of their end.
-    successors: RefCell<Vec<(EndpointId, Rc<dyn AnyInbox>)>>,
+    inboxes: Inboxes,
     /// Those that have not ended, by serial number, also where their names are others' by now.
     live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
@@ -104,8 +102,7 @@ impl Node {
             env: Arc::clone(env),
             handle,
             host,
-            inboxes: RefCell::default(),
-            successors: RefCell::default(),
+            inboxes: Inboxes::default(),
             live: RefCell::default(),
             flying: RefCell::default(),
             postponed: RefCell::default(),
@@ -158,38 +155,18 @@ impl Node {
         self.live
             .borrow_mut()
             .insert(inbox.serial(), Rc::clone(&inbox));
-        match self.inboxes.borrow_mut().entry(id.to_wire()) {
-            Entry::Vacant(place) => {
-                place.insert(Rc::clone(&inbox));
-            }
-            // It was stopped, but that waits for mail that came before.
-            Entry::Occupied(_) => {
-                let mut successors = self.successors.borrow_mut();
-                successors.push((id, Rc::clone(&inbox)));
-            }
-        }
+        self.inboxes.insert(id, Rc::clone(&inbox));
         self.schedule(inbox);
     }
 
     /// The endpoint cannot be found any more: the next of its name takes its place.
     pub(crate) fn remove_inbox(&self, id: EndpointId, serial: u64) {
-        let mut inboxes = self.inboxes.borrow_mut();
-        let mut successors = self.successors.borrow_mut();
-        let there = inboxes.get(&id.to_wire());
-        if there.is_some_and(|inbox| inbox.serial() == serial) {
-            let next = successors.iter().position(|(of, _)| *of == id);
-            match next.map(|at| successors.remove(at)) {
-                Some((_, next)) => inboxes.insert(id.to_wire(), next),
-                None => inboxes.remove(&id.to_wire()),
-            };
-        } else {
-            successors.retain(|(_, inbox)| inbox.serial() != serial);
-        }
+        self.inboxes.remove(id, serial);
     }
 
     #[inline]
     pub(crate) fn inbox(&self, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        self.inboxes.borrow().get(&id.to_wire()).cloned()
+        self.inboxes.get(id)
     }
 
     /// The endpoint with this id, also where its set-up has only been ordered.
@@ -388,8 +365,7 @@ impl Node {
     /// Tells every endpoint of this thread.
     fn tell_all(self: &Rc<Self>, event: NetworkEvent) {
         let event = Rc::new(event);
-        let inboxes: Vec<_> = self.inboxes.borrow().values().cloned().collect();
-        for inbox in inboxes {
+        for inbox in self.inboxes.all() {
             inbox.post_event(self, &event);
         }
     }

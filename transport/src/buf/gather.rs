@@ -153,6 +153,12 @@ impl Gather {
     pub fn put_with(&mut self, len: usize, write: impl FnOnce(&mut [u8])) {
         let start = self.head.len();
         write(&mut self.head.buffer_mut()[start..start + len]);
+        self.grown(start, len);
+    }
+
+    /// `len` more bytes of the head buffer have been written, from `start` on.
+    #[inline]
+    fn grown(&mut self, start: usize, len: usize) {
         self.head.set_len(start + len);
         self.total += len;
         if let Some(Piece::Head {
@@ -173,7 +179,7 @@ impl Gather {
     pub fn put_some(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<usize> {
         let start = self.head.len();
         let len = write(&mut self.head.buffer_mut()[start..])?;
-        self.put_with(len, |_| {});
+        self.grown(start, len);
         Some(len)
     }
 
@@ -197,6 +203,7 @@ impl Gather {
         }
     }
 
+    #[cold]
     fn push(&mut self, piece: Piece) {
         assert!(
             self.pieces.len() < MAX_PIECES,

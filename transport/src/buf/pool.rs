@@ -233,6 +233,13 @@ impl Pool {
         (self.leased_bytes() << 8) / self.inner.shared.budget.max(1)
     }
 
+    /// Whether at least so many quarters of the budget are in leases: [`pressure`](Self::pressure) without
+    /// its division.
+    #[inline]
+    pub fn is_filled(&self, quarters: usize) -> bool {
+        self.leased_bytes() >= self.inner.shared.budget / 4 * quarters
+    }
+
     fn lease_within(&self, len: usize, limit: usize) -> Option<LeaseMut> {
         let class = class_of(len)?;
         let size = size_of_class(class);
@@ -304,6 +311,7 @@ impl Pool {
             .take_all(|slot| unsafe { shared.put_free(slot) });
     }
 
+    #[inline]
     fn leased_bytes(&self) -> usize {
         // SAFETY: on the owner's thread; a read with no other borrow alive.
         let free = unsafe { &*self.inner.shared.free.get() }.free_bytes;
@@ -489,6 +497,20 @@ mod tests {
         drop(lease);
         drop(pool.reserve(1).unwrap());
         assert_eq!(pool.stats().leased_bytes, 0);
+    }
+
+    #[test]
+    fn quarters_are_filled_where_the_pressure_says_so() {
+        let pool = Pool::new(64 << 10, 0);
+        let mut leases = Vec::new();
+        for count in 0..=16 {
+            for quarters in 1..=4 {
+                let filled = pool.pressure() >= 64 * quarters;
+                assert_eq!(pool.is_filled(quarters), filled, "{count} of 16 leased");
+            }
+            leases.extend(pool.lease(4096));
+        }
+        assert_eq!(leases.len(), 16);
     }
 
     #[test]

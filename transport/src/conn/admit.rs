@@ -6,27 +6,35 @@ use super::transfer::Carries;
 use super::{Conn, State};
 
 impl Conn {
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit(&self) -> Result<(), RequestError> {
+        let admitted = self.state.get() == State::Open
+            && self.calls.borrow().len() < self.terms.get().max_outstanding as usize
+            && self.queued() <= self.local.conf.request_queue
+            && self.peer_drains.borrow().is_none();
+        match admitted {
+            true => Ok(()),
+            false => Err(self.refusal()),
+        }
+    }
+
+    /// Which of the bounds a request meets.
+    #[cold]
+    fn refusal(&self) -> RequestError {
         if self.state.get() != State::Open {
-            return Err(self.closed_error());
+            return self.closed_error();
         }
         let limit = self.terms.get().max_outstanding as usize;
-        let conf = &self.local.conf;
         if self.calls.borrow().len() >= limit {
-            return Err(self.busy(
-                "the peer's table of outstanding requests",
-                limit,
-                "maxOutstanding",
-            ));
+            let what = "the peer's table of outstanding requests";
+            return self.busy(what, limit, "maxOutstanding");
         }
-        if self.queued() > conf.request_queue {
-            return Err(self.busy("the send queue", conf.request_queue, "requestQueue"));
+        let limit = self.local.conf.request_queue;
+        if self.queued() > limit {
+            return self.busy("the send queue", limit, "requestQueue");
         }
-        if let Some(text) = &*self.peer_drains.borrow() {
-            return Err(self.draining_error(text));
-        }
-        Ok(())
+        let text = self.peer_drains.borrow();
+        self.draining_error(text.as_deref().unwrap_or_default())
     }
 
     /// One-way messages in slices count against the peer's table as requests do: it has an entry for

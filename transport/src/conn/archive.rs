@@ -4,14 +4,16 @@
 //! The lease begins at the length of the connection's last such archive, so that a connection which
 //! sends many of a length copies nothing. What a growing lease copies is counted.
 
-use ringrail_codec::archive::{Encode, Overflow, encode_into, encode_or_spill};
+use std::fmt;
+
+use ringrail_codec::archive::{Encode, EncodeError, Overflow, encode_into, encode_or_spill};
 use ringrail_codec::native::Header;
 
-use crate::buf::{Lease, LeaseMut, Pool};
+use crate::buf::{Lease, LeaseMut};
 use crate::error::RequestError;
-use crate::metrics::ShardMetrics;
 
 use super::Conn;
+use super::tx::NoMemory;
 
 /// Where an archive is now.
 #[derive(Debug)]
@@ -35,12 +37,8 @@ pub(crate) enum Unwritten {
 }
 
 /// An archive that is too long for the send buffer.
-#[derive(Debug)]
 struct Spill<'a> {
-    pool: &'a Pool,
-    metrics: &'a ShardMetrics,
-    /// Bytes that there will probably be.
-    guess: usize,
+    conn: &'a Conn,
     /// `None` once memory has run out: then the bytes are counted, and no more.
     lease: Option<LeaseMut>,
     len: u64,
@@ -54,8 +52,9 @@ impl Spill<'_> {
         if need <= lease.capacity() {
             return;
         }
-        let ample = self.pool.lease(need.max(2 * lease.capacity()));
-        let larger = ample.or_else(|| self.pool.lease(need));
+        let pool = &self.conn.local.pool;
+        let ample = pool.lease(need.max(2 * lease.capacity()));
+        let larger = ample.or_else(|| pool.lease(need));
         let larger = larger.map(|mut larger| {
             larger.put(lease.as_slice());
             self.count_copy(lease.len());
@@ -65,15 +64,23 @@ impl Spill<'_> {
     }
 
     fn count_copy(&self, len: usize) {
-        self.metrics.copies_grown.increment();
-        self.metrics.copies_grown_bytes.add(len as u64);
+        let metrics = &self.conn.local.metrics;
+        metrics.copies_grown.increment();
+        metrics.copies_grown_bytes.add(len as u64);
+    }
+}
+
+impl fmt::Debug for Spill<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spill({} bytes)", self.len)
     }
 }
 
 impl Overflow for Spill<'_> {
     fn begin(&mut self, begun: &[u8]) {
-        let ample = self.pool.lease(self.guess.max(2 * begun.len()));
-        self.lease = ample.or_else(|| self.pool.lease(begun.len()));
+        let (pool, guess) = (&self.conn.local.pool, self.conn.archive_hint.get());
+        let ample = pool.lease(guess.max(2 * begun.len()));
+        self.lease = ample.or_else(|| pool.lease(begun.len()));
         if self.lease.is_some() && !begun.is_empty() {
             self.count_copy(begun.len());
         }
@@ -89,50 +96,45 @@ impl Overflow for Spill<'_> {
     }
 }
 
+#[cold]
+fn failed(error: &EncodeError) -> Unwritten {
+    Unwritten::Failed(error.to_string().into())
+}
+
 impl Conn {
     /// Serialises into the send buffer, behind the header that `header` makes from the length; or
     /// apart, where the archive is too long for that.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_archive(
         &self,
         value: &impl Encode,
         header: impl FnOnce(u32) -> Header,
     ) -> Result<Archived, Unwritten> {
-        let pool = &self.local.pool;
-        let mut failed = None;
         let mut spill = Spill {
-            pool,
-            metrics: &self.local.metrics,
-            guess: self.archive_hint.get(),
+            conn: self,
             lease: None,
             len: 0,
         };
-        let max = self.local.conf.inline_max;
         let arena = &mut self.local.arena.borrow_mut();
-        let mut write = |room: &mut [u8]| match encode_or_spill(value, room, &mut spill, arena) {
-            Ok(len) => len,
-            Err(error) => {
-                failed = Some(error.to_string().into());
-                None
-            }
-        };
-        let written = match self.spark() {
+        let written = if self.spark().is_some() {
             // Frames of another kind: the archive is written apart, and framed by whoever sends it.
-            Some(_) => {
-                write(&mut []);
-                Ok(false)
+            encode_or_spill(value, &mut [], &mut spill, arena).map(|_| false)
+        } else {
+            let (pool, max) = (&self.local.pool, self.local.conf.inline_max);
+            let mut tx = self.tx.borrow_mut();
+            let written = tx.frame_with(pool, max, |room| {
+                let len = encode_or_spill(value, room, &mut spill, arena)?;
+                Ok(len.map(|len| header(len as u32)))
+            });
+            match written {
+                Ok(written) => written,
+                Err(NoMemory) => return Err(Unwritten::NoMemory { len: max as u64 }),
             }
-            None => self
-                .tx
-                .borrow_mut()
-                .frame_with(pool, max, |room| write(room).map(|len| header(len as u32))),
         };
-        let Spill { lease, len, .. } = spill;
-        match (written, failed) {
-            (_, Some(text)) => Err(Unwritten::Failed(text)),
-            (Err(_), None) => Err(Unwritten::NoMemory { len: max as u64 }),
-            (Ok(true), None) => Ok(Archived::Written),
-            (Ok(false), None) => self.apart(value, lease, len).map(Archived::Apart),
+        match written {
+            Ok(true) => Ok(Archived::Written),
+            Ok(false) => self.apart(value, spill.lease, spill.len),
+            Err(error) => Err(failed(&error)),
         }
     }
 
@@ -142,12 +144,13 @@ impl Conn {
         value: &impl Encode,
         lease: Option<LeaseMut>,
         len: u64,
-    ) -> Result<Lease, Unwritten> {
+    ) -> Result<Archived, Unwritten> {
         self.archive_hint.set(usize::try_from(len).unwrap_or(0));
-        match lease {
-            Some(lease) => Ok(lease.freeze()),
-            None => self.write_again(value, len),
-        }
+        let lease = match lease {
+            Some(lease) => lease.freeze(),
+            None => self.write_again(value, len)?,
+        };
+        Ok(Archived::Apart(lease))
     }
 
     /// A lease could not grow: two of them were too much. One of the length that is known now may not
@@ -158,7 +161,7 @@ impl Conn {
             return Err(Unwritten::NoMemory { len });
         };
         let written = encode_into(value, &mut lease.buffer_mut()[..len as usize]);
-        let written = written.map_err(|error| Unwritten::Failed(error.to_string().into()))?;
+        let written = written.map_err(|error| failed(&error))?;
         lease.set_len(written);
         Ok(lease.freeze())
     }

@@ -10,7 +10,7 @@ use crate::error::RequestError;
 use crate::metrics::RequestKind;
 
 use super::Conn;
-use super::archive::Archived;
+use super::archive::{Archived, Unwritten};
 use super::calls::CallKind;
 use super::sink::Sink;
 use super::timeouts::Timeout;
@@ -64,6 +64,7 @@ impl Conn {
     }
 
     /// Sends a request whose body is the archive of `value`, serialised in the send buffer.
+    #[inline]
     pub(crate) fn send_archive(
         &self,
         value: &impl Encode,
@@ -88,8 +89,13 @@ impl Conn {
         match written {
             Ok(Archived::Written) => self.sent_request(id, Ok(()), timeout, RequestKind::Rpc),
             Ok(Archived::Apart(lease)) => self.send_apart(id, lease, timeout),
-            Err(why) => Ok(self.refuse_later(id, self.unwritten(why))),
+            Err(why) => Ok(self.refuse_unwritten(id, why)),
         }
+    }
+
+    #[cold]
+    fn refuse_unwritten(&self, id: u64, why: Unwritten) -> u64 {
+        self.refuse_later(id, self.unwritten(why))
     }
 
     /// Sends a request whose archive lies in memory of its own.
@@ -215,7 +221,7 @@ impl Conn {
     }
 
     /// The last step of every request: its timer, its counts; or its end where it was not written.
-    #[inline]
+    #[inline(always)]
     pub(super) fn sent_request(
         &self,
         id: u64,
@@ -226,10 +232,11 @@ impl Conn {
         if written.is_err() {
             return Ok(self.refuse_later(id, self.busy_memory()));
         }
-        self.expect_by(self.local.now_ns().saturating_add(timeout.ns));
-        self.note_use();
+        let now = self.local.now_ns();
+        self.expect_by(now.saturating_add(timeout.ns));
+        self.last_request_ns.set(now);
         if kind == RequestKind::Rpc {
-            self.note_rpc();
+            self.last_rpc_ns.set(now);
         }
         self.local.metrics.requests_out(kind).increment();
         self.local.metrics.frames_out.increment();

@@ -175,17 +175,23 @@ impl Calls {
         (expired, next)
     }
 
-    #[inline]
     pub(crate) fn remove(&mut self, id: u64) -> Option<Call> {
-        let slot = (id & SLOT_MASK) as usize;
-        if self.calls.get(slot)?.id != id {
-            return None;
-        }
-        let call = self.calls.remove(slot);
+        self.get(id)?;
+        Some(self.remove_found(id))
+    }
+
+    /// Removes a request that is known to be there.
+    ///
+    /// # Panics
+    /// Where its slot is empty.
+    #[inline(always)]
+    pub(crate) fn remove_found(&mut self, id: u64) -> Call {
+        let call = self.calls.remove((id & SLOT_MASK) as usize);
+        debug_assert_eq!(call.id, id);
         if let Some(bulk) = call.bulk {
             self.bulks.remove(bulk as usize);
         }
-        Some(call)
+        call
     }
 
     /// The place of a body in slices, made on first use.

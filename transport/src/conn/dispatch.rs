@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use ringrail_codec::native::{
-    Cancel, Credit, Drain, Flags, Header, Kind, OneWay, Ping, Pong, RpcReply, RpcRequest,
+    Cancel, ChecksumError, Credit, Drain, Flags, Header, Kind, OneWay, Ping, Pong, RpcReply,
+    RpcRequest,
 };
 
 use crate::buf::Lease;
@@ -31,6 +32,9 @@ pub(super) fn beyond_credit(received: u64, granted: u64) -> Box<CloseReason> {
 
 impl Conn {
     /// A frame whose whole body lies at `body`, a part of `source`.
+    ///
+    /// Inlined, with the usual kinds, into the parser; what is rare gets a copy of the header, for a
+    /// reference would have every header written to memory.
     #[inline(always)]
     pub(crate) fn on_frame(
         self: &Rc<Self>,
@@ -40,14 +44,14 @@ impl Conn {
     ) -> Handled {
         self.local.metrics.frames_in.increment();
         if let Err(error) = header.check_body(body) {
-            return self.damaged_in_place(header, &error.to_string());
+            return self.damaged_in_place(*header, error);
         }
-        self.dispatch_checked(header, body, source)
+        self.dispatch_usual(header, body, source)
     }
 
     #[cold]
-    fn damaged_in_place(self: &Rc<Self>, header: &Header, text: &str) -> Handled {
-        self.damaged(header, text)
+    fn damaged_in_place(self: &Rc<Self>, header: Header, error: ChecksumError) -> Handled {
+        self.damaged(&header, &error.to_string())
     }
 
     /// A frame whose checksum has been looked at.
@@ -57,6 +61,11 @@ impl Conn {
         body: &[u8],
         source: &Lease,
     ) -> Handled {
+        self.dispatch_usual(header, body, source)
+    }
+
+    #[inline(always)]
+    fn dispatch_usual(self: &Rc<Self>, header: &Header, body: &[u8], source: &Lease) -> Handled {
         let more = header.flags.contains(Flags::MORE);
         match header.kind {
             Kind::RpcReply if !more => {
@@ -73,6 +82,15 @@ impl Conn {
                 self.accept_rpc(frame.id, deadline_ns, Received::new(body, source));
                 Ok(())
             }
+            _ => self.dispatch_other(*header, body, source),
+        }
+    }
+
+    #[inline(never)]
+    fn dispatch_other(self: &Rc<Self>, header: Header, body: &[u8], source: &Lease) -> Handled {
+        let more = header.flags.contains(Flags::MORE);
+        let header = &header;
+        match header.kind {
             Kind::OneWay if !more => {
                 OneWay::from_header(header).map_err(CloseReason::protocol)?;
                 self.accept_one_way(Received::new(body, source));

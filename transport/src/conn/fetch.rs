@@ -1,5 +1,6 @@
 //! Requests of this side for chunks and streams, and its uploads.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use ringrail_codec::native::{ChunkRequest, Credit, HEADER_LEN, StreamRequest, Upload};
@@ -92,7 +93,8 @@ impl Conn {
             .tx
             .borrow_mut()
             .frame_with(&self.local.pool, room, |body| {
-                request.encode_body(body).ok().map(|_| request.header())
+                let fits = request.encode_body(body).is_ok();
+                Ok::<_, Infallible>(fits.then(|| request.header()))
             });
         self.bulk_expected.set(self.bulk_expected.get() + 1);
         self.sent_request(id, written.map(|_| ()), timeout, RequestKind::Stream)

@@ -123,20 +123,20 @@ impl Waiting {
 
 impl Conn {
     /// True where too many answers wait for requests to be handled.
-    #[inline]
+    #[inline(always)]
     fn is_clogged(&self) -> bool {
         let answers = self.tx.borrow().answers();
         answers > LEAST_ROOM && answers > self.local.send_queue_limit()
     }
 
     /// True where a request that comes now has to wait.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn holds_back(&self) -> bool {
         self.is_clogged() || !self.inbound.borrow().waiting.is_empty()
     }
 
     /// True where nothing more is to be read from the peer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_blocked(&self) -> bool {
         (self.is_clogged() && self.is_overfull()) || self.has_all_it_may_ask()
     }

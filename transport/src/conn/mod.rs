@@ -281,6 +281,7 @@ impl Conn {
         self.is_open() && self.peer_drains.borrow().is_none()
     }
 
+    #[inline(always)]
     pub(crate) fn handler(&self) -> Rc<dyn RpcHandler> {
         Rc::clone(&self.handler.borrow())
     }

@@ -21,7 +21,7 @@ use super::transfer::Carries;
 impl Conn {
     /// Counts a request in; false where the peer has more outstanding than it was told, and this one
     /// was refused.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin_request(&self, header: &Header) -> bool {
         let mut inbound = self.inbound.borrow_mut();
         inbound.active += 1;
@@ -30,13 +30,13 @@ impl Conn {
         self.last_request_id.set(header.id);
         self.note_use();
         if !fits {
-            self.refuse_beyond(header);
+            self.refuse_beyond(*header);
         }
         fits
     }
 
     #[cold]
-    fn refuse_beyond(&self, header: &Header) {
+    fn refuse_beyond(&self, header: Header) {
         let limit = self.local.conf.limits.max_outstanding;
         let text = format!(
             "more than {limit} requests outstanding (ringrail.transport.maxOutstanding there)"

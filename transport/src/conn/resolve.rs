@@ -23,7 +23,7 @@ impl Conn {
         Some(call.sink)
     }
 
-    #[inline]
+    #[inline(always)]
     fn note_call_over(&self, kind: CallKind) {
         self.note_end();
         if matches!(kind, CallKind::Chunk | CallKind::Stream) {
@@ -34,7 +34,7 @@ impl Conn {
 
     /// Where the answer to a request goes: out of the table, unless a future on the shard has to
     /// find it there; then `ready` is put into its place.
-    #[inline]
+    #[inline(always)]
     fn resolve(
         &self,
         id: u64,
@@ -48,7 +48,7 @@ impl Conn {
             // It has its answer, and nothing that comes later changes that.
             Sink::Ready(_) => return None,
             _ => {
-                let call = calls.remove(id)?;
+                let call = calls.remove_found(id);
                 drop(calls);
                 self.note_call_over(kind);
                 return Some(call.sink);
@@ -65,7 +65,7 @@ impl Conn {
     }
 
     /// A reply that lies in a receive buffer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn resolve_received(&self, id: u64, body: Received<'_>) {
         if let Some(sink) = self.resolve(id, || Ok(self.keep(body))) {
             self.guarded(|| sink.deliver(body, || self.keep(body)));

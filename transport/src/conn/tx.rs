@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING};
+use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING, padded_len};
 
 use crate::buf::{Body, Gather, MIN_LEASE_LEN, Pool};
 
@@ -19,6 +19,10 @@ const HEAD_LEN: usize = 16 << 10;
 
 /// Head buffer of a busy connection.
 const BUSY_HEAD_LEN: usize = 64 << 10;
+
+/// What a send must be shorter than to have fitted a small head: there is room beside it for the longest
+/// archive that may come next.
+const CALM_LEN: usize = HEAD_LEN / 2;
 
 /// Part of the pool in use, in 1/256, from which head buffers are as small as may be.
 const PRESSED: usize = 128;
@@ -101,28 +105,34 @@ impl Tx {
     }
 
     /// Writes a frame whose body of at most `max_len` bytes `write` produces in place; it tells the
-    /// header, or `None` where the body did not fit (nothing is written then).
-    #[inline]
-    pub(crate) fn frame_with(
+    /// header, or `None` where the body did not fit. True where there is a frame now: else, and where
+    /// `write` fails, nothing is written.
+    #[inline(always)]
+    pub(crate) fn frame_with<E>(
         &mut self,
         pool: &Pool,
         max_len: usize,
-        write: impl FnOnce(&mut [u8]) -> Option<Header>,
-    ) -> Result<bool, NoMemory> {
-        let gather = self.room(pool, HEADER_LEN + max_len.next_multiple_of(16))?;
-        let mut kind = None;
-        let written = gather.put_some(|out| {
+        write: impl FnOnce(&mut [u8]) -> Result<Option<Header>, E>,
+    ) -> Result<Result<bool, E>, NoMemory> {
+        let gather = self.room(pool, HEADER_LEN + padded_len(max_len))?;
+        let mut outcome = Ok(None);
+        gather.put_some(|out| {
             let (head, body) = out.split_at_mut(HEADER_LEN);
-            let header = write(&mut body[..max_len])?;
-            kind = Some(header.kind);
-            head[..HEADER_LEN].copy_from_slice(&header.encode());
-            body[header.body_len as usize..header.padded_body_len()].fill(0);
+            outcome = write(&mut body[..max_len]);
+            let Ok(Some(header)) = &outcome else {
+                return None;
+            };
+            head.copy_from_slice(&header.encode());
+            pad(body, header);
             Some(header.frame_len())
         });
-        if let (Some(kind), Some(len)) = (kind, written) {
-            self.count(kind, len);
-        }
-        Ok(written.is_some())
+        Ok(outcome.map(|header| match header {
+            Some(header) => {
+                self.count(header.kind, header.frame_len());
+                true
+            }
+            None => false,
+        }))
     }
 
     /// Writes a frame whose body is sent from where it lies.
@@ -260,12 +270,21 @@ impl Tx {
 
     /// Takes note of a gather that was sent, and gives its memory back.
     pub(crate) fn sent(&mut self, pool: &Pool, gather: Gather) {
-        let calm = gather.total() < HEAD_LEN;
+        let calm = gather.total() < CALM_LEN;
         self.calm = if calm { self.calm + 1 } else { 0 };
         if self.calm > CALM_SENDS {
             self.busy = false;
         }
         pool.recycle(gather);
+    }
+}
+
+/// Fills the rest of a frame's last 16 bytes with zeros.
+#[inline]
+fn pad(body: &mut [u8], header: &Header) {
+    let (from, to) = (header.body_len as usize, header.padded_body_len());
+    if from < to {
+        body[from..to].fill(0);
     }
 }
 

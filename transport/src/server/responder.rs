@@ -56,7 +56,7 @@ impl<'a> Responder<'a> {
     }
 
     /// Answers with the archive of `value`, serialised in the send buffer.
-    #[inline]
+    #[inline(always)]
     pub fn reply_archive(mut self, value: &impl Encode) {
         self.answered = true;
         self.conn.answer_archive(self.id, self.deadline_ns, value);
@@ -217,7 +217,7 @@ impl Conn {
         self.answer_written(id, written.is_ok());
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn answer_archive(&self, id: u64, deadline_ns: u64, value: &impl Encode) {
         if self.is_overdue(deadline_ns) {
             self.answered();
@@ -238,14 +238,21 @@ impl Conn {
             Ok(Archived::Apart(lease)) => {
                 self.answer(id, deadline_ns, RpcBody::Shared(Body::Lease(lease)));
             }
-            Err(Unwritten::Failed(text)) => {
+            Err(why) => self.answer_unwritten(id, &why),
+        }
+    }
+
+    #[cold]
+    fn answer_unwritten(&self, id: u64, why: &Unwritten) {
+        match why {
+            Unwritten::Failed(text) => {
                 let text = format!("the reply cannot be serialised: {text}");
                 self.answer_failure(id, &RpcFailure::new(FailureCode::Internal, text));
             }
-            Err(Unwritten::NoMemory { len }) => {
+            Unwritten::NoMemory { len } => {
                 self.answered();
-                if !self.refuse_long(id, len) {
-                    self.refuse_for_memory(id, len);
+                if !self.refuse_long(id, *len) {
+                    self.refuse_for_memory(id, *len);
                 }
             }
         }

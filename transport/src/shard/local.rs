@@ -328,11 +328,19 @@ impl ShardLocal {
     /// less, the more of the pool is in use, so that many slow readers cannot use it up.
     #[inline]
     pub(crate) fn send_queue_limit(&self) -> usize {
-        match self.pool.pressure() {
-            0..128 => self.conf.send_queue,
-            128..192 => self.conf.send_queue.min(16 << 10),
-            _ => self.conf.send_queue.min(2 << 10),
+        match self.pool.is_filled(2) {
+            false => self.conf.send_queue,
+            true => self.pressed_queue_limit(),
         }
+    }
+
+    #[cold]
+    fn pressed_queue_limit(&self) -> usize {
+        let most = match self.pool.is_filled(3) {
+            false => 16 << 10,
+            true => 2 << 10,
+        };
+        self.conf.send_queue.min(most)
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use ringrail_codec::native::{ALIGN, FrameError, HEADER_LEN, Header, check_header};
 
 use crate::buf::Lease;
+use crate::conn::dispatch::broken;
 use crate::conn::opening::HelloRead;
 use crate::conn::{Conn, State};
 use crate::error::CloseReason;
@@ -20,8 +21,9 @@ pub(super) const FRAMES_PER_TURN: u32 = 128;
 const HALF_FRAMES: RangeInclusive<u32> = 32..=64;
 
 /// A shard has waited for bytes if it spun for as many nanoseconds as there are of them, divided by this.
-/// Measured: less would cut into ever smaller parts what is well divided already.
-const BYTES_PER_WAITED_NS: usize = 8;
+/// Measured: less would cut into ever smaller parts what is well divided already, each part with system
+/// calls of its own.
+const BYTES_PER_WAITED_NS: usize = 2;
 
 /// Where to break off so that the peer has something to do. A shard that spun until these bytes came
 /// would have the peer wait for all their answers in turn; sent in two parts, they keep both sides
@@ -80,13 +82,15 @@ impl Rx {
     }
 
     /// One frame, or the beginning of one, at `data[at..]`.
-    #[inline]
+    #[inline(always)]
     fn parse_frame(&mut self, conn: &Rc<Conn>, data: &Lease, at: usize) -> Taken {
         let bytes = &data[at..];
         let Some(head) = bytes.first_chunk::<HEADER_LEN>() else {
             return Ok(self.stash(conn, bytes, HEADER_LEN));
         };
-        let header = read_header(conn, head)?;
+        let Some(header) = Header::decode_checked(head, &conn.local.conf.limits) else {
+            return Err(bad_header(conn, head));
+        };
         let len = header.frame_len();
         if bytes.len() >= len {
             self.calm = self.calm.saturating_add(1);
@@ -101,7 +105,7 @@ impl Rx {
     }
 
     /// False where the frame has to wait for memory.
-    #[inline]
+    #[inline(always)]
     fn whole_frame(
         &mut self,
         conn: &Rc<Conn>,
@@ -112,17 +116,18 @@ impl Rx {
         let start = at + HEADER_LEN;
         let body = &data[start..start + header.body_len as usize];
         if !body.is_empty() && !(body.as_ptr() as usize).is_multiple_of(ALIGN) {
-            return self.misaligned_frame(conn, header, body);
+            return self.misaligned_frame(conn, *header, body);
         }
         conn.on_frame(header, body, data)?;
         Ok(true)
     }
 
     /// A frame behind one that straddled: copied, so that an archive in it can be read in place.
+    #[inline(never)]
     fn misaligned_frame(
         &mut self,
         conn: &Rc<Conn>,
-        header: &Header,
+        header: Header,
         body: &[u8],
     ) -> Result<bool, Box<CloseReason>> {
         let Some(mut copy) = conn.local.pool.lease_reserved(body.len()) else {
@@ -134,13 +139,20 @@ impl Rx {
         metrics.copies_misaligned.increment();
         metrics.copies_misaligned_bytes.add(body.len() as u64);
         let copy = copy.freeze();
-        conn.on_frame(header, &copy, &copy)?;
+        conn.on_frame(&header, &copy, &copy)?;
         Ok(true)
     }
 }
 
-/// Inlined always: a header handed over through memory costs more than all its checks.
-#[inline(always)]
+#[cold]
+fn bad_header(conn: &Conn, bytes: &[u8; HEADER_LEN]) -> Box<CloseReason> {
+    match read_header(conn, bytes) {
+        Err(reason) => reason,
+        // `decode_checked` refuses just what these checks refuse.
+        Ok(header) => broken(format!("a header {header:?} that was refused before")),
+    }
+}
+
 pub(super) fn read_header(
     conn: &Conn,
     bytes: &[u8; HEADER_LEN],
