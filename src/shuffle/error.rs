@@ -168,10 +168,41 @@ impl ShuffleError {
     }
 }
 
+impl ShuffleError {
+    /// The class of what Spark throws in this case. Its clients are told the first line of a stack trace, which
+    /// begins with it, for RPCs, chunks and streams alike; `None` for what Spark does not refuse so.
+    fn java_class(&self) -> Option<&'static str> {
+        Some(match self {
+            ShuffleError::NotThisApp { .. } | ShuffleError::NotThisStream { .. } => {
+                "java.lang.SecurityException"
+            }
+            ShuffleError::Unexpected(_) | ShuffleError::Merge | ShuffleError::MergeRemoval => {
+                "java.lang.UnsupportedOperationException"
+            }
+            ShuffleError::Message(_)
+            | ShuffleError::UnknownMergeApp { .. }
+            | ShuffleError::OtherAttempt { .. }
+            | ShuffleError::UnknownStream { .. }
+            | ShuffleError::BlockName { .. } => "java.lang.IllegalArgumentException",
+            ShuffleError::UnknownExecutor { .. }
+            | ShuffleError::Open { .. }
+            | ShuffleError::StaleFinalize { .. }
+            | ShuffleError::StaleFetch { .. }
+            | ShuffleError::StaleRemoval { .. } => "java.lang.RuntimeException",
+            ShuffleError::MergeAborted { .. } => "java.lang.IllegalStateException",
+            _ => return None,
+        })
+    }
+}
+
 impl From<ShuffleError> for RpcFailure {
     #[cold]
     fn from(error: ShuffleError) -> Self {
         let later = matches!(error, ShuffleError::Limit { .. } | ShuffleError::HandedOver);
-        RpcFailure::new(error.code(), error.to_string()).with_retryable(later)
+        let text = match error.java_class() {
+            Some(class) => format!("{class}: {error}"),
+            None => error.to_string(),
+        };
+        RpcFailure::new(error.code(), text).with_retryable(later)
     }
 }
