@@ -6,6 +6,8 @@ use ringrail_codec::native::FailureCode;
 use ringrail_codec::spark::shuffle::{MessageError, MessageKind};
 use ringrail_transport::RpcFailure;
 
+use super::roots::Wait;
+
 /// Why a request failed. Its connection stays.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ShuffleError {
@@ -99,6 +101,11 @@ pub(super) enum ShuffleError {
         "a batch of map {map} with {count} numbers: it has two, the first partition and the end"
     )]
     BadBatch { map: i64, count: usize },
+    /// Nobody is told: the request waits until a helper thread has looked.
+    #[error("it is not in memory")]
+    NotInMemory,
+    #[error("looking for it failed; the log of the service says why")]
+    LookupLost,
     #[error("Failed to open file: {path}: {source}")]
     Open { path: String, source: io::Error },
     #[error("{path}: partitions {first} to {end} of a map that has {have}")]
@@ -129,6 +136,16 @@ pub(super) enum ShuffleError {
 }
 
 impl ShuffleError {
+    /// Why a file cannot be looked at.
+    #[cold]
+    pub(super) fn of_file(path: &str, source: io::Error, wait: Wait) -> Self {
+        if wait == Wait::Never && source.kind() == io::ErrorKind::WouldBlock {
+            return ShuffleError::NotInMemory;
+        }
+        let path = path.to_owned();
+        ShuffleError::Open { path, source }
+    }
+
     fn code(&self) -> FailureCode {
         match self {
             ShuffleError::Message(_)
@@ -159,11 +176,14 @@ impl ShuffleError {
             | ShuffleError::BadIndex { .. }
             | ShuffleError::MergeAborted { .. }
             | ShuffleError::MergeIo { .. }
+            | ShuffleError::LookupLost
             | ShuffleError::Store(_) => FailureCode::SourceIo,
             ShuffleError::Truncated { .. } => FailureCode::SourceTruncated,
             ShuffleError::UnknownStream { .. } => FailureCode::StreamClosed,
             ShuffleError::NoSuchChunk { .. } => FailureCode::OutOfOrder,
-            ShuffleError::Limit { .. } | ShuffleError::HandedOver => FailureCode::Busy,
+            ShuffleError::Limit { .. } | ShuffleError::HandedOver | ShuffleError::NotInMemory => {
+                FailureCode::Busy
+            }
         }
     }
 }
