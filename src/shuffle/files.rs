@@ -12,7 +12,7 @@ use rustix::fs::fstat;
 
 use super::block::{Block, FileName, MergedPart};
 use super::error::ShuffleError;
-use super::index_cache::{IndexCache, Range};
+use super::index_cache::{IndexCache, Looked};
 use super::resolve::{Layout, locate};
 use super::roots::{LocalRoots, Place, Wait};
 
@@ -164,9 +164,10 @@ impl Files {
                 };
                 locate(layout, &name(MergedPart::Index), &mut self.place);
                 let range = (chunk, chunk.saturating_add(1));
-                let (range, _) = self.indices.range((roots, self.wait), &self.place, range)?;
+                let looked = self.indices.range((roots, self.wait), &self.place, range)?;
                 locate(layout, &name(MergedPart::Data), &mut self.place);
-                Ok(Found::from(self.part(roots, range)?.0))
+                let (data, _) = self.part(roots, &looked)?;
+                Ok(Found::from(data))
             }
             Block::Rdd { rdd, split } => {
                 locate(layout, &FileName::Rdd { rdd, split }, &mut self.place);
@@ -180,11 +181,11 @@ impl Files {
                 end,
             } => {
                 locate(layout, &FileName::Index { shuffle, map }, &mut self.place);
-                let (range, offsets) =
-                    self.indices
-                        .range((roots, self.wait), &self.place, (first, end))?;
+                let range = (first, end);
+                let looked = self.indices.range((roots, self.wait), &self.place, range)?;
                 locate(layout, &FileName::Data { shuffle, map }, &mut self.place);
-                let (data, opened) = self.part(roots, range)?;
+                let (data, opened) = self.part(roots, &looked)?;
+                let offsets = looked.offsets;
                 let output = opened.zip(offsets).map(|((file, len), offsets)| MapOutput {
                     shuffle,
                     map,
@@ -227,13 +228,18 @@ impl Files {
     }
 
     /// A part of the file that was located, and the file. Where all of a map's partitions are empty there is none.
+    /// Where the index is a new one, so is this.
     fn part(
         &mut self,
         roots: &LocalRoots,
-        (from, to): Range,
+        looked: &Looked,
     ) -> Result<(ManagedBuffer, Option<OpenFile>), ShuffleError> {
+        let (from, to) = looked.range;
         if from == to {
             return Ok((ManagedBuffer::from(Bytes::new()), None));
+        }
+        if looked.is_new {
+            self.open.remove(self.place.path());
         }
         let (file, have) = self.open(roots)?;
         if to > have {

@@ -19,8 +19,15 @@ use super::roots::{LocalRoots, Place, Wait};
 /// First byte, and the one behind the last.
 pub(super) type Range = (u64, u64);
 
-/// What was asked for of an index file, and all that is in it if it is kept.
-pub(super) type Looked = (Range, Option<Arc<[u64]>>);
+/// What was asked for of an index file.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) range: Range,
+    /// All that is in the file, if it is kept.
+    pub(super) offsets: Option<Arc<[u64]>>,
+    /// It had not been read before, or was another one then.
+    pub(super) is_new: bool,
+}
 
 /// Bytes of an offset.
 const OFFSET_LEN: u64 = 8;
@@ -98,14 +105,22 @@ impl IndexCache {
         let failed = |errno: Errno| ShuffleError::of_file(path, errno.into(), wait);
         let seen = roots.look(place, wait).map_err(failed)?;
         if let Some(offsets) = self.cached(path, Stamp::from(&seen)) {
-            return Ok((pick(path, &offsets, (first, end))?, Some(offsets)));
+            return Ok(Looked {
+                range: pick(path, &offsets, (first, end))?,
+                offsets: Some(offsets),
+                is_new: false,
+            });
         }
         let (file, stat) = roots.open_file(place, wait).map_err(failed)?;
         let count = count_of(path, &stat)?;
         let cost = path.len() + ENTRY_LEN + (count * OFFSET_LEN) as usize;
         let file = Reader { file, path, wait };
         if cost > self.budget / 2 {
-            return Ok((file.read_two(count, (first, end))?, None));
+            return Ok(Looked {
+                range: file.read_two(count, (first, end))?,
+                offsets: None,
+                is_new: true,
+            });
         }
         let offsets: Arc<[u64]> = file.read(0, count)?.into();
         check(path, &offsets)?;
@@ -113,7 +128,11 @@ impl IndexCache {
         let stamp = Stamp::from(&stat);
         let kept = Arc::clone(&offsets);
         self.keep(path.into(), Entry { stamp, offsets });
-        Ok((range?, Some(kept)))
+        Ok(Looked {
+            range: range?,
+            offsets: Some(kept),
+            is_new: true,
+        })
     }
 
     /// Takes over what another cache has read.
@@ -299,7 +318,7 @@ mod tests {
             place.enter(&dir);
             place.push_name(0);
             let found = cache.range((&self.roots, Wait::Allowed), &place, range);
-            found.map(|(range, _)| range)
+            found.map(|looked| looked.range)
         }
     }
 
