@@ -1,6 +1,7 @@
 //! Our client's process: asks a shuffle service for reducer after reducer, and prints what it saw.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -41,7 +42,7 @@ pub(crate) fn run(order: &str) -> anyhow::Result<()> {
         elapsed_s,
         cpu_s,
     };
-    println!("{}", serde_json::to_string(&seen)?);
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&seen)?)?;
     Ok(())
 }
 
