@@ -335,7 +335,7 @@ fn who_has_not_registered_and_what_is_no_number_is_refused() {
     let refused = push(&peer.client, unknown, vec![0; 100_000]).unwrap_err();
     assert_eq!(
         refused,
-        "application app-2 is not registered or NM was restarted."
+        "java.lang.IllegalArgumentException: application app-2 is not registered or NM was restarted."
     );
     for bad in [
         push_of(-1, 0),

@@ -171,7 +171,7 @@ fn local_directories_are_those_that_were_registered() {
     let refused = ask(&[EXEC, "8"]).unwrap_err();
     assert_eq!(
         refused,
-        "Executor is not registered (appId=app-1, execId=8)"
+        "java.lang.RuntimeException: Executor is not registered (appId=app-1, execId=8)"
     );
 }
 

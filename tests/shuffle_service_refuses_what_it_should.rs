@@ -31,7 +31,7 @@ fn an_unknown_executor_shows_when_the_chunk_is_asked_for() {
     let disk = Disk::new();
     let peer = Peer::new(disk.conf());
     let handle = peer.open(&["shuffle_0_1_0", "rdd_1_1"]).unwrap();
-    let text = "Executor is not registered (appId=app-1, execId=2)";
+    let text = "java.lang.RuntimeException: Executor is not registered (appId=app-1, execId=2)";
     for chunk in peer.chunks(handle) {
         refusal(chunk, text);
     }
@@ -60,8 +60,8 @@ fn missing_and_damaged_files_fail_their_chunk_only() {
         "shuffle_0_1_0",
     ];
     let texts = [
-        "Failed to open file",
-        "Failed to open file",
+        "java.lang.RuntimeException: Failed to open file",
+        "java.lang.RuntimeException: Failed to open file",
         "it was shortened",
         "damaged",
         "Failed to open file",
@@ -93,7 +93,8 @@ fn numbers_and_names_that_are_no_blocks_are_refused() {
         "rdd_1_-2",
         "broadcast_0",
     ] {
-        refusal(peer.open(&[id]), "Unexpected block id format");
+        let text = "java.lang.IllegalArgumentException: Unexpected block id format";
+        refusal(peer.open(&[id]), text);
     }
 }
 
@@ -107,7 +108,9 @@ fn what_the_service_does_not_do_and_what_is_no_message_fails_alone() {
         shuffle_id: 0,
         shuffle_merge_id: 0,
     });
-    refusal(peer.ask(finalize), "Cannot handle shuffle block merge");
+    let unsupported = "java.lang.UnsupportedOperationException: ";
+    let merge = format!("{unsupported}Cannot handle shuffle block merge");
+    refusal(peer.ask(finalize), &merge);
     let upload = Message::UploadBlock(UploadBlock {
         app_id: APP,
         exec_id: EXEC,
@@ -115,7 +118,10 @@ fn what_the_service_does_not_do_and_what_is_no_message_fails_alone() {
         metadata: &[],
         block_data: &[1],
     });
-    refusal(peer.ask(upload), "Unexpected message");
+    refusal(
+        peer.ask(upload),
+        &format!("{unsupported}Unexpected message"),
+    );
     refusal(peer.ask_bytes(vec![]), "without a type");
     refusal(peer.ask_bytes(vec![99, 1]), "Unknown message type: 99");
     refusal(
@@ -259,7 +265,7 @@ fn another_applications_blocks_are_refused() {
         } else {
             refusal(
                 opened,
-                "Client for app-2 not authorized for application app-1.",
+                "java.lang.SecurityException: Client for app-2 not authorized for application app-1.",
             );
             let dirs = disk.dir_names();
             refusal(peer.register(APP, "5", &dirs), "not authorized");

@@ -9,7 +9,7 @@ use ringrail_floors::harness::PatternFile;
 use ringrail_floors::workload::{Length, Placement, Source, Wait, Work, Workload};
 use ringrail_spark_peers::{Install, Version};
 
-use crate::{jobs, namespace, rounds};
+use crate::{blocks, jobs, namespace, rounds};
 
 /// Bytes of the source of chunks, in memory and on disk, as in `ringrail bench`.
 const SOURCE_BYTES: u64 = 64 << 20;
@@ -34,7 +34,7 @@ pub(crate) struct Cli {
     /// How long to wait before each run for the processors to be quiet
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     patience: f64,
-    /// Only workloads whose name contains this; `job` is the PySpark job
+    /// Only workloads whose name contains this; `blocks` are those of the shuffle services, `job` is the PySpark job
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Measure against Spark 4.1 instead of 3.5
@@ -52,6 +52,9 @@ pub(crate) struct Cli {
     /// Be one side of a floor
     #[arg(long, hide = true, num_args = 1..)]
     pub(crate) floor: Option<Vec<String>>,
+    /// Be our client of a shuffle service
+    #[arg(long, hide = true)]
+    pub(crate) block_client: Option<String>,
 }
 
 impl Cli {
@@ -86,6 +89,18 @@ impl Cli {
             let mut field = rounds::Field::new(&install)?;
             for workload in workloads {
                 let result = field.measure(&workload, &plan)?;
+                self.show(&result, &result)?;
+            }
+        }
+        for shuffle in blocks::Shuffle::ALL {
+            if shuffle.name().contains(&self.only) {
+                let plan = blocks::Plan {
+                    rounds: self.rounds,
+                    seconds: self.seconds,
+                    warm_up: self.warm_up,
+                    patience: Duration::from_secs_f64(self.patience),
+                };
+                let result = blocks::measure(&install, shuffle, plan)?;
                 self.show(&result, &result)?;
             }
         }

@@ -28,9 +28,11 @@ pub struct ShuffleConf {
     /// How pushed blocks are merged; `None` to refuse them, with Spark's words. Spark:
     /// `spark.shuffle.push.server.mergedShuffleFileManagerImpl`.
     pub merge: Option<MergeConf>,
-    /// Threads that register executors, delete blocks and look for corruption.
+    /// Threads that register executors, delete blocks, look for corruption, and read and open what of index and
+    /// data files is not in memory.
     pub threads: usize,
-    /// Requests that may wait for such a thread; further ones are refused as busy.
+    /// Requests that may wait for such a thread; further ones are refused as busy, or, where they are for chunks,
+    /// end their connection, upon which Spark's clients try again later.
     pub queue: usize,
 }
 

@@ -11,7 +11,7 @@ use ringrail_codec::spark::shuffle::{Cause, DiagnoseCorruption};
 use super::block::{ALGORITHMS, Block, FileName};
 use super::files::Files;
 use super::resolve::locate;
-use super::roots::Place;
+use super::roots::{Place, Wait};
 use super::service::Shared;
 use ringrail_transport::buf::ManagedBuffer;
 
@@ -45,7 +45,7 @@ fn written(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
     };
     let mut place = Place::default();
     locate(executor.layout(), &file, &mut place);
-    let (file, _) = shared.roots.open_file(&place).ok()?;
+    let (file, _) = shared.roots.open_file(&place, Wait::Allowed).ok()?;
     let mut checksum = [0; 8];
     let at = u64::try_from(asked.reduce_id).ok()? * 8;
     file.read_exact_at(&mut checksum, at).ok()?;
@@ -58,7 +58,7 @@ fn computed(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
     let range = (asked.reduce_id, asked.reduce_id.checked_add(1)?);
     let block = Block::of_shuffle(asked.shuffle_id, asked.map_id, range).ok()?;
     // No cache: this is asked once in a blue moon, and not on the shard.
-    let found = Files::new(0, 1)
+    let found = Files::new(0, 1, Wait::Allowed)
         .find(&shared.roots, (executor.layout(), asked.app_id), block)
         .ok()?;
     let mut sum = Checksum::new(asked.algorithm)?;

@@ -6,6 +6,8 @@ use ringrail_codec::native::FailureCode;
 use ringrail_codec::spark::shuffle::{MessageError, MessageKind};
 use ringrail_transport::RpcFailure;
 
+use super::roots::Wait;
+
 /// Why a request failed. Its connection stays.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ShuffleError {
@@ -99,6 +101,11 @@ pub(super) enum ShuffleError {
         "a batch of map {map} with {count} numbers: it has two, the first partition and the end"
     )]
     BadBatch { map: i64, count: usize },
+    /// Nobody is told: the request waits until a helper thread has looked.
+    #[error("it is not in memory")]
+    NotInMemory,
+    #[error("looking for it failed; the log of the service says why")]
+    LookupLost,
     #[error("Failed to open file: {path}: {source}")]
     Open { path: String, source: io::Error },
     #[error("{path}: partitions {first} to {end} of a map that has {have}")]
@@ -129,6 +136,16 @@ pub(super) enum ShuffleError {
 }
 
 impl ShuffleError {
+    /// Why a file cannot be looked at.
+    #[cold]
+    pub(super) fn of_file(path: &str, source: io::Error, wait: Wait) -> Self {
+        if wait == Wait::Never && source.kind() == io::ErrorKind::WouldBlock {
+            return ShuffleError::NotInMemory;
+        }
+        let path = path.to_owned();
+        ShuffleError::Open { path, source }
+    }
+
     fn code(&self) -> FailureCode {
         match self {
             ShuffleError::Message(_)
@@ -159,12 +176,42 @@ impl ShuffleError {
             | ShuffleError::BadIndex { .. }
             | ShuffleError::MergeAborted { .. }
             | ShuffleError::MergeIo { .. }
+            | ShuffleError::LookupLost
             | ShuffleError::Store(_) => FailureCode::SourceIo,
             ShuffleError::Truncated { .. } => FailureCode::SourceTruncated,
             ShuffleError::UnknownStream { .. } => FailureCode::StreamClosed,
             ShuffleError::NoSuchChunk { .. } => FailureCode::OutOfOrder,
-            ShuffleError::Limit { .. } | ShuffleError::HandedOver => FailureCode::Busy,
+            ShuffleError::Limit { .. } | ShuffleError::HandedOver | ShuffleError::NotInMemory => {
+                FailureCode::Busy
+            }
         }
+    }
+}
+
+impl ShuffleError {
+    /// The class of what Spark throws in this case. Its clients are told the first line of a stack trace, which
+    /// begins with it, for RPCs, chunks and streams alike; `None` for what Spark does not refuse so.
+    fn java_class(&self) -> Option<&'static str> {
+        Some(match self {
+            ShuffleError::NotThisApp { .. } | ShuffleError::NotThisStream { .. } => {
+                "java.lang.SecurityException"
+            }
+            ShuffleError::Unexpected(_) | ShuffleError::Merge | ShuffleError::MergeRemoval => {
+                "java.lang.UnsupportedOperationException"
+            }
+            ShuffleError::Message(_)
+            | ShuffleError::UnknownMergeApp { .. }
+            | ShuffleError::OtherAttempt { .. }
+            | ShuffleError::UnknownStream { .. }
+            | ShuffleError::BlockName { .. } => "java.lang.IllegalArgumentException",
+            ShuffleError::UnknownExecutor { .. }
+            | ShuffleError::Open { .. }
+            | ShuffleError::StaleFinalize { .. }
+            | ShuffleError::StaleFetch { .. }
+            | ShuffleError::StaleRemoval { .. } => "java.lang.RuntimeException",
+            ShuffleError::MergeAborted { .. } => "java.lang.IllegalStateException",
+            _ => return None,
+        })
     }
 }
 
@@ -172,6 +219,10 @@ impl From<ShuffleError> for RpcFailure {
     #[cold]
     fn from(error: ShuffleError) -> Self {
         let later = matches!(error, ShuffleError::Limit { .. } | ShuffleError::HandedOver);
-        RpcFailure::new(error.code(), error.to_string()).with_retryable(later)
+        let text = match error.java_class() {
+            Some(class) => format!("{class}: {error}"),
+            None => error.to_string(),
+        };
+        RpcFailure::new(error.code(), text).with_retryable(later)
     }
 }

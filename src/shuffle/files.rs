@@ -1,30 +1,32 @@
-//! From a block to the bytes that are sent: index, data file, range. One of these per shard.
+//! From a block to the bytes that are sent: index, data file, range. One of these per shard, which never waits for
+//! a disk, and one for each [lookup](super::lookup), which does.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use ringrail_transport::buf::ManagedBuffer;
+use rustix::fs::fstat;
 
 use super::block::{Block, FileName, MergedPart};
 use super::error::ShuffleError;
-use super::index_cache::{IndexCache, Range};
+use super::index_cache::{IndexCache, Looked};
 use super::resolve::{Layout, locate};
-use super::roots::{LocalRoots, Place};
+use super::roots::{LocalRoots, Place, Wait};
 
 /// Finds blocks and opens their files (Spark: `ExternalShuffleBlockResolver`).
 #[derive(Debug)]
 pub(super) struct Files {
     indices: IndexCache,
     /// By path: files that are on their way out, or that a stream has.
-    open: HashMap<Box<str>, Opened>,
+    open: HashMap<Box<str>, Weak<File>>,
     max_open: usize,
     /// Entries from which on those of files that nobody has are swept out.
     sweep_at: usize,
     place: Place,
+    wait: Wait,
 }
 
 /// So many entries of files that nobody has may stay.
@@ -33,14 +35,8 @@ const SWEEP_MIN: usize = 256;
 /// A file, and its length.
 type OpenFile = (Arc<File>, u64);
 
-#[derive(Debug)]
-struct Opened {
-    file: Weak<File>,
-    /// Device and inode: what tells it from one that has been put in its place.
-    id: (u64, u64),
-}
-
 /// A block's bytes, and the output of a map they are a part of.
+#[derive(Debug)]
 pub(super) struct Found {
     pub(super) data: ManagedBuffer,
     pub(super) output: Option<MapOutput>,
@@ -57,7 +53,7 @@ impl From<ManagedBuffer> for Found {
 pub(super) struct MapOutput {
     shuffle: u32,
     map: u64,
-    offsets: Rc<[u64]>,
+    offsets: Arc<[u64]>,
     file: Arc<File>,
     len: u64,
 }
@@ -94,14 +90,21 @@ impl MapOutput {
 pub(super) struct Full;
 
 impl Files {
-    pub(super) fn new(index_budget: usize, max_open: usize) -> Self {
+    pub(super) fn new(index_budget: usize, max_open: usize, wait: Wait) -> Self {
         Self {
             indices: IndexCache::new(index_budget),
             open: HashMap::new(),
             max_open,
             sweep_at: SWEEP_MIN,
             place: Place::default(),
+            wait,
         }
+    }
+
+    /// Takes over what others have found.
+    pub(super) fn absorb(&mut self, other: Files) {
+        self.indices.absorb(other.indices);
+        self.open.extend(other.open);
     }
 
     /// Bytes of the index files that are held.
@@ -121,7 +124,7 @@ impl Files {
 
     /// Forgets files that nobody has. So seldom that it costs each file that is opened next to nothing.
     fn sweep(&mut self) {
-        self.open.retain(|_, it| it.file.strong_count() > 0);
+        self.open.retain(|_, file| file.strong_count() > 0);
         self.sweep_at = (self.open.len() * 2).max(SWEEP_MIN);
     }
 
@@ -138,7 +141,7 @@ impl Files {
     /// Finds a block in directories that it may lie in: of its executor, or of merged files.
     ///
     /// # Errors
-    /// There is no such block, or its files are damaged.
+    /// There is no such block, or its files are damaged; or it is not in memory, and nobody may wait.
     pub(super) fn find(
         &mut self,
         roots: &LocalRoots,
@@ -161,9 +164,10 @@ impl Files {
                 };
                 locate(layout, &name(MergedPart::Index), &mut self.place);
                 let range = (chunk, chunk.saturating_add(1));
-                let (range, _) = self.indices.range(roots, &self.place, range)?;
+                let looked = self.indices.range((roots, self.wait), &self.place, range)?;
                 locate(layout, &name(MergedPart::Data), &mut self.place);
-                Ok(Found::from(self.part(roots, range)?.0))
+                let (data, _) = self.part(roots, &looked)?;
+                Ok(Found::from(data))
             }
             Block::Rdd { rdd, split } => {
                 locate(layout, &FileName::Rdd { rdd, split }, &mut self.place);
@@ -177,9 +181,11 @@ impl Files {
                 end,
             } => {
                 locate(layout, &FileName::Index { shuffle, map }, &mut self.place);
-                let (range, offsets) = self.indices.range(roots, &self.place, (first, end))?;
+                let range = (first, end);
+                let looked = self.indices.range((roots, self.wait), &self.place, range)?;
                 locate(layout, &FileName::Data { shuffle, map }, &mut self.place);
-                let (data, opened) = self.part(roots, range)?;
+                let (data, opened) = self.part(roots, &looked)?;
+                let offsets = looked.offsets;
                 let output = opened.zip(offsets).map(|((file, len), offsets)| MapOutput {
                     shuffle,
                     map,
@@ -211,7 +217,7 @@ impl Files {
             part,
         };
         locate(layout, &name(MergedPart::Index), &mut self.place);
-        let index = roots.look(&self.place);
+        let index = roots.look(&self.place, self.wait);
         let index = index.map_err(|errno| self.failed(errno.into()))?;
         // The first entry is where the first chunk begins.
         let chunks = (index.st_size as u64 / 8).saturating_sub(1);
@@ -222,13 +228,18 @@ impl Files {
     }
 
     /// A part of the file that was located, and the file. Where all of a map's partitions are empty there is none.
+    /// Where the index is a new one, so is this.
     fn part(
         &mut self,
         roots: &LocalRoots,
-        (from, to): Range,
+        looked: &Looked,
     ) -> Result<(ManagedBuffer, Option<OpenFile>), ShuffleError> {
+        let (from, to) = looked.range;
         if from == to {
             return Ok((ManagedBuffer::from(Bytes::new()), None));
+        }
+        if looked.is_new {
+            self.open.remove(self.place.path());
         }
         let (file, have) = self.open(roots)?;
         if to > have {
@@ -242,36 +253,30 @@ impl Files {
         Ok((data, Some((file, have))))
     }
 
-    /// Opens the file that was located, or takes it from those who have it open, if it is still the one that lies
-    /// there; and its length.
+    /// Opens the file that was located, or takes it from those who have it open, unless it has been deleted or
+    /// another one put in its place; and its length.
     fn open(&mut self, roots: &LocalRoots) -> Result<OpenFile, ShuffleError> {
         if let Some(opened) = self.open.get(self.place.path())
-            && let Some(file) = opened.file.upgrade()
-            && let Ok(stat) = roots.look(&self.place)
-            && opened.id == (stat.st_dev, stat.st_ino)
+            && let Some(file) = opened.upgrade()
+            && let Ok(stat) = fstat(&file)
+            && stat.st_nlink > 0
         {
             return Ok((file, stat.st_size as u64));
         }
         if self.open.len() >= self.sweep_at {
             self.sweep();
         }
-        let opened = roots.open_file(&self.place);
+        let opened = roots.open_file(&self.place, self.wait);
         let (file, stat) = opened.map_err(|errno| self.failed(errno.into()))?;
         let file = Arc::new(file);
-        let opened = Opened {
-            file: Arc::downgrade(&file),
-            id: (stat.st_dev, stat.st_ino),
-        };
-        self.open.insert(self.place.path().into(), opened);
+        let path = self.place.path().into();
+        self.open.insert(path, Arc::downgrade(&file));
         Ok((file, stat.st_size as u64))
     }
 
     #[cold]
     fn failed(&self, source: io::Error) -> ShuffleError {
-        ShuffleError::Open {
-            path: self.place.path().to_owned(),
-            source,
-        }
+        ShuffleError::of_file(self.place.path(), source, self.wait)
     }
 }
 
@@ -288,7 +293,7 @@ mod tests {
             sub_dirs: 1,
         };
         std::fs::create_dir(dir.path().join("00")).unwrap();
-        let mut files = Files::new(0, usize::MAX);
+        let mut files = Files::new(0, usize::MAX, Wait::Allowed);
         let find = |split: u32, files: &mut Files| {
             let path = dir.path().join(format!("00/rdd_1_{split}"));
             std::fs::write(path, [1; 10]).unwrap();
@@ -300,7 +305,7 @@ mod tests {
             drop(find(split, &mut files));
             assert!(files.open.len() <= SWEEP_MIN + 1, "{}", files.open.len());
         }
-        let kept = files.open.values().filter(|it| it.file.strong_count() > 0);
+        let kept = files.open.values().filter(|file| file.strong_count() > 0);
         assert_eq!(kept.count(), held.len());
     }
 }

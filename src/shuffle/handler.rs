@@ -16,12 +16,14 @@ use ringrail_transport::{Connection, Received, Responder, RpcFailure, RpcHandler
 use super::block::Block;
 use super::error::ShuffleError;
 use super::files::Files;
+use super::lookup::{Lookups, Outcome, Owner, Wanted};
 use super::merge;
 use super::metrics::{Served, ShardCounters};
 use super::requests::{blocks_by_name, blocks_by_number, local_dirs, merged_blocks};
+use super::roots::Wait;
 use super::service::ShuffleService;
-use super::streams::Streams;
-use super::tasks::Task;
+use super::streams::{Chunk, Streams};
+use super::tasks::{Job, Task};
 
 /// The longest message that a helper thread takes, in bytes.
 const MAX_TASK_LEN: usize = 4 << 20;
@@ -31,6 +33,7 @@ pub struct ShuffleHandler {
     service: ShuffleService,
     streams: RefCell<Streams>,
     files: RefCell<Files>,
+    lookups: RefCell<Lookups>,
     counters: Arc<ShardCounters>,
 }
 
@@ -39,7 +42,12 @@ impl ShuffleHandler {
         let conf = &service.shared.conf;
         Self {
             streams: RefCell::new(Streams::new()),
-            files: RefCell::new(Files::new(conf.index_cache_len, conf.max_open_files)),
+            files: RefCell::new(Files::new(
+                conf.index_cache_len,
+                conf.max_open_files,
+                Wait::Never,
+            )),
+            lookups: RefCell::default(),
             counters: service.shared.metrics.add_shard(),
             service,
         }
@@ -116,22 +124,45 @@ impl ShuffleHandler {
             reply: reply.map(Responder::defer),
             since: Instant::now(),
         };
-        if let Err(task) = self.service.workers.submit(task) {
+        if let Err(Job::Task(task)) = self.service.workers.submit(Job::Task(task)) {
             self.counters.failed.increment();
-            let limit = self.service.shared.conf.queue as u64;
-            let failure = RpcFailure::from(ShuffleError::Limit {
-                what: "as many requests wait for the disk as may",
-                limit,
-                advice: "try again, or raise ringrail.shuffle.queue",
-            });
             if let Some(reply) = task.reply {
-                reply.fail(failure);
+                reply.fail(self.too_many_wait().into());
             }
         }
     }
 
+    #[cold]
+    fn too_many_wait(&self) -> ShuffleError {
+        ShuffleError::Limit {
+            what: "as many requests wait for the disk as may",
+            limit: self.service.shared.conf.queue as u64,
+            advice: "try again, or raise ringrail.shuffle.queue",
+        }
+    }
+
+    /// Has a helper thread look for what is not in memory; the connection waits.
+    #[cold]
+    fn look_up(&self, from: &Connection, place: (Owner, &str), wanted: Wanted) -> ShuffleError {
+        let shared = &self.service.shared;
+        let mut lookups = self.lookups.borrow_mut();
+        let lookup = lookups.begin(from, shared, place, wanted);
+        drop(lookups);
+        if self.service.workers.submit(Job::Lookup(lookup)).is_ok() {
+            self.counters.lookups.increment();
+            return ShuffleError::NotInMemory;
+        }
+        let error = self.too_many_wait();
+        close(from, &error);
+        error
+    }
+
     /// What a merged partition is made of.
-    fn find_merged(&self, asked: &MergedBlocksRequest<'_>) -> Result<MergedBlocks, ShuffleError> {
+    fn find_merged(
+        &self,
+        from: &Connection,
+        asked: &MergedBlocksRequest<'_>,
+    ) -> Result<MergedBlocks, ShuffleError> {
         let shared = &self.service.shared;
         let merges = shared.merges.as_ref().ok_or(ShuffleError::Merge)?;
         let (shuffle, merge) = (asked.shuffle_id, asked.shuffle_merge_id);
@@ -140,14 +171,25 @@ impl ShuffleHandler {
             return Err(ShuffleError::BadMergeNumbers { shuffle, merge });
         };
         let partition = (shuffle, merge, reduce);
-        let app = merges.for_fetch(asked.app_id, partition)?;
-        let place = (app.layout(), asked.app_id);
+        let owner = Owner::Merges(merges.for_fetch(asked.app_id, partition)?);
+        let wanted = Wanted::MergedMeta(partition);
         let mut files = self.files.borrow_mut();
-        let (num_chunks, bitmaps) = files.merged_meta(&shared.roots, place, partition)?;
-        Ok(MergedBlocks {
-            num_chunks,
-            bitmaps,
-        })
+        let mut lookups = self.lookups.borrow_mut();
+        let answer = lookups.answer(from, || Some(wanted), &mut files);
+        drop(lookups);
+        let found =
+            answer.unwrap_or_else(|| files.look_for(shared, (&owner, asked.app_id), wanted));
+        match found {
+            Ok(Outcome::MergedMeta(num_chunks, bitmaps)) => Ok(MergedBlocks {
+                num_chunks,
+                bitmaps,
+            }),
+            Ok(Outcome::Block(_)) => Err(ShuffleError::LookupLost),
+            Err(ShuffleError::NotInMemory) => {
+                Err(self.look_up(from, (owner, asked.app_id), wanted))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A block begins that is pushed to be merged.
@@ -181,15 +223,16 @@ impl ShuffleHandler {
         chunk: (u64, u32),
         by: Served,
     ) -> Result<ManagedBuffer, RpcFailure> {
-        let shared = &self.service.shared;
         self.check_load(from)?;
-        let mut files = self.files.borrow_mut();
-        let mut streams = self.streams.borrow_mut();
-        let served = streams
-            .authorize(from, chunk.0)
-            .and_then(|()| streams.chunk(from, chunk, &mut files, shared));
+        let mut served = self.find(from, chunk);
+        if matches!(served, Err(ShuffleError::NotInMemory)) {
+            match self.look_up_chunk(from, chunk) {
+                ShuffleError::NotInMemory => return Err(ShuffleError::NotInMemory.into()),
+                error => served = Err(error),
+            }
+        }
         if by == Served::ByStream {
-            streams.settle(chunk.0);
+            self.streams.borrow_mut().settle(chunk.0);
         }
         match served {
             Ok(chunk) => {
@@ -203,6 +246,27 @@ impl ShuffleHandler {
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    fn find(&self, from: &Connection, chunk: (u64, u32)) -> Result<Chunk, ShuffleError> {
+        let mut files = self.files.borrow_mut();
+        let mut streams = self.streams.borrow_mut();
+        streams.authorize(from, chunk.0)?;
+        let wanted = || streams.wanted(chunk);
+        let answer = self.lookups.borrow_mut().answer(from, wanted, &mut files);
+        streams.chunk(from, chunk, (&mut files, answer), &self.service.shared)
+    }
+
+    #[cold]
+    fn look_up_chunk(&self, from: &Connection, chunk: (u64, u32)) -> ShuffleError {
+        let mut streams = self.streams.borrow_mut();
+        let Some(wanted) = streams.wanted(chunk) else {
+            return ShuffleError::UnknownStream { id: chunk.0 };
+        };
+        match streams.owner(chunk, &self.service.shared) {
+            Ok((owner, app)) => self.look_up(from, (owner, &app), wanted),
+            Err(error) => error,
         }
     }
 
@@ -322,7 +386,10 @@ impl RpcHandler for ShuffleHandler {
         asked: MergedBlocksRequest<'_>,
     ) -> Result<MergedBlocks, RpcFailure> {
         let since = Instant::now();
-        let found = check_client(from, asked.app_id).and_then(|()| self.find_merged(&asked));
+        let found = check_client(from, asked.app_id).and_then(|()| self.find_merged(from, &asked));
+        if matches!(found, Err(ShuffleError::NotInMemory)) {
+            return Err(ShuffleError::NotInMemory.into());
+        }
         self.counters.merged_blocks_meta.record(since.elapsed());
         self.counters.merged_block_metas.increment();
         found.map_err(|error| {
@@ -341,6 +408,7 @@ impl RpcHandler for ShuffleHandler {
 
     fn channel_inactive(&self, connection: &Connection) {
         self.counters.connections.sub(1);
+        self.lookups.borrow_mut().forget(connection);
         self.streams.borrow_mut().close_all(connection);
     }
 }

@@ -6,19 +6,28 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::Stat;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::error::ShuffleError;
-use super::roots::{LocalRoots, Place};
+use super::roots::{LocalRoots, Place, Wait};
 
 /// First byte, and the one behind the last.
 pub(super) type Range = (u64, u64);
 
-/// What was asked for of an index file, and all that is in it if it is kept.
-pub(super) type Looked = (Range, Option<Rc<[u64]>>);
+/// What was asked for of an index file.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) range: Range,
+    /// All that is in the file, if it is kept.
+    pub(super) offsets: Option<Arc<[u64]>>,
+    /// It had not been read before, or was another one then.
+    pub(super) is_new: bool,
+}
 
 /// Bytes of an offset.
 const OFFSET_LEN: u64 = 8;
@@ -47,7 +56,7 @@ impl From<&Stat> for Stamp {
 #[derive(Debug)]
 struct Entry {
     stamp: Stamp,
-    offsets: Rc<[u64]>,
+    offsets: Arc<[u64]>,
 }
 
 /// The index files that one shard has read lately (Spark: `spark.shuffle.service.index.cache.size`).
@@ -84,50 +93,82 @@ impl IndexCache {
     /// too large to be kept.
     ///
     /// # Errors
-    /// The index file cannot be read, is damaged, or does not have these partitions.
+    /// The index file cannot be read, is damaged, or does not have these partitions; or it is not in memory, and
+    /// nobody may wait.
     pub(super) fn range(
         &mut self,
-        roots: &LocalRoots,
+        (roots, wait): (&LocalRoots, Wait),
         place: &Place,
         (first, end): (u32, u32),
     ) -> Result<Looked, ShuffleError> {
         let path = place.path();
-        let seen = roots.look(place).map_err(|errno| open_error(path, errno))?;
+        let failed = |errno: Errno| ShuffleError::of_file(path, errno.into(), wait);
+        let seen = roots.look(place, wait).map_err(failed)?;
         if let Some(offsets) = self.cached(path, Stamp::from(&seen)) {
-            return Ok((pick(path, &offsets, (first, end))?, Some(offsets)));
+            return Ok(Looked {
+                range: pick(path, &offsets, (first, end))?,
+                offsets: Some(offsets),
+                is_new: false,
+            });
         }
-        let (file, stat) = roots
-            .open_file(place)
-            .map_err(|errno| open_error(path, errno))?;
+        let (file, stat) = roots.open_file(place, wait).map_err(failed)?;
         let count = count_of(path, &stat)?;
         let cost = path.len() + ENTRY_LEN + (count * OFFSET_LEN) as usize;
+        let file = Reader { file, path, wait };
         if cost > self.budget / 2 {
-            return Ok((read_two(&file, path, count, (first, end))?, None));
+            return Ok(Looked {
+                range: file.read_two(count, (first, end))?,
+                offsets: None,
+                is_new: true,
+            });
         }
-        let offsets: Rc<[u64]> = read(&file, path, 0, count)?.into();
+        let offsets: Arc<[u64]> = file.read(0, count)?.into();
         check(path, &offsets)?;
         let range = pick(path, &offsets, (first, end));
         let stamp = Stamp::from(&stat);
-        let kept = Rc::clone(&offsets);
+        let kept = Arc::clone(&offsets);
         self.keep(path.into(), Entry { stamp, offsets });
-        Ok((range?, Some(kept)))
+        Ok(Looked {
+            range: range?,
+            offsets: Some(kept),
+            is_new: true,
+        })
     }
 
-    fn cached(&mut self, path: &str, stamp: Stamp) -> Option<Rc<[u64]>> {
-        if let Some(entry) = self.young.get(path) {
-            if entry.stamp == stamp {
-                return Some(Rc::clone(&entry.offsets));
-            }
-            let (path, entry) = self.young.remove_entry(path)?;
-            self.young_len -= cost(&path, &entry);
-            return None;
+    /// Takes over what another cache has read.
+    pub(super) fn absorb(&mut self, other: IndexCache) {
+        for (path, entry) in other.young.into_iter().chain(other.old) {
+            self.remove_young(&path);
+            self.remove_old(&path);
+            self.keep(path, entry);
         }
+    }
+
+    fn remove_young(&mut self, path: &str) -> Option<(Box<str>, Entry)> {
+        let (path, entry) = self.young.remove_entry(path)?;
+        self.young_len -= cost(&path, &entry);
+        Some((path, entry))
+    }
+
+    fn remove_old(&mut self, path: &str) -> Option<(Box<str>, Entry)> {
         let (path, entry) = self.old.remove_entry(path)?;
         self.old_len -= cost(&path, &entry);
+        Some((path, entry))
+    }
+
+    fn cached(&mut self, path: &str, stamp: Stamp) -> Option<Arc<[u64]>> {
+        if let Some(entry) = self.young.get(path) {
+            if entry.stamp == stamp {
+                return Some(Arc::clone(&entry.offsets));
+            }
+            self.remove_young(path);
+            return None;
+        }
+        let (path, entry) = self.remove_old(path)?;
         if entry.stamp != stamp {
             return None;
         }
-        let offsets = Rc::clone(&entry.offsets);
+        let offsets = Arc::clone(&entry.offsets);
         self.keep(path, entry);
         Some(offsets)
     }
@@ -147,13 +188,6 @@ fn cost(path: &str, entry: &Entry) -> usize {
     path.len() + ENTRY_LEN + size_of_val::<[u64]>(&entry.offsets)
 }
 
-fn open_error(path: &str, errno: rustix::io::Errno) -> ShuffleError {
-    ShuffleError::Open {
-        path: path.to_owned(),
-        source: errno.into(),
-    }
-}
-
 fn damaged(path: &str, what: &'static str) -> ShuffleError {
     ShuffleError::BadIndex {
         path: path.to_owned(),
@@ -170,34 +204,51 @@ fn count_of(path: &str, stat: &Stat) -> Result<u64, ShuffleError> {
     Ok(len / OFFSET_LEN)
 }
 
-/// Reads offsets; they are not negative.
-fn read(file: &File, path: &str, from: u64, count: u64) -> Result<Vec<u64>, ShuffleError> {
-    let mut bytes = vec![0; (count * OFFSET_LEN) as usize];
-    file.read_exact_at(&mut bytes, from * OFFSET_LEN)
-        .map_err(|source: io::Error| ShuffleError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
-    let (words, _) = bytes.as_chunks::<8>();
-    let offset = |word: &[u8; 8]| u64::try_from(i64::from_be_bytes(*word)).ok();
-    words
-        .iter()
-        .map(|word| offset(word).ok_or_else(|| damaged(path, "an offset is negative")))
-        .collect()
+/// An index file that is read.
+struct Reader<'a> {
+    file: File,
+    path: &'a str,
+    wait: Wait,
 }
 
-/// What is not cached: the two offsets that are needed, of a file that would fill the cache.
-fn read_two(
-    file: &File,
-    path: &str,
-    count: u64,
-    (first, end): (u32, u32),
-) -> Result<(u64, u64), ShuffleError> {
-    in_range(path, count, (first, end))?;
-    let at = |index: u32| read(file, path, u64::from(index), 1).map(|offsets| offsets[0]);
-    let range = (at(first)?, at(end)?);
-    check(path, &[range.0, range.1])?;
-    Ok(range)
+impl Reader<'_> {
+    /// Reads offsets; they are not negative.
+    fn read(&self, from: u64, count: u64) -> Result<Vec<u64>, ShuffleError> {
+        let mut bytes = vec![0; (count * OFFSET_LEN) as usize];
+        self.fill(&mut bytes, from * OFFSET_LEN)
+            .map_err(|source| ShuffleError::of_file(self.path, source, self.wait))?;
+        let (words, _) = bytes.as_chunks::<8>();
+        let offset = |word: &[u8; 8]| u64::try_from(i64::from_be_bytes(*word)).ok();
+        let damaged = || damaged(self.path, "an offset is negative");
+        words
+            .iter()
+            .map(|word| offset(word).ok_or_else(damaged))
+            .collect()
+    }
+
+    /// Reads all of `bytes`; who may not wait, as far as they are in memory.
+    fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        if self.wait == Wait::Allowed {
+            return self.file.read_exact_at(bytes, at);
+        }
+        let len = bytes.len();
+        let slices = &mut [IoSliceMut::new(bytes)];
+        match preadv2(&self.file, slices, at, ReadWriteFlags::NOWAIT) {
+            Ok(count) if count == len => Ok(()),
+            // The rest is not in memory, or not there; or this file system cannot tell.
+            Ok(_) | Err(Errno::OPNOTSUPP) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// What is not cached: the two offsets that are needed, of a file that would fill the cache.
+    fn read_two(&self, count: u64, (first, end): (u32, u32)) -> Result<(u64, u64), ShuffleError> {
+        in_range(self.path, count, (first, end))?;
+        let at = |index: u32| self.read(u64::from(index), 1).map(|offsets| offsets[0]);
+        let range = (at(first)?, at(end)?);
+        check(self.path, &[range.0, range.1])?;
+        Ok(range)
+    }
 }
 
 fn check(path: &str, offsets: &[u64]) -> Result<(), ShuffleError> {
@@ -266,8 +317,8 @@ mod tests {
             place.write_name(&name);
             place.enter(&dir);
             place.push_name(0);
-            let found = cache.range(&self.roots, &place, range);
-            found.map(|(range, _)| range)
+            let found = cache.range((&self.roots, Wait::Allowed), &place, range);
+            found.map(|looked| looked.range)
         }
     }
 

@@ -24,6 +24,9 @@ mod files;
 mod handler;
 mod housekeeping;
 mod index_cache;
+mod lookup;
+#[cfg(test)]
+mod lookup_tests;
 mod merge;
 pub mod metrics;
 mod recovery;
@@ -31,6 +34,8 @@ mod requests;
 mod resolve;
 mod roots;
 mod service;
+#[cfg(test)]
+mod slow_disk;
 mod store;
 mod streams;
 mod tasks;

@@ -25,10 +25,21 @@ const RENAME_RACES_MAX: usize = 16;
 
 const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
+/// Whether somebody who looks for a file may wait for a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// A shard: what the kernel does not have in memory is [`Errno::AGAIN`] (`RESOLVE_CACHED`, Linux 5.12).
+    Never,
+    /// A helper thread.
+    Allowed,
+}
+
 /// The service's local directories (Spark: `spark.local.dir`), held open.
 #[derive(Debug)]
 pub(super) struct LocalRoots {
     roots: Vec<Root>,
+    #[cfg(test)]
+    pub(super) slow_disk: super::slow_disk::SlowDisk,
 }
 
 #[derive(Debug)]
@@ -105,7 +116,11 @@ impl LocalRoots {
             Ok(Root { path, fd })
         };
         let roots = dirs.iter().map(open).collect::<io::Result<_>>()?;
-        Ok(Self { roots })
+        Ok(Self {
+            roots,
+            #[cfg(test)]
+            slow_disk: Default::default(),
+        })
     }
 
     /// Where `dir`, made canonical, lies below one of the roots. Looks at the file system.
@@ -141,7 +156,13 @@ impl LocalRoots {
     }
 
     /// What is there now, without opening it; links are not followed.
-    pub(super) fn look(&self, place: &Place) -> Result<Stat, Errno> {
+    pub(super) fn look(&self, place: &Place, wait: Wait) -> Result<Stat, Errno> {
+        if wait == Wait::Never {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW;
+            return fstat(self.find(place.root, place.below(), flags, wait)?);
+        }
+        #[cfg(test)]
+        self.slow_disk.pass(place.below(), wait)?;
         statat(
             &self.roots[place.root].fd,
             place.below(),
@@ -150,10 +171,10 @@ impl LocalRoots {
     }
 
     /// Opens a regular file for reading.
-    pub(super) fn open_file(&self, place: &Place) -> Result<(File, Stat), Errno> {
+    pub(super) fn open_file(&self, place: &Place, wait: Wait) -> Result<(File, Stat), Errno> {
         // Not to hang where somebody has put a pipe there.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = self.resolve(place.root, place.below(), flags)?;
+        let fd = self.find(place.root, place.below(), flags, wait)?;
         let stat = fstat(&fd)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Errno::INVAL);
@@ -183,6 +204,18 @@ impl LocalRoots {
         let (dir, name) = place.below().rsplit_once('/').ok_or(Errno::INVAL)?;
         let dir = self.resolve(place.root, dir, OFlags::PATH | OFlags::DIRECTORY)?;
         unlinkat(&dir, name, AtFlags::empty())
+    }
+
+    /// Opens what is there.
+    fn find(&self, root: usize, below: &str, flags: OFlags, wait: Wait) -> Result<OwnedFd, Errno> {
+        #[cfg(test)]
+        self.slow_disk.pass(below, wait)?;
+        if wait == Wait::Allowed {
+            return self.resolve(root, below, flags);
+        }
+        let root = &self.roots[root].fd;
+        let inside = INSIDE | ResolveFlags::CACHED;
+        openat2(root, below, flags | OFlags::CLOEXEC, Mode::empty(), inside)
     }
 
     fn resolve(&self, root: usize, below: &str, flags: OFlags) -> Result<OwnedFd, Errno> {

@@ -15,7 +15,7 @@ use super::metrics::{Metrics, ShuffleMetrics};
 use super::recovery::Recovery;
 use super::roots::LocalRoots;
 use super::store::Store;
-use super::tasks::Task;
+use super::tasks::Job;
 use crate::workers::Workers;
 
 /// What all shards share.
@@ -49,7 +49,7 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub struct ShuffleService {
     pub(super) shared: Arc<Shared>,
-    pub(super) workers: Arc<Workers<Task>>,
+    pub(super) workers: Arc<Workers<Job>>,
     pub(super) mergers: Option<Arc<Workers<PushJob>>>,
     _housekeeping: Arc<Housekeeping>,
 }
@@ -75,7 +75,7 @@ impl ShuffleService {
         let merges = merges.map(|merge| Merges::load(merge, &recovery, &roots).map(Arc::new));
         let merges = merges.transpose().map_err(stored)?;
         let threads = |reason| ShuffleServiceError::new("the shuffle service's threads", reason);
-        let workers = Workers::start("ringrail-shuffle", conf.threads, conf.queue, Task::run)
+        let workers = Workers::start("ringrail-shuffle", conf.threads, conf.queue, Job::run)
             .map_err(threads)?;
         let mergers = conf.merge.as_ref().map(|merge| {
             Workers::start("ringrail-merger", merge.threads, conf.queue, PushJob::run)

@@ -15,6 +15,7 @@ use super::block::Block;
 use super::error::ShuffleError;
 use super::executors::Executor;
 use super::files::{Files, Found, MapOutput};
+use super::lookup::{Outcome, Owner, Wanted};
 use super::service::Shared;
 
 /// Chunks that the streams of one connection may have waiting; about 24 MiB of memory.
@@ -162,15 +163,17 @@ impl Streams {
         })
     }
 
-    /// A chunk of a stream of this connection. One that fails counts as asked for too.
+    /// A chunk of a stream of this connection. One that fails counts as asked for too. `answer` is what a lookup
+    /// has found, if there was one.
     ///
     /// # Errors
-    /// There is no such stream or chunk, or the block cannot be found.
+    /// There is no such stream or chunk, or the block cannot be found; or it is not in memory: the chunk does not
+    /// count as asked for then.
     pub(super) fn chunk(
         &mut self,
         from: &Connection,
         (id, index): (u64, u32),
-        files: &mut Files,
+        (files, answer): (&mut Files, Option<Result<Outcome, ShuffleError>>),
         shared: &Shared,
     ) -> Result<Chunk, ShuffleError> {
         self.make_room(files)?;
@@ -182,12 +185,36 @@ impl Streams {
             return Err(ShuffleError::NoSuchChunk { index, count });
         }
         stream.asked_ns = from.now_ns();
-        let found = stream.find(index as usize, files, shared);
+        let found = stream.find(index as usize, (files, answer), shared);
+        if matches!(found, Err(ShuffleError::NotInMemory)) {
+            return found;
+        }
         stream.note_asked(index as usize);
         if stream.left == 0 {
             self.forget(id);
         }
         found
+    }
+
+    /// What a chunk is, for a lookup.
+    pub(super) fn wanted(&self, (id, index): (u64, u32)) -> Option<Wanted> {
+        let block = self.table.get(&id)?.blocks.get(index as usize)?;
+        Some(Wanted::Block(*block))
+    }
+
+    /// Where a chunk is to be looked for: whose it is, of which application.
+    ///
+    /// # Errors
+    /// Nowhere.
+    pub(super) fn owner(
+        &mut self,
+        (id, index): (u64, u32),
+        shared: &Shared,
+    ) -> Result<(Owner, Box<str>), ShuffleError> {
+        let stream = self.table.get_mut(&id);
+        let stream = stream.ok_or(ShuffleError::UnknownStream { id })?;
+        let block = stream.blocks[index as usize];
+        Ok((stream.owner_of(block, shared)?, stream.app.clone()))
     }
 
     /// A chunk of the stream is on its way out.
@@ -258,15 +285,31 @@ impl Stream {
     fn find(
         &mut self,
         index: usize,
-        files: &mut Files,
+        (files, answer): (&mut Files, Option<Result<Outcome, ShuffleError>>),
         shared: &Shared,
     ) -> Result<Chunk, ShuffleError> {
         let block = self.blocks[index];
         let blocks = block.count();
-        if let Some(data) = self.find_again(block, shared) {
-            return Ok(Chunk { data, blocks });
-        }
-        let found = if let Block::Merged {
+        let found = match answer {
+            Some(answer) => answer?,
+            None => {
+                if let Some(data) = self.find_again(block, shared) {
+                    return Ok(Chunk { data, blocks });
+                }
+                let owner = self.owner_of(block, shared)?;
+                files.look_for(shared, (&owner, &self.app), Wanted::Block(block))?
+            }
+        };
+        let Outcome::Block(Found { data, output }) = found else {
+            return Err(ShuffleError::LookupLost);
+        };
+        self.last = output.map(|output| (output, self.asked_ns));
+        Ok(Chunk { data, blocks })
+    }
+
+    /// Whose directories a block lies in.
+    fn owner_of(&mut self, block: Block, shared: &Shared) -> Result<Owner, ShuffleError> {
+        if let Block::Merged {
             shuffle,
             merge,
             reduce,
@@ -275,15 +318,10 @@ impl Stream {
         {
             let merges = shared.merges.as_ref().ok_or(ShuffleError::Merge)?;
             let app = merges.for_fetch(&self.app, (shuffle, merge, reduce))?;
-            files.find(&shared.roots, (app.layout(), &self.app), block)?
-        } else {
-            let owner = (&*self.app, &*self.exec);
-            let executor = look_up(&mut self.executor, owner, shared)?;
-            files.find(&shared.roots, (executor.layout(), &self.app), block)?
-        };
-        let Found { data, output } = found;
-        self.last = output.map(|output| (output, self.asked_ns));
-        Ok(Chunk { data, blocks })
+            return Ok(Owner::Merges(app));
+        }
+        let owner = (&*self.app, &*self.exec);
+        look_up(&mut self.executor, owner, shared).map(Owner::Executor)
     }
 
     /// A block of what the last one was a part of, as long as that was looked at lately.
@@ -305,15 +343,15 @@ impl Stream {
 }
 
 /// An executor; looked up again only after some executor has changed.
-fn look_up<'a>(
-    known: &'a mut Option<(u64, Arc<Executor>)>,
+fn look_up(
+    known: &mut Option<(u64, Arc<Executor>)>,
     (app, exec): (&str, &str),
     shared: &Shared,
-) -> Result<&'a Executor, ShuffleError> {
+) -> Result<Arc<Executor>, ShuffleError> {
     let now = shared.executors.generation();
     let found = match known.take().filter(|(seen, _)| *seen == now) {
         Some((_, executor)) => executor,
         None => shared.executors.find(app, exec)?,
     };
-    Ok(&known.insert((now, found)).1)
+    Ok(Arc::clone(&known.insert((now, found)).1))
 }

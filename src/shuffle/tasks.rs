@@ -13,11 +13,31 @@ use rustix::io::Errno;
 use super::block::FileName;
 use super::diagnose::diagnose;
 use super::error::ShuffleError;
+use super::lookup::Lookup;
 use super::resolve::locate;
 use super::roots::Place;
 use super::service::Shared;
 
+/// Something for a helper thread.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// A request.
+    Task(Task),
+    /// Something that a shard looks for.
+    Lookup(Lookup),
+}
+
+impl Job {
+    pub(super) fn run(self) {
+        match self {
+            Job::Task(task) => task.run(),
+            Job::Lookup(lookup) => lookup.run(),
+        }
+    }
+}
+
 /// A request on its way through the helper threads: the message as it came.
+#[derive(Debug)]
 pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) body: Vec<u8>,

@@ -9,9 +9,12 @@ four bytes and the largest hash, and what its stages read ("before": until the e
 - sql: a DataFrame through an exchange, executors alive.
 - batch: the same, with adaptive coalescing, so that reducers ask for ranges of partitions.
 - remote: an RDD is shuffled, then all executors are gone; new ones read everything from the service.
+- cached: an RDD is kept on the disks of two executors, then both are gone; one task reads all of it, what lies on
+  its own host from the disk and the rest from the service. "computed" counts the records that were computed: of each
+  that is read, none again.
 
-"remote" prints {"mapped": true} when the executors that wrote the blocks are gone, and goes on when
-it gets a line on stdin.
+"remote" and "cached" print {"mapped": true} when the executors that wrote the blocks are gone, and go on when they
+get a line on stdin.
 """
 
 import hashlib
@@ -20,11 +23,13 @@ import sys
 import time
 import urllib.request
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf, SparkContext, StorageLevel
 from pyspark.sql import SparkSession
 
 KEYS = 16
 PATIENCE_S = 90
+# How long a partition takes at least, so that all executors get some.
+PARTITION_S = 0.4
 
 
 def say(**values):
@@ -63,6 +68,7 @@ class Application:
         self.asked = asked
         self.read_before = {}
         self.reading_since = 0
+        self.computed = None
         conf = SparkConf().setAll(list(asked["conf"].items()))
         self.context = SparkContext(conf=conf)
         self.context.setLogLevel("WARN")
@@ -75,8 +81,7 @@ class Application:
     def stages(self):
         """What the stages since the last call read, and how they fared."""
         self.context._jsc.sc().listenerBus().waitUntilEmpty()
-        port = self.context.uiWebUrl.rsplit(":", 1)[1]
-        url = f"http://127.0.0.1:{port}/api/v1/applications/{self.context.applicationId}/stages"
+        url = f"{self.context.uiWebUrl}/api/v1/applications/{self.context.applicationId}/stages"
         with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             stages = json.load(answer)
         fields = {
@@ -129,6 +134,11 @@ class Application:
         counts = shuffled.mapPartitions(lambda pairs: [sum(1 for _ in pairs)])
         self.context.runJob(counts, list, [0])
         self.read_before = self.stages()
+        self.wait_until_alone()
+        return merged(shuffled.mapPartitions(fold).collect())
+
+    def wait_until_alone(self):
+        """Waits until all executors are gone, and for a line on stdin."""
         waited = time.time()
         while self.executors() > 0:
             if time.time() - waited > PATIENCE_S:
@@ -137,15 +147,32 @@ class Application:
         say(mapped=True)
         sys.stdin.readline()
         self.reading_since = time.time()
-        return merged(shuffled.mapPartitions(fold).collect())
+
+    def cached(self):
+        computed = self.context.accumulator(0)
+
+        def compute(numbers):
+            time.sleep(PARTITION_S)
+            for i in numbers:
+                computed.add(1)
+                yield record(i)
+
+        numbers = self.context.range(0, self.asked["records"], 1, self.asked["maps"])
+        kept = numbers.mapPartitions(compute).persist(StorageLevel.DISK_ONLY)
+        kept.count()
+        self.read_before = self.stages()
+        self.wait_until_alone()
+        rows = merged(kept.coalesce(1).mapPartitions(fold).collect())
+        self.computed = computed.value
+        return rows
 
     def run(self):
         for step in self.asked["steps"]:
             started = time.time()
             rows = getattr(self, step)()
             seconds, reading = time.time() - started, time.time() - self.reading_since
-            say(step=step, rows=rows, read=self.stages(), before=self.read_before,
-                seconds=seconds, reading_seconds=reading)
+            say(step=step, rows=rows, read={**self.stages(), "computed": self.computed},
+                before=self.read_before, seconds=seconds, reading_seconds=reading)
             self.read_before = {}
         self.context.stop()
 

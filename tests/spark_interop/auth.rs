@@ -1,7 +1,11 @@
 //! Authentication and encryption of every kind that Spark has, between Spark's client and the
 //! shuffle service.
 
-use crate::support::{Bare, Conf, Executor, Scene, is_reference, kinds, must, pattern, refusal};
+use serde_json::Value;
+
+use crate::support::{
+    Bare, Conf, Executor, Scene, conf, is_reference, kinds, must, pattern, refusal,
+};
 
 const SECRET: &str = "a secret that both sides know";
 
@@ -54,21 +58,42 @@ fn a_wrong_secret_opens_nothing() {
     }
 }
 
+/// FetchShuffleBlocks of app-1, executor 1, shuffle 0, map 1, reducer 0: as bytes, since Spark's client would name
+/// its own application.
+const ASK: &str =
+    "09000000056170702d3100000001310000000000000001000000000000000100000001000000010000000000";
+
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn an_application_reads_only_its_own_blocks() {
-    let (scene, executor) = guarded(&Conf::new());
-    let owner = scene.client_with("app-1", SECRET, &Conf::new());
-    must(&owner.register(&executor));
-    let thief = Bare::connect(scene.service.port(), "app-2", Some(SECRET), &Conf::new());
-    // FetchShuffleBlocks of app-1, executor 1, shuffle 0, map 1, reducers 0: as bytes, since Spark's
-    // client would name its own application.
-    let ask =
-        "09000000056170702d3100000001310000000000000001000000000000000100000001000000010000000000";
-    let error = refusal(&thief.call("rpc").arg("hex", ask));
-    let wanted = "Client for app-2 not authorized for application app-1.";
+    // One shard: another one knows no more of a stream than that it is none of its own.
+    let (scene, executor) = guarded(&conf(&[("spark.shuffle.io.serverThreads", "1")]));
+    let registrar = scene.client_with("app-1", SECRET, &Conf::new());
+    must(&registrar.register(&executor));
+    let connect = |app| Bare::connect(scene.service.port(), app, Some(SECRET), &Conf::new());
+    let (owner, thief) = (connect("app-1"), connect("app-2"));
+    let error = refusal(&thief.call("rpc").arg("hex", ASK));
+    let wanted =
+        "java.lang.SecurityException: Client for app-2 not authorized for application app-1.";
     assert!(error.contains(wanted), "{error}");
+    // A stream that app-1 has opened, by number and by name.
+    let stream = stream_of(&must(&owner.call("rpc").arg("hex", ASK)));
+    let wanted = format!(
+        "java.lang.SecurityException: Client app-2 not authorized to read stream {stream} (app app-1)."
+    );
+    let chunk = thief.call("chunk").arg("stream", stream).arg("index", 0);
+    let error = refusal(&chunk);
+    assert!(error.contains(&wanted), "{error}");
+    let named = thief.call("stream").arg("stream", format!("{stream}_0"));
+    let error = refusal(&named);
+    assert!(error.contains(&wanted), "{error}");
     assert_eq!(scene.served().0, 0.0);
+}
+
+/// The stream of a StreamHandle: a byte for the type, the stream, the number of chunks.
+fn stream_of(answer: &Value) -> i64 {
+    let hex = answer["hex"].as_str().expect("an answer of 13 bytes");
+    i64::from_str_radix(&hex[2..18], 16).expect("hex digits")
 }
 
 #[test]

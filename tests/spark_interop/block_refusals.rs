@@ -36,11 +36,16 @@ fn strangers_and_missing_files_are_named() {
     let (_scene, _executor, client) = scene();
     let error = failure(&client, "9", "shuffle_0_1_0");
     assert!(
-        error.contains("Executor is not registered (appId=app-1, execId=9)"),
+        error.contains(
+            "java.lang.RuntimeException: Executor is not registered (appId=app-1, execId=9)"
+        ),
         "{error}"
     );
     let error = failure(&client, "1", "shuffle_0_77_0");
-    assert!(error.contains("Failed to open file"), "{error}");
+    assert!(
+        error.contains("java.lang.RuntimeException: Failed to open file"),
+        "{error}"
+    );
     still_serves(&client);
 }
 

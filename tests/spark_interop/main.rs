@@ -10,7 +10,8 @@
 //! `sparks_clients` has Spark's TransportClient talk to a ringrail server, `sparks_servers` the other
 //! way round. `block_clients` drives a shuffle service with Spark's own block store client, `jobs` runs PySpark
 //! applications whose shuffle goes through it. Both check what arrived against what was written, and
-//! the service's own counters: that it was the service that served.
+//! the service's own counters: that it was the service that served. `two_hosts` does so on two hosts, which are
+//! network namespaces: where the machine does not let a test make any, it says so and is skipped.
 //!
 //! With `RINGRAIL_INTEROP_SERVICE=spark` the same tests run against Spark's own shuffle service,
 //! which proves the tests.
@@ -23,3 +24,4 @@ mod pushed_blocks;
 mod sparks_clients;
 mod sparks_servers;
 mod support;
+mod two_hosts;

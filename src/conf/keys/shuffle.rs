@@ -88,12 +88,14 @@ entries! {
         .default("2")
         .range("1", "1024");
 
-    /// Threads that register executors, delete blocks and look for corruption.
+    /// Threads that register executors, delete blocks, look for corruption, and read and open what of index and
+    /// data files is not in memory.
     THREADS: usize = "ringrail.shuffle.threads", int()
         .default("2")
         .range("1", "1024");
 
-    /// Requests that may wait for such a thread; further ones are refused as busy.
+    /// Requests that may wait for such a thread; further ones are refused as busy, or end their connection where
+    /// they are for chunks.
     QUEUE: usize = "ringrail.shuffle.queue", int()
         .default("1024")
         .range("1", "16777216");

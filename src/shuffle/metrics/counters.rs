@@ -27,6 +27,7 @@ pub(in crate::shuffle) struct ShardCounters {
     chunk_bytes: [Counter; 2],
     pub(in crate::shuffle) chunk_failures: [Counter; 2],
     blocks: Counter,
+    pub(in crate::shuffle) lookups: Counter,
     pub(in crate::shuffle) connections: Gauge,
     pub(in crate::shuffle) connections_closed_for_load: Counter,
     /// By outcome.
@@ -70,6 +71,7 @@ impl ShardCounters {
         sum.chunk_failures_by_chunk += by_chunk.get();
         sum.chunk_failures_by_stream += by_stream.get();
         sum.blocks += self.blocks.get();
+        sum.lookups += self.lookups.get();
         sum.connections += self.connections.get();
         sum.connections_closed_for_load += self.connections_closed_for_load.get();
         for (sum, counter) in sum.pushes.iter_mut().zip(&self.pushes) {

@@ -97,6 +97,8 @@ pub struct ShuffleMetrics {
     pub chunk_failures_by_stream: u64,
     /// Blocks in those chunks: a batch has several.
     pub blocks: u64,
+    /// Requests that waited until a helper thread had read an index file, or opened a file, that was not in memory.
+    pub lookups: u64,
     /// Connections open now.
     pub connections: u64,
     /// Connections closed because of `max_chunks_being_transferred`.

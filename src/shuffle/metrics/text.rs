@@ -174,6 +174,11 @@ impl Text {
                 shuffle.blocks,
             ),
             (
+                "lookups_total",
+                "Requests that waited for a file that was not in memory",
+                shuffle.lookups,
+            ),
+            (
                 "request_failures_total",
                 "Messages answered by a failure",
                 shuffle.failed,

@@ -1,6 +1,7 @@
 //! A PySpark application on a small cluster of its own, and what its results must be.
 
 use crate::error::SparkError;
+use crate::host::Host;
 use crate::install::Install;
 use crate::process::{Process, die_with_parent};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ const KEYS: u64 = 16;
 /// What an application is to do. `job.py` tells about the steps.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its steps in order: `sql`, `batch`, `remote`.
+    /// Its steps in order: `sql`, `batch`, `remote`, `cached`.
     pub steps: Vec<&'static str>,
     /// Records that each step shuffles.
     pub records: u64,
@@ -41,7 +42,7 @@ pub struct Job {
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// In a `remote` step: the executors that wrote the blocks are gone, their reading begins when
+    /// In a `remote` or `cached` step: the executors that wrote the blocks are gone, their reading begins when
     /// this has been told.
     Reading,
     /// A step is done.
@@ -66,7 +67,8 @@ pub struct JobOutcome {
 
 impl JobOutcome {
     /// A sum over the step's stages: `remote_bytes`, `local_bytes`, `to_disk_bytes`,
-    /// `failed_tasks`, `failed_stages`, `stages`, `merged_chunks`.
+    /// `failed_tasks`, `failed_stages`, `stages`, `merged_chunks`; in a `cached` step `computed` as well, records
+    /// that were computed in all.
     #[must_use]
     pub fn read(&self, name: &str) -> u64 {
         self.read[name].as_u64().unwrap_or_default()
@@ -121,9 +123,31 @@ impl Job {
         install: &Install,
         port: u16,
         dir: &Path,
+        at: impl FnMut(Moment),
+    ) -> Result<Vec<JobOutcome>, SparkError> {
+        self.follow(self.start(install, port, dir, None)?, at)
+    }
+
+    /// Runs its driver on a host of a cluster, which [`conf`](Self::conf) names as `spark.master`.
+    ///
+    /// # Errors
+    /// It fails, with the end of its log.
+    pub fn run_on(
+        &self,
+        host: &Host,
+        install: &Install,
+        port: u16,
+        dir: &Path,
+        at: impl FnMut(Moment),
+    ) -> Result<Vec<JobOutcome>, SparkError> {
+        self.follow(self.start(install, port, dir, Some(host))?, at)
+    }
+
+    fn follow(
+        &self,
+        mut application: Application,
         mut at: impl FnMut(Moment),
     ) -> Result<Vec<JobOutcome>, SparkError> {
-        let mut application = self.start(install, port, dir)?;
         let mut outcomes = Vec::new();
         while outcomes.len() < self.steps.len() {
             let line = application.line()?;
@@ -148,21 +172,28 @@ impl Job {
         Ok(outcomes)
     }
 
-    fn start(&self, install: &Install, port: u16, dir: &Path) -> Result<Application, SparkError> {
+    fn start(
+        &self,
+        install: &Install,
+        port: u16,
+        dir: &Path,
+        host: Option<&Host>,
+    ) -> Result<Application, SparkError> {
+        let ip = host.map_or("127.0.0.1", Host::ip);
         let asked = json!({
             "steps": self.steps,
             "records": self.records,
             "maps": self.maps,
             "reduces": self.reduces,
-            "conf": self.whole_conf(port, dir),
+            "conf": self.whole_conf(ip, port, dir),
         });
         let mut command = Command::new(install.python());
         command
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/job.py"))
             .arg(asked.to_string())
             .env("SPARK_HOME", install.home())
-            .env("SPARK_LOCAL_IP", "127.0.0.1")
-            .env("SPARK_LOCAL_HOSTNAME", "127.0.0.1")
+            .env("SPARK_LOCAL_IP", ip)
+            .env("SPARK_LOCAL_HOSTNAME", ip)
             .env("SPARK_LOCAL_DIRS", dir)
             .env("SPARK_WORKER_DIR", dir.join("work"))
             .env("PYSPARK_PYTHON", install.python())
@@ -170,6 +201,9 @@ impl Job {
             .current_dir(dir);
         if self.short {
             command.env("JAVA_TOOL_OPTIONS", START_FAST);
+        }
+        if let Some(host) = host {
+            host.enter(&mut command);
         }
         die_with_parent(&mut command);
         let mut process = Process::start("the PySpark job", command, dir.join("job.log"))?;
@@ -192,14 +226,14 @@ impl Job {
         })
     }
 
-    fn whole_conf(&self, port: u16, dir: &Path) -> BTreeMap<String, String> {
+    fn whole_conf(&self, ip: &str, port: u16, dir: &Path) -> BTreeMap<String, String> {
         let dir = dir.display().to_string();
         let port = port.to_string();
         let fixed = [
             ("spark.master", "local-cluster[2,1,1024]"),
             ("spark.app.name", "interop"),
-            ("spark.driver.host", "127.0.0.1"),
-            ("spark.driver.bindAddress", "127.0.0.1"),
+            ("spark.driver.host", ip),
+            ("spark.driver.bindAddress", ip),
             ("spark.local.dir", &dir),
             ("spark.ui.enabled", "true"),
             ("spark.ui.port", "0"),

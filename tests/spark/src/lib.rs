@@ -6,13 +6,16 @@
 //! - [`ServiceProcess`]: a shuffle service as a process of its own, Spark's or ringrail's, with its
 //!   counters; it can be killed and started again on the same port.
 //! - [`Job`]: a PySpark job whose result is known without Spark.
+//! - [`Host`] and [`Cluster`]: two hosts of their own, and a cluster of Spark's on both.
 //!
 //! Every process belongs to a value, is ended by its own id when that value goes, and shows the end
 //! of its log when something goes wrong.
 
 mod call;
+mod cluster;
 mod counters;
 mod error;
+mod host;
 mod install;
 mod job;
 mod peer;
@@ -20,8 +23,10 @@ mod process;
 mod service;
 
 pub use call::Call;
+pub use cluster::Cluster;
 pub use counters::Counters;
 pub use error::SparkError;
+pub use host::Host;
 pub use install::{Install, Version};
 pub use job::{Job, JobOutcome, Moment, expected};
 pub use peer::Peer;

@@ -4,9 +4,11 @@ use crate::error::SparkError;
 use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -139,12 +141,26 @@ pub(crate) fn die_with_parent(command: &mut Command) -> &mut Command {
     }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago: Spark's service cannot be asked for any free one.
+/// Ports that no connection gets by itself: Linux gives out 32768 and those above.
+const OWN_PORTS: Range<u16> = 16_384..32_768;
+
+/// A port of 127.0.0.1 that was free a moment ago: Spark's service cannot be asked for any free one. It is none that
+/// a connection is given, so a service that is killed finds it free when it starts again, whatever else goes on.
 ///
 /// # Errors
-/// The system has none.
+/// None is free.
 pub fn free_port() -> Result<u16, SparkError> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(SparkError::system("a free port"))?;
-    let addr = listener.local_addr();
-    Ok(addr.map_err(SparkError::system("a free port"))?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(OWN_PORTS.end - OWN_PORTS.start);
+    // Processes begin far from each other.
+    let first = std::process::id().wrapping_mul(0x9e37_79b9) >> 16;
+    for _ in 0..count {
+        let at = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = OWN_PORTS.start + at as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    let none = io::Error::from(io::ErrorKind::AddrInUse);
+    Err(SparkError::system("a free port")(none))
 }

@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::counters::Counters;
 use crate::error::SparkError;
+use crate::host::Host;
 use crate::install::Install;
 use crate::peer::Peer;
 use crate::process::{Process, die_with_parent, free_port};
@@ -12,6 +13,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,6 +50,8 @@ pub struct ServiceProcess {
     dir: PathBuf,
     port: u16,
     metrics_port: u16,
+    /// Where it runs, if not here.
+    host: Option<Arc<Host>>,
     running: Option<Running>,
 }
 
@@ -68,7 +72,29 @@ impl ServiceProcess {
         conf: &BTreeMap<String, String>,
         dir: &Path,
     ) -> Result<Self, SparkError> {
-        let port = free_port()?;
+        Self::start_at(kind, conf, dir, (None, free_port()?))
+    }
+
+    /// Starts one on another host, at a port that is free there.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_on(
+        host: &Arc<Host>,
+        port: u16,
+        kind: ServiceKind,
+        conf: &BTreeMap<String, String>,
+        dir: &Path,
+    ) -> Result<Self, SparkError> {
+        Self::start_at(kind, conf, dir, (Some(Arc::clone(host)), port))
+    }
+
+    fn start_at(
+        kind: ServiceKind,
+        conf: &BTreeMap<String, String>,
+        dir: &Path,
+        (host, port): (Option<Arc<Host>>, u16),
+    ) -> Result<Self, SparkError> {
         let mut conf = conf.clone();
         conf.insert("spark.local.dir".into(), dir.display().to_string());
         conf.insert("spark.shuffle.service.enabled".into(), "true".into());
@@ -79,6 +105,7 @@ impl ServiceProcess {
             dir: dir.to_path_buf(),
             port,
             metrics_port: free_port()?,
+            host,
             running: None,
         };
         service.restart()?;
@@ -92,7 +119,7 @@ impl ServiceProcess {
     pub fn restart(&mut self) -> Result<(), SparkError> {
         self.running = Some(match self.kind.clone() {
             ServiceKind::Spark { install, merge } => {
-                let peer = Peer::start(&install, &[])?;
+                let peer = Peer::start_prepared(&install, &[], |command| self.enter(command))?;
                 let call = Call::new("service").arg("name", "s").arg("merge", merge);
                 peer.call(&call.args(&self.conf))?;
                 Running::Spark(peer)
@@ -139,13 +166,14 @@ impl ServiceProcess {
         let mut command = Command::new(exe);
         command
             .arg("shuffle-service")
-            .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--host", self.ip(), "--port", &self.port.to_string()])
             .args([
                 "--metrics-addr",
                 &format!("127.0.0.1:{}", self.metrics_port),
             ])
             .arg("--properties-file")
             .arg(&properties);
+        self.enter(&mut command);
         die_with_parent(&mut command);
         let name = "ringrail shuffle-service";
         let mut process = Process::start(name, command, self.dir.join("service.log"))?;
@@ -179,6 +207,16 @@ impl ServiceProcess {
     /// Kills it with SIGKILL. It keeps its port and its directory.
     pub fn kill(&mut self) {
         self.running = None;
+    }
+
+    fn ip(&self) -> &'static str {
+        self.host.as_ref().map_or("127.0.0.1", |host| host.ip())
+    }
+
+    fn enter(&self, command: &mut Command) {
+        if let Some(host) = &self.host {
+            host.enter(command);
+        }
     }
 
     /// The port it listens on.
@@ -216,8 +254,12 @@ impl ServiceProcess {
                 Ok(Counters::from_answer(&answer))
             }
             _ => {
-                let page = http_get(SocketAddr::from(([127, 0, 0, 1], self.metrics_port)))
-                    .map_err(SparkError::system("reading the service's metrics"))?;
+                let get = || http_get(SocketAddr::from(([127, 0, 0, 1], self.metrics_port)));
+                let page = match &self.host {
+                    Some(host) => host.run(get)?,
+                    None => get(),
+                };
+                let page = page.map_err(SparkError::system("reading the service's metrics"))?;
                 Ok(Counters::from_prometheus(&page))
             }
         }

@@ -13,7 +13,7 @@ use ringrail_codec::archive::Encode;
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::sink::Sink;
-use crate::conn::{Conn, Outcome, ResponseHandler, RpcBody};
+use crate::conn::{Conn, Outcome, Pause, ResponseHandler, RpcBody};
 use crate::error::{CloseReason, RequestError};
 use crate::shard::local::ConnKey;
 use crate::sys::socket::Addr;
@@ -259,6 +259,20 @@ impl Connection {
     ) -> Result<CallFuture, RequestError> {
         let sent = self.conn.upload(meta, data, timeout, || Sink::Future(None));
         self.future(sent)
+    }
+
+    /// Hands no further requests of the peer to its handler before the pause is dropped; they wait in their
+    /// order, within the bounds of requests that wait for answers to leave. What the peer sends beside requests is
+    /// taken as ever.
+    ///
+    /// A handler whose [`get_chunk`](crate::server::StreamManager::get_chunk),
+    /// [`open_stream`](crate::server::StreamManager::open_stream) or
+    /// [`merged_blocks`](crate::server::RpcHandler::merged_blocks) pauses the connection and fails is asked the
+    /// same again afterwards, and the failure is not told. So it can have a file opened on another thread, which
+    /// drops the pause when that is done. A request that is retracted, or whose connection ends meanwhile, is not
+    /// asked again.
+    pub fn pause(&self) -> Pause {
+        self.conn.pause()
     }
 
     /// Ends the connection; outstanding requests fail.

@@ -1,9 +1,11 @@
-//! Requests that wait until answers have left.
+//! Requests that wait until answers have left, or until their handler has what it needs.
 //!
 //! Answers to a peer that asks much and reads little pile up here. Once more of them wait than
 //! `ringrail.transport.sendQueue` allows, its further requests are held, in their order, and handled
 //! as answers leave. Whatever else it sends is taken as ever: two sides that both hold requests back
 //! must still get each other's replies, credits and cancellations, or neither would ever go on.
+//!
+//! A handler may [pause](super::pause) its connection, which holds requests in the same way.
 //!
 //! What is held is bounded as well. Beyond that, a side that waits for nothing from this peer stops
 //! reading, so that the socket holds the peer back; one that does wait for something goes on
@@ -19,6 +21,7 @@ use crate::error::{CloseReason, RpcFailure};
 
 use super::Conn;
 use super::received::Received;
+use super::spark::MergedAsked;
 
 /// Answers may wait up to this size whatever the settings say.
 const LEAST_ROOM: usize = 1024;
@@ -43,6 +46,8 @@ pub(crate) enum Held {
     OneWay { body: Lease },
     /// A request for a chunk or a stream, of Spark's protocol.
     Spark { id: u64 },
+    /// A question for merged blocks, of Spark's protocol.
+    Merged { id: u64, asked: Box<MergedAsked> },
     /// A request for a chunk or a stream, as it came.
     Frame {
         header: Header,
@@ -54,7 +59,7 @@ pub(crate) enum Held {
 impl Held {
     fn id(&self) -> Option<u64> {
         match self {
-            Held::Rpc { id, .. } | Held::Spark { id } => Some(*id),
+            Held::Rpc { id, .. } | Held::Spark { id } | Held::Merged { id, .. } => Some(*id),
             Held::Frame { header, .. } => Some(header.id),
             Held::OneWay { .. } => None,
         }
@@ -65,7 +70,7 @@ impl Held {
         match self {
             Held::Frame { header, .. } if header.kind == Kind::ChunkRequest => Kind::ChunkFailure,
             Held::Frame { .. } => Kind::StreamFailure,
-            Held::Rpc { .. } | Held::OneWay { .. } | Held::Spark { .. } => Kind::RpcFailure,
+            _ => Kind::RpcFailure,
         }
     }
 }
@@ -92,6 +97,15 @@ impl Waiting {
         self.last = buffer;
         self.bytes += ENTRY_LEN + kept;
         self.queue.push_back((held, ENTRY_LEN + kept));
+    }
+
+    fn push_first(&mut self, held: Held) {
+        let kept = match &held {
+            Held::Frame { body, .. } => body.capacity(),
+            _ => 0,
+        };
+        self.bytes += ENTRY_LEN + kept;
+        self.queue.push_front((held, ENTRY_LEN + kept));
     }
 
     fn pop(&mut self) -> Option<Held> {
@@ -122,6 +136,12 @@ impl Waiting {
 }
 
 impl Conn {
+    /// Keeps a request whose handler has paused the connection, before all others.
+    #[cold]
+    pub(crate) fn hold_first(&self, held: Held) {
+        self.inbound.borrow_mut().waiting.push_first(held);
+    }
+
     /// True where too many answers wait for requests to be handled.
     #[inline(always)]
     fn is_clogged(&self) -> bool {
@@ -132,13 +152,13 @@ impl Conn {
     /// True where a request that comes now has to wait.
     #[inline(always)]
     pub(crate) fn holds_back(&self) -> bool {
-        self.is_clogged() || !self.inbound.borrow().waiting.is_empty()
+        self.is_paused() || self.is_clogged() || !self.inbound.borrow().waiting.is_empty()
     }
 
     /// True where nothing more is to be read from the peer.
     #[inline(always)]
     pub(crate) fn is_blocked(&self) -> bool {
-        (self.is_clogged() && self.is_overfull()) || self.has_all_it_may_ask()
+        ((self.is_clogged() || self.is_paused()) && self.is_overfull()) || self.has_all_it_may_ask()
     }
 
     /// True where a peer, which could not be told how much it may ask, has asked for so much.
@@ -188,12 +208,12 @@ impl Conn {
 
     /// True where requests wait that could be handled now.
     pub(crate) fn can_serve_held(&self) -> bool {
-        !self.inbound.borrow().waiting.is_empty() && !self.is_clogged()
+        !self.inbound.borrow().waiting.is_empty() && !self.is_clogged() && !self.is_paused()
     }
 
     /// Handles what waits, as far as there is room for the answers.
     pub(crate) fn serve_held(self: &Rc<Self>) -> Result<(), Box<CloseReason>> {
-        while self.is_open() && !self.is_clogged() {
+        while self.is_open() && !self.is_clogged() && !self.is_paused() {
             let next = self.inbound.borrow_mut().waiting.pop();
             match next {
                 None => break,
@@ -207,12 +227,13 @@ impl Conn {
                     }
                 }
                 Some(Held::Spark { id }) => self.serve_spark(id),
+                Some(Held::Merged { id, asked }) => self.serve_merged(id, &asked),
                 Some(Held::OneWay { body }) => self.handle_one_way(Received::new(&body, &body)),
                 Some(Held::Frame {
                     header,
                     body,
                     arrived_ns,
-                }) => self.serve_frame(&header, &body, arrived_ns)?,
+                }) => self.serve_frame(&header, Received::new(&body, &body), arrived_ns)?,
             }
         }
         Ok(())

@@ -37,6 +37,7 @@ mod lane;
 mod opening;
 mod overdue;
 mod pace;
+mod pause;
 mod received;
 mod requests;
 mod resolve;
@@ -71,6 +72,7 @@ pub(crate) use call::RpcBody;
 use calls::Calls;
 use inbound::Inbound;
 use pace::Pace;
+pub use pause::Pause;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
 pub(crate) use spark::Speaks;
@@ -151,6 +153,8 @@ pub(crate) struct Conn {
     dirty: Cell<bool>,
     /// Open and taking requests, for other threads to see.
     active: Arc<AtomicBool>,
+    /// Pauses that live: no requests are handed out.
+    pauses: Cell<u32>,
     /// The peer takes no further requests.
     peer_drains: RefCell<Option<Box<str>>>,
     /// This side takes no further requests.
@@ -210,6 +214,7 @@ impl Conn {
             end_timer: Cell::new(None),
             dirty: Cell::new(false),
             active: Arc::default(),
+            pauses: Cell::new(0),
             peer_drains: RefCell::new(None),
             draining: Cell::new(false),
             last_in_ns: Cell::new(now),

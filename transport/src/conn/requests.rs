@@ -78,6 +78,11 @@ impl Conn {
 
     pub(super) fn accept_frame(self: &Rc<Self>, header: &Header, body: Received<'_>) -> Handled {
         let arrived_ns = self.local.now_ns();
+        let kind = match header.kind {
+            Kind::ChunkRequest => RequestKind::Chunk,
+            _ => RequestKind::Stream,
+        };
+        self.local.metrics.requests_in(kind).increment();
         if self.is_draining() {
             self.refuse_draining(failure_kind(header.kind), header.id);
             return Ok(());
@@ -92,14 +97,14 @@ impl Conn {
             self.hold(held, source);
             return Ok(());
         }
-        self.serve_frame(header, body.bytes(), arrived_ns)
+        self.serve_frame(header, body, arrived_ns)
     }
 
     /// Answers a request for a chunk or a stream.
     pub(crate) fn serve_frame(
         self: &Rc<Self>,
         header: &Header,
-        body: &[u8],
+        body: Received<'_>,
         arrived_ns: u64,
     ) -> Handled {
         match header.kind {
@@ -134,12 +139,14 @@ impl Conn {
         self.guarded(|| handler.receive_one_way(&connection, body));
     }
 
-    fn on_chunk_request(self: &Rc<Self>, header: &Header, body: &[u8], arrived_ns: u64) -> Handled {
-        let request = ChunkRequest::from_header(header, body).map_err(CloseReason::protocol)?;
-        self.local
-            .metrics
-            .requests_in(RequestKind::Chunk)
-            .increment();
+    fn on_chunk_request(
+        self: &Rc<Self>,
+        header: &Header,
+        body: Received<'_>,
+        arrived_ns: u64,
+    ) -> Handled {
+        let request = ChunkRequest::from_header(header, body.bytes());
+        let request = request.map_err(CloseReason::protocol)?;
         let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
         if self.drops_overdue(deadline_ns) {
             return Ok(());
@@ -156,6 +163,7 @@ impl Conn {
                 let carries = Carries::Chunk { stream };
                 self.push_transfer(request.id, carries, data, request.credit, deadline_ns);
             }
+            Err(_) if self.is_paused() => self.keep_frame(header, body, arrived_ns),
             Err(failure) => self.answer_failure_as(Kind::ChunkFailure, request.id, &failure),
         }
         Ok(())
@@ -181,14 +189,11 @@ impl Conn {
     fn on_stream_request(
         self: &Rc<Self>,
         header: &Header,
-        body: &[u8],
+        body: Received<'_>,
         arrived_ns: u64,
     ) -> Handled {
-        let request = StreamRequest::from_header(header, body).map_err(CloseReason::protocol)?;
-        self.local
-            .metrics
-            .requests_in(RequestKind::Stream)
-            .increment();
+        let request = StreamRequest::from_header(header, body.bytes());
+        let request = request.map_err(CloseReason::protocol)?;
         let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
         if self.drops_overdue(deadline_ns) {
             return Ok(());
@@ -203,9 +208,20 @@ impl Conn {
                     deadline_ns,
                 );
             }
+            Err(_) if self.is_paused() => self.keep_frame(header, body, arrived_ns),
             Err(failure) => self.answer_failure_as(Kind::StreamFailure, request.id, &failure),
         }
         Ok(())
+    }
+
+    /// Keeps a request whose handler has paused the connection.
+    #[cold]
+    fn keep_frame(&self, header: &Header, body: Received<'_>, arrived_ns: u64) {
+        self.hold_first(Held::Frame {
+            header: *header,
+            body: self.keep(body),
+            arrived_ns,
+        });
     }
 
     /// What a stream of that name has, from `offset` on.

@@ -7,6 +7,7 @@ mod streams;
 #[path = "server.rs"]
 mod transport_server;
 
+pub use crate::conn::Pause;
 pub use handler::{
     HandlerFactory, MergedBlocks, MergedBlocksRequest, NoRpcHandler, RpcHandler, ServerBootstrap,
     StreamManager, UploadSink, UploadStart,

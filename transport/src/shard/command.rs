@@ -103,6 +103,10 @@ pub(crate) enum Command {
     Close {
         key: ConnKey,
     },
+    /// A pause of this connection has ended.
+    Resume {
+        key: ConnKey,
+    },
     /// Run this on the shard.
     Run(Box<dyn FnOnce(&super::ShardHandle) + Send>),
     /// Drain all connections; tell when none is left.
@@ -126,6 +130,7 @@ impl std::fmt::Debug for Command {
             Command::Grant { .. } => "Grant",
             Command::Cancel { .. } => "Cancel",
             Command::Close { .. } => "Close",
+            Command::Resume { .. } => "Resume",
             Command::Run(_) => "Run",
             Command::Drain { .. } => "Drain",
             Command::Stop => "Stop",

@@ -16,6 +16,7 @@ public final class Main {
     new Blocks().addTo(lines);
     new Service().addTo(lines);
     new Load().addTo(lines);
+    new BlockLoad().addTo(lines);
     lines.run();
     // Netty's threads would keep the process alive.
     Runtime.getRuntime().halt(0);

@@ -31,7 +31,7 @@ impl Conn {
                 let name = request.stream_id.into();
                 self.accept_spark(side, Asking::Stream { name }, body);
             }
-            Frame::MergedBlockMetaRequest(request) => self.serve_merged(side, request),
+            Frame::MergedBlockMetaRequest(request) => self.accept_merged(side, request, body),
             Frame::RpcResponse(response) => self.resolve_spark_rpc(response.request_id, body),
             Frame::ChunkFetchSuccess(chunk) => {
                 self.resolve_spark_chunk(side, (chunk.stream_id, chunk.chunk_index), body);

@@ -39,6 +39,7 @@ use auth::Auth;
 pub(crate) use bodies::{PiecesOf, Plan, WholeOf};
 use calls::ChunkCalls;
 pub(crate) use open::Speaks;
+pub(crate) use requests::MergedAsked;
 pub(crate) use write::Lead;
 
 use super::Conn;

@@ -16,7 +16,7 @@ use crate::conn::received::Received;
 use crate::conn::transfer::Carries;
 use crate::error::RpcFailure;
 use crate::metrics::RequestKind;
-use crate::server::MergedBlocksRequest;
+use crate::server::{MergedBlocks, MergedBlocksRequest};
 
 use super::asked::Asking;
 use super::{Lead, Side};
@@ -83,8 +83,10 @@ impl Conn {
             Some(Asking::Stream { name }) => self.serve_spark_stream(id, name),
             _ => return,
         };
-        if let Err(failure) = served {
-            self.answer_failure(id, &failure);
+        match served {
+            Ok(()) => {}
+            Err(_) if self.is_paused() => self.hold_first(Held::Spark { id }),
+            Err(failure) => self.answer_failure(id, &failure),
         }
     }
 
@@ -122,26 +124,38 @@ impl Conn {
         Ok(())
     }
 
-    /// Tells of merged blocks: the one request that Spark has beside RPCs, chunks and streams.
-    pub(super) fn serve_merged(self: &Rc<Self>, side: &Side, request: &MergedBlockMetaRequest<'_>) {
+    /// Takes in a question for merged blocks: the one request that Spark has beside RPCs, chunks and streams.
+    pub(super) fn accept_merged(
+        self: &Rc<Self>,
+        side: &Side,
+        request: &MergedBlockMetaRequest<'_>,
+        frame: Received<'_>,
+    ) {
         self.local.metrics.requests_in_rpc.increment();
         let request_id = request.request_id;
         let id = self.enter_spark(side, Asking::Rpc { request_id });
         if self.is_draining() {
             return self.drop_spark_request(side, id);
         }
-        let connection = Connection::new(Rc::clone(self));
-        let handler = self.handler();
-        let asked = MergedBlocksRequest {
-            app_id: request.app_id,
+        let asked = MergedAsked {
+            request_id,
+            app_id: request.app_id.into(),
             shuffle_id: request.shuffle_id,
             shuffle_merge_id: request.shuffle_merge_id,
             reduce_id: request.reduce_id,
         };
-        let found = self.guarded(|| handler.merged_blocks(&connection, asked));
-        let led = found.unwrap_or_else(|| Err(panicked())).and_then(|found| {
+        if self.holds_back() {
+            let asked = Box::new(asked);
+            return self.hold(Held::Merged { id, asked }, frame.source());
+        }
+        self.serve_merged(id, &asked);
+    }
+
+    /// Tells of merged blocks.
+    pub(in crate::conn) fn serve_merged(self: &Rc<Self>, id: u64, asked: &MergedAsked) {
+        let found = self.find_merged(asked).and_then(|found| {
             let head = MergedBlockMetaSuccess {
-                request_id,
+                request_id: asked.request_id,
                 num_chunks: found.num_chunks,
             };
             let lead = head
@@ -149,9 +163,36 @@ impl Conn {
                 .map_err(|error| RpcFailure::new(FailureCode::TooLarge, error.to_string()))?;
             Ok((Lead::fixed(&lead), found.bitmaps))
         });
-        match led {
+        match found {
             Ok((lead, data)) => self.push_spark(id, Carries::Merged, lead, data),
+            Err(_) if self.is_paused() => {
+                let asked = Box::new(asked.clone());
+                self.hold_first(Held::Merged { id, asked });
+            }
             Err(failure) => self.answer_failure(id, &failure),
         }
     }
+
+    fn find_merged(self: &Rc<Self>, asked: &MergedAsked) -> Result<MergedBlocks, RpcFailure> {
+        let connection = Connection::new(Rc::clone(self));
+        let handler = self.handler();
+        let request = MergedBlocksRequest {
+            app_id: &asked.app_id,
+            shuffle_id: asked.shuffle_id,
+            shuffle_merge_id: asked.shuffle_merge_id,
+            reduce_id: asked.reduce_id,
+        };
+        let found = self.guarded(|| handler.merged_blocks(&connection, request));
+        found.unwrap_or_else(|| Err(panicked()))
+    }
+}
+
+/// A question for merged blocks, as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct MergedAsked {
+    request_id: i64,
+    app_id: Box<str>,
+    shuffle_id: i32,
+    shuffle_merge_id: i32,
+    reduce_id: i32,
 }

@@ -112,6 +112,11 @@ impl<D: Driver> Pump<D> {
                     conn.close_after_flush(CloseReason::Local);
                 }
             }
+            Command::Resume { key } => {
+                if let Some(conn) = self.local.conn(key) {
+                    conn.resume();
+                }
+            }
             Command::Run(run) => {
                 let handle = self.local.handle.clone();
                 // Whoever posted it finds that nothing came back; the shard goes on.
