@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The wait climbs from none by steps that double, up to `ringrail.transport.coalesceUs`; now and then it
-//! must prove itself against none. Nothing waits where a single frame came since the last sleep, nor while anybody else
+//! must prove itself against none, and after every pause. Nothing waits where a single frame came since the last sleep, nor while anybody else
 //! than pipelining peers is served: see [`hurry`](Coalescer::hurry).
 //!
 //! The pump tells of each sleep ([`park`](Coalescer::park)) and gives the driver the wait
@@ -26,8 +26,6 @@ const STEPS: u8 = 3;
 const WINDOW_NS: u64 = 4_000_000;
 /// A window that took longer tells of a pause, not of a pace.
 const STALE_NS: u64 = 10 * WINDOW_NS;
-/// A pause after which waiting begins anew.
-const FORGET_NS: u64 = 100_000_000;
 /// Windows of either kind in a trial.
 const ROUNDS: usize = 3;
 /// Sleeps that bring more frames than this are paid for: nothing longer is tried.
@@ -39,8 +37,9 @@ const HINT_PERCENT: u64 = 105;
 /// Frames per second that a step must keep, and all of them together. A peer that waits for its answers loses
 /// far more: its requests take microseconds, and so does the wait.
 const KEEP_PERCENT: (u64, u64) = (90, 95);
-/// Time between trials: the least, and the most.
+/// Time between trials: the least, and the most; and the most where there is a wait that must prove itself.
 const PAUSE_NS: (u64, u64) = (50_000_000, 3_200_000_000);
+const CHECK_NS: u64 = 800_000_000;
 /// How long nothing waits after something that must not.
 const HURRY_NS: u64 = 100_000_000;
 
@@ -217,16 +216,12 @@ impl Coalescer {
         let mut window = std::mem::take(&mut self.window);
         self.window.began_ns = now_ns;
         window.took_ns = now_ns.saturating_sub(window.began_ns);
-        if window.took_ns > FORGET_NS {
-            self.settle(0, now_ns, PAUSE_NS.0);
-            self.climbs = true;
-        }
         if window.took_ns > STALE_NS {
-            return;
+            return self.break_off(now_ns);
         }
         let pipelined = window.frames >= 2 * window.sleeps;
         if !pipelined || now_ns < self.hurry_until_ns {
-            return self.abandon(now_ns);
+            return self.break_off(now_ns);
         }
         match self.trial.take() {
             Some(mut trial) => {
@@ -278,7 +273,7 @@ impl Coalescer {
                 self.climbs = trial.steps[0] == 0;
             }
             (false, true) => {
-                self.settle(trial.steps[1], now_ns, later_ns);
+                self.settle(trial.steps[1], now_ns, later_ns.min(CHECK_NS));
                 self.climbs = trial.steps[1] < STEPS;
             }
             (false, false) => {
@@ -288,11 +283,15 @@ impl Coalescer {
         }
     }
 
-    /// There is nothing to gather; what was tried told nothing.
-    fn abandon(&mut self, now_ns: u64) {
-        if self.trial.is_some() || self.step > 0 {
-            self.climbs = true;
-            self.settle(0, now_ns, self.pause_ns);
+    /// Nothing is to be gathered now: what was tried told nothing, and what was found must prove itself as
+    /// soon as there is.
+    fn break_off(&mut self, now_ns: u64) {
+        if self.trial.is_some() {
+            self.settle(self.step, now_ns, self.pause_ns);
+        }
+        if self.step > 0 {
+            self.climbs = false;
+            self.next_trial_ns = now_ns;
         }
     }
 

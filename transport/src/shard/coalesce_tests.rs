@@ -1,7 +1,7 @@
 //! The coalescer against simulated peers: requests arrive, the shard sleeps and works, and time
 //! passes as they say.
 
-use super::{AMPLE_FRAMES, Batch, Coalescer, FORGET_NS, HURRY_NS, ONE_AT_A_TIME, STEPS};
+use super::{AMPLE_FRAMES, Batch, Coalescer, HURRY_NS, ONE_AT_A_TIME, STEPS};
 
 const MOST_NS: u64 = 200_000;
 /// What a sleep and a wake-up cost.
@@ -145,12 +145,22 @@ fn a_load_that_changes_is_noticed() {
 }
 
 #[test]
-fn a_pause_makes_it_begin_anew() {
+fn after_a_pause_what_was_found_must_prove_itself() {
     let mut shard = Shard::new();
     shard.run(SECOND, stream(6_000, 5_000));
-    shard.now_ns += 2 * FORGET_NS;
-    shard.run(1_000_000, stream(6_000, 5_000));
-    assert_eq!(shard.step(), 0);
+    shard.now_ns += SECOND;
+    let trials = shard.coalescer.trials();
+    shard.run(20_000_000, stream(6_000, 5_000));
+    assert_eq!(shard.coalescer.trials(), trials + 1, "at once");
+    shard.run(SECOND, stream(6_000, 5_000));
+    assert_eq!(shard.step(), STEPS);
+    shard.now_ns += SECOND;
+    shard.run(SECOND, closed_loop(16));
+    assert_eq!(
+        shard.step(),
+        0,
+        "and does not where there is nothing to gather"
+    );
 }
 
 #[test]
