@@ -617,6 +617,7 @@ fn the_settings_of_the_transport_come_from_their_keys() {
         ("ringrail.transport.receiveBuffer", "1m"),
         ("ringrail.transport.congestion", "cubic"),
         ("ringrail.transport.spinUs", "50"),
+        ("ringrail.transport.coalesceUs", "70"),
         ("ringrail.rpc.message.maxSize", "64"),
     ]))
     .unwrap();
@@ -632,5 +633,6 @@ fn the_settings_of_the_transport_come_from_their_keys() {
     assert_eq!(settings.socket.recv_buffer_len, Some(1 << 20));
     assert_eq!(settings.socket.congestion.as_deref(), Some("cubic"));
     assert_eq!(settings.spin_us, 50);
+    assert_eq!(settings.coalesce_us, 70);
     assert_eq!(settings.limits.max_rpc_len, 64 << 20);
 }

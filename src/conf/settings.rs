@@ -42,6 +42,7 @@ pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// A value that its key cannot have, or values that do not fit together.
 pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
     let spin = conf.get_entry(&transport::SPIN)?;
+    let coalesce = conf.get_entry(&transport::COALESCE)?;
     let settings = TransportConf {
         limits: limits(conf)?,
         spark_limits: spark_limits(conf)?,
@@ -61,6 +62,7 @@ pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
         inbox: conf.get_entry(&transport::INBOX)?,
         checksum: conf.get_entry(&transport::CHECKSUM)?,
         spin_us: u32::try_from(spin.as_micros()).unwrap_or(u32::MAX),
+        coalesce_us: u32::try_from(coalesce.as_micros()).unwrap_or(u32::MAX),
         connect_timeout: or_never(conf.get_entry(&transport::CONNECTION_CREATION_TIMEOUT)?),
         handshake_timeout: conf.get_entry(&transport::HANDSHAKE_TIMEOUT)?,
         request_timeout: conf.get_entry(&transport::REQUEST_TIMEOUT)?,

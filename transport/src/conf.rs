@@ -58,6 +58,10 @@ pub struct TransportConf {
     /// How long an idle shard spins before it sleeps, in µs; 0 never spins.
     /// `ringrail.transport.spinUs`, 0.
     pub spin_us: u32,
+    /// How long a shard that sleeps in its ring lets requests gather at most, in µs, where they come one
+    /// after the other faster than it sleeps and wakes; it tries what helps. Never where calls come one at a
+    /// time, beside bulk, or while it spins; 0 for not at all. `ringrail.transport.coalesceUs`, 200.
+    pub coalesce_us: u32,
     /// Time for a connection to be established. `ringrail.transport.connectionCreationTimeout`,
     /// 120 s, as in Spark.
     pub connect_timeout: Duration,
@@ -102,6 +106,7 @@ impl Default for TransportConf {
             inbox: 65_536,
             checksum: true,
             spin_us: 0,
+            coalesce_us: 200,
             connect_timeout: Duration::from_secs(120),
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(120),

@@ -228,6 +228,8 @@ metrics! {
     Counter spins: "Idle spells that the shard spent spinning";
     Counter spin_hits: "Idle spells in which work came while the shard spun";
     Counter parks: "Times the shard slept in the kernel";
+    Counter parks_coalescing: "Sleeps that were to last some time, for requests to gather";
+    Counter coalesce_trials: "Trials of whether requests should gather for longer";
     Counter wakeups: "Times another thread woke the shard";
     Counter timers_fired: "Timers that fired";
 

@@ -104,6 +104,12 @@ entries! {
         .default("0")
         .range("0", "1h");
 
+    /// How long a shard that sleeps in its ring lets pipelined requests gather at most; it tries what helps,
+    /// and does not where calls come one at a time or beside bulk. 0 for not at all; needs Linux 6.12.
+    COALESCE: Duration = "ringrail.transport.coalesceUs", time(Micros)
+        .default("200")
+        .range("0", "10ms");
+
     /// Time for a connection to be established; 0 or less for any time.
     CONNECTION_CREATION_TIMEOUT: Duration = "ringrail.transport.connectionCreationTimeout",
         time_or_zero(Seconds)

@@ -37,6 +37,20 @@ pub(crate) enum Outgoing {
     },
 }
 
+/// A send of more bytes than this is bulk: its end is waited for, to go on.
+pub(crate) const BULK_LEN: usize = 16 << 10;
+
+impl Outgoing {
+    /// Whether there is so much of it that the socket is filled, and waited for.
+    pub(crate) fn is_bulk(&self) -> bool {
+        match self {
+            Outgoing::Nothing => false,
+            Outgoing::Gather(gather) => gather.remaining() > BULK_LEN,
+            Outgoing::File { .. } => true,
+        }
+    }
+}
+
 /// A body that is through, or what it failed of.
 pub(super) type Ended = (Transfer, Option<RpcFailure>);
 

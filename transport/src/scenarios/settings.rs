@@ -48,6 +48,7 @@ pub(super) fn any(rng: &mut Rng) -> TransportConf {
         recv_buffers: one_of(rng, &[2, 4, 16]),
         recv_buffer_len: 4096 << rng.below(4),
         checksum: rng.chance(0.3),
+        coalesce_us: one_of(rng, &[0, 200, 10_000]),
         ..plain()
     };
     conf.limits.initial_credit = one_of(rng, &[700, 4096, 32 << 10, 256 << 10]);

@@ -7,6 +7,8 @@ use crate::conn::rx::Rx;
 use crate::conn::transfer::TransferKey;
 use crate::sys::driver::{OpKey, Sock};
 
+use super::coalesce::Batch;
+
 /// Which receive is outstanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiving {
@@ -24,6 +26,8 @@ pub(super) struct Link {
     pub(super) sock: Sock,
     pub(super) rx: Rx,
     pub(super) recv: Option<(OpKey, Receiving)>,
+    /// What it brought between two sleeps of the shard.
+    pub(super) batch: Batch,
     /// The receive of the header behind the body that `recv` is for; takes its place when that ends.
     pub(super) recv_header: Option<OpKey>,
     pub(super) send: Option<OpKey>,
@@ -46,6 +50,7 @@ impl Link {
             sock,
             rx: Rx::default(),
             recv: None,
+            batch: Batch::default(),
             recv_header: None,
             send: None,
             file_send_len: None,

@@ -8,6 +8,8 @@
 #[cfg(not(loom))]
 pub(crate) mod blocking;
 #[cfg(not(loom))]
+mod coalesce;
+#[cfg(not(loom))]
 pub(crate) mod command;
 #[cfg(not(loom))]
 mod engine;

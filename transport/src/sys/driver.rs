@@ -206,6 +206,10 @@ impl fmt::Debug for Waker {
     }
 }
 
+/// Completions that end a park that [lingers](Driver::linger): with them half of the receive buffers
+/// would be full.
+pub(crate) const LINGER_COMPLETIONS: u32 = 32;
+
 /// What a driver has counted; see [`Driver::stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DriverStats {
@@ -272,6 +276,11 @@ pub trait Driver {
     /// # Errors
     /// What the kernel says of the ring itself: fatal for the shard.
     fn enter(&mut self, park: Park) -> io::Result<()>;
+
+    /// The next [`enter`](Self::enter) that has to wait does so for `least_ns` at least, whatever completes
+    /// meanwhile: less than [`LINGER_COMPLETIONS`], that is. (A wake-up may count as one completion.) It may
+    /// end when that time is over, though nothing has come. False where this kernel cannot.
+    fn linger(&mut self, least_ns: u64) -> bool;
 
     /// True where [`enter`](Self::enter) would find something to do, told without a system call.
     fn ready(&mut self) -> bool;

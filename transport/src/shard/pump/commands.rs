@@ -37,6 +37,8 @@ impl<D: Driver> Pump<D> {
             worked = true;
             self.command(command);
         }
+        // Other threads wait for no company.
+        self.hurry();
         worked
     }
 

@@ -27,6 +27,7 @@ use crate::error::CloseReason;
 use crate::server::{HandlerFactory, RpcHandler};
 use crate::sys::driver::{Completion, Driver, Park};
 
+use super::coalesce::Coalescer;
 use super::handle::Turn;
 use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
@@ -56,11 +57,17 @@ pub(crate) struct Pump<D> {
     pub(super) stopping: bool,
     /// See [`TURN_FRAMES`].
     turn_frames: u64,
+    /// How long sleeps in the ring last at least, and what has been counted since the last one.
+    coalescer: Coalescer,
+    frames_seen: u64,
+    /// Sleeps so far.
+    pub(super) sleeps: u64,
     pub(super) publish_due_ns: u64,
 }
 
 impl<D: Driver> Pump<D> {
     pub(crate) fn new(driver: D, local: Rc<ShardLocal>) -> Self {
+        let coalesce_ns = u64::from(local.conf.coalesce_us) * 1000;
         Self {
             driver,
             local,
@@ -73,6 +80,9 @@ impl<D: Driver> Pump<D> {
             drained: Vec::new(),
             stopping: false,
             turn_frames: TURN_FRAMES,
+            coalescer: Coalescer::new(coalesce_ns),
+            frames_seen: 0,
+            sleeps: 0,
             publish_due_ns: 0,
         }
     }
@@ -80,10 +90,14 @@ impl<D: Driver> Pump<D> {
     /// The shard spins, and so, likely, do its peers: turns may take all that there is.
     pub(super) fn take_all(&mut self) {
         self.turn_frames = u64::MAX;
+        self.coalescer.turn_off();
     }
 
     /// One round; true where something happened.
     pub(crate) fn turn(&mut self, park: Park) -> io::Result<bool> {
+        if matches!(park, Park::Until(_)) {
+            self.let_gather();
+        }
         self.driver.enter(park)?;
         self.local.set_now_ns(self.driver.now_ns());
         let _turn = Turn::of(&self.local);
@@ -125,6 +139,22 @@ impl<D: Driver> Pump<D> {
         Ok(worked)
     }
 
+    /// The shard is about to sleep: where requests come in a stream, some may gather first.
+    fn let_gather(&mut self) {
+        let seen = self.local.metrics.frames_in.get();
+        let frames = seen - std::mem::replace(&mut self.frames_seen, seen);
+        self.sleeps += 1;
+        let least_ns = self.coalescer.park(self.local.turn_ns(), frames);
+        if least_ns > 0 && self.driver.linger(least_ns) {
+            self.local.metrics.parks_coalescing.increment();
+        }
+    }
+
+    /// Something is under way that must not wait for company.
+    pub(super) fn hurry(&mut self) {
+        self.coalescer.hurry(self.local.turn_ns());
+    }
+
     /// Copies what others count into the shard's metrics.
     pub(crate) fn publish_metrics(&self) {
         let metrics = &self.local.metrics;
@@ -135,6 +165,7 @@ impl<D: Driver> Pump<D> {
             counter.add(value.wrapping_sub(counter.get()));
         };
         set(&metrics.enters, driver.enters);
+        set(&metrics.coalesce_trials, self.coalescer.trials());
         set(&metrics.cq_overflows, driver.cq_overflows);
         set(&metrics.enobufs, driver.no_buffers);
         metrics.pool_bytes_used.set(pool.leased_bytes as u64);

@@ -29,6 +29,8 @@ impl<D: Driver> Pump<D> {
             return;
         }
         let had_yielded = link.rx.has_yielded();
+        let frames = conn.local.metrics.frames_in.get();
+        let exact = matches!(done.payload, Payload::Buffer(_));
         let parsed = match (done.payload, outcome) {
             (Payload::Received(data), Ok(count)) if count > 0 => {
                 conn.note_received();
@@ -55,13 +57,18 @@ impl<D: Driver> Pump<D> {
             (_, Err(error)) if is_passing(&error) => Ok(()),
             (_, Err(error)) => Err(Box::new(CloseReason::Io(error))),
         };
+        let yielded = link.rx.has_yielded();
+        let frames = conn.local.metrics.frames_in.get() - frames;
+        self.note_frames(key, frames, exact);
         if conn.state() == State::Flushing
             && matches!(&parsed, Err(reason) if matches!(**reason, CloseReason::Peer))
         {
-            link.peer_ended = true;
+            if let Some(link) = self.link_of(key) {
+                link.peer_ended = true;
+            }
             return conn.mark_dirty();
         }
-        if !had_yielded && link.rx.has_yielded() {
+        if !had_yielded && yielded {
             self.backlog.push(key);
         }
         if let Err(reason) = parsed {
@@ -69,6 +76,17 @@ impl<D: Driver> Pump<D> {
             return;
         }
         self.post_receive(key);
+    }
+
+    /// What a receive brought: bulk does not wait for company, nor does a peer that waits for each answer.
+    fn note_frames(&mut self, key: ConnKey, frames: u64, exact: bool) {
+        let sleeps = self.sleeps;
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        if exact || (frames > 0 && link.batch.is_one_at_a_time(frames, sleeps)) {
+            self.hurry();
+        }
     }
 
     /// Goes on with the parses that the turn before broke off.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::conn::compose::Outgoing;
+use crate::conn::compose::{BULK_LEN, Outgoing};
 use crate::conn::compose_file::ReadOrder;
 use crate::conn::{Conn, State};
 use crate::error::CloseReason;
@@ -64,6 +64,9 @@ impl<D: Driver> Pump<D> {
 
     pub(super) fn post_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         let outgoing = conn.compose(&self.driver, &mut self.reads);
+        if outgoing.is_bulk() || !self.reads.is_empty() {
+            self.hurry();
+        }
         self.post_reads(key);
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
@@ -135,6 +138,9 @@ impl<D: Driver> Pump<D> {
         let file_len = link.file_send_len.take();
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
+        if done.result > BULK_LEN as i32 {
+            self.hurry();
+        }
         let Payload::Gather(mut gather) = done.payload else {
             return;
         };

@@ -18,7 +18,9 @@ use bytes::Bytes;
 
 use crate::buf::{Gather, LeaseMut, Pool};
 
-use super::driver::{Completion, Driver, Listening, Op, OpKey, Park, Payload, Sock, Waker};
+use super::driver::{
+    Completion, Driver, LINGER_COMPLETIONS, Listening, Op, OpKey, Park, Payload, Sock, Waker,
+};
 use super::sim::{SimDriver, SimSpec, SimWorld};
 use super::socket::{Addr, ListenSpec, SocketError, SocketSpec};
 use super::uring::{UringDriver, UringSpec};
@@ -88,10 +90,12 @@ impl Rig for Simulated {
 
     fn park(&self, driver: &mut SimDriver, until_ns: Option<u64>) {
         driver.enter(Park::Until(until_ns)).unwrap();
-        let next = [self.0.next_event_ns(), driver.parked_until()];
-        if driver.host().is_idle()
-            && let Some(at_ns) = next.into_iter().flatten().min()
-        {
+        let until_ns = driver.parked_until();
+        while driver.host().is_idle() && until_ns.is_none_or(|at_ns| self.0.now_ns() < at_ns) {
+            let next = [self.0.next_event_ns(), until_ns];
+            let Some(at_ns) = next.into_iter().flatten().min() else {
+                break;
+            };
             self.0.advance_to(at_ns);
         }
         driver.enter(Park::No).unwrap();
@@ -298,5 +302,5 @@ suite! {
     linked: a_linked_receive_hands_over_to_the_next a_linked_receive_that_ends_short_cancels_the_next a_cancelled_linked_receive_takes_the_next_along a_receive_that_waits_for_its_link_is_reached_by_no_cancel a_linked_receive_needs_two_places_in_the_table,
     send: a_gather_goes_out_in_order_and_resumes a_full_socket_makes_a_send_wait a_file_goes_out_between_its_head_and_its_padding a_file_that_ends_early_is_sent_short_and_without_padding files_are_read_where_and_as_far_as_they_go,
     cancel: cancelled_operations_complete_once a_cancelled_receive_tells_what_it_got a_cancelled_memory_send_ends a_cancelled_file_send_ends operations_in_flight_give_their_memory_back_with_the_driver,
-    turn: a_full_table_gives_the_operation_back more_operations_than_the_rings_hold_all_complete a_park_ends_at_its_time any_thread_wakes_a_parked_driver,
+    turn: a_full_table_gives_the_operation_back more_operations_than_the_rings_hold_all_complete a_park_ends_at_its_time a_park_that_lingers_collects_what_comes_meanwhile enough_completions_end_a_park_that_lingers any_thread_wakes_a_parked_driver,
 }

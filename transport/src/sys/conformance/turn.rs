@@ -58,6 +58,57 @@ pub(super) fn a_park_ends_at_its_time<R: Rig>() {
     panic!("the time never came");
 }
 
+pub(super) fn a_park_that_lingers_collects_what_comes_meanwhile<R: Rig>() {
+    const LEAST_NS: u64 = 5_000_000;
+    let mut shard = Shard::<R>::new();
+    let (near, far) = shard.pair();
+    let receive = shard.submit(Op::RecvMulti { sock: far });
+    shard.turn();
+    let began_ns = shard.driver.now_ns();
+    let (gather, more) = (shard.gather(b"early"), false);
+    let sock = near;
+    let send = shard.submit(Op::Send { sock, gather, more });
+    let lingers = shard.driver.linger(LEAST_NS);
+    shard.rig.park(&mut shard.driver, None);
+    if lingers {
+        assert!(shard.driver.now_ns() - began_ns >= LEAST_NS);
+        let came: Vec<_> = std::iter::from_fn(|| shard.driver.next()).collect();
+        assert_eq!(came.len(), 2, "{came:?}");
+        shard.done.extend(came);
+    }
+    assert_eq!(shard.end_of(send).result, 5);
+    assert_eq!(shard.next_of(receive).result, 5);
+    shard.driver.cancel(receive);
+    assert_eq!(shard.end_of(receive).result, -libc::ECANCELED);
+    shard.finish(&[near, far]);
+}
+
+pub(super) fn enough_completions_end_a_park_that_lingers<R: Rig>() {
+    const LEAST_NS: u64 = 60_000_000_000;
+    let mut shard = Shard::<R>::new();
+    let file = file_of(b"abc");
+    let keys: Vec<_> = (0..LINGER_COMPLETIONS)
+        .map(|_| {
+            let (buf, file) = (shard.buffer(4096), Arc::clone(&file));
+            shard.submit(Op::Read {
+                file,
+                offset: 0,
+                buf,
+                at: 0,
+                len: 3,
+            })
+        })
+        .collect();
+    let began_ns = shard.driver.now_ns();
+    shard.driver.linger(LEAST_NS);
+    shard.rig.park(&mut shard.driver, None);
+    assert!(shard.driver.now_ns() - began_ns < LEAST_NS);
+    for key in keys {
+        assert_eq!(shard.next_of(key).result, 3);
+    }
+    shard.finish(&[]);
+}
+
 pub(super) fn any_thread_wakes_a_parked_driver<R: Rig>() {
     let mut shard = Shard::<R>::new();
     let waker: Waker = shard.driver.waker();

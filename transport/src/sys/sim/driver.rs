@@ -235,6 +235,8 @@ impl World {
         self.check_link(host, "enter");
         self.hosts[host].stats.enters += 1;
         self.hosts[host].parked_until = None;
+        self.hosts[host].lingers = false;
+        let linger_ns = std::mem::take(&mut self.hosts[host].linger_ns);
         let woken = self.hosts[host].woken.swap(false, Ordering::AcqRel);
         while let Some(posted) = self.hosts[host].posted.pop_front() {
             match posted {
@@ -244,14 +246,19 @@ impl World {
         }
         self.run_until(self.now_ns);
         let entries = self.cq_entries(host);
-        self.hosts[host].collect(entries);
+        let lingers = linger_ns > 0 && park != Park::No && !woken && self.hosts[host].may_linger();
+        if !lingers {
+            self.hosts[host].collect(entries);
+        }
         let Park::Until(until_ns) = park else {
             return;
         };
         if woken || !self.hosts[host].collected.is_empty() {
             return;
         }
-        self.hosts[host].parked_until = until_ns;
+        let least_ns = lingers.then(|| self.now_ns + linger_ns);
+        self.hosts[host].lingers = lingers;
+        self.hosts[host].parked_until = until_ns.into_iter().chain(least_ns).min();
         let p = self.faults.spurious_wake;
         if self.strikes("spurious_wake", p) {
             let within_ns = self.rng.below(SPURIOUS_WITHIN_NS);
@@ -339,6 +346,11 @@ impl Driver for SimDriver {
 
     fn close(&mut self, sock: Sock) {
         self.with(|world, host| world.close(host, sock));
+    }
+
+    fn linger(&mut self, least_ns: u64) -> bool {
+        self.with(|world, host| world.hosts[host].linger_ns = least_ns);
+        true
     }
 
     fn enter(&mut self, park: Park) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::buf::{Gather, LeaseMut};
-use crate::sys::driver::{Completion, DriverStats, OpKey, Sock};
+use crate::sys::driver::{Completion, DriverStats, LINGER_COMPLETIONS, OpKey, Sock};
 use crate::sys::socket::Addr;
 use crate::sys::table::OpTable;
 
@@ -132,6 +132,10 @@ pub(super) struct Host {
     pub(super) link_open: Option<Sock>,
     pub(super) woken: Arc<AtomicBool>,
     pub(super) parked_until: Option<u64>,
+    /// What its next park lasts at least.
+    pub(super) linger_ns: u64,
+    /// It is parked, and few completions do not end that before its time.
+    pub(super) lingers: bool,
     pub(super) stats: DriverStats,
     pub(super) open_sockets: usize,
     /// Its driver was dropped.
@@ -153,6 +157,8 @@ impl Host {
             link_open: None,
             woken: Arc::new(AtomicBool::new(false)),
             parked_until: None,
+            linger_ns: 0,
+            lingers: false,
             stats: DriverStats::default(),
             open_sockets: 0,
             gone: false,
@@ -163,7 +169,18 @@ impl Host {
     /// True where the next enter has completions to collect, or a wake-up.
     pub(super) fn is_ready(&self) -> bool {
         let queues = [&self.collected, &self.completed, &self.overflow];
-        queues.iter().any(|queue| !queue.is_empty()) || self.woken.load(Ordering::Acquire)
+        let count: usize = queues.iter().map(|queue| queue.len()).sum();
+        let enough = match self.lingers {
+            true => LINGER_COMPLETIONS as usize,
+            false => 1,
+        };
+        count >= enough || self.woken.load(Ordering::Acquire)
+    }
+
+    /// True where nothing is left from before, and little has completed.
+    pub(super) fn may_linger(&self) -> bool {
+        let count = self.completed.len() + self.overflow.len();
+        self.collected.is_empty() && count < LINGER_COMPLETIONS as usize
     }
 
     pub(super) fn is_idle(&self) -> bool {

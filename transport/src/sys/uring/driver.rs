@@ -60,6 +60,9 @@ pub struct UringDriver {
     pub(super) quick_posted: u32,
     pub(super) quick_open: u32,
     pub(super) quick_pause: u32,
+    /// How long the next park lasts at least; 0 where nothing was said.
+    pub(super) linger_us: u32,
+    can_linger: bool,
     /// What the clock said last.
     pub(super) last_ns: Cell<u64>,
     /// Being dropped: no further wake-up is wanted.
@@ -104,6 +107,7 @@ impl UringDriver {
         } else {
             None
         };
+        let ring_can_linger = ring.params().is_feature_min_timeout();
         Ok(Self {
             ring: Some(ring),
             entry,
@@ -121,6 +125,8 @@ impl UringDriver {
             quick_posted: 0,
             quick_open: 0,
             quick_pause: 0,
+            linger_us: 0,
+            can_linger: ring_can_linger,
             last_ns: Cell::new(0),
             listeners: Vec::new(),
             stats: DriverStats::default(),
@@ -354,17 +360,25 @@ impl Driver for UringDriver {
         drop(unsafe { OwnedFd::from_raw_fd(sock.0) });
     }
 
+    fn linger(&mut self, least_ns: u64) -> bool {
+        if self.can_linger {
+            self.linger_us = u32::try_from(least_ns / 1000).unwrap_or(u32::MAX);
+        }
+        self.can_linger
+    }
+
     fn enter(&mut self, park: Park) -> io::Result<()> {
         self.arm_wake();
+        let linger_us = std::mem::take(&mut self.linger_us);
         let idle = self.immediate.is_empty() && self.harvested.is_empty();
         // What cannot be put into the ring goes along with the call.
         let until = match park {
             Park::Until(Some(at)) if idle => (!self.wake_by(at)).then_some(at),
             _ => None,
         };
-        let want = match park {
-            Park::Until(_) if idle => self.completions_wanted(),
-            _ => 0,
+        let (want, least_us) = match park {
+            Park::Until(_) if idle => self.completions_wanted(linger_us),
+            _ => (0, 0),
         };
         let queue = self.ring().submission();
         let to_submit = queue.len() as u32;
@@ -374,7 +388,7 @@ impl Driver for UringDriver {
             Park::Until(_) if idle => {
                 self.stats.enters += 1;
                 let timeout = until.map(|at| at.saturating_sub(self.now_ns()));
-                self.entry.wait(to_submit, want, timeout)?;
+                self.entry.wait(to_submit, want, timeout, least_us)?;
             }
             _ if to_submit > 0 || pending => {
                 self.stats.enters += 1;

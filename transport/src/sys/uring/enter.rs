@@ -100,11 +100,19 @@ impl Entry {
         self.call(to_submit, 0, ENTER_GETEVENTS, std::ptr::null(), 0)
     }
 
-    /// Submits and waits for `want` completions, at most for `timeout_ns`.
-    pub(super) fn wait(self, to_submit: u32, want: u32, timeout_ns: Option<u64>) -> io::Result<()> {
-        let Some(ns) = timeout_ns else {
+    /// Submits and waits for `want` completions, at most for `timeout_ns`; once `least_us` have passed, for
+    /// one. (With no timeout, the kernel returns then in any case. Linux 6.12.)
+    pub(super) fn wait(
+        self,
+        to_submit: u32,
+        want: u32,
+        timeout_ns: Option<u64>,
+        least_us: u32,
+    ) -> io::Result<()> {
+        if timeout_ns.is_none() && least_us == 0 {
             return self.call(to_submit, want, ENTER_GETEVENTS, std::ptr::null(), 0);
-        };
+        }
+        let ns = timeout_ns.unwrap_or(0);
         let spec = libc::timespec {
             tv_sec: (ns / 1_000_000_000) as libc::time_t,
             tv_nsec: (ns % 1_000_000_000) as libc::c_long,
@@ -112,8 +120,11 @@ impl Entry {
         let arg = GetEventsArg {
             sigmask: 0,
             sigmask_len: 0,
-            min_wait_usec: 0,
-            timespec: (&raw const spec) as u64,
+            min_wait_usec: least_us,
+            timespec: match timeout_ns {
+                Some(_) => (&raw const spec) as u64,
+                None => 0,
+            },
         };
         let flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
         self.call(

@@ -2,6 +2,8 @@
 
 use io_uring::{opcode, types};
 
+use crate::sys::driver::LINGER_COMPLETIONS;
+
 use super::driver::{TIMEOUTS, UringDriver};
 
 /// Parks that wait for nothing but what comes, after a send turned out not to be quick.
@@ -54,8 +56,9 @@ impl UringDriver {
 
     /// How many completions a park waits for: one, and one for each send that it submits and that
     /// will be done at once. Waiting for the one alone would return with the send's, and cost a
-    /// second call to wait for what matters.
-    pub(super) fn completions_wanted(&mut self) -> u32 {
+    /// second call to wait for what matters. One that lingers waits for many, and at least for so long, in
+    /// microseconds, before one suffices.
+    pub(super) fn completions_wanted(&mut self, linger_us: u32) -> (u32, u32) {
         if self.quick_open > self.quick_posted {
             // One of an earlier call is still open: its socket is full.
             self.quick_pause = QUICK_PAUSE;
@@ -63,11 +66,14 @@ impl UringDriver {
         let posted = std::mem::take(&mut self.quick_posted);
         if self.quick_pause > 0 {
             self.quick_pause -= 1;
-            return 1;
+            return (1, 0);
         }
         if posted > 0 && !self.wake_by(self.last_ns.get() + QUICK_LIMIT_NS) {
-            return 1;
+            return (1, 0);
         }
-        1 + posted
+        match linger_us {
+            0 => (1 + posted, 0),
+            least => (LINGER_COMPLETIONS + posted, least),
+        }
     }
 }
