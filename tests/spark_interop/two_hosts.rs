@@ -87,16 +87,14 @@ fn on_two_hosts(version: Version) {
         kinds,
         [Moment::Reading, Moment::Done, Moment::Reading, Moment::Done]
     );
-    // Shuffle blocks: both services have served, and together all that was read of the gone executors.
-    assert!(sql.1.iter().all(|(chunks, _)| *chunks > 0.0), "{served:?}");
+    // Shuffle blocks: together they served all that was read of the gone executors. How much was written on which
+    // host is chance: an executor that comes late finds little left to do.
+    assert!(sql.1[0].0 + sql.1[1].0 > 0.0, "{served:?}");
     let since = |before: &[(f64, f64); 2], after: &[(f64, f64); 2]| {
         [0, 1].map(|at| (after[at].0 - before[at].0, after[at].1 - before[at].1))
     };
     let of_remote = since(&reading.1, &remote.1);
-    assert!(
-        of_remote.iter().all(|(chunks, _)| *chunks > 0.0),
-        "{served:?}"
-    );
+    assert!(outcomes[1].read("remote_bytes") > 0, "{:?}", outcomes[1]);
     assert_eq!(outcomes[1].read("local_bytes"), 0, "{:?}", outcomes[1]);
     assert_eq!(
         of_remote[0].1 + of_remote[1].1,
