@@ -148,6 +148,14 @@ class Application:
         sys.stdin.readline()
         self.reading_since = time.time()
 
+    def wait_for_executors(self, count):
+        """Keeps executors wanted until there are so many."""
+        waited = time.time()
+        while self.executors() < count:
+            if time.time() - waited > PATIENCE_S:
+                raise TimeoutError(f"{self.executors()} of {count} executors have come")
+            self.context.parallelize(range(4), 4).foreach(lambda _: time.sleep(PARTITION_S))
+
     def cached(self):
         computed = self.context.accumulator(0)
 
@@ -159,6 +167,7 @@ class Application:
 
         numbers = self.context.range(0, self.asked["records"], 1, self.asked["maps"])
         kept = numbers.mapPartitions(compute).persist(StorageLevel.DISK_ONLY)
+        self.wait_for_executors(2)
         kept.count()
         self.read_before = self.stages()
         self.wait_until_alone()
