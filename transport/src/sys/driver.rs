@@ -278,7 +278,7 @@ pub trait Driver {
     fn enter(&mut self, park: Park) -> io::Result<()>;
 
     /// The next [`enter`](Self::enter) that has to wait does so for `least_ns` at least, whatever completes
-    /// meanwhile: less than [`LINGER_COMPLETIONS`], that is. (A wake-up may count as one completion.) It may
+    /// meanwhile: less than `LINGER_COMPLETIONS`, that is. (A wake-up may count as one completion.) It may
     /// end when that time is over, though nothing has come. False where this kernel cannot.
     fn linger(&mut self, least_ns: u64) -> bool;
 
