@@ -52,6 +52,7 @@ pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
         exact_min: conf.get_entry(&transport::EXACT_MIN)?,
         inline_max: conf.get_entry(&transport::INLINE_MAX)?,
         sendfile_min: conf.get_entry(&transport::SENDFILE_MIN)?,
+        sendfile_unmapped_min: conf.get_entry(&transport::SENDFILE_UNMAPPED_MIN)?,
         send_queue: conf.get_entry(&transport::SEND_QUEUE)?,
         request_queue: conf.get_entry(&transport::REQUEST_QUEUE)?,
         max_connections: conf.get_entry(&transport::MAX_CONNECTIONS)?,

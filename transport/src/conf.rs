@@ -35,6 +35,9 @@ pub struct TransportConf {
     /// File ranges of at least this size go out by `sendfile` when they are in memory.
     /// `ringrail.transport.sendfileMin`, 256 KiB.
     pub sendfile_min: usize,
+    /// The same for files that are not mapped, which would have to be read first.
+    /// `ringrail.transport.sendfileUnmappedMin`, 64 KiB.
+    pub sendfile_unmapped_min: usize,
     /// Answers waiting to be sent on one connection before its requests are no longer read.
     /// `ringrail.transport.sendQueue`, 256 KiB.
     pub send_queue: usize,
@@ -96,6 +99,7 @@ impl Default for TransportConf {
             exact_min: 16 << 10,
             inline_max: 4 << 10,
             sendfile_min: 256 << 10,
+            sendfile_unmapped_min: 64 << 10,
             send_queue: 256 << 10,
             request_queue: 8 << 20,
             max_connections: 65_536,

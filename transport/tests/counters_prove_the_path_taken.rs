@@ -17,7 +17,7 @@ use ringrail_transport::{
 use support::{content, engine};
 
 const CHUNK: usize = 4 << 20;
-const SMALL: usize = 64 << 10;
+const SMALL: usize = 32 << 10;
 
 /// Serves chunk `n` of one buffer in portions of the stream's number.
 struct Portions(ManagedBuffer);
@@ -65,14 +65,15 @@ fn fetch(data: ManagedBuffer, len: usize, checksum: bool) -> (MetricsSnapshot, M
         let first = client.fetch_chunk(len as u64, 0, &options);
         first.wait().unwrap();
     }
+    // A send is counted when its completion is taken, which the last chunk may have outrun; the
+    // answer to a further request has not.
+    client.send_rpc("").wait().unwrap();
     let (served_before, asked_before) = (served.engine().metrics(), asking.engine().metrics());
     for n in 1..9 {
         let chunk = client.fetch_chunk(len as u64, n, &options).wait().unwrap();
         let start = n as usize * len;
         assert!(chunk[..] == whole[start..start + len], "chunk {n}");
     }
-    // A send is counted when its completion is taken, which the last chunk may have outrun; the
-    // answer to a further request has not.
     client.send_rpc("").wait().unwrap();
     (
         served.engine().metrics().since(&served_before),
@@ -138,6 +139,26 @@ fn small_chunks_of_a_file_are_read_or_sent_from_its_mapping() {
         "{server}"
     );
     assert_eq!((copied(&server), copied(&client)), (0, 0));
+}
+
+#[test]
+fn chunks_of_some_size_leave_by_sendfile_unless_their_file_is_mapped() {
+    const MIDDLE: usize = 64 << 10;
+    let total = 8 * MIDDLE as u64;
+    let plain = ManagedBuffer::whole_file(file()).unwrap();
+    let (server, _) = fetch(plain, MIDDLE, false);
+    assert_eq!(
+        (server.bytes_out_sendfile, server.bytes_out_file_read),
+        (total, 0)
+    );
+    let file = file();
+    let mapping = Mapping::of(&file).unwrap();
+    let mapped = ManagedBuffer::mapped_file(file, mapping, 0, 9 * CHUNK as u64);
+    let (server, _) = fetch(mapped, MIDDLE, false);
+    assert_eq!(
+        (server.bytes_out_mapped, server.bytes_out_sendfile),
+        (total, 0)
+    );
 }
 
 #[test]

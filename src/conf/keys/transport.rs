@@ -55,6 +55,11 @@ entries! {
     SENDFILE_MIN: usize = "ringrail.transport.sendfileMin", size(Byte)
         .default("256k");
 
+    /// The same for ranges of files that are not mapped, which would otherwise be read into memory first, as the
+    /// shuffle service's; where it is less.
+    SENDFILE_UNMAPPED_MIN: usize = "ringrail.transport.sendfileUnmappedMin", size(Byte)
+        .default("64k");
+
     /// Answers that wait on one connection before its further requests are held, then not read, or
     /// refused as busy; 16 KiB from half of the pool in use, 2 KiB from three quarters.
     SEND_QUEUE: usize = "ringrail.transport.sendQueue", size(Byte)

@@ -59,7 +59,7 @@ impl Conn {
             resident = Some(false);
         }
         if resident == Some(true) && !self.seals() {
-            if range.len >= self.local.conf.sendfile_min && !self.sends_crc() {
+            if range.len >= self.direct_min(&range) && !self.sends_crc() {
                 return self.send_directly(transfer, gather, range, is_first);
             }
             if let Some(step) = self.add_mapped(transfer, gather, &range) {
@@ -74,6 +74,15 @@ impl Conn {
             return order_read(transfer, reads, range, into);
         }
         self.add_read(transfer, gather, driver, reads, range, into)
+    }
+
+    /// From which length on a range leaves by `sendfile`: what is not mapped would be copied twice.
+    fn direct_min(&self, range: &FileRange) -> usize {
+        let conf = &self.local.conf;
+        match range.mapping {
+            Some(_) => conf.sendfile_min,
+            None => conf.sendfile_min.min(conf.sendfile_unmapped_min),
+        }
     }
 
     /// True for a while after something had to be read off the disk. Even pages that are in memory

@@ -44,6 +44,7 @@ pub(super) fn any(rng: &mut Rng) -> TransportConf {
         exact_min: one_of(rng, &[256, 1024, 4096, 16 << 10]),
         inline_max: one_of(rng, &[0, 64, 1024, 4096]),
         sendfile_min: one_of(rng, &[1024, 8192, 1 << 20]),
+        sendfile_unmapped_min: one_of(rng, &[512, 8192, 1 << 20]),
         send_queue: one_of(rng, &[0, 2048, 16 << 10, 256 << 10]),
         recv_buffers: one_of(rng, &[2, 4, 16]),
         recv_buffer_len: 4096 << rng.below(4),
