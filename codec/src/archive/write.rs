@@ -3,11 +3,13 @@
 use std::fmt;
 
 use rkyv::Serialize;
-use rkyv::api::high::{HighSerializer, to_bytes_in, to_bytes_in_with_alloc};
+use rkyv::api::high::{HighSerializer, to_bytes_in};
+use rkyv::api::serialize_using;
 use rkyv::rancor::Error;
 pub use rkyv::ser::allocator::Arena;
 use rkyv::ser::allocator::ArenaHandle;
-use rkyv::ser::{Positional, Writer};
+use rkyv::ser::sharing::Share;
+use rkyv::ser::{Positional, Serializer, Writer};
 
 use crate::native::ALIGN;
 
@@ -132,7 +134,7 @@ pub fn encode_into(value: &impl Encode, out: &mut [u8]) -> Result<usize, EncodeE
 ///
 /// # Errors
 /// [`EncodeError::Failed`].
-#[inline]
+#[inline(always)]
 pub fn encode_or_spill(
     value: &impl Encode,
     out: &mut [u8],
@@ -145,8 +147,10 @@ pub fn encode_or_spill(
         pos: 0,
         beyond: Beyond::Spill(over),
     };
-    let written = to_bytes_in_with_alloc(value, writer, arena.acquire());
-    let len = written.map_err(EncodeError::Failed)?.pos;
+    // What `to_bytes_in_with_alloc` does, which is a call of its own or not as the compiler likes.
+    let mut serializer = Serializer::new(writer, arena.acquire(), Share::new());
+    serialize_using(value, &mut serializer).map_err(EncodeError::Failed)?;
+    let len = serializer.into_writer().pos;
     Ok((len <= room).then_some(len))
 }
 
