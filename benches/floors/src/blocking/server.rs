@@ -50,6 +50,10 @@ pub(crate) fn accept_each(
                     break;
                 };
                 lock(&open).push(handle);
+                // Else whoever ends the connections finds it among them.
+                if is_over.load(Ordering::SeqCst) {
+                    net::shut_down(&stream);
+                }
                 let serve_one = &serve_one;
                 scope.spawn(move || serve_one(&stream));
             }
