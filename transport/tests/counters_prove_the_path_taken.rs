@@ -120,43 +120,42 @@ fn large_chunks_of_a_file_in_memory_leave_by_sendfile() {
     assert_eq!((client.bytes_in_exact, copied(&client)), (total, 0));
 }
 
+/// Chunks of a file, then of one that is mapped.
+fn fetch_plain_and_mapped(len: usize) -> [(MetricsSnapshot, MetricsSnapshot); 2] {
+    let plain = ManagedBuffer::whole_file(file()).unwrap();
+    let file = file();
+    let mapping = Mapping::of(&file).unwrap();
+    let mapped = ManagedBuffer::mapped_file(file, mapping, 0, 9 * CHUNK as u64);
+    [plain, mapped].map(|data| fetch(data, len, false))
+}
+
 #[test]
 fn small_chunks_of_a_file_are_read_or_sent_from_its_mapping() {
     let total = 8 * SMALL as u64;
-    let plain = ManagedBuffer::whole_file(file()).unwrap();
-    let (server, _) = fetch(plain, SMALL, false);
+    let [(server, _), (mapped, client)] = fetch_plain_and_mapped(SMALL);
     assert_eq!(
         (server.bytes_out_file_read, server.bytes_out_sendfile),
         (total, 0)
     );
-    let file = file();
-    let mapping = Mapping::of(&file).unwrap();
-    let mapped = ManagedBuffer::mapped_file(file, mapping, 0, 9 * CHUNK as u64);
-    let (server, client) = fetch(mapped, SMALL, false);
     assert_eq!(
-        (server.bytes_out_mapped, server.bytes_out_file_read),
+        (mapped.bytes_out_mapped, mapped.bytes_out_file_read),
         (total, 0),
-        "{server}"
+        "{mapped}"
     );
-    assert_eq!((copied(&server), copied(&client)), (0, 0));
+    assert_eq!((copied(&mapped), copied(&client)), (0, 0));
 }
 
 #[test]
 fn chunks_of_some_size_leave_by_sendfile_unless_their_file_is_mapped() {
     const MIDDLE: usize = 64 << 10;
     let total = 8 * MIDDLE as u64;
-    let plain = ManagedBuffer::whole_file(file()).unwrap();
-    let (server, _) = fetch(plain, MIDDLE, false);
+    let [(server, _), (mapped, _)] = fetch_plain_and_mapped(MIDDLE);
     assert_eq!(
         (server.bytes_out_sendfile, server.bytes_out_file_read),
         (total, 0)
     );
-    let file = file();
-    let mapping = Mapping::of(&file).unwrap();
-    let mapped = ManagedBuffer::mapped_file(file, mapping, 0, 9 * CHUNK as u64);
-    let (server, _) = fetch(mapped, MIDDLE, false);
     assert_eq!(
-        (server.bytes_out_mapped, server.bytes_out_sendfile),
+        (mapped.bytes_out_mapped, mapped.bytes_out_sendfile),
         (total, 0)
     );
 }

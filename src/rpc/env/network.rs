@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use crate::rpc::RpcAddress;
 use crate::rpc::carrier::{Carrier, CarrierFrame, CarrierLink, Door, Incoming};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::node::{HostHandle, Mail, PostError};
 use crate::rpc::outbox::Pipe;
 use crate::rpc::ring::{self, Ring};
-use crate::rpc::{RpcAddress, settings};
 
 use super::next_serial;
 use super::shared::EnvShared;
@@ -164,11 +164,7 @@ impl Incoming for Intake {
         match self.host.post(Mail::Carried { link, frame }) {
             Ok(()) => Ok(()),
             Err(PostError::Closed(_)) => Err(ENV_STOPPED),
-            Err(PostError::Full(_)) => Err(RpcError::Busy {
-                what: "the mail of the peer's thread",
-                limit: self.host.capacity() as u64,
-                key: settings::MAIL_KEY,
-            }),
+            Err(PostError::Full(_)) => Err(self.host.full("the mail of the peer's thread")),
         }
     }
 

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
+use crate::rpc::error::RpcError;
+use crate::rpc::settings::MAIL_KEY;
 use crate::rpc::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
 
 use super::Node;
@@ -71,6 +73,15 @@ impl HostHandle {
     /// Messages that may wait for it.
     pub(crate) fn capacity(&self) -> usize {
         self.mail.capacity()
+    }
+
+    /// Why mail was not taken where too much of it waits: `what` is full.
+    pub(crate) fn full(&self, what: &'static str) -> RpcError {
+        RpcError::Busy {
+            what,
+            limit: self.capacity() as u64,
+            key: MAIL_KEY,
+        }
     }
 
     pub(crate) fn may_block(&self) -> bool {

@@ -146,11 +146,8 @@ impl Node {
             Err(PostError::Closed(mail)) => mail.turn_away(),
             Err(PostError::Full(mail)) => {
                 if let Mail::Forwarded(forwarded) = mail {
-                    forwarded.reply.fail(&RpcError::Busy {
-                        what: "the mail of the endpoint's thread",
-                        limit: host.capacity() as u64,
-                        key: crate::rpc::settings::MAIL_KEY,
-                    });
+                    let error = host.full("the mail of the endpoint's thread");
+                    forwarded.reply.fail(&error);
                 }
             }
         }

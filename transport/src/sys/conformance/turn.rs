@@ -23,21 +23,25 @@ pub(super) fn a_full_table_gives_the_operation_back<R: Rig>() {
     shard.finish(&[]);
 }
 
+/// So many reads of a file of three bytes.
+fn reads_of_three<R: Rig>(shard: &mut Shard<R>, count: u32) -> Vec<OpKey> {
+    let file = file_of(b"abc");
+    let read = |_| {
+        let (buf, file) = (shard.buffer(4096), Arc::clone(&file));
+        shard.submit(Op::Read {
+            file,
+            offset: 0,
+            buf,
+            at: 0,
+            len: 3,
+        })
+    };
+    (0..count).map(read).collect()
+}
+
 pub(super) fn more_operations_than_the_rings_hold_all_complete<R: Rig>() {
     let mut shard = Shard::<R>::with_ops(300);
-    let file = file_of(b"abc");
-    let keys: Vec<_> = (0..300)
-        .map(|_| {
-            let (buf, file) = (shard.buffer(4096), Arc::clone(&file));
-            shard.submit(Op::Read {
-                file,
-                offset: 0,
-                buf,
-                at: 0,
-                len: 3,
-            })
-        })
-        .collect();
+    let keys = reads_of_three(&mut shard, 300);
     for key in keys {
         assert_eq!(shard.next_of(key).result, 3);
     }
@@ -86,19 +90,7 @@ pub(super) fn a_park_that_lingers_collects_what_comes_meanwhile<R: Rig>() {
 pub(super) fn enough_completions_end_a_park_that_lingers<R: Rig>() {
     const LEAST_NS: u64 = 60_000_000_000;
     let mut shard = Shard::<R>::new();
-    let file = file_of(b"abc");
-    let keys: Vec<_> = (0..LINGER_COMPLETIONS)
-        .map(|_| {
-            let (buf, file) = (shard.buffer(4096), Arc::clone(&file));
-            shard.submit(Op::Read {
-                file,
-                offset: 0,
-                buf,
-                at: 0,
-                len: 3,
-            })
-        })
-        .collect();
+    let keys = reads_of_three(&mut shard, LINGER_COMPLETIONS);
     let began_ns = shard.driver.now_ns();
     shard.driver.linger(LEAST_NS);
     shard.rig.park(&mut shard.driver, None);
