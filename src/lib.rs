@@ -142,9 +142,10 @@ pub use ringrail_codec as codec;
 pub use ringrail_transport as transport;
 
 pub use ringrail_transport::{
-    Addr, CloseReason, ConnectError, Connection, Engine, EngineError, Outcome, ParkMode, Reached,
-    Received, Reply, RequestError, Responder, ResponseHandler, RpcFailure, RpcHandler, ShardHandle,
-    TransportClient, TransportClientFactory, TransportConf, TransportContext, TransportServer,
+    Addr, Checksum, CloseReason, ConnectError, Connection, Engine, EngineError, Outcome, ParkMode,
+    Pin, Reached, Received, Reply, RequestError, Responder, ResponseHandler, RpcFailure,
+    RpcHandler, ShardHandle, TransportClient, TransportClientFactory, TransportConf,
+    TransportContext, TransportServer,
 };
 
 pub mod block;

@@ -148,11 +148,11 @@ proptest! {
         let time = Duration::from_millis(ms);
         conf.set_entry(&rpc::ASK_TIMEOUT, &time).unwrap();
         conf.set_entry(&transport::MAX_OUTSTANDING, &len).unwrap();
-        conf.set_entry(&transport::CHECKSUM, &on).unwrap();
+        conf.set_entry(&transport::TCP_NO_DELAY, &on).unwrap();
         conf.set_entry(&transport::SEND_BUFFER, &on.then_some(1 << 20)).unwrap();
         prop_assert_eq!(conf.get_entry(&rpc::ASK_TIMEOUT).unwrap(), time);
         prop_assert_eq!(conf.get_entry(&transport::MAX_OUTSTANDING).unwrap(), len);
-        prop_assert_eq!(conf.get_entry(&transport::CHECKSUM).unwrap(), on);
+        prop_assert_eq!(conf.get_entry(&transport::TCP_NO_DELAY).unwrap(), on);
         prop_assert_eq!(conf.get_entry(&transport::SEND_BUFFER).unwrap(), on.then_some(1 << 20));
     }
 }

@@ -17,7 +17,7 @@ use ringrail::transport::buf::ManagedBuffer;
 use ringrail::transport::client::{ChunkOptions, RequestFuture};
 use ringrail::transport::server::{OneForOneStreamManager, StreamManager};
 use ringrail::{
-    Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportConf,
+    Checksum, Connection, Engine, Received, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext,
 };
 
@@ -64,13 +64,10 @@ pub(crate) fn run(content: &[u8]) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
 
     // A file must be read to be summed; without sums the kernel sends it by itself.
     let conf = TransportConf {
-        checksum: false,
+        checksum: Checksum::Never,
         ..TransportConf::default()
     };
-    let engine = Engine::builder(conf)
-        .shards(1)
-        .park(ParkMode::Bare)
-        .start()?;
+    let engine = Engine::builder(conf).shards(1).start()?;
     let context = TransportContext::new(engine, move || {
         Rc::new(FileHandler {
             file: Arc::clone(&file),

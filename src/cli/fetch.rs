@@ -26,13 +26,11 @@ use super::size::Size;
 use progress::Progress;
 use summary::Summary;
 
-/// What a fetch has by default and other programs have not: it gives up earlier, and one shard that the
-/// kernel places does.
-pub(super) const DEFAULTS: [(&str, &str); 4] = [
+/// What a fetch has by default and other programs have not: it gives up earlier, and one shard does.
+pub(super) const DEFAULTS: [(&str, &str); 3] = [
     ("ringrail.network.timeout", "60s"),
     ("ringrail.transport.connectionCreationTimeout", "10s"),
     ("ringrail.transport.shards", "1"),
-    ("ringrail.transport.pin", "false"),
 ];
 
 /// Fetch a file or a directory tree from `ringrail serve`
@@ -161,7 +159,7 @@ impl Fetch {
 
     fn fetch(&self, conf: &Conf, fetching: FetchConf) -> Result<FetchReport, Failure> {
         let shards = conf.get_entry(&transport::SHARDS)?;
-        let engine = engine::start(conf, transport(conf, &fetching)?, shards)?;
+        let engine = engine::start(transport(conf, &fetching)?, shards)?;
         let clients = TransportContext::client_only(engine).create_client_factory(Vec::new());
         let progress = Progress::new(!self.quiet && !self.json);
         let shown = progress.clone();

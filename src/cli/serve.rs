@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use ringrail::Addr;
 use ringrail::block::{BlockId, BlockServer, DirStore, RailUri};
 use ringrail::conf::keys::{block, transport};
 use ringrail::conf::{Conf, block_server_conf, transport_conf};
+use ringrail::{Addr, Checksum, Pin};
 
 use super::engine;
 use super::failure::{Failure, Outcome};
@@ -48,11 +48,11 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
     /// Leave it to the kernel which processor runs which shard
-    /// [key: ringrail.transport.pin, default true]
+    /// [key: ringrail.transport.pin, default auto]
     #[arg(long)]
     no_pin: bool,
     /// Send no checksums (CRC32C); files then go out by sendfile, at about half the processor time
-    /// [key: ringrail.transport.checksum, default true]
+    /// [key: ringrail.transport.checksum, default auto: on connections that leave this host]
     #[arg(long)]
     no_checksum: bool,
     /// How long an idle shard spins before it sleeps, in µs: lower latency for a busy processor
@@ -79,7 +79,7 @@ impl Serve {
             .with_context(|| format!("cannot serve {}", self.dir.display()))?
             .with_max_open_files(conf.get_entry(&block::MAX_OPEN_FILES)?);
         let shards = conf.get_entry(&transport::SHARDS)?;
-        let engine = engine::start(&conf, transport_conf(&conf)?, shards)?;
+        let engine = engine::start(transport_conf(&conf)?, shards)?;
         let blocks = BlockServer::new(Arc::new(store), &block_server_conf(&conf)?)?;
         let server = blocks.context(engine).create_server(self.address()?)?;
         let uri = RailUri::new(server.local_addr().to_string(), BlockId::ROOT);
@@ -97,11 +97,15 @@ impl Serve {
         let spin = self.spin_us.map(|us| Duration::from_micros(us.into()));
         let drain = self.drain_timeout.map(Duration::from_secs);
         flag(&mut conf, &transport::SHARDS, self.shards)?;
-        flag(&mut conf, &transport::PIN, self.no_pin.then_some(false))?;
+        flag(
+            &mut conf,
+            &transport::PIN,
+            self.no_pin.then_some(Pin::Never),
+        )?;
         flag(
             &mut conf,
             &transport::CHECKSUM,
-            self.no_checksum.then_some(false),
+            self.no_checksum.then_some(Checksum::Never),
         )?;
         flag(&mut conf, &transport::SPIN, spin)?;
         flag(&mut conf, &transport::DRAIN_TIMEOUT, drain)?;

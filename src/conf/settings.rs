@@ -8,8 +8,8 @@ use std::time::Duration;
 use ringrail_codec::native::Limits;
 use ringrail_codec::spark;
 use ringrail_codec::spark::auth::{AuthEngine, Cipher, EngineVersion, Secret, ServerMode};
-use ringrail_transport::TransportConf;
 use ringrail_transport::sys::socket::SocketSpec;
+use ringrail_transport::{Checksum, ParkMode, Pin, TransportConf};
 
 use super::error::ConfError;
 use super::keys::spark::authentication;
@@ -61,7 +61,11 @@ pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
         recv_buffers: conf.get_entry(&transport::RECV_BUFFERS)?,
         recv_buffer_len: conf.get_entry(&transport::RECV_BUFFER_LEN)?,
         inbox: conf.get_entry(&transport::INBOX)?,
+        max_futures: conf.get_entry(&transport::MAX_FUTURES)?,
         checksum: conf.get_entry(&transport::CHECKSUM)?,
+        park: conf.get_entry(&transport::PARK_MODE)?,
+        pin: conf.get_entry(&transport::PIN)?,
+        first_cpu: conf.get_entry(&transport::FIRST_CPU)?,
         spin_us: u32::try_from(spin.as_micros()).unwrap_or(u32::MAX),
         coalesce_us: u32::try_from(coalesce.as_micros()).unwrap_or(u32::MAX),
         connect_timeout: or_never(conf.get_entry(&transport::CONNECTION_CREATION_TIMEOUT)?),
@@ -240,31 +244,37 @@ fn or_never(timeout: Duration) -> Duration {
     if timeout.is_zero() { NEVER } else { timeout }
 }
 
-impl ConfigValue for Resume {
-    fn parse(text: &str, kind: Kind) -> Result<Self, ValueError> {
-        match String::parse(text, kind)?.as_str() {
-            "continue" => Ok(Resume::Continue),
-            "recheck" => Ok(Resume::Recheck),
-            "fresh" => Ok(Resume::Fresh),
-            other => Err(ValueError::new(format!(
-                "there is no way `{other}` to resume"
-            ))),
+/// Reads and writes an enum by the word of each of its values.
+macro_rules! words {
+    ($type:ty: $($word:literal => $value:expr),+) => {
+        impl ConfigValue for $type {
+            fn parse(text: &str, kind: Kind) -> Result<Self, ValueError> {
+                match String::parse(text, kind)?.as_str() {
+                    $($word => Ok($value),)+
+                    other => Err(ValueError::new(format!(
+                        "should be one of {}, but was \"{other}\"",
+                        [$($word),+].join(", ")
+                    ))),
+                }
+            }
+
+            fn format(&self, _kind: Kind) -> String {
+                let all = [$(($value, $word)),+];
+                let found = all.iter().find(|(value, _)| value == self);
+                found.map_or_else(String::new, |(_, word)| (*word).to_owned())
+            }
+
+            fn compare(&self, _other: &Self) -> Option<std::cmp::Ordering> {
+                None
+            }
         }
-    }
-
-    fn format(&self, _kind: Kind) -> String {
-        let word = match self {
-            Resume::Continue => "continue",
-            Resume::Recheck => "recheck",
-            Resume::Fresh => "fresh",
-        };
-        word.to_owned()
-    }
-
-    fn compare(&self, _other: &Self) -> Option<std::cmp::Ordering> {
-        None
-    }
+    };
 }
+
+words!(Resume: "continue" => Resume::Continue, "recheck" => Resume::Recheck, "fresh" => Resume::Fresh);
+words!(ParkMode: "bare" => ParkMode::Bare, "hosted" => ParkMode::Hosted);
+words!(Pin: "auto" => Pin::Auto, "true" => Pin::Always, "false" => Pin::Never);
+words!(Checksum: "auto" => Checksum::Auto, "true" => Checksum::Always, "false" => Checksum::Never);
 
 #[cfg(test)]
 mod tests {

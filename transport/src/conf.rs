@@ -8,7 +8,56 @@ use std::time::Duration;
 use ringrail_codec::native::Limits;
 
 use crate::error::EngineError;
-use crate::sys::socket::SocketSpec;
+use crate::sys::socket::{Addr, SocketSpec};
+
+/// How a shard waits when it has nothing to do. `ringrail.transport.parkMode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ParkMode {
+    /// In its ring: one system call submits and waits. Futures run on the shard's own executor
+    /// ([`ShardHandle::spawn`](crate::ShardHandle::spawn)).
+    #[default]
+    Bare,
+    /// In a `tokio_uring` runtime, so that futures on the shard can also use tokio's timers and
+    /// `tokio_uring`'s files. Costs about eight system calls per request where `Bare` costs one.
+    Hosted,
+}
+
+/// Whether shards stay on a processor of their own. `ringrail.transport.pin`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// Pinned if the shard spins, for a spinning thread that migrates delays itself; otherwise the
+    /// kernel places it, so that two processes do not share one processor and leave another idle.
+    #[default]
+    Auto,
+    /// Always: shard `i` on the `first_cpu + i`-th processor that the process may use.
+    Always,
+    /// Never. Shards do not spin then.
+    Never,
+}
+
+/// Whether bodies in slices carry a CRC32C. `ringrail.transport.checksum`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// On connections that leave this host. Loopback and Unix sockets move bytes by copies within the
+    /// kernel's memory, where a CRC detects nothing that it could not detect in the application too.
+    #[default]
+    Auto,
+    /// On every connection.
+    Always,
+    /// On none, unless the peer asks for it.
+    Never,
+}
+
+impl Checksum {
+    /// Whether this side asks for checksums on a connection to `peer`.
+    pub(crate) fn is_wanted(self, peer: &Addr) -> bool {
+        match self {
+            Checksum::Auto => !peer.is_this_host(),
+            Checksum::Always => true,
+            Checksum::Never => false,
+        }
+    }
+}
 
 /// How the engine runs and what bounds it. Every field names its key.
 #[derive(Clone, Debug)]
@@ -56,8 +105,19 @@ pub struct TransportConf {
     pub recv_buffer_len: usize,
     /// Messages that may wait for a shard. `ringrail.transport.inbox`, 65 536.
     pub inbox: usize,
-    /// Checksums (CRC32C) on bodies that are sent. `ringrail.transport.checksum`, on.
-    pub checksum: bool,
+    /// Futures that run on one shard. `ringrail.transport.maxFutures`, 65 536.
+    pub max_futures: usize,
+    /// Checksums (CRC32C) on bodies in slices, if either side wants them.
+    /// `ringrail.transport.checksum`, on connections that leave this host.
+    pub checksum: Checksum,
+    /// How idle shards wait. `ringrail.transport.parkMode`, in their ring.
+    pub park: ParkMode,
+    /// Whether shards are pinned. `ringrail.transport.pin`, if they spin.
+    pub pin: Pin,
+    /// The first processor that shards are pinned to, counted among those that the process may use;
+    /// two processes that pin their shards on one host need different ones.
+    /// `ringrail.transport.firstCpu`, 0.
+    pub first_cpu: usize,
     /// How long an idle shard spins before it sleeps, in µs; 0 never spins.
     /// `ringrail.transport.spinUs`, 0.
     pub spin_us: u32,
@@ -108,7 +168,11 @@ impl Default for TransportConf {
             recv_buffers: 64,
             recv_buffer_len: 64 << 10,
             inbox: 65_536,
-            checksum: true,
+            max_futures: 65_536,
+            checksum: Checksum::Auto,
+            park: ParkMode::Bare,
+            pin: Pin::Auto,
+            first_cpu: 0,
             spin_us: 0,
             coalesce_us: 200,
             connect_timeout: Duration::from_secs(120),

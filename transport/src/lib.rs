@@ -35,7 +35,7 @@ pub mod sys;
 #[cfg(not(loom))]
 pub use client::{Connection, TransportClient, TransportClientFactory};
 #[cfg(not(loom))]
-pub use conf::TransportConf;
+pub use conf::{Checksum, ParkMode, Pin, TransportConf};
 #[cfg(not(loom))]
 pub use conn::{Outcome, Received, Reply, ResponseHandler};
 #[cfg(not(loom))]
@@ -45,6 +45,9 @@ pub use error::{CloseReason, ConnectError, EngineError, Reached, RequestError, R
 #[cfg(not(loom))]
 pub use server::{Responder, RpcHandler, TransportServer};
 #[cfg(not(loom))]
-pub use shard::{Engine, ParkMode, ShardHandle};
+pub use shard::{Engine, ShardHandle};
 #[cfg(not(loom))]
 pub use sys::socket::Addr;
+/// The runtime of [hosted](ParkMode::Hosted) shards, so that their futures use the version that drives them.
+#[cfg(not(loom))]
+pub use tokio_uring;

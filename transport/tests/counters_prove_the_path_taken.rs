@@ -12,7 +12,8 @@ use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::metrics::MetricsSnapshot;
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
-    Connection, Received, Responder, RpcFailure, RpcHandler, TransportConf, TransportContext,
+    Checksum, Connection, Received, Responder, RpcFailure, RpcHandler, TransportConf,
+    TransportContext,
 };
 use support::{content, engine};
 
@@ -41,7 +42,10 @@ impl StreamManager for Portions {
 /// Fetches 8 chunks of `len` after a few to warm up; what server and client counted for the 8.
 fn fetch(data: ManagedBuffer, len: usize, checksum: bool) -> (MetricsSnapshot, MetricsSnapshot) {
     let conf = TransportConf {
-        checksum,
+        checksum: match checksum {
+            true => Checksum::Always,
+            false => Checksum::Never,
+        },
         ..TransportConf::default()
     };
     let served = TransportContext::new(engine(conf.clone()), move || {

@@ -180,10 +180,14 @@ fn what_is_retracted_or_over_is_not_asked_again() {
     let ground = Ground::new(Protocols::Native);
     let cold = ground.one.fetch_chunk(7, 1, &ChunkOptions::default());
     let pause = ground.pauses.recv().unwrap();
+    let frames = ground.engine.metrics().frames_in;
     drop(cold);
     let later = ground.one.send_rpc(Bytes::from_static(b"later"));
-    while ground.engine.metrics().requests_cancelled == 0 {
+    // Until the server has the Cancel and the request; a call is two frames, its answer included.
+    let mut calls = 0;
+    while ground.engine.metrics().frames_in < frames + 2 + 2 * calls {
         rpc(&ground.other, "meanwhile");
+        calls += 1;
     }
     drop(pause);
     assert_eq!(later.wait().unwrap().to_vec(), b"later");

@@ -32,10 +32,9 @@ use announce::Announce;
 
 /// What this subcommand has in place of keys' own defaults: requests are small, and the executors of the host need
 /// its memory and processors.
-pub(crate) const DEFAULTS: [(&str, &str); 3] = [
+pub(crate) const DEFAULTS: [(&str, &str); 2] = [
     ("ringrail.transport.recvBufferLen", "16k"),
     ("ringrail.transport.inbox", "4096"),
-    ("ringrail.transport.pin", "false"),
 ];
 
 /// Shards where nothing says otherwise, as Spark's rule for threads has it.
@@ -110,7 +109,7 @@ impl ShuffleService {
         let tell = Announce::new(self.json);
         let shards = shards(&conf)?;
         let service = self.service(&conf, shards)?;
-        let engine = engine::start(&conf, transport_conf(&conf)?, shards)?;
+        let engine = engine::start(transport_conf(&conf)?, shards)?;
         let server = self.listen(&conf, &service, engine.clone())?;
         let exporter = self.exporter(&conf, &service, engine)?;
         tell.listening(&server, exporter, service.executors())?;

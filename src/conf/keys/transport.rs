@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use ringrail_transport::{Checksum, ParkMode, Pin};
+
 use super::{entries, network, rpc};
 use crate::conf::alternate::Alternate;
-use crate::conf::entry::{flag, int, size, text, time, time_or_zero};
+use crate::conf::entry::{choice, flag, int, size, text, time, time_or_zero};
 use crate::conf::size::ByteUnit::Byte;
 use crate::conf::time::TimeUnit::{Micros, Seconds};
 
@@ -18,10 +20,21 @@ entries! {
         .range("0", "1024")
         .alternates(&[Alternate::same("spark.shuffle.io.serverThreads")]);
 
-    /// Whether each shard stays on a processor of its own; otherwise the kernel places them, and they do
-    /// not spin.
-    PIN: bool = "ringrail.transport.pin", flag()
-        .default("true");
+    /// Whether each shard stays on a processor of its own. `auto`: where it spins. A shard that is not
+    /// pinned is placed by the kernel and does not spin.
+    PIN: Pin = "ringrail.transport.pin", choice(&["auto", "true", "false"])
+        .default("auto");
+
+    /// The first processor that shards are pinned to, counted among those that the process may use. Two
+    /// processes that pin their shards on one host need different ones.
+    FIRST_CPU: usize = "ringrail.transport.firstCpu", int()
+        .default("0")
+        .range("0", "65535");
+
+    /// How an idle shard waits: `bare` in its ring, by one system call; `hosted` in a tokio runtime, for
+    /// programs whose futures on the shard use tokio's timers or tokio-uring's files, by about eight.
+    PARK_MODE: ParkMode = "ringrail.transport.parkMode", choice(&["bare", "hosted"])
+        .default("bare");
 
     /// Bytes of a body per frame.
     SLICE_LEN: u32 = "ringrail.transport.sliceLen", size(Byte)
@@ -100,9 +113,16 @@ entries! {
         .default("65536")
         .range("1", "16777216");
 
-    /// Checksums (CRC32C) on slices of chunks and other bulk bodies, if either side wants them.
-    CHECKSUM: bool = "ringrail.transport.checksum", flag()
-        .default("true");
+    /// Futures that run on a shard at most; a further one is refused.
+    MAX_FUTURES: usize = "ringrail.transport.maxFutures", int()
+        .default("65536")
+        .range("1", "16777216");
+
+    /// Checksums (CRC32C) on slices of chunks and other bulk bodies, if either side wants them. `auto`: on
+    /// connections that leave this host, not on loopback and Unix sockets. Files with checksums are read
+    /// into memory; without, they leave by `sendfile`.
+    CHECKSUM: Checksum = "ringrail.transport.checksum", choice(&["auto", "true", "false"])
+        .default("auto");
 
     /// How long an idle shard spins before it sleeps; 0 for not at all.
     SPIN: Duration = "ringrail.transport.spinUs", time(Micros)

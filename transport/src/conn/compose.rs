@@ -219,7 +219,7 @@ impl Conn {
     }
 
     pub(crate) fn sends_crc(&self) -> bool {
-        self.local.conf.checksum && self.terms.get().send_crc
+        self.terms.get().send_crc
     }
 
     /// The last step of a body on its way out, whole or not.

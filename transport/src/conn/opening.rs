@@ -12,6 +12,7 @@ use crate::conf::TransportConf;
 use crate::error::CloseReason;
 use crate::metrics::ErrorKind;
 use crate::shard::local::TimerFor;
+use crate::sys::socket::Addr;
 
 use super::{Conn, PeerTerms, State};
 
@@ -27,14 +28,14 @@ pub(crate) enum Handshake {
     Server(ServerHandshake),
 }
 
-fn terms_of(conf: &TransportConf) -> Terms {
+fn terms_of(conf: &TransportConf, peer: &Addr) -> Terms {
     let idle = if conf.close_idle {
         conf.connection_timeout
     } else {
         Duration::ZERO
     };
     Terms {
-        want_crc: conf.checksum,
+        want_crc: conf.checksum.is_wanted(peer),
         idle_timeout_ms: u32::try_from(idle.as_millis()).unwrap_or(u32::MAX),
         ..Terms::new(&conf.limits)
     }
@@ -73,7 +74,7 @@ impl Conn {
         if self.is_spark_from_the_start() {
             return self.speak_spark();
         }
-        let terms = terms_of(conf);
+        let terms = terms_of(conf, &self.peer);
         let handshake = if self.is_client {
             let mut client = ClientHandshake::new(terms, conf.limits);
             let mut hello = [0; HELLO_ROOM];

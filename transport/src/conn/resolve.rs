@@ -43,8 +43,8 @@ impl Conn {
         let mut calls = self.calls.borrow_mut();
         let call = calls.get(id)?;
         let kind = call.kind;
-        let waker = match &mut call.sink {
-            Sink::Future(waker) => waker,
+        let wakeup = match &mut call.sink {
+            Sink::Future(wakeup) => wakeup,
             // It has its answer, and nothing that comes later changes that.
             Sink::Ready(_) => return None,
             _ => {
@@ -54,12 +54,12 @@ impl Conn {
                 return Some(call.sink);
             }
         };
-        let waker = waker.take();
+        let wakeup = wakeup.take();
         call.sink = Sink::Ready(ready());
         drop(calls);
         self.note_call_over(kind);
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(wakeup) = wakeup {
+            self.local.wake(wakeup);
         }
         None
     }
@@ -124,8 +124,12 @@ impl Conn {
             return Some(Err(RequestError::Cancelled));
         };
         if let Sink::Future(place) = &mut call.sink {
-            if !place.as_ref().is_some_and(|have| have.will_wake(waker)) {
-                *place = Some(waker.clone());
+            let executor = &self.local.executor;
+            if !place
+                .as_ref()
+                .is_some_and(|have| executor.is_kept(have, waker))
+            {
+                *place = Some(executor.wakeup(waker));
             }
             return None;
         }

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
 
 use tokio::sync::oneshot;
 
 use crate::buf::Lease;
 use crate::client::StreamFeed;
 use crate::error::RequestError;
+use crate::shard::executor::Wakeup;
 
 use super::received::{Received, Reply};
 
@@ -67,7 +67,7 @@ pub(crate) enum Sink {
         token: u64,
     },
     /// A future on the shard, which has not been polled to the end.
-    Future(Option<Waker>),
+    Future(Option<Wakeup>),
     /// A future on the shard, whose answer is here.
     Ready(Result<Lease, Box<RequestError>>),
     /// A caller on another thread.

@@ -5,7 +5,7 @@
 //! how many bytes go each way, and then once for each of those bytes with the connection cut there.
 
 use crate::client::{ChunkOptions, TransportClient};
-use crate::conf::TransportConf;
+use crate::conf::{Checksum, TransportConf};
 use crate::error::RequestError;
 use crate::sys::sim::{Direction, Faults, Injury, Link, Script, When};
 
@@ -27,7 +27,7 @@ fn conf() -> TransportConf {
         exact_min: 128,
         inline_max: 64,
         sendfile_min: 100,
-        checksum: false,
+        checksum: Checksum::Never,
         recv_buffers: 4,
         recv_buffer_len: 4 << 10,
         connection_timeout: std::time::Duration::from_secs(4),

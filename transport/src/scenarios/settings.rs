@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::conf::TransportConf;
+use crate::conf::{Checksum, TransportConf};
 use crate::sys::sim::{Link, Rng};
 
 fn one_of<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
@@ -48,7 +48,11 @@ pub(super) fn any(rng: &mut Rng) -> TransportConf {
         send_queue: one_of(rng, &[0, 2048, 16 << 10, 256 << 10]),
         recv_buffers: one_of(rng, &[2, 4, 16]),
         recv_buffer_len: 4096 << rng.below(4),
-        checksum: rng.chance(0.3),
+        checksum: if rng.chance(0.3) {
+            Checksum::Always
+        } else {
+            Checksum::Never
+        },
         coalesce_us: one_of(rng, &[0, 200, 10_000]),
         ..plain()
     };

@@ -1,8 +1,10 @@
 //! The shards of a program: started together, asked by handle, stopped together.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::conf::TransportConf;
+use crate::conf::{ParkMode, Pin, TransportConf};
 use crate::conn::Speaks;
 use crate::error::EngineError;
 use crate::metrics::MetricsSnapshot;
@@ -22,30 +24,18 @@ use crate::sys::uring::{UringDriver, UringSpec};
 
 use super::blocking::refuse_on_shard;
 use super::command::{Command, ListenOrder, ListenerId};
+use super::executor::RemoteJoin;
 use super::handle::{ShardHandle, settle, unsettle};
 use super::local::ShardLocal;
 use super::park;
 use super::pump::Pump;
 use super::spin::{Placement, Spinner};
 
-/// How a shard sleeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ParkMode {
-    /// In a `tokio_uring` runtime: handlers may spawn futures, use timers and files.
-    #[default]
-    Hosted,
-    /// In its ring: faster wake-ups; no futures run on the shard.
-    Bare,
-}
-
 /// Settings of an [`Engine`].
 #[derive(Clone, Debug)]
 pub struct EngineBuilder {
     conf: TransportConf,
     shards: usize,
-    first_cpu: usize,
-    pin: bool,
-    park: ParkMode,
 }
 
 impl EngineBuilder {
@@ -57,25 +47,26 @@ impl EngineBuilder {
     }
 
     /// Pins each shard to a processor of its own: shard `i` to the `first + i`-th that this process
-    /// may use. On by default, from the first.
+    /// may use. Overrides [`TransportConf::pin`] and [`TransportConf::first_cpu`].
     #[must_use]
     pub fn pin_from(mut self, first: usize) -> Self {
-        self.first_cpu = first;
-        self.pin = true;
+        self.conf.first_cpu = first;
+        self.conf.pin = Pin::Always;
         self
     }
 
-    /// Leaves the placement of shards to the kernel; they do not spin then.
+    /// Leaves the placement of shards to the kernel; they do not spin then. Overrides
+    /// [`TransportConf::pin`].
     #[must_use]
     pub fn unpinned(mut self) -> Self {
-        self.pin = false;
+        self.conf.pin = Pin::Never;
         self
     }
 
-    /// How shards sleep.
+    /// How idle shards wait. Overrides [`TransportConf::park`].
     #[must_use]
     pub fn park(mut self, park: ParkMode) -> Self {
-        self.park = park;
+        self.conf.park = park;
         self
     }
 
@@ -99,7 +90,6 @@ impl EngineBuilder {
                 .collect(),
             threads: Mutex::new(Vec::with_capacity(count)),
             conf,
-            park: self.park,
             listeners: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
         };
@@ -116,27 +106,34 @@ impl EngineBuilder {
         Ok(engine)
     }
 
+    fn is_pinned(&self) -> bool {
+        match self.conf.pin {
+            Pin::Auto => self.conf.spin_us > 0,
+            Pin::Always => true,
+            Pin::Never => false,
+        }
+    }
+
     fn start_shard(
         &self,
         inner: &Inner,
         shard: usize,
         count: usize,
     ) -> Result<JoinHandle<()>, EngineError> {
+        let budget = CpuBudget::of_process();
+        let (cpu, worker_cpus) = match self.is_pinned() {
+            true => (
+                budget.cpu_for_shard(self.conf.first_cpu + shard),
+                budget.beside_shards(self.conf.first_cpu, count),
+            ),
+            false => (None, Vec::new()),
+        };
         let start = ShardStart {
             handle: inner.shards[shard].clone(),
             conf: Arc::clone(&inner.conf),
-            cpu: if self.pin {
-                CpuBudget::of_process().cpu_for_shard(self.first_cpu + shard)
-            } else {
-                None
-            },
-            worker_cpus: if self.pin {
-                CpuBudget::of_process().beside_shards(self.first_cpu, count)
-            } else {
-                Vec::new()
-            },
-            oversubscribed: CpuBudget::of_process().is_oversubscribed(count),
-            park: self.park,
+            cpu,
+            worker_cpus,
+            oversubscribed: budget.is_oversubscribed(count),
         };
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let failed = |source| EngineError::Thread { shard, source };
@@ -161,7 +158,6 @@ struct ShardStart {
     cpu: Option<usize>,
     worker_cpus: Vec<usize>,
     oversubscribed: bool,
-    park: ParkMode,
 }
 
 impl ShardStart {
@@ -175,7 +171,7 @@ impl ShardStart {
             }
             Ok((mut pump, spinner)) => {
                 let _ = ready.send(Ok(()));
-                let outcome = catch_unwind(AssertUnwindSafe(|| match self.park {
+                let outcome = catch_unwind(AssertUnwindSafe(|| match self.conf.park {
                     ParkMode::Bare => park::run_bare(&mut pump, spinner),
                     ParkMode::Hosted => {
                         tokio_uring::start(async { park::run_hosted(&mut pump, spinner).await })
@@ -209,7 +205,7 @@ impl ShardStart {
         }
         // Without it shards only answer later when they share a processor.
         let _ = crate::sys::latency::prefer_latency();
-        let hosted = self.park == ParkMode::Hosted;
+        let hosted = self.conf.park == ParkMode::Hosted;
         let driver = UringDriver::new(&UringSpec {
             recv_buffers: self.conf.recv_buffers,
             recv_buffer_len: self.conf.recv_buffer_len,
@@ -229,6 +225,13 @@ impl ShardStart {
             hosted,
         };
         let spinner = Spinner::new(u64::from(self.conf.spin_us) * 1000, placement);
+        if self.conf.spin_us > 0 && !spinner.is_enabled() {
+            tracing::warn!(
+                target: "ringrail::shard", shard, pinned, oversubscribed = self.oversubscribed,
+                "ringrail.transport.spinUs has no effect: a shard spins only where it is pinned to a \
+                 processor (ringrail.transport.pin) and there are no more shards than processors"
+            );
+        }
         Ok((Pump::new(driver, local), spinner))
     }
 }
@@ -255,7 +258,6 @@ struct Inner {
     shards: Vec<ShardHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     conf: Arc<TransportConf>,
-    park: ParkMode,
     listeners: AtomicU64,
     turn: AtomicUsize,
 }
@@ -282,12 +284,9 @@ impl Drop for Inner {
 /// The shards of a program. Cheap to clone; the last clone's drop stops and joins them.
 ///
 /// ```no_run
-/// use ringrail_transport::{Engine, ParkMode, TransportConf};
+/// use ringrail_transport::{Engine, TransportConf};
 ///
-/// let engine = Engine::builder(TransportConf::default())
-///     .shards(2)
-///     .park(ParkMode::Bare)
-///     .start()?;
+/// let engine = Engine::builder(TransportConf::default()).shards(2).start()?;
 /// println!("{}", engine.metrics());
 /// # Ok::<(), ringrail_transport::EngineError>(())
 /// ```
@@ -299,13 +298,7 @@ pub struct Engine {
 impl Engine {
     /// Settings, to be changed and then [started](EngineBuilder::start).
     pub fn builder(conf: TransportConf) -> EngineBuilder {
-        EngineBuilder {
-            conf,
-            shards: 0,
-            first_cpu: 0,
-            pin: true,
-            park: ParkMode::default(),
-        }
+        EngineBuilder { conf, shards: 0 }
     }
 
     /// An engine of shards that somebody else runs.
@@ -315,7 +308,6 @@ impl Engine {
             shards,
             threads: Mutex::default(),
             conf: Arc::new(conf),
-            park: ParkMode::Bare,
             listeners: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
         };
@@ -336,7 +328,7 @@ impl Engine {
 
     /// How the shards sleep.
     pub fn park_mode(&self) -> ParkMode {
-        self.inner.park
+        self.inner.conf.park
     }
 
     /// The counters of all shards together.
@@ -375,6 +367,44 @@ impl Engine {
         }));
         self.inner.shards[shard].post_surely(command);
         result.blocking_recv().map_err(|_| stopped(shard))
+    }
+
+    /// Runs a future on a shard. `make` is called there with the shard's handle and makes the future,
+    /// which may hold what is not `Send`. See [`ShardHandle::spawn`].
+    ///
+    /// # Errors
+    /// By what is returned: the future gave no output, or the shard does not take it.
+    ///
+    /// # Panics
+    /// Where there is no shard of this number.
+    pub fn spawn_on<F>(
+        &self,
+        shard: usize,
+        make: impl FnOnce(&ShardHandle) -> F + Send + 'static,
+    ) -> RemoteJoin<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let (done, output) = oneshot::channel();
+        self.inner.shards[shard].post_surely(Command::Run(Box::new(move |shard: &ShardHandle| {
+            let future = make(shard);
+            let done = Rc::new(RefCell::new(Some(done)));
+            let of_future = Rc::clone(&done);
+            let spawned = shard.spawn(async move {
+                let output = future.await;
+                if let Some(done) = of_future.take() {
+                    // Whoever asked may have gone.
+                    let _ = done.send(Ok(output));
+                }
+            });
+            if let Err(error) = spawned
+                && let Some(done) = done.take()
+            {
+                let _ = done.send(Err(error.into()));
+            }
+        })));
+        RemoteJoin::new(output)
     }
 
     /// Listens on every shard.
@@ -466,7 +496,7 @@ impl fmt::Debug for Engine {
             f,
             "Engine({} shards, {:?})",
             self.inner.shards.len(),
-            self.inner.park
+            self.inner.conf.park
         )
     }
 }

@@ -40,6 +40,13 @@ pub(crate) fn current() -> Option<Rc<ShardLocal>> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
+/// Calls `with` with the shard that lives on this thread, if one does.
+pub(super) fn with_current<T>(with: impl FnOnce(&ShardLocal) -> T) -> Option<T> {
+    // Out while the thread's own variables are being destroyed: no shard lives there then.
+    let called = CURRENT.try_with(|current| current.borrow().as_deref().map(with));
+    called.ok().flatten()
+}
+
 /// The thread's shard is gone.
 pub(super) fn unsettle() {
     CURRENT.with(|current| current.replace(None));
@@ -92,6 +99,11 @@ impl ShardHandle {
     /// The shard's counters.
     pub fn metrics(&self) -> &Arc<ShardMetrics> {
         &self.shared.metrics
+    }
+
+    /// Whether both name one shard.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(crate) fn set_waker(&self, waker: Waker) {

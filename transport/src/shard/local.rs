@@ -18,6 +18,7 @@ use crate::conn::Conn;
 use crate::metrics::ShardMetrics;
 
 use super::command::Command;
+use super::executor::{Executor, Sleepers};
 use super::handle::ShardHandle;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
@@ -47,6 +48,11 @@ pub(crate) enum TimerFor {
     Silence(ConnKey),
     /// The end of a drain.
     Drain(ConnKey),
+    /// A future that sleeps.
+    Sleep {
+        /// Its place among the sleepers.
+        slot: u32,
+    },
     /// A task's own.
     Task {
         /// Which task.
@@ -68,6 +74,7 @@ impl TimerFor {
             TimerFor::Silence(key) => (2, key.slot, key.generation),
             TimerFor::Drain(key) => (3, key.slot, key.generation),
             TimerFor::Task { slot, token } => (4, slot, token),
+            TimerFor::Sleep { slot } => (5, 0, slot),
         };
         kind << KIND_SHIFT | (u64::from(slot) & SLOT_MASK) << SLOT_SHIFT | u64::from(low)
     }
@@ -84,6 +91,7 @@ impl TimerFor {
             1 => TimerFor::Opening(key),
             2 => TimerFor::Silence(key),
             3 => TimerFor::Drain(key),
+            5 => TimerFor::Sleep { slot: low },
             _ => TimerFor::Task { slot, token: low },
         }
     }
@@ -117,6 +125,11 @@ pub(crate) struct ShardLocal {
     pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
     /// What embedders run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
+    /// Futures that run in the shard's turns.
+    pub(crate) executor: Executor,
+    pub(super) sleepers: RefCell<Sleepers>,
+    /// The shard takes nothing new on.
+    pub(super) stopping: Cell<bool>,
     pub(crate) draining: Cell<bool>,
     /// Its turn is being run: what is marked now is looked at before it ends.
     pub(crate) in_turn: Cell<bool>,
@@ -137,7 +150,6 @@ impl ShardLocal {
         let pool = Pool::new(conf.pool_budget, conf.pool_reserve);
         Rc::new(Self {
             handle,
-            conf,
             pool,
             arena: RefCell::new(Arena::new()),
             metrics,
@@ -153,9 +165,13 @@ impl ShardLocal {
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
             tasks: RefCell::new(Slab::new()),
+            executor: Executor::new(conf.max_futures),
+            sleepers: RefCell::default(),
+            stopping: Cell::new(false),
             draining: Cell::new(false),
             in_turn: Cell::new(false),
             disk_busy_until_ns: Cell::new(0),
+            conf,
         })
     }
 
@@ -280,12 +296,17 @@ impl ShardLocal {
         }
     }
 
-    /// The pump is to look at this connection: it has something to send, or is to be closed.
-    pub(crate) fn push_dirty(&self, key: ConnKey) {
+    /// Code on the shard's thread has left work: between turns the shard itself may sleep.
+    #[inline]
+    pub(crate) fn rouse_between_turns(&self) {
         if !self.in_turn.get() {
-            // A future on the shard's thread: the shard itself may sleep.
             self.handle.rouse();
         }
+    }
+
+    /// The pump is to look at this connection: it has something to send, or is to be closed.
+    pub(crate) fn push_dirty(&self, key: ConnKey) {
+        self.rouse_between_turns();
         self.dirty.borrow_mut().push(key);
     }
 
@@ -359,6 +380,7 @@ mod tests {
             TimerFor::Opening(key),
             TimerFor::Silence(key),
             TimerFor::Drain(key),
+            TimerFor::Sleep { slot: u32::MAX },
             TimerFor::Task {
                 slot: 0xff_fffe,
                 token: u32::MAX,

@@ -14,6 +14,8 @@ pub(crate) mod command;
 #[cfg(not(loom))]
 mod engine;
 #[cfg(not(loom))]
+pub(crate) mod executor;
+#[cfg(not(loom))]
 pub(crate) mod handle;
 pub mod inbox;
 #[cfg(not(loom))]
@@ -30,9 +32,14 @@ pub mod spin;
 mod task;
 #[cfg(not(loom))]
 pub mod timer;
+#[cfg(loom)]
+#[path = "executor/wake_list.rs"]
+mod wake_list;
 
 #[cfg(not(loom))]
-pub use engine::{Engine, EngineBuilder, ParkMode};
+pub use engine::{Engine, EngineBuilder};
+#[cfg(not(loom))]
+pub use executor::{Elapsed, JoinError, JoinHandle, RemoteJoin, Sleep, SpawnError, Timeout};
 #[cfg(not(loom))]
 pub use handle::ShardHandle;
 #[cfg(not(loom))]

@@ -139,7 +139,7 @@ impl ShardLocal {
     }
 
     pub(super) fn tasks_have_work(&self) -> bool {
-        self.tasks.borrow().iter().any(|(_, task)| task.has_work())
+        self.executor.has_work() || self.tasks.borrow().iter().any(|(_, task)| task.has_work())
     }
 
     pub(super) fn task_timer(&self, slot: u32, token: u32) {
@@ -150,10 +150,12 @@ impl ShardLocal {
     }
 
     pub(super) fn stop_tasks(&self) {
+        self.stopping.set(true);
         let tasks: Vec<_> = self.tasks.borrow_mut().drain().collect();
         for task in tasks {
             self.contained(|| task.on_stop());
         }
+        self.stop_futures();
     }
 
     fn contained<T>(&self, run: impl FnOnce() -> T) -> Option<T> {

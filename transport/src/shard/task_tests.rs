@@ -9,8 +9,9 @@ use std::time::Duration;
 use crossbeam_queue::ArrayQueue;
 
 use super::*;
+use crate::conf::ParkMode;
 use crate::conf::TransportConf;
-use crate::shard::{Engine, ParkMode};
+use crate::shard::Engine;
 
 /// Passes on what is posted, and the tokens of its timers.
 struct Relay {
@@ -131,6 +132,7 @@ fn a_future_on_a_busy_hosted_shard_keeps_its_time() {
     let engine = Engine::builder(TransportConf::default())
         .shards(1)
         .unpinned()
+        .park(ParkMode::Hosted)
         .start()
         .expect("an engine");
     struct Busy;

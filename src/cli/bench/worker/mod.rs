@@ -16,7 +16,7 @@ use std::io::Write;
 use anyhow::Context;
 use ringrail::conf::{Conf, transport_conf};
 use ringrail_floors::workload::{Wait, Workload};
-use ringrail_transport::{Engine, ParkMode};
+use ringrail_transport::{Checksum, Engine, ParkMode};
 use serde::{Deserialize, Serialize};
 
 pub(super) use mixed::MixedReport;
@@ -97,7 +97,10 @@ impl Side {
     /// are what is compared, so the set-up and the workload decide them and not the configuration.
     fn engine(&self, workload: &Workload) -> anyhow::Result<Engine> {
         let mut conf = transport_conf(&self.conf)?;
-        conf.checksum = self.setup.checksum;
+        conf.checksum = match self.setup.checksum {
+            true => Checksum::Always,
+            false => Checksum::Auto,
+        };
         conf.spin_us = match workload.wait {
             Wait::Spinning => 1_000_000,
             Wait::Parked => 0,

@@ -123,6 +123,7 @@ impl<D: Driver> Pump<D> {
             self.timer(what);
         }
         worked |= self.local.run_tasks();
+        worked |= self.local.run_futures();
         if !self.thirsty.is_empty() || self.local.has_hungry() {
             self.quench();
         }
@@ -203,6 +204,7 @@ impl<D: Driver> Pump<D> {
                     conn.on_end_timer();
                 }
             }
+            TimerFor::Sleep { slot } => self.local.end_sleep(slot),
             TimerFor::Task { slot, token } => self.local.task_timer(slot, token),
         }
     }

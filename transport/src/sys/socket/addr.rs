@@ -127,6 +127,14 @@ impl Addr {
         }
     }
 
+    /// Whether bytes to this address never leave the host: a loopback address or a Unix socket.
+    pub fn is_this_host(&self) -> bool {
+        match self {
+            Self::Tcp(addr) => addr.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
     /// The port of a TCP address.
     pub fn port(&self) -> Option<u16> {
         match self {
