@@ -7,7 +7,7 @@ use std::process::Command;
 use ringrail_floors::harness::Candidate;
 use ringrail_floors::workload::{Work, Workload};
 
-use super::worker::{Setup, asks};
+use super::worker::{Caller, Setup, asks};
 
 /// ringrail in one of its set-ups, run by this executable.
 #[derive(Debug)]
@@ -20,25 +20,35 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// The set-ups that are measured: bare, with checksums, and by the RPC environment. `more` are further arguments.
-    pub(super) fn all(more: &[String]) -> io::Result<Vec<Self>> {
+    /// The set-ups that are measured: bare by each of the callers, with checksums, and by the RPC
+    /// environment. `more` are further arguments.
+    pub(super) fn all(callers: &[Caller], more: &[String]) -> io::Result<Vec<Self>> {
         let exe = std::env::current_exe()?;
-        let product = |name, checksum, asks| Product {
+        let product = |name, checksum, asks, caller| Product {
             name,
             setup: Setup {
                 checksum,
                 hosted: false,
                 spark: false,
                 asks,
+                caller,
             },
             exe: exe.clone(),
             more: more.to_vec(),
         };
-        Ok(vec![
-            product("ringrail", false, false),
-            product("ringrail+crc", true, false),
-            product("ringrail ask", false, true),
-        ])
+        let by = |caller: &Caller| {
+            let name = match caller {
+                Caller::Callback => "ringrail",
+                Caller::Future => "ringrail future",
+                Caller::Tokio => "ringrail tokio",
+                Caller::Thread => "ringrail thread",
+            };
+            product(name, false, false, *caller)
+        };
+        let mut all: Vec<_> = callers.iter().map(by).collect();
+        all.push(product("ringrail+crc", true, false, Caller::Callback));
+        all.push(product("ringrail ask", false, true, Caller::Callback));
+        Ok(all)
     }
 
     /// A command line of this executable.
@@ -59,7 +69,7 @@ impl Candidate for Product {
 
     fn supports(&self, workload: &Workload) -> bool {
         match workload.work {
-            Work::Chunks { .. } => !self.setup.asks,
+            Work::Chunks { .. } => !self.setup.asks && self.setup.caller == Caller::Callback,
             // Checksums are of bodies that travel in slices; RPCs of this size have none.
             Work::Rpc { size, reply } if self.setup.asks => {
                 workload.conns == 1 && size == reply && asks::SIZES.contains(&size)

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::candidate::Product;
 use super::narrow;
-use super::worker::MixedReport;
+use super::worker::{Caller, MixedReport};
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::size::Size;
@@ -150,7 +150,7 @@ fn one_round(workload: &Workload, more: &[String]) -> anyhow::Result<MixedReport
     if let Some(Source::File { path, .. }) = workload.source() {
         drop_pages(path).context("dropping the file from memory")?;
     }
-    let product = Product::all(more)?
+    let product = Product::all(&[Caller::Callback], more)?
         .into_iter()
         .next()
         .context("no product to measure")?;

@@ -11,6 +11,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -23,6 +24,7 @@ use super::settings::{self, Settings};
 use super::size::Size;
 use candidate::Product;
 
+use worker::Caller;
 pub(crate) use worker::Worker;
 
 /// Measure this machine: RPCs and chunk fetches, beside floors that do the same work on bare sockets
@@ -34,6 +36,7 @@ pub(crate) use worker::Worker;
 Examples:
   ringrail bench rpc                                     64-byte ping-pong, sleeping
   ringrail bench rpc --spin --in-flight 256              pipelined, spinning
+  ringrail bench rpc --from callback,future,tokio,thread the same by each kind of caller
   ringrail bench fetch --size 4MiB --in-flight 8         chunks from memory
   ringrail bench fetch --size 64KiB --source file        chunks from a page-cached file
   ringrail bench mixed                                   RPC latency beside 16 MiB chunks
@@ -118,6 +121,12 @@ pub(super) struct Common {
     /// Directory for the file that chunks come from
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
+    /// Who asks, in measurements of requests
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "callback")]
+    from: Vec<Caller>,
+    /// Wait at most so long before each run for other programs to leave the processors alone
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    wait_for_quiet: u64,
     /// Measure ringrail alone, without floors
     #[arg(long)]
     no_floors: bool,
@@ -211,12 +220,13 @@ impl Common {
         } else {
             FloorCandidate::all().context("finding this program")?
         };
-        let products = Product::all(more).context("finding this program")?;
+        let products = Product::all(&self.from, more).context("finding this program")?;
         let floors = floors.iter().map(|floor| floor as &dyn Candidate);
         let products = products.iter().map(|product| product as &dyn Candidate);
         let candidates: Vec<&dyn Candidate> = floors.chain(products).collect();
         let plan = Plan {
             rounds: self.rounds,
+            wait_for_quiet: Duration::from_secs(self.wait_for_quiet),
             ..Plan::default()
         };
         for workload in workloads {

@@ -6,48 +6,46 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
-
 use crate::conn::Outcome;
-use crate::conn::sink::Ticket;
 use crate::error::RequestError;
-use crate::shard::blocking::refuse_on_shard;
-use crate::shard::command::{Command, Waiter};
+use crate::shard::blocking::block_on;
+use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
 use crate::shard::local::ConnKey;
+use crate::shard::remote::{Caller, WakeBatch, pair};
+use crate::shard::remote_sink::RemoteSink;
+
+thread_local! {
+    /// The callers of this thread, which wake each other.
+    static BATCH: Arc<WakeBatch> = WakeBatch::new();
+}
 
 /// An answer to come, on any thread and any executor.
+///
+/// Answers that come together wake one caller of a thread, which wakes the others when it is polled;
+/// one that is woken and not polled delays them by half a millisecond at most.
 ///
 /// # Cancel safety
 /// Dropping it before it is ready retracts the request: one still queued is not sent, one that was
 /// sent is cancelled at the peer.
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
 pub struct RequestFuture {
-    answer: oneshot::Receiver<Outcome>,
-    ticket: Arc<Ticket>,
+    caller: Caller<Outcome>,
     shard: ShardHandle,
     key: ConnKey,
     over: bool,
 }
 
 impl RequestFuture {
-    pub(super) fn pair(shard: ShardHandle, key: ConnKey) -> (Self, Waiter) {
-        let (done, answer) = oneshot::channel();
-        let ticket = Ticket::new();
-        let waiter = Waiter {
-            ticket: Arc::clone(&ticket),
-            done,
+    pub(super) fn pair(shard: ShardHandle, key: ConnKey) -> (Self, RemoteSink) {
+        let (caller, answerer) = pair();
+        let future = Self {
+            caller,
+            shard,
+            key,
+            over: false,
         };
-        (
-            Self {
-                answer,
-                ticket,
-                shard,
-                key,
-                over: false,
-            },
-            waiter,
-        )
+        (future, RemoteSink::new(answerer))
     }
 
     /// Waits for the answer, blocking this thread.
@@ -58,14 +56,8 @@ impl RequestFuture {
     /// # Panics
     /// On the thread of a shard and inside an asynchronous runtime, which it would block.
     #[track_caller]
-    pub fn wait(mut self) -> Outcome {
-        refuse_on_shard("RequestFuture::wait");
-        self.over = true;
-        let (_, stub) = oneshot::channel();
-        let answer = std::mem::replace(&mut self.answer, stub);
-        answer
-            .blocking_recv()
-            .unwrap_or(Err(RequestError::ShardStopped))
+    pub fn wait(self) -> Outcome {
+        block_on("RequestFuture::wait", self)
     }
 }
 
@@ -73,9 +65,10 @@ impl Future for RequestFuture {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let answer = std::task::ready!(Pin::new(&mut self.answer).poll(cx));
+        let outcome = BATCH.with(|batch| self.caller.poll(cx, batch));
+        let outcome = std::task::ready!(outcome);
         self.over = true;
-        Poll::Ready(answer.unwrap_or(Err(RequestError::ShardStopped)))
+        Poll::Ready(outcome.unwrap_or(Err(RequestError::ShardStopped)))
     }
 }
 
@@ -84,7 +77,7 @@ impl Drop for RequestFuture {
         if self.over {
             return;
         }
-        if let Some(id) = self.ticket.retract() {
+        if let Some(id) = self.caller.retract() {
             self.shard
                 .post_surely(Command::Cancel { key: self.key, id });
         }

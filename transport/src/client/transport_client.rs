@@ -120,12 +120,9 @@ impl TransportClient {
     pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> RequestFuture {
         let mut bytes = Vec::new();
         if let Err(error) = encode_to_vec(value, &mut bytes) {
-            let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.live.key);
+            let (future, sink) = RequestFuture::pair(self.shard.clone(), self.live.key);
             let detail = error.to_string().into();
-            // The future that is about to be given out holds the other end.
-            let _ = waiter
-                .done
-                .send(Err(RequestError::Unserialisable { detail }));
+            sink.send(Err(RequestError::Unserialisable { detail }));
             return future;
         }
         self.send_rpc_timeout(bytes, timeout)
@@ -245,18 +242,17 @@ impl TransportClient {
     }
 
     fn ask(&self, ask: Ask, timeout: Option<Duration>) -> RequestFuture {
-        let (future, waiter) = RequestFuture::pair(self.shard.clone(), self.live.key);
+        let (future, sink) = RequestFuture::pair(self.shard.clone(), self.live.key);
         let command = Command::Ask {
             key: self.live.key,
             ask,
             timeout,
-            waiter,
+            sink,
         };
         if let Err(error) = self.shard.post(command) {
             let refusal = self.refusal(&error);
-            if let Command::Ask { waiter, .. } = error.into_inner() {
-                // The future that is about to be given out holds the other end.
-                let _ = waiter.done.send(Err(refusal));
+            if let Command::Ask { sink, .. } = error.into_inner() {
+                sink.send(Err(refusal));
             }
         }
         future

@@ -1,15 +1,12 @@
 //! Where an answer goes: to a callback on the shard, to a future on the shard, to another thread.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use tokio::sync::oneshot;
 
 use crate::buf::Lease;
 use crate::client::StreamFeed;
 use crate::error::RequestError;
 use crate::shard::executor::Wakeup;
+use crate::shard::remote_sink::RemoteSink;
 
 use super::received::{Received, Reply};
 
@@ -26,39 +23,6 @@ pub trait ResponseHandler {
     fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>);
 }
 
-/// Ties a request to its caller on another thread, so that either may let go first.
-#[derive(Debug)]
-pub(crate) struct Ticket(AtomicU64);
-
-const QUEUED: u64 = 0;
-const RETRACTED: u64 = u64::MAX;
-
-impl Ticket {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(QUEUED)))
-    }
-
-    /// The shard gives the request its id; false where the caller has retracted it.
-    pub(crate) fn sent_as(&self, id: u64) -> bool {
-        // AcqRel: what the caller did before retracting is seen, and the id is published.
-        self.0
-            .compare_exchange(QUEUED, id, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-
-    /// The caller lets go; the id to cancel, where the request has been sent.
-    pub(crate) fn retract(&self) -> Option<u64> {
-        match self.0.swap(RETRACTED, Ordering::AcqRel) {
-            QUEUED | RETRACTED => None,
-            id => Some(id),
-        }
-    }
-
-    pub(crate) fn is_retracted(&self) -> bool {
-        self.0.load(Ordering::Acquire) == RETRACTED
-    }
-}
-
 /// The receiving end of one request.
 pub(crate) enum Sink {
     /// A callback on the shard.
@@ -71,7 +35,7 @@ pub(crate) enum Sink {
     /// A future on the shard, whose answer is here.
     Ready(Result<Lease, Box<RequestError>>),
     /// A caller on another thread.
-    Remote(oneshot::Sender<Outcome>),
+    Remote(RemoteSink),
     /// A stream: slices go to its reader.
     Stream(StreamFeed),
 }
@@ -106,8 +70,7 @@ impl Sink {
 
     fn settle(self, outcome: Outcome) {
         match self {
-            // A caller that went away has no use for it.
-            Sink::Remote(sender) => drop(sender.send(outcome)),
+            Sink::Remote(sink) => sink.send(outcome),
             Sink::Stream(feed) => feed.end(outcome.map(|_| ())),
             // Futures on the shard are settled in the table, where they look for their answer.
             Sink::Future(_) | Sink::Ready(_) | Sink::Callback { .. } => {}

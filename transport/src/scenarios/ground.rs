@@ -86,10 +86,8 @@ impl Ground for Simulated {
         }
         let until = shard.pump.next_timer();
         let worked = shard.turn(Park::Until(until));
-        shard.asleep = !worked && !shard.pump.has_work();
-        if !shard.asleep {
-            inbox.inbox().finish_sleep();
-        }
+        // A simulated turn does not wait: it announces the end of a sleep that goes on.
+        shard.asleep = !worked && !shard.pump.has_work() && inbox.inbox().prepare_sleep();
         true
     }
 

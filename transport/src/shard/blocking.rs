@@ -4,6 +4,9 @@
 //! or for one that waits for it. Inside an asynchronous runtime it would stop the runtime's other
 //! tasks; whatever blocks by tokio's own means is refused there by tokio.
 
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
 use super::handle;
 
 /// Sees that this is not the thread of a shard.
@@ -29,27 +32,47 @@ pub(crate) fn refuse_on_shard(what: &str) {
 #[track_caller]
 pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
     refuse_on_shard(what);
-    // tokio tells those alone who block by its means that they must not: asked for nothing else.
-    let (done, ready) = tokio::sync::oneshot::channel();
-    let _ = done.send(());
-    let _ = ready.blocking_recv();
+    if tokio::runtime::Handle::try_current().is_ok() {
+        refuse_in_runtime();
+    }
     drive(future)
 }
 
+/// Panics on a thread of a runtime that must not block, by tokio's own words: whether this is one, or
+/// one for blocking work, is known to tokio alone, which tells those that block by its means.
+#[track_caller]
+fn refuse_in_runtime() {
+    let (done, ready) = tokio::sync::oneshot::channel();
+    let _ = done.send(());
+    let _ = ready.blocking_recv();
+}
+
+thread_local! {
+    /// Unparks this thread; made once, so that waiting allocates nothing.
+    static PARKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+}
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 fn drive<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
     let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
+    PARKER.with(|parker| {
+        let mut context = Context::from_waker(parker);
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+                return value;
+            }
+            std::thread::park();
         }
-        std::thread::park();
-    }
+    })
 }

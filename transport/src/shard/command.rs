@@ -7,14 +7,14 @@ use tokio::sync::oneshot;
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::client::StreamFeed;
-use crate::conn::sink::Ticket;
-use crate::conn::{Opened, Outcome, Speaks};
+use crate::conn::{Opened, Speaks};
 use crate::error::RequestError;
 use crate::server::{HandlerFactory, ServerBootstrap};
 use crate::sys::driver::Listening;
 use crate::sys::socket::{Addr, SocketError};
 
 use super::local::ConnKey;
+use super::remote_sink::RemoteSink;
 
 /// Names a listener of an engine on all its shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,13 +36,6 @@ pub(crate) struct ConnectOrder {
     pub(crate) handlers: Arc<HandlerFactory>,
     pub(crate) speaks: Speaks,
     pub(crate) opened: Opened,
-}
-
-/// Who waits for an answer on another thread.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    pub(crate) ticket: Arc<Ticket>,
-    pub(crate) done: oneshot::Sender<Outcome>,
 }
 
 /// What is asked.
@@ -70,7 +63,7 @@ pub(crate) enum Command {
         key: ConnKey,
         ask: Ask,
         timeout: Option<Duration>,
-        waiter: Waiter,
+        sink: RemoteSink,
     },
     OneWay {
         key: ConnKey,
@@ -135,5 +128,15 @@ impl std::fmt::Debug for Command {
             Command::Drain { .. } => "Drain",
             Command::Stop => "Stop",
         })
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::Command;
+
+    /// The inbox is walked in a circle: what a place takes is what stays in the cache.
+    #[test]
+    fn a_command_takes_96_bytes_at_most() {
+        assert!(size_of::<Command>() <= 96, "{}", size_of::<Command>());
     }
 }

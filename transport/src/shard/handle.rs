@@ -72,6 +72,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if !self.was_in_turn {
+            self.local.flush_deliveries();
+        }
         self.local.in_turn.set(self.was_in_turn);
         CURRENT.with(|current| *current.borrow_mut() = self.before.take());
     }

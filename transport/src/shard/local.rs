@@ -14,12 +14,13 @@ use slab::Slab;
 
 use crate::buf::Pool;
 use crate::conf::TransportConf;
-use crate::conn::Conn;
+use crate::conn::{Conn, Outcome};
 use crate::metrics::ShardMetrics;
 
 use super::command::Command;
 use super::executor::{Executor, Sleepers};
 use super::handle::ShardHandle;
+use super::remote::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
 
@@ -125,6 +126,8 @@ pub(crate) struct ShardLocal {
     pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
     /// What embedders run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
+    /// Callers on other threads that this turn has answers for.
+    pub(super) deliveries: RefCell<Deliveries<Outcome>>,
     /// Futures that run in the shard's turns.
     pub(crate) executor: Executor,
     pub(super) sleepers: RefCell<Sleepers>,
@@ -165,6 +168,7 @@ impl ShardLocal {
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::new(VecDeque::new()),
             tasks: RefCell::new(Slab::new()),
+            deliveries: RefCell::default(),
             executor: Executor::new(conf.max_futures),
             sleepers: RefCell::default(),
             stopping: Cell::new(false),

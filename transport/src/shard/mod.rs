@@ -26,6 +26,10 @@ pub(crate) mod local;
 mod park;
 #[cfg(not(loom))]
 pub(crate) mod pump;
+#[cfg_attr(loom, allow(dead_code, reason = "the models use a part of it"))]
+pub(crate) mod remote;
+#[cfg(not(loom))]
+pub(crate) mod remote_sink;
 #[cfg(not(loom))]
 pub mod spin;
 #[cfg(not(loom))]

@@ -137,16 +137,13 @@ fn may_sleep<D: Driver>(pump: &mut Pump<D>) -> bool {
 }
 
 fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
-    let handle = pump.local.handle.clone();
     if !may_sleep(pump) {
         return pump.turn(Park::No);
     }
     publish(pump);
     pump.local.metrics.parks.increment();
     let until = pump.next_timer();
-    let worked = pump.turn(Park::Until(until));
-    handle.inbox().finish_sleep();
-    worked
+    pump.turn(Park::Until(until))
 }
 
 /// Runs a shard as a task of a `tokio_uring` runtime, until it is told to stop.

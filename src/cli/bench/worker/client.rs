@@ -6,8 +6,9 @@ use std::sync::mpsc;
 use anyhow::{Context, anyhow};
 use ringrail_floors::report::ClientReport;
 use ringrail_floors::workload::{Work, Workload};
-use ringrail_transport::{Connection, TransportClient, TransportContext};
+use ringrail_transport::{Connection, Engine, TransportClient, TransportContext};
 
+use super::callers::{self, Caller};
 use super::chunks::ChunkLoad;
 use super::rpc::RpcLoad;
 use super::{Side, say};
@@ -29,9 +30,29 @@ pub(crate) fn run(workload: &Workload, side: &Side, addr: &str) -> anyhow::Resul
         .map(connect)
         .collect::<Result<_, _>>()
         .context("connecting")?;
+    let report = match side.setup.caller {
+        Caller::Callback => by_callbacks(workload, context.engine(), conns),
+        caller => callers::run(caller, workload, context.engine(), &conns),
+    };
+    let mut report = report?;
+    let metrics = context.engine().metrics();
+    report.extra.extend(
+        metrics
+            .iter()
+            .filter(|metric| metric.value > 0)
+            .map(|metric| (metric.name.to_owned(), metric.value.into())),
+    );
+    say(&serde_json::to_string(&report)?)
+}
+
+fn by_callbacks(
+    workload: &Workload,
+    engine: &Engine,
+    conns: Vec<TransportClient>,
+) -> anyhow::Result<ClientReport> {
     let (done, report) = mpsc::sync_channel(1);
     let load = workload.clone();
-    context.engine().run_on(0, move |_| {
+    engine.run_on(0, move |_| {
         let conns: Option<Vec<Connection>> = conns.iter().map(TransportClient::here).collect();
         let Some(conns) = conns else {
             let _ = done.send(Err(anyhow!("a connection was lost before the start")));
@@ -42,17 +63,9 @@ pub(crate) fn run(workload: &Workload, side: &Side, addr: &str) -> anyhow::Resul
             Work::Chunks { .. } => ChunkLoad::start(&load, conns, done),
         }
     })?;
-    let mut report = report
+    report
         .recv()
-        .context("the shard ended before the work was done")??;
-    let metrics = context.engine().metrics();
-    report.extra.extend(
-        metrics
-            .iter()
-            .filter(|metric| metric.value > 0)
-            .map(|metric| (metric.name.to_owned(), metric.value.into())),
-    );
-    say(&serde_json::to_string(&report)?)
+        .context("the shard ended before the work was done")?
 }
 
 /// One connection of a load: its own handler, so that answers find their connection by themselves.

@@ -5,6 +5,7 @@
 
 pub(in crate::cli::bench) mod asks;
 mod book;
+mod callers;
 mod chunks;
 mod client;
 mod mixed;
@@ -19,6 +20,7 @@ use ringrail_floors::workload::{Wait, Workload};
 use ringrail_transport::{Checksum, Engine, ParkMode};
 use serde::{Deserialize, Serialize};
 
+pub(super) use callers::Caller;
 pub(super) use mixed::MixedReport;
 
 use crate::cli::failure::Outcome;
@@ -77,6 +79,9 @@ pub(crate) struct Setup {
     pub(crate) spark: bool,
     /// By `ask` through the RPC environment instead of bare requests.
     pub(crate) asks: bool,
+    /// Who asks, where requests are bare.
+    #[serde(default)]
+    pub(crate) caller: Caller,
 }
 
 /// What measurements have by default and other programs have not: room for every workload, and one

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use crate::conn::sink::Sink;
 use crate::conn::{Conn, State};
 use crate::error::{CloseReason, RequestError};
-use crate::shard::command::{Ask, Command, Waiter};
+use crate::shard::command::{Ask, Command};
+use crate::shard::remote_sink::RemoteSink;
 use crate::sys::driver::Driver;
 
 use super::Pump;
@@ -51,13 +52,13 @@ impl<D: Driver> Pump<D> {
                 key,
                 ask,
                 timeout,
-                waiter,
+                sink,
             } => {
                 let Some(conn) = self.local.conn(key) else {
-                    let _ = waiter.done.send(Err(RequestError::NotConnected));
+                    sink.send(Err(RequestError::NotConnected));
                     return;
                 };
-                ask_on(&conn, ask, timeout, waiter);
+                ask_on(&conn, ask, timeout, sink);
             }
             Command::OneWay { key, body } => {
                 let sent = self
@@ -147,11 +148,12 @@ impl<D: Driver> Pump<D> {
 }
 
 /// Passes a request from another thread on to its connection.
-fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, waiter: Waiter) {
-    if waiter.ticket.is_retracted() {
+fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, sink: RemoteSink) {
+    if sink.is_retracted() {
         return;
     }
-    let mut done = Some(waiter.done);
+    let Some(ticket) = sink.ticket() else { return };
+    let mut done = Some(sink);
     let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
     let sent = match ask {
         Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, &mut sink),
@@ -163,12 +165,11 @@ fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, waite
         Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, &mut sink),
     };
     match sent {
-        Ok(id) if waiter.ticket.sent_as(id) => {}
+        Ok(id) if ticket.sent_as(id) => {}
         Ok(id) => conn.cancel(id),
         Err(error) => {
             if let Some(done) = done {
-                // Whoever asked may be gone.
-                let _ = done.send(Err(error));
+                done.send(Err(error));
             }
         }
     }

@@ -99,6 +99,10 @@ impl<D: Driver> Pump<D> {
             self.let_gather();
         }
         self.driver.enter(park)?;
+        if matches!(park, Park::Until(_)) {
+            // At once: whoever posts during the turn need not wake a shard that is awake.
+            self.local.handle.inbox().finish_sleep();
+        }
         self.local.set_now_ns(self.driver.now_ns());
         let _turn = Turn::of(&self.local);
         let mut worked = false;
@@ -122,6 +126,7 @@ impl<D: Driver> Pump<D> {
             self.local.metrics.timers_fired.increment();
             self.timer(what);
         }
+        self.local.wake_overdue_callers();
         worked |= self.local.run_tasks();
         worked |= self.local.run_futures();
         if !self.thirsty.is_empty() || self.local.has_hungry() {
@@ -221,7 +226,7 @@ impl<D: Driver> Pump<D> {
 
     /// When the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<u64> {
-        let timer = self.local.next_timer();
+        let timer = earlier(self.local.next_timer(), self.local.deliveries_due_ns());
         if self.thirsty.is_empty() && !self.local.has_hungry() {
             return timer;
         }
@@ -238,6 +243,14 @@ impl<D: Driver> Pump<D> {
             || !self.local.letters.borrow().is_empty()
             || !self.local.handle.inbox().is_empty()
             || self.driver.ready()
+    }
+}
+
+/// The earlier of two times, where there are any.
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
