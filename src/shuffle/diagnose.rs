@@ -3,6 +3,7 @@
 //! The writer has left a checksum of each partition beside the data; the reader sends its own. If the file does
 //! not give the writer's, the disk is to blame; if it does and the reader's differs, the way between.
 
+use crc_fast::CrcAlgorithm;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -83,33 +84,35 @@ fn read_through(file: &File, from: u64, len: u64, mut take: impl FnMut(&[u8])) -
 /// One of the kinds that Spark writes.
 enum Checksum {
     Adler32(adler2::Adler32),
-    Crc32(crc32fast::Hasher),
-    Crc32c(u32),
+    Crc(crc_fast::Digest),
 }
 
 impl Checksum {
     fn new(algorithm: &str) -> Option<Self> {
         match algorithm {
             "ADLER32" => Some(Checksum::Adler32(adler2::Adler32::new())),
-            "CRC32" => Some(Checksum::Crc32(crc32fast::Hasher::new())),
-            "CRC32C" => Some(Checksum::Crc32c(0)),
+            "CRC32" => Some(Self::crc(CrcAlgorithm::Crc32IsoHdlc)),
+            "CRC32C" => Some(Self::crc(CrcAlgorithm::Crc32Iscsi)),
             _ => None,
         }
+    }
+
+    fn crc(algorithm: CrcAlgorithm) -> Self {
+        Checksum::Crc(crc_fast::Digest::new(algorithm))
     }
 
     fn update(&mut self, bytes: &[u8]) {
         match self {
             Checksum::Adler32(sum) => sum.write_slice(bytes),
-            Checksum::Crc32(sum) => sum.update(bytes),
-            Checksum::Crc32c(sum) => *sum = crc32c::crc32c_append(*sum, bytes),
+            Checksum::Crc(sum) => sum.update(bytes),
         }
     }
 
     fn finish(self) -> u32 {
         match self {
             Checksum::Adler32(sum) => sum.checksum(),
-            Checksum::Crc32(sum) => sum.finalize(),
-            Checksum::Crc32c(sum) => sum,
+            // Sums of 32 bits in the low half.
+            Checksum::Crc(sum) => sum.finalize() as u32,
         }
     }
 }

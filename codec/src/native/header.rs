@@ -157,7 +157,7 @@ impl Header {
     #[inline]
     #[must_use]
     pub fn with_crc_of(self, body: &[u8]) -> Header {
-        self.with_crc(crc32c::crc32c(body))
+        self.with_crc(crc_fast::crc32_iscsi(body))
     }
 
     /// Checks the body against the header's checksum; a header without one accepts any body.
@@ -176,10 +176,10 @@ impl Header {
     // By value: a reference would have headers without a checksum written to memory as well.
     #[inline(never)]
     fn check_crc_of(self, body: &[u8]) -> Result<(), ChecksumError> {
-        self.check_crc(crc32c::crc32c(body))
+        self.check_crc(crc_fast::crc32_iscsi(body))
     }
 
-    /// Checks a checksum that the caller computed while the body came in (see [`crc32c::crc32c_append`]).
+    /// Checks a checksum that the caller computed while the body came in.
     ///
     /// # Errors
     /// As [`Header::check_body`].
