@@ -44,6 +44,10 @@ pub struct TransportConf {
     /// Requests waiting to be sent on one connection before further ones are refused.
     /// `ringrail.transport.requestQueue`, 8 MiB.
     pub request_queue: usize,
+    /// Bodies that one shard may have on their way out; one connection may have as many as are
+    /// free. Beyond it chunks, streams and large replies are refused as busy, and a connection of
+    /// Spark's protocol ends. `ringrail.transport.maxTransfers`, 65 536.
+    pub max_transfers: usize,
     /// Connections of one shard. `ringrail.transport.maxConnections`, 65 536.
     pub max_connections: usize,
     /// Memory of one shard's buffers in bytes. `ringrail.transport.poolBudget`, 256 MiB.
@@ -102,6 +106,7 @@ impl Default for TransportConf {
             sendfile_unmapped_min: 64 << 10,
             send_queue: 256 << 10,
             request_queue: 8 << 20,
+            max_transfers: 65_536,
             max_connections: 65_536,
             pool_budget: 256 << 20,
             pool_reserve: 64 << 20,
@@ -168,8 +173,12 @@ impl TransportConf {
               recvBufferLen) and leave something of ringrail.transport.poolBudget",
             ),
             (
-                self.connections_per_peer > 0 && self.max_connections > 0 && self.inbox > 0,
-                "ringrail.transport.{numConnectionsPerPeer, maxConnections, inbox} must be positive",
+                self.connections_per_peer > 0
+                    && self.max_connections > 0
+                    && self.max_transfers > 1
+                    && self.inbox > 0,
+                "ringrail.transport.{numConnectionsPerPeer, maxConnections, inbox} must be positive, \
+                 maxTransfers at least 2",
             ),
         ];
         match rules.iter().find(|(holds, _)| !holds) {

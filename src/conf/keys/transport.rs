@@ -69,6 +69,12 @@ entries! {
     REQUEST_QUEUE: usize = "ringrail.transport.requestQueue", size(Byte)
         .default("8m");
 
+    /// Bodies that a shard has on their way out; one connection may have as many as are free. Beyond it
+    /// chunks, streams and large replies fail as busy; a connection of Spark's protocol ends.
+    MAX_TRANSFERS: usize = "ringrail.transport.maxTransfers", int()
+        .default("65536")
+        .range("2", "16777216");
+
     /// Connections of a shard; a further one is closed and logged, an own one fails as busy.
     MAX_CONNECTIONS: usize = "ringrail.transport.maxConnections", int()
         .default("65536")

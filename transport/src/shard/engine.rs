@@ -46,6 +46,7 @@ pub struct EngineBuilder {
     first_cpu: usize,
     pin: bool,
     park: ParkMode,
+    raise_open_files: bool,
 }
 
 impl EngineBuilder {
@@ -72,6 +73,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether starting raises the process's soft limit of open files to its hard one, as
+    /// [`raise_open_files`](crate::sys::raise_open_files) does: each connection takes one. On by default;
+    /// turn it off in a program that passes descriptors to `select(2)`.
+    #[must_use]
+    pub fn raise_open_files(mut self, raise: bool) -> Self {
+        self.raise_open_files = raise;
+        self
+    }
+
     /// How shards sleep.
     #[must_use]
     pub fn park(mut self, park: ParkMode) -> Self {
@@ -86,6 +96,11 @@ impl EngineBuilder {
     /// what to do.
     pub fn start(self) -> Result<Engine, EngineError> {
         self.conf.check()?;
+        if self.raise_open_files
+            && let Err(error) = crate::sys::raise_open_files()
+        {
+            tracing::debug!(target: "ringrail::shard", %error, "the limit of open files stays");
+        }
         let budget = CpuBudget::of_process();
         let count = if self.shards == 0 {
             budget.parallelism()
@@ -305,6 +320,7 @@ impl Engine {
             first_cpu: 0,
             pin: true,
             park: ParkMode::default(),
+            raise_open_files: true,
         }
     }
 

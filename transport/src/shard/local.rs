@@ -47,6 +47,8 @@ pub(crate) enum TimerFor {
     Silence(ConnKey),
     /// The end of a drain.
     Drain(ConnKey),
+    /// A listener that could not accept tries again: its place in the shard's table.
+    Accept(u32),
     /// A task's own.
     Task {
         /// Which task.
@@ -68,6 +70,7 @@ impl TimerFor {
             TimerFor::Silence(key) => (2, key.slot, key.generation),
             TimerFor::Drain(key) => (3, key.slot, key.generation),
             TimerFor::Task { slot, token } => (4, slot, token),
+            TimerFor::Accept(at) => (5, at, 0),
         };
         kind << KIND_SHIFT | (u64::from(slot) & SLOT_MASK) << SLOT_SHIFT | u64::from(low)
     }
@@ -84,6 +87,7 @@ impl TimerFor {
             1 => TimerFor::Opening(key),
             2 => TimerFor::Silence(key),
             3 => TimerFor::Drain(key),
+            5 => TimerFor::Accept(key.slot),
             _ => TimerFor::Task { slot, token: low },
         }
     }
@@ -118,6 +122,8 @@ pub(crate) struct ShardLocal {
     /// What embedders run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     pub(crate) draining: Cell<bool>,
+    /// Bodies on their way out, on all connections.
+    pub(crate) transfers: Rc<Cell<usize>>,
     /// Its turn is being run: what is marked now is looked at before it ends.
     pub(crate) in_turn: Cell<bool>,
     /// Until when files are read by workers alone; see `conn::compose`.
@@ -154,6 +160,7 @@ impl ShardLocal {
             letters: RefCell::new(VecDeque::new()),
             tasks: RefCell::new(Slab::new()),
             draining: Cell::new(false),
+            transfers: Rc::default(),
             in_turn: Cell::new(false),
             disk_busy_until_ns: Cell::new(0),
         })
@@ -359,6 +366,7 @@ mod tests {
             TimerFor::Opening(key),
             TimerFor::Silence(key),
             TimerFor::Drain(key),
+            TimerFor::Accept(7),
             TimerFor::Task {
                 slot: 0xff_fffe,
                 token: u32::MAX,

@@ -21,6 +21,8 @@ mod link;
 #[cfg(not(loom))]
 pub(crate) mod local;
 #[cfg(not(loom))]
+mod log_gate;
+#[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]
 pub(crate) mod pump;

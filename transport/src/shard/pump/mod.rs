@@ -31,7 +31,7 @@ use super::coalesce::Coalescer;
 use super::handle::Turn;
 use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
-use listen::ListenerState;
+use listen::{ListenerLogs, ListenerState};
 use token::For;
 
 /// Frames after which a turn takes no further completions, so that answers leave, and peers that
@@ -47,6 +47,7 @@ pub(crate) struct Pump<D> {
     pub(crate) local: Rc<ShardLocal>,
     links: Vec<Option<Link>>,
     listeners: Vec<Option<ListenerState>>,
+    listener_logs: ListenerLogs,
     handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
     reads: Vec<ReadOrder>,
     /// Connections whose receive ended for want of buffers, or whose parse for want of memory.
@@ -73,6 +74,7 @@ impl<D: Driver> Pump<D> {
             local,
             links: Vec::new(),
             listeners: Vec::new(),
+            listener_logs: ListenerLogs::default(),
             handlers: HashMap::new(),
             reads: Vec::new(),
             thirsty: Vec::new(),
@@ -203,6 +205,7 @@ impl<D: Driver> Pump<D> {
                     conn.on_end_timer();
                 }
             }
+            TimerFor::Accept(at) => self.accept_again(at as usize),
             TimerFor::Task { slot, token } => self.local.task_timer(slot, token),
         }
     }

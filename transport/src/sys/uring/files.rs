@@ -136,14 +136,18 @@ pub(super) enum Progress {
     Done,
     /// The socket is full: wait until it is writable.
     Blocked,
+    /// As many bytes went as may at a time: others first.
+    OverBudget,
 }
 
 impl FileSend {
-    /// Moves as much as the socket takes.
+    /// Moves as much as the socket takes, and no more bytes of the file than `budget`, which gets less by
+    /// them.
     pub(super) fn advance(
         &mut self,
         socket: RawFd,
         scratch: &mut MsgScratch,
+        budget: &mut usize,
     ) -> io::Result<Progress> {
         while self.sent < self.head.remaining() {
             let more = if self.left + self.padding > 0 {
@@ -161,13 +165,16 @@ impl FileSend {
             }
         }
         while self.left > 0 {
+            if *budget == 0 {
+                return Ok(Progress::OverBudget);
+            }
+            let len = self.left.min(*budget);
             let mut offset = libc::off_t::try_from(self.offset)
                 .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
             // SAFETY: both descriptors are open for the length of this operation; the offset is a
             // live variable. The socket is non-blocking, so the call does not stall the shard.
-            let done = unsafe {
-                libc::sendfile(socket, self.file.as_raw_fd(), &raw mut offset, self.left)
-            };
+            let done =
+                unsafe { libc::sendfile(socket, self.file.as_raw_fd(), &raw mut offset, len) };
             match taken(done)? {
                 Taken::Nothing => return Ok(Progress::Blocked),
                 Taken::Interrupted => {}
@@ -176,6 +183,7 @@ impl FileSend {
                     self.sent += count;
                     self.offset += count as u64;
                     self.left -= count;
+                    *budget = budget.saturating_sub(count);
                 }
             }
         }

@@ -4,7 +4,8 @@
 //! and receive, a group of provided buffers that are leases of the shard's pool. The split:
 //! `enter` the system call, `wait` what a park waits for, `ops` what an operation owns in flight,
 //! `complete` how that comes back, `close` how all of it ends with the driver, `provided` the
-//! buffer group, `files` what concerns files and the page cache, `spec` sizes and errors, `driver`
+//! buffer group, `files` what concerns files and the page cache, `socks` the open
+//! sockets, `spec` sizes and errors, `driver`
 //! the [`Driver`](super::driver::Driver) that ties them together.
 
 mod close;
@@ -14,6 +15,7 @@ mod enter;
 mod files;
 mod ops;
 mod provided;
+mod socks;
 mod spec;
 mod wait;
 
