@@ -81,6 +81,9 @@ pub struct TransportConf {
     pub connection_timeout: Duration,
     /// Close connections that nobody uses. `ringrail.transport.closeIdleConnections`, off.
     pub close_idle: bool,
+    /// Host names of a client factory that wait to be looked up; a further connection fails as busy.
+    /// `ringrail.transport.resolveQueue`, 1024.
+    pub resolve_queue: usize,
     /// Connections per peer in a client pool. `ringrail.transport.numConnectionsPerPeer`, 1.
     pub connections_per_peer: usize,
     /// Wait between attempts; a peer that failed is not tried for 0.95 of it with fast-fail.
@@ -121,6 +124,7 @@ impl Default for TransportConf {
             request_timeout: Duration::from_secs(120),
             connection_timeout: Duration::from_secs(120),
             close_idle: false,
+            resolve_queue: 1024,
             connections_per_peer: 1,
             retry_wait: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),

@@ -12,6 +12,7 @@
 
 mod actors;
 mod board;
+mod body_room;
 mod cluster;
 mod content;
 mod credit;
@@ -26,6 +27,7 @@ mod misdeeds;
 mod puppet;
 mod raw;
 mod reconnect;
+mod retracted;
 mod seeds;
 mod service;
 mod settings;

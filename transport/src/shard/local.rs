@@ -19,6 +19,7 @@ use crate::metrics::ShardMetrics;
 
 use super::command::Command;
 use super::handle::ShardHandle;
+use super::letters::Letters;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
 
@@ -118,7 +119,7 @@ pub(crate) struct ShardLocal {
     /// Work that code on the shard leaves for the pump.
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
-    pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
+    pub(crate) letters: RefCell<Letters>,
     /// What embedders run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     pub(crate) draining: Cell<bool>,
@@ -157,7 +158,7 @@ impl ShardLocal {
             hungry: RefCell::new(VecDeque::new()),
             parched: RefCell::new(Vec::new()),
             errands: RefCell::new(VecDeque::new()),
-            letters: RefCell::new(VecDeque::new()),
+            letters: RefCell::default(),
             tasks: RefCell::new(Slab::new()),
             draining: Cell::new(false),
             transfers: Rc::default(),

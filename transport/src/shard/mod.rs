@@ -17,6 +17,8 @@ mod engine;
 pub(crate) mod handle;
 pub mod inbox;
 #[cfg(not(loom))]
+pub(crate) mod letters;
+#[cfg(not(loom))]
 mod link;
 #[cfg(not(loom))]
 pub(crate) mod local;

@@ -29,6 +29,7 @@ use crate::sys::driver::{Completion, Driver, Park};
 
 use super::coalesce::Coalescer;
 use super::handle::Turn;
+use super::letters::RETRY_NS;
 use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
 use listen::{ListenerLogs, ListenerState};
@@ -222,7 +223,12 @@ impl<D: Driver> Pump<D> {
 
     /// When the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<u64> {
-        let timer = self.local.next_timer();
+        let mut timer = self.local.next_timer();
+        if !self.local.letters.borrow().is_empty() {
+            // The other shard does not tell when its inbox has room.
+            let soon = self.local.now_ns() + RETRY_NS;
+            timer = Some(timer.map_or(soon, |at| at.min(soon)));
+        }
         if self.thirsty.is_empty() && !self.local.has_hungry() {
             return timer;
         }
@@ -236,7 +242,6 @@ impl<D: Driver> Pump<D> {
         self.local.has_dirty()
             || self.local.tasks_have_work()
             || !self.backlog.is_empty()
-            || !self.local.letters.borrow().is_empty()
             || !self.local.handle.inbox().is_empty()
             || self.driver.ready()
     }

@@ -21,7 +21,7 @@ const CANCEL_NS: u32 = 100_000_000;
 impl UringDriver {
     /// Cancels whatever is in flight and waits until it has completed; false where the kernel
     /// does not let go.
-    fn end_operations(&mut self, patience_ns: u64) -> bool {
+    pub(super) fn end_operations(&mut self, patience_ns: u64) -> bool {
         self.closing = true;
         for state in self.ops.states_mut() {
             if let State::SendFile { cancelled, .. } | State::Send { cancelled, .. } = state {

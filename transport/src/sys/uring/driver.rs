@@ -546,3 +546,7 @@ pub(super) fn send_entry(
         .flags(flags as u32)
         .build()
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;
