@@ -455,7 +455,9 @@ impl ConnectError {
             | ConnectError::Handshake { peer, .. }
             | ConnectError::Bootstrap { peer, .. }
             | ConnectError::FastFail { peer, .. } => Some(peer),
-            ConnectError::Resolve { .. } | ConnectError::Busy { .. } | ConnectError::Stopped => None,
+            ConnectError::Resolve { .. } | ConnectError::Busy { .. } | ConnectError::Stopped => {
+                None
+            }
         }
     }
 }

@@ -160,7 +160,10 @@ fn without_descriptors_a_server_waits_for_them_quietly() {
         std::thread::sleep(Duration::from_millis(100));
     }
     let used = server.cpu_ticks() - before;
-    assert!(used < 100, "{used} ticks of 10 ms in some seconds of waiting");
+    assert!(
+        used < 100,
+        "{used} ticks of 10 ms in some seconds of waiting"
+    );
     let lines = server.log_lines();
     assert!((1..10).contains(&lines), "{lines} lines in the log");
     drop(peers);

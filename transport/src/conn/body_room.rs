@@ -56,7 +56,12 @@ impl Conn {
             // `push_spark` looks itself.
             return true;
         }
-        if self.tx.borrow().transfers.contains(TransferKey::of_peer(id)) {
+        if self
+            .tx
+            .borrow()
+            .transfers
+            .contains(TransferKey::of_peer(id))
+        {
             self.fail(*broken("a request under an id that is in use"));
             return false;
         }

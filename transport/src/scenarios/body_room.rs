@@ -2,6 +2,7 @@
 
 use ringrail_codec::native::{ChunkRequest, FailureCode, Flags, Kind};
 
+use crate::client::ChunkOptions;
 use crate::sys::sim::Faults;
 
 use super::cluster::Cluster;
@@ -77,6 +78,42 @@ fn peers_that_take_nothing_leave_room_for_others() {
     }
     cluster.until(|cluster| cluster.shards[0].pump.local.conn_count() == 1);
     assert_eq!(cluster.shards[0].pump.local.transfers.get(), 0);
+    cluster.assert_at_rest();
+    cluster.finish();
+}
+
+/// After bulk a connection waits for the next header with a buffer of its own; when nothing has been
+/// asked for a while, it gives that back.
+#[test]
+fn a_connection_that_is_idle_after_bulk_holds_no_buffer() {
+    let mut cluster = Cluster::simulated(5, Faults::default());
+    let client = cluster.pair(settings::plain(), settings::plain());
+    let leased = |cluster: &Cluster<Simulated>| {
+        let shard = &cluster.shards[1].pump.local;
+        shard.pool.stats().leased_bytes
+    };
+    cluster.run_for(1_000_000);
+    let before = leased(&cluster);
+    let name = ChunkName {
+        from_file: false,
+        len: 200_000,
+    };
+    let chunk = client.fetch_chunk(name.stream_id(), 1, &ChunkOptions::default());
+    let body = cluster.block_on(chunk).expect("a chunk");
+    actors::expect("a chunk", &body, &name.bytes(1));
+    drop(body);
+    cluster.run_for(1_000_000);
+    assert!(
+        leased(&cluster) > before,
+        "the header behind it is waited for"
+    );
+    // A quarter of the connection's timeout.
+    cluster.run_for(11_000_000_000);
+    assert!(leased(&cluster) <= before, "{} bytes", leased(&cluster));
+    let clock = cluster.clock.clone();
+    let order = super::content::Order::new(super::content::Deed::Reply, 1, 100);
+    let reply = cluster.block_on(actors::order(client, order, 100, clock));
+    reply.expect("a reply");
     cluster.assert_at_rest();
     cluster.finish();
 }

@@ -73,7 +73,11 @@ fn an_id_that_is_in_use_ends_the_connection() {
     };
     ask(&mut cluster, raw, 7, name, 0);
     let (header, _) = cluster.hear_one(raw, |header| header.id == 7);
-    assert_eq!(header.kind, Kind::ChunkData, "its length, for there is no credit");
+    assert_eq!(
+        header.kind,
+        Kind::ChunkData,
+        "its length, for there is no credit"
+    );
     ask(&mut cluster, raw, 7, name, 0);
     cluster.until(|cluster| cluster.raws[raw].ended);
     cluster.finish();

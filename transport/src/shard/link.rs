@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::conn::Conn;
-use crate::conn::rx::Rx;
 use crate::conn::lane::LaneKey;
+use crate::conn::rx::Rx;
 use crate::sys::driver::{OpKey, Sock};
 
 use super::coalesce::Batch;

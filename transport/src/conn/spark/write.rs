@@ -11,8 +11,8 @@ use ringrail_codec::spark::{
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::calls::CallKind;
-use crate::conn::sink::Sink;
 use crate::conn::lane::Spot;
+use crate::conn::sink::Sink;
 use crate::conn::transfer::{Carries, Transfer, TransferKey};
 use crate::conn::tx::{NoMemory, Tx};
 use crate::conn::{Conn, RpcBody};

@@ -9,6 +9,7 @@
 
 mod commands;
 mod end;
+mod idle;
 mod listen;
 mod open;
 mod receive;
@@ -199,6 +200,7 @@ impl<D: Driver> Pump<D> {
             TimerFor::Silence(key) => {
                 if let Some(conn) = self.local.conn(key) {
                     conn.on_silence_timer();
+                    self.give_back_header(key);
                 }
             }
             TimerFor::Drain(key) => {

@@ -8,9 +8,10 @@ use io_uring::{cqueue, opcode, types};
 use crate::sys::driver::{Completion, OpKey, Payload};
 use crate::sys::socket;
 
-use super::driver::{FILE_BUDGET, TIMEOUTS, UringDriver, WAKE, send_entry};
+use super::driver::{FILE_BUDGET, TIMEOUTS, UringDriver, WAKE};
 use super::files::Progress;
 use super::ops::State;
+use super::post::send_entry;
 
 impl UringDriver {
     /// Moves a file on; ends the operation or waits for the socket.
@@ -73,8 +74,17 @@ impl UringDriver {
     /// to be told of yet.
     #[cold]
     fn send_later(&mut self, key: OpKey) -> Option<Completion> {
-        let (_, State::Send { gather, scratch, socket, more, quick, cancelled }) =
-            self.ops.get(key)?
+        let (
+            _,
+            State::Send {
+                gather,
+                scratch,
+                socket,
+                more,
+                quick,
+                cancelled,
+            },
+        ) = self.ops.get(key)?
         else {
             return None;
         };
@@ -89,7 +99,13 @@ impl UringDriver {
     }
 
     fn end_send(&mut self, key: OpKey, result: i32) -> Option<Completion> {
-        let (token, State::Send { gather, scratch, .. }) = self.ops.remove(key)? else {
+        let (
+            token,
+            State::Send {
+                gather, scratch, ..
+            },
+        ) = self.ops.remove(key)?
+        else {
             return None;
         };
         self.scratch.push(scratch);

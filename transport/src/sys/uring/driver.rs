@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use io_uring::{IoUring, opcode, squeue, types};
 use rustix::event::EventfdFlags;
 
-use crate::buf::{Gather, Pool};
+use crate::buf::Pool;
 use crate::sys::driver::{
     Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Sock, Waker,
 };
@@ -21,6 +21,7 @@ use super::enter::Entry;
 use super::files::{self, FileSend};
 use super::ops::{MsgScratch, State};
 use super::provided::{GROUP, Group};
+use super::setup::{event_fd, place_workers};
 use super::socks::Socks;
 use super::spec::{UringError, UringSpec};
 use super::wait::{MAX_TIMEOUTS, Timeout, completions_wanted};
@@ -31,8 +32,6 @@ pub(super) const WAKE: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
 /// `user_data` of the timeouts of parks; their number is added.
 pub(super) const TIMEOUTS: u64 = u64::MAX - 64;
-/// Sends up to this size are tried without waiting, and so complete in the call that submits them.
-const QUICK_SEND_LEN: usize = 16 << 10;
 /// Bytes of files that leave between two calls of [`Driver::enter`]: some 200 µs of copying, which is
 /// what everything else on the shard waits for.
 pub(super) const FILE_BUDGET: usize = 2 << 20;
@@ -57,12 +56,12 @@ pub struct UringDriver {
     pub(super) deferred: VecDeque<OpKey>,
     /// What is left of [`FILE_BUDGET`].
     pub(super) file_budget: usize,
-    wake_fd: Arc<OwnedFd>,
+    pub(super) wake_fd: Arc<OwnedFd>,
     pub(super) wake_count: Box<u64>,
     pub(super) wake_armed: bool,
     /// Watched by another runtime: wake-ups are written straight to it. (A wake-up by way of a ring
     /// read does not reach it in time: the kernel puts off an eventfd signal that an eventfd causes.)
-    notify_fd: Option<Arc<OwnedFd>>,
+    pub(super) notify_fd: Option<Arc<OwnedFd>>,
     pub(super) timeouts: Box<[Timeout; MAX_TIMEOUTS]>,
     /// Quick sends posted since the last call: each completes in the next one.
     pub(super) quick_posted: u32,
@@ -71,6 +70,8 @@ pub struct UringDriver {
     can_linger: bool,
     /// What the clock said last.
     pub(super) last_ns: Cell<u64>,
+    /// Until when files are looked at closely; see [`files::is_resident`].
+    disk_busy_until_ns: Cell<u64>,
     /// Being dropped: no further wake-up is wanted.
     pub(super) closing: bool,
     listeners: Vec<Listener>,
@@ -137,6 +138,7 @@ impl UringDriver {
             linger_us: 0,
             can_linger: ring_can_linger,
             last_ns: Cell::new(0),
+            disk_busy_until_ns: Cell::new(0),
             listeners: Vec::new(),
             socks: Socks::default(),
             spare: event_fd(EventfdFlags::empty()).ok(),
@@ -145,91 +147,8 @@ impl UringDriver {
     }
 
     #[inline]
-    fn ring(&mut self) -> &mut IoUring {
+    pub(super) fn ring(&mut self) -> &mut IoUring {
         self.ring.as_mut().expect("the ring lives until drop")
-    }
-
-    pub(super) fn push(&mut self, entry: &squeue::Entry) {
-        self.stats.submitted += 1;
-        // SAFETY: the entry's memory belongs to `ops` (or to fields of this driver) and stays
-        // there until its completion is harvested.
-        while unsafe { self.ring().submission().push(entry) }.is_err() {
-            let queued = self.ring().submission().len() as u32;
-            self.stats.enters += 1;
-            if self.entry.poll(queued).is_err() {
-                // The ring itself failed: `enter` will say so; the entry is lost with the ring.
-                return;
-            }
-        }
-    }
-
-    /// Links an entry to the next one; both must go into the kernel by the same call.
-    fn linked(&mut self, entry: squeue::Entry) -> squeue::Entry {
-        let queue = self.ring().submission();
-        let (queued, room) = (queue.len(), queue.capacity() - queue.len());
-        drop(queue);
-        if room < 2 {
-            self.stats.enters += 1;
-            // A ring that fails here fails in the next `enter` as well, which says so.
-            let _ = self.entry.poll(queued as u32);
-        }
-        entry.flags(squeue::Flags::IO_LINK)
-    }
-
-    fn scratch(&mut self) -> Box<MsgScratch> {
-        self.scratch.pop().unwrap_or_else(MsgScratch::new)
-    }
-
-    fn arm_wake(&mut self) {
-        if self.wake_armed || self.closing || self.notify_fd.is_some() {
-            return;
-        }
-        self.wake_armed = true;
-        let count = (&raw mut *self.wake_count).cast();
-        let read = opcode::Read::new(types::Fd(self.wake_fd.as_raw_fd()), count, 8);
-        self.push(&read.build().user_data(WAKE));
-    }
-
-    fn post_send(&mut self, token: u64, sock: Sock, gather: Gather, more: bool) -> OpKey {
-        let mut scratch = self.scratch();
-        let more = if more { libc::MSG_MORE } else { 0 };
-        let quick = gather.remaining() <= QUICK_SEND_LEN;
-        // The kernel tries the quick ones once: what does not go comes back at once, and waits then.
-        let wait = if quick {
-            libc::MSG_DONTWAIT
-        } else {
-            libc::MSG_WAITALL
-        };
-        self.quick_posted += u32::from(quick);
-        let entry = send_entry(sock.0, &gather, &mut scratch, more | wait);
-        let state = State::Send {
-            gather,
-            scratch,
-            socket: sock.0,
-            more,
-            quick,
-            cancelled: false,
-        };
-        let key = self.ops.insert(token, state);
-        self.push(&entry.user_data(key.0));
-        key
-    }
-
-    fn post_send_file(&mut self, token: u64, sock: Sock, send: FileSend) -> OpKey {
-        let scratch = self.scratch();
-        let state = State::SendFile {
-            send,
-            scratch,
-            socket: sock.0,
-            cancelled: false,
-        };
-        let key = self.ops.insert(token, state);
-        if self.deferred.is_empty() {
-            self.advance_send_file(key);
-        } else {
-            self.deferred.push_back(key);
-        }
-        key
     }
 }
 
@@ -473,7 +392,8 @@ impl Driver for UringDriver {
     }
 
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {
-        files::is_resident(file, offset, len)
+        let now_ns = self.last_ns.get();
+        files::is_resident(file, offset, len, now_ns, &self.disk_busy_until_ns)
     }
 
     fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
@@ -502,49 +422,6 @@ impl Driver for UringDriver {
     fn stats(&self) -> DriverStats {
         self.stats
     }
-}
-
-/// Has the ring's workers run on these processors, if any are named. Where the kernel refuses (a
-/// control group that allows others), they stay where the thread is, as without.
-fn place_workers(ring: &IoUring, cpus: &[usize]) {
-    if cpus.is_empty() {
-        return;
-    }
-    // SAFETY: all zeros is an empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for &cpu in cpus {
-        // SAFETY: it writes within the set, and ignores a number beyond it.
-        unsafe { libc::CPU_SET(cpu, &mut set) };
-    }
-    if let Err(error) = ring.submitter().register_iowq_aff(&set) {
-        tracing::debug!(target: "ringrail::shard", %error, ?cpus, "the ring's workers are not placed");
-    }
-}
-
-/// An eventfd. The one that the ring itself reads must block: the kernel answers reads of a
-/// non-blocking file with `EAGAIN` where it would otherwise wait for data.
-fn event_fd(flags: EventfdFlags) -> io::Result<OwnedFd> {
-    Ok(rustix::event::eventfd(0, flags | EventfdFlags::CLOEXEC)?)
-}
-
-/// Sends what remains of a gather; one part needs no message.
-pub(super) fn send_entry(
-    socket: RawFd,
-    gather: &Gather,
-    scratch: &mut MsgScratch,
-    flags: libc::c_int,
-) -> squeue::Entry {
-    let flags = flags | libc::MSG_NOSIGNAL;
-    let message = scratch.describe(gather, 0);
-    if scratch.iov_count() == 1 {
-        let part = scratch.first();
-        let (at, len) = (part.iov_base.cast(), part.iov_len as u32);
-        let send = opcode::Send::new(types::Fd(socket), at, len);
-        return send.flags(flags).build();
-    }
-    opcode::SendMsg::new(types::Fd(socket), message)
-        .flags(flags as u32)
-        .build()
 }
 
 #[cfg(test)]

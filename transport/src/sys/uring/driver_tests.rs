@@ -36,7 +36,12 @@ fn send(driver: &mut UringDriver, pool: &Pool, sock: Sock, token: u64, len: usiz
 
 /// Writes until the socket takes no more; how many bytes it took.
 fn fill(driver: &UringDriver, sock: Sock) -> usize {
-    let fd = driver.socks.get(sock).unwrap().try_clone_to_owned().unwrap();
+    let fd = driver
+        .socks
+        .get(sock)
+        .unwrap()
+        .try_clone_to_owned()
+        .unwrap();
     let mut stream = UnixStream::from(fd);
     let (mut filled, piece) = (0, [1; 4096]);
     while let Ok(count) = stream.write(&piece) {
@@ -78,7 +83,9 @@ fn a_full_socket_does_not_keep_a_park_from_what_else_comes() {
         if at < read.len() {
             at += slow_peer.read(&mut read[at..]).unwrap();
         }
-        driver.enter(Park::Until(Some(driver.now_ns() + 1_000_000))).unwrap();
+        driver
+            .enter(Park::Until(Some(driver.now_ns() + 1_000_000)))
+            .unwrap();
         while let Some(done) = driver.next() {
             assert_eq!((done.token, done.result), (2, 100));
             sent += 1;
