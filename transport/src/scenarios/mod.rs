@@ -22,6 +22,7 @@ mod drains;
 mod faults;
 mod ground;
 mod handshake;
+mod letters;
 mod memory;
 mod misdeeds;
 mod puppet;

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use io_uring::types::{CancelBuilder, Timespec};
 
 use crate::sys::driver::{Driver, Park, Payload};
+use crate::sys::socket::Addr;
 use crate::sys::table::OpTable;
 
 use super::driver::UringDriver;
@@ -53,6 +54,17 @@ impl UringDriver {
         false
     }
 
+    /// Has connects refused from now on. Sockets of the Unix domain are shared by all shards: there the
+    /// others go on.
+    fn stop_listening(&mut self) {
+        for listener in self.listeners.drain(..) {
+            if matches!(listener.addr(), Addr::Tcp(_)) {
+                // Not listening any more is as good.
+                let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
+            }
+        }
+    }
+
     /// Takes completions that nobody waits for any more.
     fn discard(&mut self) {
         while let Some(done) = self.next() {
@@ -65,6 +77,7 @@ impl UringDriver {
 
 impl Drop for UringDriver {
     fn drop(&mut self) {
+        self.stop_listening();
         // Peers learn of the end at once, and most operations complete by it.
         self.socks.shut_down_all();
         let ended = self.end_operations(PATIENCE_NS);

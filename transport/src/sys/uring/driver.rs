@@ -74,7 +74,7 @@ pub struct UringDriver {
     disk_busy_until_ns: Cell<u64>,
     /// Being dropped: no further wake-up is wanted.
     pub(super) closing: bool,
-    listeners: Vec<Listener>,
+    pub(super) listeners: Vec<Listener>,
     pub(super) socks: Socks,
     /// Given up for a moment where no other descriptor is left; see [`Driver::shed`].
     spare: Option<OwnedFd>,

@@ -216,3 +216,15 @@ fn the_drop_of_a_driver_does_not_wait_for_ever() {
     assert!(driver.now_ns() - start >= 3_000_000);
     driver.ops.remove(key);
 }
+
+#[test]
+fn what_is_posted_and_not_submitted_is_told() {
+    let (mut driver, pool) = driver();
+    let (_peer, sock) = pair(&mut driver);
+    driver.enter(Park::No).unwrap();
+    assert!(!driver.has_posted());
+    send(&mut driver, &pool, sock, 1, 10);
+    assert!(driver.has_posted(), "whoever sleeps elsewhere must enter first");
+    driver.enter(Park::No).unwrap();
+    assert!(!driver.has_posted());
+}
