@@ -48,6 +48,13 @@ impl tracing::Subscriber for Counter {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
+/// Tells the test's other half something: on a line of its own, beside what the harness prints.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    out.write_all(format!("\n{text}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
 /// The server: tells its address, then the lines of its log for every line that it reads.
 #[test]
 fn the_server_itself() {
@@ -62,10 +69,10 @@ fn the_server_itself() {
     setrlimit(Resource::Nofile, limits).unwrap();
     tracing::subscriber::set_global_default(Counter).unwrap();
     let side = serve(TransportConf::default());
-    println!("\naddress {}", side.address());
+    say(&format!("address {}", side.address()));
     for line in std::io::stdin().lines() {
         line.unwrap();
-        println!("\nlines {}", LINES.load(Ordering::Relaxed));
+        say(&format!("lines {}", LINES.load(Ordering::Relaxed)));
     }
 }
 

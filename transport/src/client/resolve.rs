@@ -185,9 +185,10 @@ mod tests {
         }
     }
 
-    fn gate() -> &'static (Mutex<Sender<()>>, Mutex<Receiver<()>>) {
-        static GATE: std::sync::OnceLock<(Mutex<Sender<()>>, Mutex<Receiver<()>>)> =
-            std::sync::OnceLock::new();
+    type Gate = (Mutex<Sender<()>>, Mutex<Receiver<()>>);
+
+    fn gate() -> &'static Gate {
+        static GATE: std::sync::OnceLock<Gate> = std::sync::OnceLock::new();
         GATE.get_or_init(|| {
             let (open, wait) = channel();
             (Mutex::new(open), Mutex::new(wait))

@@ -224,7 +224,10 @@ fn what_is_posted_and_not_submitted_is_told() {
     driver.enter(Park::No).unwrap();
     assert!(!driver.has_posted());
     send(&mut driver, &pool, sock, 1, 10);
-    assert!(driver.has_posted(), "whoever sleeps elsewhere must enter first");
+    assert!(
+        driver.has_posted(),
+        "whoever sleeps elsewhere must enter first"
+    );
     driver.enter(Park::No).unwrap();
     assert!(!driver.has_posted());
 }
