@@ -44,7 +44,7 @@ struct PeerPool {
     last_failure: Mutex<Option<Failure>>,
 }
 
-/// When a peer failed, and of what.
+/// Time and cause of a peer's last failure.
 struct Failure {
     at: Instant,
     of: FailedOf,
@@ -62,7 +62,7 @@ impl Failure {
     }
 }
 
-/// What a peer failed of, as far as the fast-fail window needs it.
+/// The cause of a failure, as far as the fast-fail window needs it.
 enum FailedOf {
     /// It did not answer as it should.
     Peer(Arc<Addr>),

@@ -16,7 +16,7 @@ use super::local::ConnKey;
 /// How soon a shard that sleeps tries again, in ns.
 pub(super) const RETRY_NS: u64 = 1_000_000;
 
-/// What waits for one shard.
+/// Messages for one shard, in their order.
 struct Bag {
     to: ShardHandle,
     commands: VecDeque<Command>,
@@ -24,7 +24,7 @@ struct Bag {
     lost: BTreeSet<(u32, u32)>,
 }
 
-/// What waits for other shards.
+/// Messages for other shards, and connections there that have lost some.
 #[derive(Default)]
 pub(crate) struct Letters {
     bags: HashMap<usize, Bag>,

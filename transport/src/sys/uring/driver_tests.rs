@@ -1,4 +1,4 @@
-//! What the ring's driver alone promises: budgets, sends that do not wait, sockets that are its own.
+//! Promises of the ring's driver alone: budgets, sends that do not wait, sockets that are its own.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! What a ring needs once: eventfds, and a place for its workers.
+//! Set-up of a ring: its eventfds, and the processors of its workers.
 
 use std::io;
 use std::os::fd::OwnedFd;
