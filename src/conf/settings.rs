@@ -55,6 +55,8 @@ pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
         sendfile_unmapped_min: conf.get_entry(&transport::SENDFILE_UNMAPPED_MIN)?,
         send_queue: conf.get_entry(&transport::SEND_QUEUE)?,
         request_queue: conf.get_entry(&transport::REQUEST_QUEUE)?,
+        resolve_queue: conf.get_entry(&transport::RESOLVE_QUEUE)?,
+        max_transfers: conf.get_entry(&transport::MAX_TRANSFERS)?,
         max_connections: conf.get_entry(&transport::MAX_CONNECTIONS)?,
         pool_budget: conf.get_entry(&transport::POOL_BUDGET)?,
         pool_reserve: conf.get_entry(&transport::POOL_RESERVE)?,

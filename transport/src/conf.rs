@@ -93,6 +93,10 @@ pub struct TransportConf {
     /// Requests waiting to be sent on one connection before further ones are refused.
     /// `ringrail.transport.requestQueue`, 8 MiB.
     pub request_queue: usize,
+    /// Bodies that one shard may have on their way out; one connection may have as many as are
+    /// free. Beyond it chunks, streams and large replies are refused as busy, and a connection of
+    /// Spark's protocol ends. `ringrail.transport.maxTransfers`, 65 536.
+    pub max_transfers: usize,
     /// Connections of one shard. `ringrail.transport.maxConnections`, 65 536.
     pub max_connections: usize,
     /// Memory of one shard's buffers in bytes. `ringrail.transport.poolBudget`, 256 MiB.
@@ -137,6 +141,9 @@ pub struct TransportConf {
     pub connection_timeout: Duration,
     /// Close connections that nobody uses. `ringrail.transport.closeIdleConnections`, off.
     pub close_idle: bool,
+    /// Host names of a client factory that wait to be looked up; a further connection fails as busy.
+    /// `ringrail.transport.resolveQueue`, 1024.
+    pub resolve_queue: usize,
     /// Connections per peer in a client pool. `ringrail.transport.numConnectionsPerPeer`, 1.
     pub connections_per_peer: usize,
     /// Wait between attempts; a peer that failed is not tried for 0.95 of it with fast-fail.
@@ -162,6 +169,7 @@ impl Default for TransportConf {
             sendfile_unmapped_min: 64 << 10,
             send_queue: 256 << 10,
             request_queue: 8 << 20,
+            max_transfers: 65_536,
             max_connections: 65_536,
             pool_budget: 256 << 20,
             pool_reserve: 64 << 20,
@@ -180,6 +188,7 @@ impl Default for TransportConf {
             request_timeout: Duration::from_secs(120),
             connection_timeout: Duration::from_secs(120),
             close_idle: false,
+            resolve_queue: 1024,
             connections_per_peer: 1,
             retry_wait: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
@@ -232,8 +241,12 @@ impl TransportConf {
               recvBufferLen) and leave something of ringrail.transport.poolBudget",
             ),
             (
-                self.connections_per_peer > 0 && self.max_connections > 0 && self.inbox > 0,
-                "ringrail.transport.{numConnectionsPerPeer, maxConnections, inbox} must be positive",
+                self.connections_per_peer > 0
+                    && self.max_connections > 0
+                    && self.max_transfers > 1
+                    && self.inbox > 0,
+                "ringrail.transport.{numConnectionsPerPeer, maxConnections, inbox} must be positive, \
+                 maxTransfers at least 2",
             ),
         ];
         match rules.iter().find(|(holds, _)| !holds) {

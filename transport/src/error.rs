@@ -446,6 +446,22 @@ pub enum ConnectError {
     Stopped,
 }
 
+impl ConnectError {
+    /// The peer that failed, where one was reached for.
+    pub fn peer(&self) -> Option<&Arc<Addr>> {
+        match self {
+            ConnectError::Io { peer, .. }
+            | ConnectError::TimedOut { peer, .. }
+            | ConnectError::Handshake { peer, .. }
+            | ConnectError::Bootstrap { peer, .. }
+            | ConnectError::FastFail { peer, .. } => Some(peer),
+            ConnectError::Resolve { .. } | ConnectError::Busy { .. } | ConnectError::Stopped => {
+                None
+            }
+        }
+    }
+}
+
 /// Why shards could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -80,6 +80,14 @@ fn a_peer_that_failed_is_not_tried_again_within_the_window() {
         .create_client_blocking("no.such.host.invalid:1")
         .unwrap_err();
     assert!(matches!(error, ConnectError::Resolve { .. }), "{error}");
+    // Within the window the name is not looked up again, and the error is still of the name.
+    let error = runtime
+        .block_on(clients.create_client_fast_fail("no.such.host.invalid:1"))
+        .unwrap_err();
+    assert!(matches!(error, ConnectError::Resolve { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("no.such.host.invalid:1"), "{text}");
+    assert!(text.contains("ringrail.transport.retryWait"), "{text}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How many files the process may have open.
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use ringrail::transport::sys::raise_open_files;
+use rustix::process::{Resource, getrlimit};
 
 /// Descriptors for all but shuffle files: connections, rings, the store.
 const OTHERS: u64 = 4096;
@@ -8,15 +9,10 @@ const OTHERS: u64 = 4096;
 /// Raises what the process may open to what it may raise it to; how many of `wanted` shuffle files each of `shards`
 /// shards can have then.
 pub(super) fn open_files(wanted: usize, shards: usize) -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum || limit.maximum.is_none() {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::debug!(%error, "the limit of open files stays as it is");
-            limit = getrlimit(Resource::Nofile);
-        }
-    }
-    let all = limit.current.unwrap_or(u64::MAX);
+    let all = raise_open_files().unwrap_or_else(|error| {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    });
     let each = share(all, shards);
     if each < wanted.min(1024) {
         tracing::warn!(

@@ -82,6 +82,12 @@ entries! {
     REQUEST_QUEUE: usize = "ringrail.transport.requestQueue", size(Byte)
         .default("8m");
 
+    /// Bodies that a shard has on their way out; one connection may have as many as are free. Beyond it
+    /// chunks, streams and large replies fail as busy; a connection of Spark's protocol ends.
+    MAX_TRANSFERS: usize = "ringrail.transport.maxTransfers", int()
+        .default("65536")
+        .range("2", "16777216");
+
     /// Connections of a shard; a further one is closed and logged, an own one fails as busy.
     MAX_CONNECTIONS: usize = "ringrail.transport.maxConnections", int()
         .default("65536")
@@ -170,6 +176,11 @@ entries! {
     CLOSE_IDLE_CONNECTIONS: bool = "ringrail.transport.closeIdleConnections", flag()
         .default("false");
 
+    /// Host names of a client factory that wait to be looked up; a further connection fails as busy.
+    RESOLVE_QUEUE: usize = "ringrail.transport.resolveQueue", int()
+        .default("1024")
+        .range("1", "1048576");
+
     /// Connections of a client pool to one address, taken in turn.
     NUM_CONNECTIONS_PER_PEER: usize = "ringrail.transport.numConnectionsPerPeer", int()
         .default("1")
@@ -232,8 +243,8 @@ entries! {
         .default("1k")
         .range("1k", "2147483647");
 
-    /// Requests that a peer may have outstanding here. A peer learns it; one that goes beyond loses
-    /// its connection.
+    /// Requests that a peer may have outstanding here. A peer learns it; requests beyond it are refused as
+    /// busy, and what a peer of Spark's protocol sends, which cannot learn it, is not read.
     MAX_OUTSTANDING: u32 = "ringrail.transport.maxOutstanding", int()
         .default("16384")
         .range("1", "4294967295");

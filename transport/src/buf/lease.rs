@@ -186,24 +186,6 @@ impl Lease {
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
-
-    /// The right to write back, where nobody else holds the buffer.
-    ///
-    /// # Errors
-    /// This view again, where it is not the only one.
-    pub fn try_into_mut(self) -> Result<LeaseMut, Lease> {
-        // SAFETY: we hold the slot, so it is alive.
-        if !unsafe { self.slot.as_ref() }.is_unique() {
-            return Err(self);
-        }
-        let lease = LeaseMut {
-            slot: self.slot,
-            len: self.len,
-        };
-        std::mem::forget(self);
-        Ok(lease)
-    }
-
     /// Bytes of the whole buffer, which this view keeps.
     pub fn capacity(&self) -> usize {
         // SAFETY: we hold the slot, so it is alive.

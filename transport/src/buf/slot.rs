@@ -87,10 +87,6 @@ impl Slot {
         true
     }
 
-    pub(super) fn is_unique(&self) -> bool {
-        self.refs.load(Ordering::Acquire) == 1
-    }
-
     pub(super) fn holders(&self) -> usize {
         self.refs.load(Ordering::Relaxed)
     }

@@ -17,6 +17,7 @@ use crate::shard::command::{Command, ConnectOrder};
 use crate::sys::socket::Addr;
 
 use super::TransportClient;
+use super::resolve::Resolver;
 
 /// Part of the retry wait during which a peer that failed is not tried again.
 const FAST_FAIL_PART: f64 = 0.95;
@@ -40,7 +41,33 @@ type Slot = AsyncMutex<Option<TransportClient>>;
 
 struct PeerPool {
     slots: Vec<Slot>,
-    last_failure: Mutex<Option<Instant>>,
+    last_failure: Mutex<Option<Failure>>,
+}
+
+/// Time and cause of a peer's last failure.
+struct Failure {
+    at: Instant,
+    of: FailedOf,
+}
+
+impl Failure {
+    /// A failure that has just happened; `None` where it says nothing of the peer.
+    fn now(error: &ConnectError) -> Option<Self> {
+        let of = match error {
+            ConnectError::Resolve { .. } => FailedOf::Name,
+            error => FailedOf::Peer(Arc::clone(error.peer()?)),
+        };
+        let at = Instant::now();
+        Some(Self { at, of })
+    }
+}
+
+/// The cause of a failure, as far as the fast-fail window needs it.
+enum FailedOf {
+    /// It did not answer as it should.
+    Peer(Arc<Addr>),
+    /// Its name has no address.
+    Name,
 }
 
 struct Inner {
@@ -51,6 +78,7 @@ struct Inner {
     /// By the unresolved address, so that names are looked up anew for each connection.
     peers: Mutex<HashMap<String, Arc<PeerPool>>>,
     turn: std::sync::atomic::AtomicUsize,
+    resolver: Resolver,
 }
 
 /// Makes and keeps connections (Spark: `TransportClientFactory`).
@@ -71,8 +99,10 @@ impl TransportClientFactory {
     ) -> Self {
         let turn = std::sync::atomic::AtomicUsize::new(0);
         let peers = Mutex::new(HashMap::new());
+        let resolver = Resolver::new(engine.conf().resolve_queue);
         Self {
             inner: Arc::new(Inner {
+                resolver,
                 engine,
                 handlers,
                 bootstraps,
@@ -222,7 +252,7 @@ impl TransportClientFactory {
             self.check_window(&pool, address)?;
         }
         let connected = self.connect(address).await;
-        let failed = connected.as_ref().err().map(|_| Instant::now());
+        let failed = connected.as_ref().err().and_then(Failure::now);
         *pool
             .last_failure
             .lock()
@@ -232,21 +262,30 @@ impl TransportClientFactory {
     }
 
     fn check_window(&self, pool: &PeerPool, address: &str) -> Result<(), ConnectError> {
-        let last = *pool
+        let last = pool
             .last_failure
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let window = self.conf().retry_wait.mul_f64(FAST_FAIL_PART);
-        match last.map(|at| at.elapsed()) {
-            Some(ago) if ago < window => {
-                let peer = Addr::resolve(address)
-                    .ok()
-                    .and_then(|all| all.into_iter().next());
-                let peer = Arc::new(peer.ok_or(ConnectError::Stopped)?);
-                Err(ConnectError::FastFail { peer, ago })
-            }
-            _ => Ok(()),
+        let Some(Failure { at, of }) = &*last else {
+            return Ok(());
+        };
+        let ago = at.elapsed();
+        if ago >= window {
+            return Ok(());
         }
+        Err(match of {
+            FailedOf::Peer(peer) => ConnectError::FastFail {
+                peer: Arc::clone(peer),
+                ago,
+            },
+            FailedOf::Name => ConnectError::Resolve {
+                address: address.to_owned(),
+                detail: format!(
+                    "it was not found {ago:?} ago; not tried again before ringrail.transport.retryWait"
+                ),
+            },
+        })
     }
 
     async fn connect(&self, address: &str) -> Result<TransportClient, ConnectError> {
@@ -260,10 +299,7 @@ impl TransportClientFactory {
         address: &str,
     ) -> Result<TransportClient, ConnectError> {
         let started = Instant::now();
-        let addresses = Addr::resolve(address).map_err(|error| ConnectError::Resolve {
-            address: address.to_owned(),
-            detail: error.to_string(),
-        })?;
+        let addresses = self.inner.resolver.resolve(address).await?;
         if started.elapsed() > Duration::from_secs(2) {
             tracing::warn!(target: "ringrail::client", address, "the name took over 2 s to resolve");
         }

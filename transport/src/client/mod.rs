@@ -7,6 +7,7 @@
 mod connection;
 mod factory;
 mod future;
+mod resolve;
 mod stream;
 mod transport_client;
 

@@ -2,7 +2,6 @@
 
 use crate::error::RequestError;
 
-use super::transfer::Carries;
 use super::{Conn, State};
 
 impl Conn {
@@ -44,11 +43,10 @@ impl Conn {
         if len <= self.local.conf.slice_len as usize {
             return Ok(());
         }
+        self.admit_own_body(len)?;
         let limit = self.terms.get().max_outstanding as usize;
         let tx = self.tx.borrow();
-        let under_way = tx.transfers.iter();
-        let messages = under_way.filter(|it| it.carries == Carries::OneWay);
-        if messages.count() < limit {
+        if tx.transfers.one_ways() < limit {
             return Ok(());
         }
         Err(self.busy(

@@ -47,6 +47,7 @@ impl Conn {
         let timeout = self.timeout(timeout);
         self.admit()?;
         self.check_rpc_len(body.len())?;
+        self.admit_own_body(body.len())?;
         let id = self
             .calls
             .borrow_mut()
@@ -102,7 +103,8 @@ impl Conn {
     #[cold]
     fn send_apart(&self, id: u64, archive: Lease, timeout: Timeout) -> Result<u64, RequestError> {
         let len = archive.len();
-        if let Err(error) = self.check_rpc_len(len) {
+        let fits = self.check_rpc_len(len);
+        if let Err(error) = fits.and_then(|()| self.admit_own_body(len)) {
             return Ok(self.refuse_later(id, error));
         }
         let deadline_us = timeout.us;

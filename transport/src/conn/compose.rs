@@ -9,6 +9,7 @@ use crate::error::{CloseReason, RequestError, RpcFailure};
 use crate::sys::driver::Driver;
 
 use super::compose_file::ReadOrder;
+use super::lane::Spot;
 use super::transfer::{Carries, FileRange, Transfer, Want};
 use super::tx::{Tx, put_by_reference};
 use super::{Conn, spark};
@@ -126,25 +127,38 @@ impl Conn {
         ended: &mut Vec<Ended>,
     ) -> Option<(usize, FileRange)> {
         let (slice_max, batch) = self.portions();
-        let (mut at, mut left, mut chunks_held) = (0, batch, false);
-        while at < tx.transfers.ready_len().min(LOOK_AHEAD) && left > 0 && has_room(gather) {
-            let is_chunk = tx.transfers.ready_mut(at).is_chunk();
+        let (mut left, mut chunks_held, mut passed) = (batch, false, 0);
+        let mut next = tx.transfers.first();
+        while let Some(at) = next
+            && passed < LOOK_AHEAD
+            && left > 0
+            && has_room(gather)
+        {
+            let behind = tx.transfers.after(at);
+            let is_chunk = tx.transfers.at(at).is_chunk();
             if chunks_held && is_chunk {
-                self.read_ahead(tx.transfers.ready_mut(at), driver, reads, slice_max);
-                at += 1;
+                self.read_ahead(&mut tx.transfers, at, driver, reads, slice_max);
+                (next, passed) = (behind, passed + 1);
                 continue;
             }
             let portion = (slice_max, left == batch);
             match self.step(tx, at, gather, driver, reads, portion) {
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
-                Step::Blocked => tx.transfers.park(at),
+                Step::Blocked => {
+                    tx.transfers.park(at);
+                    next = behind;
+                }
                 Step::Held => {
                     chunks_held |= is_chunk;
-                    at += 1;
+                    (next, passed) = (behind, passed + 1);
                 }
-                Step::Finished => ended.extend(tx.transfers.remove(at).map(|t| (t, None))),
+                Step::Finished => {
+                    ended.push((tx.transfers.remove(at), None));
+                    next = behind;
+                }
                 Step::Failed(failure) => {
-                    ended.extend(tx.transfers.remove(at).map(|t| (t, Some(failure))));
+                    ended.push((tx.transfers.remove(at), Some(failure)));
+                    next = behind;
                 }
                 Step::Direct(padding, range) => return Some((padding, range)),
             }
@@ -155,13 +169,14 @@ impl Conn {
     fn step<D: Driver>(
         &self,
         tx: &mut Tx,
-        at: usize,
+        at: Spot,
         gather: &mut Gather,
         driver: &D,
         reads: &mut Vec<ReadOrder>,
         (slice_max, is_first): (u32, bool),
     ) -> Step {
-        let transfer = tx.transfers.ready_mut(at);
+        let key = tx.transfers.key_of(at);
+        let transfer = tx.transfers.at(at);
         if transfer.deadline_ns <= self.local.now_ns() {
             self.local.metrics.requests_timed_out.increment();
             return Step::Finished;
@@ -171,7 +186,9 @@ impl Conn {
             Want::Wait => Step::Blocked,
             Want::Reading => Step::Held,
             Want::Ready => self.add_slice(transfer, gather, slice_max),
-            Want::File(range) => self.add_file(transfer, gather, driver, reads, range, is_first),
+            Want::File(range) => {
+                self.add_file((key, transfer), gather, driver, reads, range, is_first)
+            }
         }
     }
 

@@ -7,7 +7,8 @@ use crate::sys::driver::{Driver, is_passing};
 
 use super::Conn;
 use super::compose::Step;
-use super::transfer::{FileRange, Transfer, TransferKey, Want};
+use super::lane::{Lane, LaneKey, Spot};
+use super::transfer::{FileRange, Transfer, Want};
 use super::tx::put_by_reference;
 
 /// How long after a cold read files are left to the workers.
@@ -16,7 +17,8 @@ const DISK_BUSY_NS: u64 = 20_000_000;
 /// A part of a file that must be read off the disk before it can be sent.
 #[derive(Debug)]
 pub(crate) struct ReadOrder {
-    pub(crate) transfer: TransferKey,
+    /// Whose it is. An id of the peer's would not do: the peer may retract one and use it again.
+    pub(crate) transfer: LaneKey,
     pub(crate) range: FileRange,
     pub(crate) into: LeaseMut,
 }
@@ -25,12 +27,13 @@ impl Conn {
     /// Has the disk begin with a chunk whose turn to be sent has not come.
     pub(super) fn read_ahead<D: Driver>(
         &self,
-        transfer: &mut Transfer,
+        lane: &mut Lane,
+        at: Spot,
         driver: &D,
         reads: &mut Vec<ReadOrder>,
         slice_max: u32,
     ) {
-        let Want::File(range) = transfer.want(slice_max) else {
+        let Want::File(range) = lane.at(at).want(slice_max) else {
             return;
         };
         if driver.is_resident(&range.file, range.offset, range.len) != Some(false) {
@@ -38,14 +41,14 @@ impl Conn {
         }
         self.note_disk_busy();
         if let Some(into) = self.local.pool.lease(range.len) {
-            order_read(transfer, reads, range, into);
+            order_read((lane.key_of(at), lane.at(at)), reads, range, into);
         }
     }
 
     /// A slice of a file: straight from it where it is large and in memory, else through a lease.
     pub(super) fn add_file<D: Driver>(
         &self,
-        transfer: &mut Transfer,
+        (key, transfer): (LaneKey, &mut Transfer),
         gather: &mut Gather,
         driver: &D,
         reads: &mut Vec<ReadOrder>,
@@ -71,9 +74,9 @@ impl Conn {
             return Step::Held;
         };
         if resident == Some(false) {
-            return order_read(transfer, reads, range, into);
+            return order_read((key, transfer), reads, range, into);
         }
-        self.add_read(transfer, gather, driver, reads, range, into)
+        self.add_read((key, transfer), gather, driver, reads, range, into)
     }
 
     /// From which length on a range leaves by `sendfile`: what is not mapped would be copied twice.
@@ -124,7 +127,7 @@ impl Conn {
     /// A slice that is read into a lease, if it lies in memory as it seems to.
     fn add_read<D: Driver>(
         &self,
-        transfer: &mut Transfer,
+        (key, transfer): (LaneKey, &mut Transfer),
         gather: &mut Gather,
         driver: &D,
         reads: &mut Vec<ReadOrder>,
@@ -134,7 +137,7 @@ impl Conn {
         let room = &mut into.buffer_mut()[..range.len];
         let read = match driver.read_resident(&range.file, range.offset, room) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                return order_read(transfer, reads, range, into);
+                return order_read((key, transfer), reads, range, into);
             }
             Err(error) => Err(error),
             Ok(count) => {
@@ -170,14 +173,14 @@ impl Conn {
     }
 
     /// A read ordered by [`compose`](Self::compose) has ended.
-    pub(crate) fn file_read(&self, key: TransferKey, into: LeaseMut, read: io::Result<usize>) {
+    pub(crate) fn file_read(&self, key: LaneKey, into: LeaseMut, read: io::Result<usize>) {
         let mut tx = self.tx.borrow_mut();
-        let Some(at) = tx.transfers.position(key) else {
+        let Some(at) = tx.transfers.find(key) else {
             return;
         };
         let failed = match read {
             Err(error) if is_passing(&error) => {
-                tx.transfers.ready_mut(at).unread();
+                tx.transfers.at(at).unread();
                 None
             }
             read => {
@@ -187,7 +190,7 @@ impl Conn {
                     into.set_len(count);
                     into.freeze()
                 });
-                tx.transfers.ready_mut(at).loaded(lease).err()
+                tx.transfers.at(at).loaded(lease).err()
             }
         };
         let ended = failed.and_then(|failure| self.fail_ready(&mut tx, at, failure));
@@ -201,14 +204,14 @@ impl Conn {
 
 /// Has a slice read off the disk, away from the shard.
 fn order_read(
-    transfer: &mut Transfer,
+    (key, transfer): (LaneKey, &mut Transfer),
     reads: &mut Vec<ReadOrder>,
     range: FileRange,
     into: LeaseMut,
 ) -> Step {
     transfer.reading();
     reads.push(ReadOrder {
-        transfer: transfer.key(),
+        transfer: key,
         range,
         into,
     });

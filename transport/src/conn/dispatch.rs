@@ -14,7 +14,7 @@ use super::Conn;
 use super::bulk::BodyPlan;
 use super::received::Received;
 use super::requests::deadline_from;
-use super::transfer::{Carries, TransferKey};
+use super::transfer::{Carries, Transfer, TransferKey};
 
 pub(super) type Handled = Result<(), Box<CloseReason>>;
 
@@ -192,10 +192,10 @@ impl Conn {
             .borrow_mut()
             .transfers
             .take(TransferKey::of_peer(id));
-        let streams: Vec<u64> = unsent.iter().filter_map(|it| it.stream()).collect();
+        let stream = unsent.as_ref().and_then(Transfer::stream);
         // A large reply was counted out when it was given.
-        let counted = unsent.iter().filter(|it| it.carries != Carries::Reply);
-        let mut ended = counted.count();
+        let counted = unsent.filter(|it| it.carries != Carries::Reply);
+        let mut ended = usize::from(counted.is_some());
         let upload = self.end_upload(id);
         let mut inbound = self.inbound.borrow_mut();
         ended += usize::from(upload.is_some()) + usize::from(inbound.retract(id));
@@ -204,7 +204,7 @@ impl Conn {
         if let Some(sink) = upload.and_then(|upload| upload.sink) {
             self.fail_upload_sink(sink, &RequestError::Cancelled);
         }
-        self.chunks_sent(&streams);
+        self.chunks_sent(stream.as_slice());
         self.note_end();
     }
 

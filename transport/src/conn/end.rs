@@ -126,7 +126,7 @@ impl Conn {
                 },
             );
         }
-        let transfers = std::mem::take(&mut self.tx.borrow_mut().transfers);
+        let transfers = self.tx.borrow_mut().transfers.take_all();
         let streams: Vec<u64> = transfers.iter().filter_map(|it| it.stream()).collect();
         self.chunks_sent(&streams);
     }

@@ -108,6 +108,7 @@ impl Conn {
         timeout: Option<Duration>,
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
+        self.admit_own_body(usize::MAX)?;
         if let Some(side) = self.spark() {
             return self.upload_spark(side, meta, data, timeout, sink);
         }

@@ -4,7 +4,6 @@
 //! frame has an entry: bodies that come in slices, uploads, calls whose handler replies later.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +13,7 @@ use crate::buf::LeaseMut;
 use crate::server::UploadSink;
 
 use super::gate::Waiting;
+use super::ids::IdState;
 
 /// A large request or one-way message on its way in.
 #[derive(Debug)]
@@ -36,28 +36,6 @@ pub(crate) struct UploadIn {
 /// Tells a handler that replies later, on another thread, whether anybody still waits.
 pub(crate) type Retracted = Arc<AtomicBool>;
 
-/// Spreads ids, which count up, over a table: they need no more.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    #[inline]
-    fn write_u64(&mut self, id: u64) {
-        // The golden ratio's bits (Knuth, TAOCP 3, 6.4): the table looks at the upper ones as well.
-        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// The peer's requests.
 #[derive(Default)]
 pub(crate) struct Inbound {
@@ -67,7 +45,7 @@ pub(crate) struct Inbound {
     pub(crate) one_ways: HashMap<u64, SlicedIn>,
     pub(crate) uploads: HashMap<u64, UploadIn>,
     /// Those whose handlers reply later; a flag where that may be on another thread.
-    pub(crate) deferred: HashMap<u64, Option<Retracted>, BuildHasherDefault<IdHasher>>,
+    pub(crate) deferred: HashMap<u64, Option<Retracted>, IdState>,
     /// Those that have not been given to the handler yet.
     pub(crate) waiting: Waiting,
 }

@@ -17,6 +17,7 @@
 mod admit;
 mod answers;
 pub(crate) mod archive;
+mod body_room;
 mod bulk;
 mod call;
 pub(crate) mod calls;
@@ -31,9 +32,10 @@ mod failures;
 mod fetch;
 mod gate;
 mod guard;
+mod ids;
 mod inbound;
 mod keep;
-mod lane;
+pub(crate) mod lane;
 mod opening;
 mod overdue;
 mod pace;
@@ -199,7 +201,7 @@ impl Conn {
             is_client,
             local: Rc::clone(local),
             state: Cell::new(State::Opening),
-            tx: RefCell::default(),
+            tx: RefCell::new(Tx::new(Rc::clone(&local.transfers))),
             calls: RefCell::new(Calls::new()),
             inbound: RefCell::default(),
             terms: Cell::new(PeerTerms::default()),
@@ -255,7 +257,7 @@ impl Conn {
                 "requests held back",
                 usize::from(!inbound.waiting.is_empty()),
             ),
-            ("bodies on their way out", tx.transfers.iter().count()),
+            ("bodies on their way out", tx.transfers.len()),
             ("bytes to be sent", tx.queued()),
             ("large bodies expected", self.bulk_expected.get()),
         ];
@@ -410,16 +412,21 @@ impl Conn {
     /// A handler will reply later.
     pub(crate) fn note_deferred(&self, id: u64) -> inbound::Retracted {
         let flag = inbound::Retracted::default();
-        self.inbound
-            .borrow_mut()
-            .deferred
-            .insert(id, Some(Arc::clone(&flag)));
+        self.note_late(id, Some(Arc::clone(&flag)));
         flag
     }
 
     /// A handler will reply later, on this thread.
     pub(crate) fn note_held(&self, id: u64) {
-        self.inbound.borrow_mut().deferred.insert(id, None);
+        self.note_late(id, None);
+    }
+
+    #[inline]
+    fn note_late(&self, id: u64, flag: Option<inbound::Retracted>) {
+        let before = self.inbound.borrow_mut().deferred.insert(id, flag);
+        if before.is_some() {
+            self.fail(*dispatch::broken("a request under an id that is in use"));
+        }
     }
 
     /// Whether somebody waits for a late reply.

@@ -151,6 +151,9 @@ impl Conn {
         if self.drops_overdue(deadline_ns) {
             return Ok(());
         }
+        if !self.admit_body(Kind::ChunkFailure, request.id)? {
+            return Ok(());
+        }
         let stream = request.stream_id;
         match self
             .find_chunk(stream, request.chunk_index)
@@ -196,6 +199,9 @@ impl Conn {
         let request = request.map_err(CloseReason::protocol)?;
         let deadline_ns = deadline_from(arrived_ns, request.deadline_us);
         if self.drops_overdue(deadline_ns) {
+            return Ok(());
+        }
+        if !self.admit_body(Kind::StreamFailure, request.id)? {
             return Ok(());
         }
         match self.find_stream(request.name, request.offset) {

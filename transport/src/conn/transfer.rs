@@ -52,10 +52,30 @@ pub(crate) struct TransferKey {
     response: bool,
 }
 
+impl std::hash::Hash for TransferKey {
+    #[inline]
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(self.id);
+        state.write_u64(u64::from(self.response));
+    }
+}
+
 impl TransferKey {
     /// The answer to a request of the peer.
     pub(crate) fn of_peer(id: u64) -> Self {
         Self { id, response: true }
+    }
+
+    /// True for bodies that answer a request of the peer.
+    pub(crate) fn answers(carries: Carries) -> bool {
+        matches!(
+            carries,
+            Carries::Chunk { .. }
+                | Carries::Stream
+                | Carries::Reply
+                | Carries::Merged
+                | Carries::Refusal
+        )
     }
 
     /// What a request of this side carries.
@@ -202,17 +222,9 @@ impl Transfer {
     }
 
     pub(crate) fn key(&self) -> TransferKey {
-        let response = matches!(
-            self.carries,
-            Carries::Chunk { .. }
-                | Carries::Stream
-                | Carries::Reply
-                | Carries::Merged
-                | Carries::Refusal
-        );
         TransferKey {
             id: self.id,
-            response,
+            response: TransferKey::answers(self.carries),
         }
     }
 

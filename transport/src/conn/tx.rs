@@ -4,7 +4,9 @@
 //! the next one takes whatever has gathered since. A gather that is full waits in line. Slices of
 //! bodies are added last, by `compose`, so that control frames overtake them.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING, padded_len};
 
@@ -38,7 +40,7 @@ const RESERVED_PIECES: usize = 24;
 pub(crate) struct NoMemory;
 
 /// What waits to be sent on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tx {
     filling: Option<Gather>,
     /// Bytes of answers in it.
@@ -58,6 +60,21 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
+    /// Nothing waits; bodies on their way out are counted in `of_shard` too.
+    pub(crate) fn new(of_shard: Rc<Cell<usize>>) -> Self {
+        Self {
+            filling: None,
+            filling_answers: 0,
+            full: VecDeque::new(),
+            queued: 0,
+            answers: 0,
+            busy: false,
+            calm: 0,
+            transfers: Lane::new(of_shard),
+            ended: Vec::new(),
+        }
+    }
+
     /// Bytes of control frames that wait.
     #[inline]
     pub(crate) fn queued(&self) -> usize {

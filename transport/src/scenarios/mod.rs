@@ -12,6 +12,7 @@
 
 mod actors;
 mod board;
+mod body_room;
 mod cluster;
 mod content;
 mod credit;
@@ -21,11 +22,13 @@ mod drains;
 mod faults;
 mod ground;
 mod handshake;
+mod letters;
 mod memory;
 mod misdeeds;
 mod puppet;
 mod raw;
 mod reconnect;
+mod retracted;
 mod seeds;
 mod service;
 mod settings;

@@ -209,7 +209,7 @@ impl Conn {
             return;
         }
         let total_len = body.len() as u64;
-        if self.refuse_long(id, total_len) {
+        if self.refuse_long(id, total_len) || !self.admit_reply(id, body.len()) {
             return;
         }
         let reply = RpcReply { id, total_len };

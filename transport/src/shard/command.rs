@@ -110,6 +110,23 @@ pub(crate) enum Command {
     Stop,
 }
 
+impl Command {
+    /// The connection that it is for, if it is for one.
+    pub(super) fn connection(&self) -> Option<ConnKey> {
+        match self {
+            Command::Ask { key, .. }
+            | Command::OneWay { key, .. }
+            | Command::Stream { key, .. }
+            | Command::Answer { key, .. }
+            | Command::Grant { key, .. }
+            | Command::Cancel { key, .. }
+            | Command::Close { key }
+            | Command::Resume { key } => Some(*key),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

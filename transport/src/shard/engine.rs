@@ -36,6 +36,7 @@ use super::spin::{Placement, Spinner};
 pub struct EngineBuilder {
     conf: TransportConf,
     shards: usize,
+    raise_open_files: bool,
 }
 
 impl EngineBuilder {
@@ -63,6 +64,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether starting raises the process's soft limit of open files to its hard one, as
+    /// [`raise_open_files`](crate::sys::raise_open_files) does: each connection takes one. On by default;
+    /// turn it off in a program that passes descriptors to `select(2)`.
+    #[must_use]
+    pub fn raise_open_files(mut self, raise: bool) -> Self {
+        self.raise_open_files = raise;
+        self
+    }
+
     /// How idle shards wait. Overrides [`TransportConf::park`].
     #[must_use]
     pub fn park(mut self, park: ParkMode) -> Self {
@@ -77,6 +87,11 @@ impl EngineBuilder {
     /// what to do.
     pub fn start(self) -> Result<Engine, EngineError> {
         self.conf.check()?;
+        if self.raise_open_files
+            && let Err(error) = crate::sys::raise_open_files()
+        {
+            tracing::debug!(target: "ringrail::shard", %error, "the limit of open files stays");
+        }
         let budget = CpuBudget::of_process();
         let count = if self.shards == 0 {
             budget.parallelism()
@@ -298,7 +313,11 @@ pub struct Engine {
 impl Engine {
     /// Settings, to be changed and then [started](EngineBuilder::start).
     pub fn builder(conf: TransportConf) -> EngineBuilder {
-        EngineBuilder { conf, shards: 0 }
+        EngineBuilder {
+            conf,
+            shards: 0,
+            raise_open_files: true,
+        }
     }
 
     /// An engine of shards that somebody else runs.

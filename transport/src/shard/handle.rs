@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::metrics::ShardMetrics;
 use crate::sys::driver::Waker;
@@ -11,6 +12,10 @@ use crate::sys::driver::Waker;
 use super::command::Command;
 use super::inbox::{Inbox, PushError};
 use super::local::ShardLocal;
+
+/// How long a thread whose message does not fit sleeps before it tries again: first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 struct Shared {
     index: usize,
@@ -170,25 +175,44 @@ impl ShardHandle {
     }
 
     /// Posts what must not be lost: replies, grants, cancellations. On a shard's own thread it
-    /// never waits: what does not fit is kept there and tried again every turn.
+    /// never waits: what does not fit is kept there, see [`letters`](super::letters). Any other thread
+    /// sleeps until it fits.
     pub(crate) fn post_surely(&self, command: Command) {
         let here = current();
         if let Some(local) = here {
             if Arc::ptr_eq(&local.handle.shared, &self.shared) {
                 local.errands.borrow_mut().push_back(command);
-            } else if let Err(PushError::Full(command)) = self.post(command) {
-                local
-                    .letters
-                    .borrow_mut()
-                    .push_back((self.clone(), command));
+            } else {
+                self.post_from(&local, command);
             }
             return;
         }
-        let mut command = command;
+        let (mut command, mut pause) = (command, FIRST_PAUSE);
         while let Err(PushError::Full(back)) = self.post(command) {
             command = back;
-            std::thread::yield_now();
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Posts from the thread of another shard, behind what waits there for this one already.
+    fn post_from(&self, local: &ShardLocal, command: Command) {
+        let waits = local.letters.borrow().holds_for(self);
+        let command = match waits {
+            true => command,
+            false => match self.post(command) {
+                Err(PushError::Full(command)) => command,
+                _ => return,
+            },
+        };
+        let limit = local.conf.inbox;
+        let lost = local.letters.borrow_mut().keep(self, command, limit);
+        drop(lost);
+    }
+
+    /// Tells shards apart, of whatever engine.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.shared) as usize
     }
 }
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::conn::Conn;
+use crate::conn::lane::LaneKey;
 use crate::conn::rx::Rx;
-use crate::conn::transfer::TransferKey;
 use crate::sys::driver::{OpKey, Sock};
 
 use super::coalesce::Batch;
@@ -35,7 +35,7 @@ pub(super) struct Link {
     pub(super) file_send_len: Option<usize>,
     pub(super) connect: Option<OpKey>,
     /// File reads in flight, with the transfer each is for.
-    pub(super) reads: Vec<(OpKey, TransferKey)>,
+    pub(super) reads: Vec<(OpKey, LaneKey)>,
     pub(super) cancelled: bool,
     /// The peer has ended its direction of the stream.
     pub(super) peer_ended: bool,

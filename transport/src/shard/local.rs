@@ -20,6 +20,7 @@ use crate::metrics::ShardMetrics;
 use super::command::Command;
 use super::executor::{Executor, Sleepers};
 use super::handle::ShardHandle;
+use super::letters::Letters;
 use super::remote::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
@@ -54,6 +55,8 @@ pub(crate) enum TimerFor {
         /// Its place among the sleepers.
         slot: u32,
     },
+    /// A listener that could not accept tries again: its place in the shard's table.
+    Accept(u32),
     /// A task's own.
     Task {
         /// Which task.
@@ -76,6 +79,7 @@ impl TimerFor {
             TimerFor::Drain(key) => (3, key.slot, key.generation),
             TimerFor::Task { slot, token } => (4, slot, token),
             TimerFor::Sleep { slot } => (5, 0, slot),
+            TimerFor::Accept(at) => (6, at, 0),
         };
         kind << KIND_SHIFT | (u64::from(slot) & SLOT_MASK) << SLOT_SHIFT | u64::from(low)
     }
@@ -93,6 +97,7 @@ impl TimerFor {
             2 => TimerFor::Silence(key),
             3 => TimerFor::Drain(key),
             5 => TimerFor::Sleep { slot: low },
+            6 => TimerFor::Accept(key.slot),
             _ => TimerFor::Task { slot, token: low },
         }
     }
@@ -123,7 +128,7 @@ pub(crate) struct ShardLocal {
     /// Work that code on the shard leaves for the pump.
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
-    pub(crate) letters: RefCell<VecDeque<(ShardHandle, Command)>>,
+    pub(crate) letters: RefCell<Letters>,
     /// What embedders run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     /// Callers on other threads that this turn has answers for.
@@ -134,6 +139,8 @@ pub(crate) struct ShardLocal {
     /// The shard takes nothing new on.
     pub(super) stopping: Cell<bool>,
     pub(crate) draining: Cell<bool>,
+    /// Bodies on their way out, on all connections.
+    pub(crate) transfers: Rc<Cell<usize>>,
     /// Its turn is being run: what is marked now is looked at before it ends.
     pub(crate) in_turn: Cell<bool>,
     /// Until when files are read by workers alone; see `conn::compose`.
@@ -166,13 +173,14 @@ impl ShardLocal {
             hungry: RefCell::new(VecDeque::new()),
             parched: RefCell::new(Vec::new()),
             errands: RefCell::new(VecDeque::new()),
-            letters: RefCell::new(VecDeque::new()),
+            letters: RefCell::default(),
             tasks: RefCell::new(Slab::new()),
             deliveries: RefCell::default(),
             executor: Executor::new(conf.max_futures),
             sleepers: RefCell::default(),
             stopping: Cell::new(false),
             draining: Cell::new(false),
+            transfers: Rc::default(),
             in_turn: Cell::new(false),
             disk_busy_until_ns: Cell::new(0),
             conf,
@@ -385,6 +393,7 @@ mod tests {
             TimerFor::Silence(key),
             TimerFor::Drain(key),
             TimerFor::Sleep { slot: u32::MAX },
+            TimerFor::Accept(7),
             TimerFor::Task {
                 slot: 0xff_fffe,
                 token: u32::MAX,

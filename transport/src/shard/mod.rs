@@ -19,9 +19,13 @@ pub(crate) mod executor;
 pub(crate) mod handle;
 pub mod inbox;
 #[cfg(not(loom))]
+pub(crate) mod letters;
+#[cfg(not(loom))]
 mod link;
 #[cfg(not(loom))]
 pub(crate) mod local;
+#[cfg(not(loom))]
+mod log_gate;
 #[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]

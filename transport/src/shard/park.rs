@@ -196,7 +196,8 @@ async fn give_way<D: Driver>(pump: &Pump<D>, notify: &Notify, idle: &mut Idle) -
 
 async fn sleep_in_runtime<D: Driver>(pump: &mut Pump<D>, notify: &Notify) -> io::Result<bool> {
     let handle = pump.local.handle.clone();
-    if !may_sleep(pump) {
+    // Nothing but a turn submits what the last one posted, and a turn that found nothing may have.
+    if pump.driver.has_posted() || !may_sleep(pump) {
         tokio::task::yield_now().await;
         return pump.turn(Park::No);
     }

@@ -23,9 +23,9 @@ use crate::buf::{Gather, LeaseMut, Pool};
 
 use super::socket::{Addr, ListenSpec, Listener, SocketError, SocketSpec};
 
-/// A socket as the driver knows it. For the kernel's drivers this is the file descriptor.
+/// A socket of one driver, which alone makes them and knows what they stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sock(pub i32);
+pub struct Sock(pub(crate) i32);
 
 /// Names one outstanding operation; stale keys are harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -268,8 +268,21 @@ pub trait Driver {
     /// Ends the sending direction, or both, without closing the socket.
     fn shutdown(&mut self, sock: Sock, both: bool);
 
-    /// Closes a socket that has no outstanding operation.
+    /// Closes a socket that has no outstanding operation; one that this driver has not opened, or has
+    /// closed, stays as it is. What is open when the driver is dropped is closed then.
     fn close(&mut self, sock: Sock);
+
+    /// Closes up to `most` connections that wait to be accepted, by a descriptor that is kept for this:
+    /// for a process that has no other left, so that its peers learn of it. How many it closed.
+    fn shed(&mut self, listener: Sock, most: usize) -> usize {
+        let _ = (listener, most);
+        0
+    }
+
+    /// True where operations have been posted that no [`enter`](Self::enter) has submitted yet.
+    fn has_posted(&mut self) -> bool {
+        false
+    }
 
     /// Submits what was posted and collects completions; parks as told.
     ///

@@ -10,11 +10,14 @@ mod conformance;
 pub mod driver;
 pub(crate) mod latency;
 pub(crate) mod notify;
+mod open_files;
 pub mod probe;
 pub mod sim;
 pub mod socket;
 mod table;
 pub mod uring;
+
+pub use open_files::raise_open_files;
 
 /// The monotonic clock in nanoseconds.
 #[inline]

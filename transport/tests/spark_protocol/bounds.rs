@@ -170,3 +170,31 @@ fn a_drain_answers_what_it_has_and_refuses_nothing_with_a_failure() {
     let _ = std::io::Read::read_to_end(&mut peer.socket, &mut rest);
     assert!(rest.is_empty(), "{rest:?}");
 }
+
+/// To Spark's clients a failed chunk is final: whoever asks for more bodies than the shard has room for
+/// loses its connection, and others are served.
+#[test]
+fn a_peer_that_takes_all_room_for_bodies_loses_its_connection_alone() {
+    let conf = TransportConf {
+        max_transfers: 8,
+        ..TransportConf::default()
+    };
+    let server = start(conf, None);
+    let mut greedy = Raw::connect(server.port());
+    let asked: Vec<u8> = (0..20).flat_map(|n| chunk(8 << 20, n)).collect();
+    greedy.send(&asked);
+    wait_until("the connection is closed", || {
+        server.context.engine().metrics().connections_active == 0
+    });
+    let mut came = Vec::new();
+    // The end may be a reset: not all of it was read.
+    let _ = std::io::Read::read_to_end(&mut greedy.socket, &mut came);
+    assert!(came.len() < 20 * (8 << 20), "{} bytes", came.len());
+    let mut good = Raw::connect(server.port());
+    for n in 0..10 {
+        assert_eq!(
+            good.ask(&chunk(1 << 20, n)),
+            Got::chunk(1 << 20, n, &content(n as u64, 1 << 20))
+        );
+    }
+}

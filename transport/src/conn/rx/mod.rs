@@ -180,6 +180,15 @@ impl Rx {
         (self.exact || self.body.is_some()) && !discarding
     }
 
+    /// Receives by multishot from now on; false where a body is being received, or held bytes wait.
+    pub(crate) fn leave_exact(&mut self) -> bool {
+        let between = self.body.is_none() && self.held.is_empty() && !self.is_stuck();
+        if between {
+            self.exact = false;
+        }
+        between
+    }
+
     /// What to post when no receive is outstanding.
     pub(crate) fn next(&mut self, conn: &Conn) -> Next {
         if self.is_stuck() || !self.held.is_empty() {
@@ -265,6 +274,10 @@ impl Rx {
             }
             None => {
                 buf.set_len(buf.len() + count);
+                if buf.is_empty() {
+                    // Nothing of the header has come; the buffer goes back.
+                    return Ok(());
+                }
                 self.stash = Some(buf);
                 self.stash_grew(conn)
             }

@@ -84,8 +84,12 @@ impl Conn {
         let slice_max = self.local.conf.slice_len;
         let batch = self.pace.batch().max(slice_max as usize);
         let mut left = batch;
-        while tx.transfers.ready_len() > 0 && left > 0 && has_room(gather) {
-            let transfer = tx.transfers.ready_mut(0);
+        while let Some(at) = tx.transfers.first()
+            && left > 0
+            && has_room(gather)
+        {
+            let key = tx.transfers.key_of(at);
+            let transfer = tx.transfers.at(at);
             let step = match transfer.want(slice_max) {
                 Want::Done => {
                     transfer.begin(gather);
@@ -94,20 +98,23 @@ impl Conn {
                 Want::Wait | Want::Reading => Step::Held,
                 Want::Ready => self.add_slice(transfer, gather, slice_max),
                 Want::File(range) => {
-                    self.add_file(transfer, gather, driver, reads, range, left == batch)
+                    self.add_file((key, transfer), gather, driver, reads, range, left == batch)
                 }
             };
             match step {
                 Step::Added(len) => left = left.saturating_sub(len.max(1)),
-                Step::Finished => ended.extend(tx.transfers.remove(0).map(|t| (t, None))),
+                Step::Finished => ended.push((tx.transfers.remove(at), None)),
                 Step::Failed(failure) => ended.extend(
-                    self.fail_ready(tx, 0, failure)
+                    self.fail_ready(tx, at, failure)
                         .map(|(transfer, failure)| (transfer, Some(failure))),
                 ),
                 Step::Direct(_, range) => return Some(range),
                 Step::Held | Step::Blocked => {
-                    for at in 1..tx.transfers.ready_len().min(LOOK_AHEAD) {
-                        self.read_ahead(tx.transfers.ready_mut(at), driver, reads, slice_max);
+                    let mut next = tx.transfers.after(at);
+                    for _ in 1..LOOK_AHEAD {
+                        let Some(at) = next else { break };
+                        next = tx.transfers.after(at);
+                        self.read_ahead(&mut tx.transfers, at, driver, reads, slice_max);
                     }
                     break;
                 }

@@ -11,8 +11,9 @@ use ringrail_codec::spark::{
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::calls::CallKind;
+use crate::conn::lane::Spot;
 use crate::conn::sink::Sink;
-use crate::conn::transfer::{Carries, Transfer};
+use crate::conn::transfer::{Carries, Transfer, TransferKey};
 use crate::conn::tx::{NoMemory, Tx};
 use crate::conn::{Conn, RpcBody};
 use crate::error::{RequestError, RpcFailure};
@@ -126,6 +127,10 @@ impl Conn {
 
     /// Has a body sent, with `lead` in front, whole and in its turn.
     pub(super) fn push_spark(&self, id: u64, carries: Carries, lead: Lead, data: ManagedBuffer) {
+        let answers = TransferKey::answers(carries);
+        if answers && !self.has_body_room() {
+            return self.close(self.body_room_reason());
+        }
         let slice_max = self.local.conf.slice_len;
         let transfer = Transfer::plain(id, carries, data, slice_max, lead);
         self.tx.borrow_mut().transfers.push(transfer);
@@ -168,11 +173,7 @@ impl Conn {
         len: usize,
         write: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>,
     ) {
-        let waits = {
-            let tx = self.tx.borrow();
-            let mut transfers = tx.transfers.iter();
-            transfers.any(|it| it.carries == Carries::Stream || it.carries == Carries::Refusal)
-        };
+        let waits = self.tx.borrow().transfers.has_ordered();
         if !waits {
             return self.say_failure(len, write);
         }
@@ -190,16 +191,16 @@ impl Conn {
     pub(in crate::conn) fn fail_ready(
         &self,
         tx: &mut Tx,
-        at: usize,
+        at: Spot,
         failure: RpcFailure,
     ) -> Option<(Transfer, RpcFailure)> {
-        let transfer = tx.transfers.ready_mut(at);
+        let transfer = tx.transfers.at(at);
         let id = transfer.id;
         let refuse = transfer.carries == Carries::Stream && !transfer.has_begun();
         let side = self.spark().filter(|_| refuse);
         let asking = side.and_then(|side| side.asked.borrow_mut().take(id));
         let Some(Asking::Stream { name }) = asking else {
-            return tx.transfers.remove(at).map(|transfer| (transfer, failure));
+            return Some((tx.transfers.remove(at), failure));
         };
         let text = text_of(&failure);
         let frame = StreamFailure {
@@ -207,7 +208,7 @@ impl Conn {
             error: failure_text(&text),
         };
         let Ok(lead) = Lead::written(frame.encoded_len(), |out| frame.encode(out)) else {
-            return tx.transfers.remove(at).map(|transfer| (transfer, failure));
+            return Some((tx.transfers.remove(at), failure));
         };
         let (nothing, part_max) = (ManagedBuffer::from(Bytes::new()), self.local.conf.slice_len);
         *transfer = Transfer::plain(id, Carries::Refusal, nothing, part_max, lead);

@@ -21,13 +21,12 @@ impl<D: Driver> Pump<D> {
     pub(super) fn take_commands(&mut self) -> bool {
         let mut worked = false;
         if !self.local.letters.borrow().is_empty() {
-            let letters = std::mem::take(&mut *self.local.letters.borrow_mut());
-            for (to, command) in letters {
-                to.post_surely(command);
-            }
+            let mut dead = Vec::new();
+            worked |= self.local.letters.borrow_mut().post(&mut dead);
+            drop(dead);
         }
         if self.local.errands.borrow().is_empty() && self.local.handle.inbox().is_empty() {
-            return false;
+            return worked;
         }
         self.local.handle.inbox().note_depth();
         for _ in 0..INBOX_BUDGET {

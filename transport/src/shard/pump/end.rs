@@ -29,6 +29,7 @@ impl<D: Driver> Pump<D> {
         self.driver.close(link.sock);
         self.links[key.slot as usize] = None;
         self.local.remove_conn(key);
+        self.accept_where_blocked();
     }
 
     /// Ends everything at once: nothing more is taken on, every connection closes.

@@ -1,23 +1,59 @@
 //! Listeners: begun and ended by command, and what they accept.
+//!
+//! Where the process or the system has no descriptor left, an accept fails at once, whether a
+//! connection waits or not. It is then posted again when a connection closes and every
+//! [`RETRY`], never at once. Connections that wait meanwhile are served if a descriptor comes free
+//! within [`SHED_AFTER_NS`], and closed beyond that, so that their peers try elsewhere.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::client::Connection;
 use crate::conn::{Conn, Speaks};
 use crate::server::{HandlerFactory, ServerBootstrap};
 use crate::shard::command::{ListenOrder, ListenerId};
+use crate::shard::local::TimerFor;
+use crate::shard::log_gate::LogGate;
 use crate::sys::driver::{Completion, Driver, Op, OpKey, Payload, Sock};
-use crate::sys::socket::Addr;
+use crate::sys::socket::{Addr, SocketError};
 
 use super::Pump;
 use super::token::For;
+
+/// How soon an accept that failed is tried again, unless a connection closes before.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// How long connections wait for a descriptor before they are closed, in ns.
+const SHED_AFTER_NS: u64 = 1_000_000_000;
+
+/// Connections closed at a time.
+const SHED_MOST: usize = 256;
+
+/// Lines that peers can cause at will, limited in rate.
+#[derive(Debug, Default)]
+pub(super) struct ListenerLogs {
+    blocked: LogGate,
+    refused: LogGate,
+    options: LogGate,
+}
+
+/// Why no accept is posted.
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    since_ns: u64,
+    /// A timer is set that tries again.
+    timer: bool,
+}
 
 /// A listener and its accept.
 pub(super) struct ListenerState {
     pub(super) id: ListenerId,
     sock: Sock,
+    addr: Addr,
     op: Option<OpKey>,
+    blocked: Option<Blocked>,
     handlers: Arc<HandlerFactory>,
     bootstraps: Arc<[Arc<dyn ServerBootstrap>]>,
     speaks: Speaks,
@@ -40,7 +76,9 @@ impl<D: Driver> Pump<D> {
             let state = ListenerState {
                 id,
                 sock,
+                addr: addr.clone(),
                 op: None,
+                blocked: None,
                 handlers,
                 bootstraps,
                 speaks,
@@ -72,6 +110,82 @@ impl<D: Driver> Pump<D> {
             .driver
             .submit(For::Listener(at as u32).token(), op)
             .ok();
+        if listener.op.is_none() {
+            self.accept_later(at);
+        }
+    }
+
+    /// Has a listener that cannot accept now try again after a while.
+    fn accept_later(&mut self, at: usize) {
+        let now_ns = self.local.now_ns();
+        let Some(listener) = self.listeners[at].as_mut() else {
+            return;
+        };
+        let blocked = listener.blocked.get_or_insert(Blocked {
+            since_ns: now_ns,
+            timer: false,
+        });
+        if !blocked.timer {
+            let timer = self.local.set_timer(RETRY, TimerFor::Accept(at as u32));
+            blocked.timer = timer.is_some();
+        }
+    }
+
+    /// The time to try again has come.
+    pub(super) fn accept_again(&mut self, at: usize) {
+        let now_ns = self.local.now_ns();
+        let Some(listener) = self.listeners.get_mut(at).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(blocked) = &mut listener.blocked else {
+            return;
+        };
+        blocked.timer = false;
+        if listener.op.is_some() {
+            // It has been posted meanwhile, and found a descriptor.
+            listener.blocked = None;
+            return;
+        }
+        if listener.closing {
+            return;
+        }
+        if now_ns.saturating_sub(blocked.since_ns) >= SHED_AFTER_NS {
+            let shed = self.driver.shed(listener.sock, SHED_MOST) as u64;
+            self.local.metrics.connections_refused.add(shed);
+        }
+        self.accept(at);
+    }
+
+    /// A descriptor has come free.
+    pub(super) fn accept_where_blocked(&mut self) {
+        for at in 0..self.listeners.len() {
+            let waits = |it: &ListenerState| it.blocked.is_some() && it.op.is_none() && !it.closing;
+            if self.listeners[at].as_ref().is_some_and(waits) {
+                self.accept(at);
+            }
+        }
+    }
+
+    /// An accept has ended with an error: posted again at once only where the error belonged to the one
+    /// connection that it took from the queue.
+    fn accept_failed(&mut self, at: usize, error: io::Error) {
+        if matches!(
+            error.raw_os_error(),
+            Some(libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::ECANCELED)
+        ) {
+            return self.accept(at);
+        }
+        let now_ns = self.local.now_ns();
+        if let Some(listener) = &self.listeners[at]
+            && let Some(held_back) = self.listener_logs.blocked.pass(now_ns)
+        {
+            let error = SocketError::from_io("accept on", &listener.addr, error);
+            tracing::warn!(
+                target: "ringrail::server", %error, held_back,
+                "cannot accept: connections wait, and are closed after a second"
+            );
+        }
+        self.accept_later(at);
     }
 
     pub(super) fn unlisten(&mut self, which: impl Fn(&ListenerState) -> bool) {
@@ -98,19 +212,17 @@ impl<D: Driver> Pump<D> {
             listener.op = None;
         }
         let (closing, sock) = (listener.closing, listener.sock);
+        let outcome = done.outcome();
         match done.payload {
-            Payload::Accepted { sock, peer } if !closing => self.adopt(at, sock, peer),
-            Payload::Accepted { sock, .. } => self.driver.close(sock),
-            _ => {
-                if let Err(error) = done.outcome()
-                    && !closing
-                {
-                    tracing::warn!(
-                        target: "ringrail::server", %error,
-                        "cannot accept: at the limit of descriptors raise `ulimit -n`"
-                    );
+            Payload::Accepted { sock, peer } if !closing => {
+                listener.blocked = listener.blocked.filter(|it| it.timer);
+                if let Some(blocked) = &mut listener.blocked {
+                    blocked.since_ns = self.local.now_ns();
                 }
+                self.adopt(at, sock, peer);
             }
+            Payload::Accepted { sock, .. } => self.driver.close(sock),
+            _ => {}
         }
         if done.more {
             return;
@@ -118,8 +230,11 @@ impl<D: Driver> Pump<D> {
         if closing {
             self.driver.close(sock);
             self.listeners[at] = None;
-        } else {
-            self.accept(at);
+            return;
+        }
+        match outcome {
+            Ok(_) => self.accept(at),
+            Err(error) => self.accept_failed(at, error),
         }
     }
 
@@ -136,7 +251,12 @@ impl<D: Driver> Pump<D> {
         self.local.metrics.connections_accepted.increment();
         let handler = self.handler_of(&factory);
         if let Err(error) = self.driver.configure(sock, &peer, &self.local.conf.socket) {
-            tracing::warn!(target: "ringrail::server", %peer, %error, "socket options refused");
+            let now_ns = self.local.now_ns();
+            if let Some(held_back) = self.listener_logs.options.pass(now_ns) {
+                tracing::warn!(
+                    target: "ringrail::server", %peer, %error, held_back, "socket options refused"
+                );
+            }
         }
         let local = Rc::clone(&self.local);
         let made = self
@@ -144,10 +264,15 @@ impl<D: Driver> Pump<D> {
             .add_conn(|key| Conn::new(key, peer.clone(), (false, speaks), &local, handler, None));
         let Some(conn) = made else {
             self.local.metrics.connections_refused.increment();
-            tracing::warn!(
-                target: "ringrail::server", %peer, limit = self.local.conf.max_connections,
-                "connection refused: the shard has as many as ringrail.transport.maxConnections allows"
-            );
+            let now_ns = self.local.now_ns();
+            if let Some(held_back) = self.listener_logs.refused.pass(now_ns) {
+                tracing::warn!(
+                    target: "ringrail::server",
+                    %peer, limit = self.local.conf.max_connections, held_back,
+                    "connection refused: the shard has as many as ringrail.transport.maxConnections \
+                     allows"
+                );
+            }
             self.driver.close(sock);
             return;
         };

@@ -9,6 +9,7 @@
 
 mod commands;
 mod end;
+mod idle;
 mod listen;
 mod open;
 mod receive;
@@ -29,9 +30,10 @@ use crate::sys::driver::{Completion, Driver, Park};
 
 use super::coalesce::Coalescer;
 use super::handle::Turn;
+use super::letters::RETRY_NS;
 use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
-use listen::ListenerState;
+use listen::{ListenerLogs, ListenerState};
 use token::For;
 
 /// Frames after which a turn takes no further completions, so that answers leave, and peers that
@@ -47,6 +49,7 @@ pub(crate) struct Pump<D> {
     pub(crate) local: Rc<ShardLocal>,
     links: Vec<Option<Link>>,
     listeners: Vec<Option<ListenerState>>,
+    listener_logs: ListenerLogs,
     handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
     reads: Vec<ReadOrder>,
     /// Connections whose receive ended for want of buffers, or whose parse for want of memory.
@@ -73,6 +76,7 @@ impl<D: Driver> Pump<D> {
             local,
             links: Vec::new(),
             listeners: Vec::new(),
+            listener_logs: ListenerLogs::default(),
             handlers: HashMap::new(),
             reads: Vec::new(),
             thirsty: Vec::new(),
@@ -202,6 +206,7 @@ impl<D: Driver> Pump<D> {
             TimerFor::Silence(key) => {
                 if let Some(conn) = self.local.conn(key) {
                     conn.on_silence_timer();
+                    self.give_back_header(key);
                 }
             }
             TimerFor::Drain(key) => {
@@ -210,6 +215,7 @@ impl<D: Driver> Pump<D> {
                 }
             }
             TimerFor::Sleep { slot } => self.local.end_sleep(slot),
+            TimerFor::Accept(at) => self.accept_again(at as usize),
             TimerFor::Task { slot, token } => self.local.task_timer(slot, token),
         }
     }
@@ -226,7 +232,12 @@ impl<D: Driver> Pump<D> {
 
     /// When the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<u64> {
-        let timer = earlier(self.local.next_timer(), self.local.deliveries_due_ns());
+        let mut timer = earlier(self.local.next_timer(), self.local.deliveries_due_ns());
+        if !self.local.letters.borrow().is_empty() {
+            // The other shard does not tell when its inbox has room.
+            let soon = self.local.now_ns() + RETRY_NS;
+            timer = Some(timer.map_or(soon, |at| at.min(soon)));
+        }
         if self.thirsty.is_empty() && !self.local.has_hungry() {
             return timer;
         }
@@ -240,7 +251,6 @@ impl<D: Driver> Pump<D> {
         self.local.has_dirty()
             || self.local.tasks_have_work()
             || !self.backlog.is_empty()
-            || !self.local.letters.borrow().is_empty()
             || !self.local.handle.inbox().is_empty()
             || self.driver.ready()
     }

@@ -133,6 +133,18 @@ impl SocketError {
             },
         }
     }
+
+    /// As [`from_errno`](Self::from_errno), for an error that came by way of a ring.
+    pub(crate) fn from_io(action: &'static str, addr: &Addr, error: io::Error) -> Self {
+        match rustix::io::Errno::from_io_error(&error) {
+            Some(errno) => Self::from_errno(action, addr, errno),
+            None => Self::Os {
+                action,
+                addr: addr.clone(),
+                source: error,
+            },
+        }
+    }
 }
 
 /// The command that names the process which holds an address.

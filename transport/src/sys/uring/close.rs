@@ -5,29 +5,32 @@ use std::os::fd::AsRawFd;
 use io_uring::types::{CancelBuilder, Timespec};
 
 use crate::sys::driver::{Driver, Park, Payload};
+use crate::sys::socket::Addr;
 use crate::sys::table::OpTable;
 
 use super::driver::UringDriver;
 use super::ops::State;
 
-/// Rounds of cancelling and waiting.
-const MAX_ROUNDS: u32 = 1_000;
-/// How long each of them waits.
+/// How long the drop of a driver waits for its operations, all rounds together, in ns. One that runs on
+/// a worker and hangs in a dead disk does not end for longer than that; its memory is given up then.
+const PATIENCE_NS: u64 = 2_000_000_000;
+/// How long each round of cancelling waits, in ns.
 const ROUND_NS: u64 = 1_000_000;
-/// How long the kernel may take to stop one that runs on a worker.
-const CANCEL_SECS: u64 = 1;
+/// How long the kernel may take in each round to stop those that run on workers, in ns.
+const CANCEL_NS: u32 = 100_000_000;
 
 impl UringDriver {
     /// Cancels whatever is in flight and waits until it has completed; false where the kernel
     /// does not let go.
-    fn end_operations(&mut self) -> bool {
+    pub(super) fn end_operations(&mut self, patience_ns: u64) -> bool {
         self.closing = true;
         for state in self.ops.states_mut() {
-            if let State::SendFile { cancelled, .. } = state {
+            if let State::SendFile { cancelled, .. } | State::Send { cancelled, .. } = state {
                 *cancelled = true;
             }
         }
-        for _ in 0..MAX_ROUNDS {
+        let over_ns = self.now_ns().saturating_add(patience_ns);
+        while self.now_ns() < over_ns {
             if self.ops.in_flight() == 0 && !self.wake_armed {
                 return true;
             }
@@ -36,7 +39,7 @@ impl UringDriver {
                 return false;
             }
             if let Some(ring) = &self.ring {
-                let patience = Timespec::new().sec(CANCEL_SECS);
+                let patience = Timespec::new().nsec(CANCEL_NS);
                 // Nothing to cancel is an error too, and what comes of it shows in the queue.
                 let _ = ring
                     .submitter()
@@ -51,6 +54,17 @@ impl UringDriver {
         false
     }
 
+    /// Has connects refused from now on. Sockets of the Unix domain are shared by all shards: there the
+    /// others go on.
+    fn stop_listening(&mut self) {
+        for listener in self.listeners.drain(..) {
+            if matches!(listener.addr(), Addr::Tcp(_)) {
+                // Not listening any more is as good.
+                let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
+            }
+        }
+    }
+
     /// Takes completions that nobody waits for any more.
     fn discard(&mut self) {
         while let Some(done) = self.next() {
@@ -63,7 +77,10 @@ impl UringDriver {
 
 impl Drop for UringDriver {
     fn drop(&mut self) {
-        let ended = self.end_operations();
+        self.stop_listening();
+        // Peers learn of the end at once, and most operations complete by it.
+        self.socks.shut_down_all();
+        let ended = self.end_operations(PATIENCE_NS);
         if let Some(ring) = self.ring.take() {
             self.entry.unregister(ring.as_raw_fd());
         }

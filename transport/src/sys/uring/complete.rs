@@ -1,16 +1,17 @@
 //! From the completion queue to completions: what an operation owned goes back to the engine.
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use io_uring::{cqueue, opcode, types};
 
-use crate::sys::driver::{Completion, OpKey, Payload, Sock};
+use crate::sys::driver::{Completion, OpKey, Payload};
 use crate::sys::socket;
 
-use super::driver::{TIMEOUTS, UringDriver, WAKE};
+use super::driver::{FILE_BUDGET, TIMEOUTS, UringDriver, WAKE};
 use super::files::Progress;
 use super::ops::State;
+use super::post::send_entry;
 
 impl UringDriver {
     /// Moves a file on; ends the operation or waits for the socket.
@@ -31,7 +32,7 @@ impl UringDriver {
         let outcome = if *cancelled {
             Err(io::Error::from_raw_os_error(libc::ECANCELED))
         } else {
-            send.advance(socket, scratch)
+            send.advance(socket, scratch, &mut self.file_budget)
         };
         let result = match outcome {
             Ok(Progress::Blocked) => {
@@ -39,6 +40,7 @@ impl UringDriver {
                 self.push(&poll.build().user_data(key.0));
                 return;
             }
+            Ok(Progress::OverBudget) => return self.deferred.push_back(key),
             Ok(Progress::Done) => send.sent as i32,
             Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
         };
@@ -53,6 +55,67 @@ impl UringDriver {
                 payload,
             });
         }
+    }
+
+    /// Moves on the file sends that the budget of the last call was too small for, in their order.
+    pub(super) fn advance_deferred(&mut self) {
+        self.file_budget = FILE_BUDGET;
+        for _ in 0..self.deferred.len() {
+            if self.file_budget == 0 {
+                break;
+            }
+            if let Some(key) = self.deferred.pop_front() {
+                self.advance_send_file(key);
+            }
+        }
+    }
+
+    /// A quick send that its full socket has not taken waits for room now; `None` where there is nothing
+    /// to be told of yet.
+    #[cold]
+    fn send_later(&mut self, key: OpKey) -> Option<Completion> {
+        let (
+            _,
+            State::Send {
+                gather,
+                scratch,
+                socket,
+                more,
+                quick,
+                cancelled,
+            },
+        ) = self.ops.get(key)?
+        else {
+            return None;
+        };
+        debug_assert!(*quick, "another kind of send waits by itself");
+        if *cancelled {
+            return self.end_send(key, -libc::ECANCELED);
+        }
+        *quick = false;
+        let entry = send_entry(*socket, gather, scratch, *more | libc::MSG_WAITALL);
+        self.push(&entry.user_data(key.0));
+        None
+    }
+
+    fn end_send(&mut self, key: OpKey, result: i32) -> Option<Completion> {
+        let (
+            token,
+            State::Send {
+                gather, scratch, ..
+            },
+        ) = self.ops.remove(key)?
+        else {
+            return None;
+        };
+        self.scratch.push(scratch);
+        Some(Completion {
+            token,
+            key,
+            result,
+            more: false,
+            payload: Payload::Gather(gather),
+        })
     }
 
     /// Copies the completion queue out, so that handling one may post others.
@@ -96,6 +159,10 @@ impl UringDriver {
                 return None;
             }
             State::Accept if result >= 0 => return self.accepted(key, token, result, more),
+            State::Send { quick: true, .. } if result == -libc::EAGAIN => {
+                return self.send_later(key);
+            }
+            State::Send { .. } => return self.end_send(key, result),
             State::RecvMulti => return self.received(key, token, result, flags),
             _ => {}
         }
@@ -105,15 +172,6 @@ impl UringDriver {
         let (token, state) = self.ops.remove(key)?;
         let payload = match state {
             State::Recv { buf } | State::Read { buf, .. } => Payload::Buffer(buf),
-            State::Send {
-                gather,
-                scratch,
-                quick,
-            } => {
-                self.quick_open -= u32::from(quick);
-                self.scratch.push(scratch);
-                Payload::Gather(gather)
-            }
             _ => Payload::None,
         };
         Some(Completion {
@@ -134,7 +192,7 @@ impl UringDriver {
         let peer = socket::peer_addr(fd.as_fd());
         let payload = match peer {
             Ok(peer) => Payload::Accepted {
-                sock: Sock(fd.into_raw_fd()),
+                sock: self.socks.insert(fd),
                 peer,
             },
             // Gone before we looked: the descriptor closes here.

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use io_uring::{IoUring, opcode, squeue, types};
 use rustix::event::EventfdFlags;
 
-use crate::buf::{Gather, Pool};
+use crate::buf::Pool;
 use crate::sys::driver::{
     Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Sock, Waker,
 };
@@ -21,8 +21,10 @@ use super::enter::Entry;
 use super::files::{self, FileSend};
 use super::ops::{MsgScratch, State};
 use super::provided::{GROUP, Group};
+use super::setup::{event_fd, place_workers};
+use super::socks::Socks;
 use super::spec::{UringError, UringSpec};
-use super::wait::{MAX_TIMEOUTS, Timeout};
+use super::wait::{MAX_TIMEOUTS, Timeout, completions_wanted};
 
 /// `user_data` of the wake-up read.
 pub(super) const WAKE: u64 = u64::MAX;
@@ -30,8 +32,9 @@ pub(super) const WAKE: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
 /// `user_data` of the timeouts of parks; their number is added.
 pub(super) const TIMEOUTS: u64 = u64::MAX - 64;
-/// Sends up to this size are done at once unless the socket is full.
-const QUICK_SEND_LEN: usize = 16 << 10;
+/// Bytes of files that leave between two calls of [`Driver::enter`]: some 200 µs of copying, which is
+/// what everything else on the shard waits for.
+pub(super) const FILE_BUDGET: usize = 2 << 20;
 
 /// The hot ring of one shard.
 ///
@@ -49,25 +52,32 @@ pub struct UringDriver {
     pub(super) scratch: Vec<Box<MsgScratch>>,
     pub(super) harvested: VecDeque<(u64, i32, u32)>,
     pub(super) immediate: VecDeque<Completion>,
-    wake_fd: Arc<OwnedFd>,
+    /// File sends that go on after the next call, for the budget of this one is used up.
+    pub(super) deferred: VecDeque<OpKey>,
+    /// What is left of [`FILE_BUDGET`].
+    pub(super) file_budget: usize,
+    pub(super) wake_fd: Arc<OwnedFd>,
     pub(super) wake_count: Box<u64>,
     pub(super) wake_armed: bool,
     /// Watched by another runtime: wake-ups are written straight to it. (A wake-up by way of a ring
     /// read does not reach it in time: the kernel puts off an eventfd signal that an eventfd causes.)
-    notify_fd: Option<Arc<OwnedFd>>,
+    pub(super) notify_fd: Option<Arc<OwnedFd>>,
     pub(super) timeouts: Box<[Timeout; MAX_TIMEOUTS]>,
-    /// Quick sends posted since the last call, and all that are not done.
+    /// Quick sends posted since the last call: each completes in the next one.
     pub(super) quick_posted: u32,
-    pub(super) quick_open: u32,
-    pub(super) quick_pause: u32,
     /// How long the next park lasts at least; 0 where nothing was said.
     pub(super) linger_us: u32,
     can_linger: bool,
     /// What the clock said last.
     pub(super) last_ns: Cell<u64>,
+    /// Until when files are looked at closely; see [`files::is_resident`].
+    disk_busy_until_ns: Cell<u64>,
     /// Being dropped: no further wake-up is wanted.
     pub(super) closing: bool,
-    listeners: Vec<Listener>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) socks: Socks,
+    /// Given up for a moment where no other descriptor is left; see [`Driver::shed`].
+    spare: Option<OwnedFd>,
     pub(super) stats: DriverStats,
 }
 
@@ -116,6 +126,8 @@ impl UringDriver {
             scratch: Vec::new(),
             harvested: VecDeque::with_capacity(spec.cq_entries as usize),
             immediate: VecDeque::new(),
+            deferred: VecDeque::new(),
+            file_budget: FILE_BUDGET,
             wake_fd: Arc::new(wake_fd),
             wake_count: Box::new(0),
             wake_armed: false,
@@ -123,102 +135,20 @@ impl UringDriver {
             notify_fd,
             timeouts: Box::new([Timeout::default(); MAX_TIMEOUTS]),
             quick_posted: 0,
-            quick_open: 0,
-            quick_pause: 0,
             linger_us: 0,
             can_linger: ring_can_linger,
             last_ns: Cell::new(0),
+            disk_busy_until_ns: Cell::new(0),
             listeners: Vec::new(),
+            socks: Socks::default(),
+            spare: event_fd(EventfdFlags::empty()).ok(),
             stats: DriverStats::default(),
         })
     }
 
     #[inline]
-    fn ring(&mut self) -> &mut IoUring {
+    pub(super) fn ring(&mut self) -> &mut IoUring {
         self.ring.as_mut().expect("the ring lives until drop")
-    }
-
-    pub(super) fn push(&mut self, entry: &squeue::Entry) {
-        self.stats.submitted += 1;
-        // SAFETY: the entry's memory belongs to `ops` (or to fields of this driver) and stays
-        // there until its completion is harvested.
-        while unsafe { self.ring().submission().push(entry) }.is_err() {
-            let queued = self.ring().submission().len() as u32;
-            self.stats.enters += 1;
-            if self.entry.poll(queued).is_err() {
-                // The ring itself failed: `enter` will say so; the entry is lost with the ring.
-                return;
-            }
-        }
-    }
-
-    /// Links an entry to the next one; both must go into the kernel by the same call.
-    fn linked(&mut self, entry: squeue::Entry) -> squeue::Entry {
-        let queue = self.ring().submission();
-        let (queued, room) = (queue.len(), queue.capacity() - queue.len());
-        drop(queue);
-        if room < 2 {
-            self.stats.enters += 1;
-            // A ring that fails here fails in the next `enter` as well, which says so.
-            let _ = self.entry.poll(queued as u32);
-        }
-        entry.flags(squeue::Flags::IO_LINK)
-    }
-
-    fn scratch(&mut self) -> Box<MsgScratch> {
-        self.scratch.pop().unwrap_or_else(MsgScratch::new)
-    }
-
-    fn arm_wake(&mut self) {
-        if self.wake_armed || self.closing || self.notify_fd.is_some() {
-            return;
-        }
-        self.wake_armed = true;
-        let count = (&raw mut *self.wake_count).cast();
-        let read = opcode::Read::new(types::Fd(self.wake_fd.as_raw_fd()), count, 8);
-        self.push(&read.build().user_data(WAKE));
-    }
-
-    fn post_send(&mut self, token: u64, sock: Sock, gather: Gather, more: bool) -> OpKey {
-        let mut scratch = self.scratch();
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if more { libc::MSG_MORE } else { 0 };
-        let message = scratch.describe(&gather, 0);
-        let entry = if scratch.iov_count() == 1 {
-            let part = scratch.first();
-            opcode::Send::new(types::Fd(sock.0), part.iov_base.cast(), part.iov_len as u32)
-                .flags(flags)
-                .build()
-        } else {
-            opcode::SendMsg::new(types::Fd(sock.0), message)
-                .flags(flags as u32)
-                .build()
-        };
-        let quick = gather.remaining() <= QUICK_SEND_LEN;
-        self.quick_posted += u32::from(quick);
-        self.quick_open += u32::from(quick);
-        let key = self.ops.insert(
-            token,
-            State::Send {
-                gather,
-                scratch,
-                quick,
-            },
-        );
-        self.push(&entry.user_data(key.0));
-        key
-    }
-
-    fn post_send_file(&mut self, token: u64, sock: Sock, send: FileSend) -> OpKey {
-        let scratch = self.scratch();
-        let state = State::SendFile {
-            send,
-            scratch,
-            socket: sock.0,
-            cancelled: false,
-        };
-        let key = self.ops.insert(token, state);
-        self.advance_send_file(key);
-        key
     }
 }
 
@@ -235,15 +165,22 @@ impl Driver for UringDriver {
     }
 
     fn socket(&mut self, addr: &Addr, spec: &SocketSpec) -> Result<Sock, SocketError> {
-        Ok(Sock(spec.open(addr)?.into_raw_fd()))
+        Ok(self.socks.insert(spec.open(addr)?))
     }
 
     fn configure(&mut self, sock: Sock, addr: &Addr, spec: &SocketSpec) -> Result<(), SocketError> {
-        spec.apply(borrow(&sock), addr)
+        let Some(fd) = self.socks.get(sock) else {
+            return Err(SocketError::Os {
+                action: "set the options of",
+                addr: addr.clone(),
+                source: io::Error::from_raw_os_error(libc::EBADF),
+            });
+        };
+        spec.apply(fd, addr)
     }
 
     fn local_addr(&self, sock: Sock) -> Option<Addr> {
-        socket::local_addr(borrow(&sock)).ok()
+        socket::local_addr(self.socks.get(sock)?).ok()
     }
 
     fn submit(&mut self, token: u64, op: Op) -> Result<OpKey, Op> {
@@ -332,7 +269,9 @@ impl Driver for UringDriver {
     fn cancel(&mut self, key: OpKey) {
         match self.ops.get(key) {
             None => return,
-            Some((_, State::SendFile { cancelled, .. })) => *cancelled = true,
+            Some((_, State::SendFile { cancelled, .. } | State::Send { cancelled, .. })) => {
+                *cancelled = true;
+            }
             Some(_) => {}
         }
         let cancel = opcode::AsyncCancel::new(key.0).build().user_data(IGNORED);
@@ -346,8 +285,10 @@ impl Driver for UringDriver {
         } else {
             Shutdown::Write
         };
-        // A socket that is not connected any more is shut down as it is.
-        let _ = rustix::net::shutdown(borrow(&sock), how);
+        if let Some(fd) = self.socks.get(sock) {
+            // A socket that is not connected any more is shut down as it is.
+            let _ = rustix::net::shutdown(fd, how);
+        }
     }
 
     fn close(&mut self, sock: Sock) {
@@ -356,8 +297,28 @@ impl Driver for UringDriver {
             self.listeners.swap_remove(at);
             return;
         }
-        // SAFETY: the engine closes a socket once, when none of its operations is outstanding.
-        drop(unsafe { OwnedFd::from_raw_fd(sock.0) });
+        drop(self.socks.remove(sock));
+    }
+
+    fn shed(&mut self, listener: Sock, most: usize) -> usize {
+        let is_it = |it: &&Listener| it.as_fd().as_raw_fd() == listener.0;
+        let Some(listener) = self.listeners.iter().find(is_it) else {
+            return 0;
+        };
+        drop(self.spare.take());
+        let shed = (0..most)
+            .take_while(|_| {
+                let flags = rustix::net::SocketFlags::CLOEXEC;
+                // Closed at once; what cannot be accepted now has its turn later.
+                rustix::net::accept_with(listener, flags).is_ok()
+            })
+            .count();
+        self.spare = event_fd(EventfdFlags::empty()).ok();
+        shed
+    }
+
+    fn has_posted(&mut self) -> bool {
+        !self.ring().submission().is_empty()
     }
 
     fn linger(&mut self, least_ns: u64) -> bool {
@@ -370,14 +331,16 @@ impl Driver for UringDriver {
     fn enter(&mut self, park: Park) -> io::Result<()> {
         self.arm_wake();
         let linger_us = std::mem::take(&mut self.linger_us);
-        let idle = self.immediate.is_empty() && self.harvested.is_empty();
+        let idle =
+            self.immediate.is_empty() && self.harvested.is_empty() && self.deferred.is_empty();
+        let quick_posted = std::mem::take(&mut self.quick_posted);
         // What cannot be put into the ring goes along with the call.
         let until = match park {
             Park::Until(Some(at)) if idle => (!self.wake_by(at)).then_some(at),
             _ => None,
         };
         let (want, least_us) = match park {
-            Park::Until(_) if idle => self.completions_wanted(linger_us),
+            Park::Until(_) if idle => completions_wanted(quick_posted, linger_us),
             _ => (0, 0),
         };
         let queue = self.ring().submission();
@@ -392,18 +355,18 @@ impl Driver for UringDriver {
             }
             _ if to_submit > 0 || pending => {
                 self.stats.enters += 1;
-                self.quick_posted = 0;
                 self.entry.poll(to_submit)?;
             }
             _ => {}
         }
         self.harvest();
+        self.advance_deferred();
         Ok(())
     }
 
     #[inline]
     fn ready(&mut self) -> bool {
-        if !self.immediate.is_empty() || !self.harvested.is_empty() {
+        if !self.immediate.is_empty() || !self.harvested.is_empty() || !self.deferred.is_empty() {
             return true;
         }
         let ring = self.ring();
@@ -415,15 +378,13 @@ impl Driver for UringDriver {
 
     #[inline]
     fn next(&mut self) -> Option<Completion> {
-        loop {
-            if let Some(done) = self.immediate.pop_front() {
-                return Some(done);
-            }
-            let (user_data, result, flags) = self.harvested.pop_front()?;
+        while let Some((user_data, result, flags)) = self.harvested.pop_front() {
             if let Some(done) = self.complete(user_data, result, flags) {
                 return Some(done);
             }
         }
+        // Last: what handling one posts may complete at once too, and others were here before.
+        self.immediate.pop_front()
     }
 
     fn refill(&mut self, pool: &Pool) -> bool {
@@ -431,7 +392,8 @@ impl Driver for UringDriver {
     }
 
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {
-        files::is_resident(file, offset, len)
+        let now_ns = self.last_ns.get();
+        files::is_resident(file, offset, len, now_ns, &self.disk_busy_until_ns)
     }
 
     fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
@@ -462,30 +424,6 @@ impl Driver for UringDriver {
     }
 }
 
-/// Has the ring's workers run on these processors, if any are named. Where the kernel refuses (a
-/// control group that allows others), they stay where the thread is, as without.
-fn place_workers(ring: &IoUring, cpus: &[usize]) {
-    if cpus.is_empty() {
-        return;
-    }
-    // SAFETY: all zeros is an empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for &cpu in cpus {
-        // SAFETY: it writes within the set, and ignores a number beyond it.
-        unsafe { libc::CPU_SET(cpu, &mut set) };
-    }
-    if let Err(error) = ring.submitter().register_iowq_aff(&set) {
-        tracing::debug!(target: "ringrail::shard", %error, ?cpus, "the ring's workers are not placed");
-    }
-}
-
-/// An eventfd. The one that the ring itself reads must block: the kernel answers reads of a
-/// non-blocking file with `EAGAIN` where it would otherwise wait for data.
-fn event_fd(flags: EventfdFlags) -> io::Result<OwnedFd> {
-    Ok(rustix::event::eventfd(0, flags | EventfdFlags::CLOEXEC)?)
-}
-
-fn borrow(sock: &Sock) -> std::os::fd::BorrowedFd<'_> {
-    // SAFETY: the engine names only sockets that it has not closed.
-    unsafe { std::os::fd::BorrowedFd::borrow_raw(sock.0) }
-}
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

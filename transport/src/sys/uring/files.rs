@@ -1,5 +1,6 @@
 //! Files: sent without a user-space copy, read when they are in memory, asked whether they are.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -27,22 +28,46 @@ struct Cachestat {
     recently_evicted: u64,
 }
 
-/// Distance of the places that [`is_resident`] looks at, in bytes.
-const PROBE_EVERY: u64 = 128 << 10;
+/// Distance of the places that [`is_resident`] looks at while the disk works, in bytes: what the kernel
+/// reads ahead at a time.
+const PROBE_EVERY_BUSY: u64 = 128 << 10;
+
+/// The same while nothing had to be read for [`BUSY_NS`]: each look is a system call.
+const PROBE_EVERY_CALM: u64 = 512 << 10;
+
+/// How long the disk is taken to work after a range was found not to be in memory, in ns.
+const BUSY_NS: u64 = 1_000_000_000;
 
 /// Whether a range can be read without waiting for the disk; `None` where the kernel cannot tell.
 ///
 /// That all of its pages are in the page cache is not enough: those that the disk is still writing to,
 /// because the kernel reads ahead, are there as well, and whoever wants them waits. They fill in
-/// order, piece by piece, so a byte here and there tells.
-pub(super) fn is_resident(file: &File, offset: u64, len: usize) -> Option<bool> {
+/// order, piece by piece, so a byte here and there tells; the more of them, the less it is since
+/// something was missing, which `busy_until_ns` remembers.
+pub(super) fn is_resident(
+    file: &File,
+    offset: u64,
+    len: usize,
+    now_ns: u64,
+    busy_until_ns: &Cell<u64>,
+) -> Option<bool> {
     let cached = is_cached(file, offset, len)?;
-    if !cached || len == 0 {
-        return Some(cached);
+    let every = match now_ns < busy_until_ns.get() {
+        true => PROBE_EVERY_BUSY,
+        false => PROBE_EVERY_CALM,
+    };
+    let resident = cached && places(offset, len, every).all(|place| !must_wait(file, place));
+    if !resident {
+        busy_until_ns.set(now_ns.saturating_add(BUSY_NS));
     }
-    let last = offset + len as u64 - 1;
-    let places = (offset..last).step_by(PROBE_EVERY as usize).skip(1);
-    Some(places.chain([last]).all(|place| !must_wait(file, place)))
+    Some(resident)
+}
+
+/// The bytes of a range to look at: one every so often, and the last.
+fn places(offset: u64, len: usize, every: u64) -> impl Iterator<Item = u64> {
+    let last = (offset + len as u64).checked_sub(1).filter(|_| len > 0);
+    let end = last.unwrap_or(offset);
+    (offset..end).step_by(every as usize).skip(1).chain(last)
 }
 
 /// True where a byte could not be read without waiting.
@@ -136,14 +161,18 @@ pub(super) enum Progress {
     Done,
     /// The socket is full: wait until it is writable.
     Blocked,
+    /// As many bytes went as may at a time: others first.
+    OverBudget,
 }
 
 impl FileSend {
-    /// Moves as much as the socket takes.
+    /// Moves as much as the socket takes, and no more bytes of the file than `budget`, which gets less by
+    /// them.
     pub(super) fn advance(
         &mut self,
         socket: RawFd,
         scratch: &mut MsgScratch,
+        budget: &mut usize,
     ) -> io::Result<Progress> {
         while self.sent < self.head.remaining() {
             let more = if self.left + self.padding > 0 {
@@ -161,13 +190,16 @@ impl FileSend {
             }
         }
         while self.left > 0 {
+            if *budget == 0 {
+                return Ok(Progress::OverBudget);
+            }
+            let len = self.left.min(*budget);
             let mut offset = libc::off_t::try_from(self.offset)
                 .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
             // SAFETY: both descriptors are open for the length of this operation; the offset is a
             // live variable. The socket is non-blocking, so the call does not stall the shard.
-            let done = unsafe {
-                libc::sendfile(socket, self.file.as_raw_fd(), &raw mut offset, self.left)
-            };
+            let done =
+                unsafe { libc::sendfile(socket, self.file.as_raw_fd(), &raw mut offset, len) };
             match taken(done)? {
                 Taken::Nothing => return Ok(Progress::Blocked),
                 Taken::Interrupted => {}
@@ -176,6 +208,7 @@ impl FileSend {
                     self.sent += count;
                     self.offset += count as u64;
                     self.left -= count;
+                    *budget = budget.saturating_sub(count);
                 }
             }
         }
@@ -226,6 +259,31 @@ fn taken(done: libc::ssize_t) -> io::Result<Taken> {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn fewer_places_are_looked_at_while_the_disk_is_calm() {
+        let count = |len, every| places(7, len, every).count();
+        assert_eq!(count(1 << 20, PROBE_EVERY_CALM), 2);
+        assert_eq!(count(1 << 20, PROBE_EVERY_BUSY), 8);
+        assert_eq!(count(64 << 10, PROBE_EVERY_CALM), 1);
+        assert_eq!(count(0, PROBE_EVERY_CALM), 0);
+        assert_eq!(places(7, 10, PROBE_EVERY_BUSY).last(), Some(16));
+    }
+
+    #[test]
+    fn a_range_that_is_not_there_has_the_next_ones_looked_at_closely() {
+        let memory = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let mut file = File::from(memory);
+        file.write_all(&[7; 10_000]).unwrap();
+        file.set_len(1 << 20).unwrap();
+        let busy = Cell::new(0);
+        if is_resident(&file, 0, 8192, 5, &busy).is_none() {
+            return; // This kernel cannot tell.
+        }
+        assert_eq!(busy.get(), 0);
+        assert_eq!(is_resident(&file, 0, 1 << 20, 5, &busy), Some(false));
+        assert_eq!(busy.get(), 5 + BUSY_NS);
+    }
 
     #[test]
     fn files_are_read_where_the_file_system_knows_no_reads_without_waiting() {

@@ -67,11 +67,15 @@ pub(super) enum State {
     Recv {
         buf: LeaseMut,
     },
-    /// `quick`: expected to be done when the call that submits it returns.
+    /// `quick`: is done, one way or the other, when the call that submits it returns. `more` is
+    /// `MSG_MORE` or nothing.
     Send {
         gather: Gather,
         scratch: Box<MsgScratch>,
+        socket: RawFd,
+        more: libc::c_int,
         quick: bool,
+        cancelled: bool,
     },
     SendFile {
         send: FileSend,

@@ -6,10 +6,6 @@ use crate::sys::driver::LINGER_COMPLETIONS;
 
 use super::driver::{TIMEOUTS, UringDriver};
 
-/// Parks that wait for nothing but what comes, after a send turned out not to be quick.
-const QUICK_PAUSE: u32 = 64;
-/// Longest that a park waits for a send that was thought to be quick.
-const QUICK_LIMIT_NS: u64 = 10_000_000;
 /// Timeouts in flight at most. A new one is posted only for a time before all others.
 pub(super) const MAX_TIMEOUTS: usize = 16;
 
@@ -53,27 +49,15 @@ impl UringDriver {
         self.push(&entry.user_data(TIMEOUTS + place as u64));
         true
     }
+}
 
-    /// How many completions a park waits for: one, and one for each send that it submits and that
-    /// will be done at once. Waiting for the one alone would return with the send's, and cost a
-    /// second call to wait for what matters. One that lingers waits for many, and at least for so long, in
-    /// microseconds, before one suffices.
-    pub(super) fn completions_wanted(&mut self, linger_us: u32) -> (u32, u32) {
-        if self.quick_open > self.quick_posted {
-            // One of an earlier call is still open: its socket is full.
-            self.quick_pause = QUICK_PAUSE;
-        }
-        let posted = std::mem::take(&mut self.quick_posted);
-        if self.quick_pause > 0 {
-            self.quick_pause -= 1;
-            return (1, 0);
-        }
-        if posted > 0 && !self.wake_by(self.last_ns.get() + QUICK_LIMIT_NS) {
-            return (1, 0);
-        }
-        match linger_us {
-            0 => (1 + posted, 0),
-            least => (LINGER_COMPLETIONS + posted, least),
-        }
+/// How many completions a park waits for: one, and one for each quick send that it submits, for these
+/// complete in the same call, whether the socket took them or was full. Waiting for the one alone would
+/// return with a send's, and cost a second call to wait for what matters. A park that lingers waits for
+/// many, and at least for so long, in microseconds, before one suffices.
+pub(super) fn completions_wanted(quick_posted: u32, linger_us: u32) -> (u32, u32) {
+    match linger_us {
+        0 => (1 + quick_posted, 0),
+        least => (LINGER_COMPLETIONS + quick_posted, least),
     }
 }

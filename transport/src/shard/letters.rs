@@ -1,0 +1,166 @@
+//! Messages of this shard to others whose inboxes were full.
+//!
+//! Replies, grants and cancellations must not be lost, and a shard must not wait for another, which may
+//! be waiting for it. So they are kept here, per shard that they are for and in their order, and tried
+//! again every turn, or after [`RETRY_NS`] where the shard sleeps. Beyond a bound the connection that
+//! a message belongs to is closed instead, so that nobody waits for it in vain: of that one needs to
+//! remember no more than its key.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use super::command::Command;
+use super::handle::ShardHandle;
+use super::inbox::PushError;
+use super::local::ConnKey;
+
+/// How soon a shard that sleeps tries again, in ns.
+pub(super) const RETRY_NS: u64 = 1_000_000;
+
+/// Messages for one shard, in their order.
+struct Bag {
+    to: ShardHandle,
+    commands: VecDeque<Command>,
+    /// Connections there that have lost a message: to be closed.
+    lost: BTreeSet<(u32, u32)>,
+}
+
+/// Messages for other shards, and connections there that have lost some.
+#[derive(Default)]
+pub(crate) struct Letters {
+    bags: HashMap<usize, Bag>,
+    count: usize,
+}
+
+impl Letters {
+    /// True where nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bags.is_empty()
+    }
+
+    /// True where something waits for that shard: what comes later waits behind it.
+    pub(crate) fn holds_for(&self, to: &ShardHandle) -> bool {
+        !self.bags.is_empty() && self.bags.contains_key(&to.identity())
+    }
+
+    /// Keeps a message; beyond `limit` of them, the key of its connection alone. The message comes back
+    /// then, to be dropped where nothing is borrowed: what it owns may send messages when it goes.
+    #[must_use]
+    pub(crate) fn keep(
+        &mut self,
+        to: &ShardHandle,
+        command: Command,
+        limit: usize,
+    ) -> Option<Command> {
+        let full = self.count >= limit;
+        let bag = self.bags.entry(to.identity()).or_insert_with(|| Bag {
+            to: to.clone(),
+            commands: VecDeque::new(),
+            lost: BTreeSet::new(),
+        });
+        match command.connection().filter(|_| full) {
+            Some(key) => {
+                bag.lost.insert((key.slot, key.generation));
+                Some(command)
+            }
+            // What belongs to no connection is rare: listeners, connects, the end.
+            None => {
+                bag.commands.push_back(command);
+                self.count += 1;
+                None
+            }
+        }
+    }
+
+    /// Posts what fits by now; true where something did. Messages to shards that have ended are pushed
+    /// on `dead`, to be dropped where nothing is borrowed.
+    pub(crate) fn post(&mut self, dead: &mut Vec<Command>) -> bool {
+        let mut posted = 0;
+        self.bags.retain(|_, bag| {
+            let before = bag.commands.len();
+            bag.post(dead);
+            posted += before - bag.commands.len();
+            !bag.commands.is_empty() || !bag.lost.is_empty()
+        });
+        self.count -= posted;
+        posted > 0
+    }
+}
+
+impl Bag {
+    fn post(&mut self, dead: &mut Vec<Command>) {
+        while let Some(command) = self.commands.pop_front() {
+            match self.to.post(command) {
+                Ok(()) => {}
+                Err(PushError::Full(command)) => return self.commands.push_front(command),
+                Err(PushError::Closed(command)) => dead.push(command),
+            }
+        }
+        while let Some((slot, generation)) = self.lost.pop_first() {
+            let key = ConnKey { slot, generation };
+            tracing::warn!(
+                target: "ringrail::shard", shard = self.to.index(),
+                "a connection is closed: a message for it was lost, for its shard's inbox was full \
+                 for long (ringrail.transport.inbox)"
+            );
+            if let Err(PushError::Full(_)) = self.to.post(Command::Close { key }) {
+                self.lost.insert((slot, generation));
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(id: u64) -> Command {
+        let key = ConnKey {
+            slot: id as u32 % 2,
+            generation: 1,
+        };
+        Command::Grant { key, id, bytes: 1 }
+    }
+
+    fn ids(shard: &ShardHandle) -> Vec<u64> {
+        std::iter::from_fn(|| shard.inbox().pop())
+            .map(|command| match command {
+                Command::Grant { id, .. } => id,
+                Command::Close { key } => 1_000 + u64::from(key.slot),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn messages_keep_their_order_and_nothing_is_lost_in_silence() {
+        let shard = ShardHandle::new(3, 2);
+        let mut letters = Letters::default();
+        for id in 0..4 {
+            assert!(letters.keep(&shard, grant(id), 4).is_none());
+        }
+        assert!(letters.holds_for(&shard));
+        // Beyond the bound: both connections lose messages, any number of them.
+        for id in 4..1_000 {
+            assert!(letters.keep(&shard, grant(id), 4).is_some());
+        }
+        let mut seen = Vec::new();
+        while !letters.is_empty() {
+            letters.post(&mut Vec::new());
+            seen.extend(ids(&shard));
+        }
+        assert_eq!(seen, [0, 1, 2, 3, 1_000, 1_001]);
+        assert!(!letters.holds_for(&shard) && letters.count == 0);
+    }
+
+    #[test]
+    fn messages_to_a_shard_that_has_ended_are_dropped() {
+        let shard = ShardHandle::new(0, 2);
+        let mut letters = Letters::default();
+        assert!(letters.keep(&shard, grant(1), 4).is_none());
+        shard.inbox().close();
+        let mut dead = Vec::new();
+        letters.post(&mut dead);
+        assert!(letters.is_empty() && dead.len() == 1);
+    }
+}

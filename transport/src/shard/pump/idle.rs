@@ -1,0 +1,26 @@
+//! Connections that nobody uses give back what they hold.
+
+use crate::conn::State;
+use crate::shard::link::Receiving;
+use crate::shard::local::ConnKey;
+use crate::sys::driver::Driver;
+
+use super::Pump;
+
+impl<D: Driver> Pump<D> {
+    /// After bulk the next header is waited for with a buffer of the reserve. Where no bulk is expected
+    /// any more that receive ends, and a multishot takes its place, which holds none.
+    pub(super) fn give_back_header(&mut self, key: ConnKey) {
+        let Some(link) = self.link_of(key) else {
+            return;
+        };
+        let Some((op, Receiving::Fill | Receiving::Header)) = link.recv else {
+            return;
+        };
+        let conn = &link.conn;
+        let idle = conn.state() == State::Open && conn.spark().is_none() && !conn.expects_bulk();
+        if idle && link.rx.leave_exact() {
+            self.driver.cancel(op);
+        }
+    }
+}
