@@ -43,7 +43,7 @@ impl<'r> PlainCall<'r> {
 
     fn answerer<R: Payload>(&self) -> Option<Answerer<'r, R>> {
         let call = WireCall::Responder(self.responder.take()?);
-        Some(Answerer::Wire { call, token: None })
+        Some(Answerer::Wire(call))
     }
 }
 
@@ -162,12 +162,12 @@ impl<R: Payload> Running<R> for Call<'_, R> {
             return;
         };
         match (self.ready.take(), failed) {
-            (Some(Ok(value)), _) => answerer.reply(self.node, value),
-            (Some(Err(error)), _) => answerer.fail(self.node, &error),
-            (None, Some(error)) => answerer.fail(self.node, error),
+            (Some(Ok(value)), _) => answerer.reply(value),
+            (Some(Err(error)), _) => answerer.fail(&error),
+            (None, Some(error)) => answerer.fail(error),
             (None, None) => {
                 if !matches!(answerer, Answerer::OneWay) {
-                    answerer.fail(self.node, &unanswered());
+                    answerer.fail(&unanswered());
                 }
             }
         }
@@ -181,7 +181,7 @@ impl<R: Payload> CallSlot<R> for Call<'_, R> {
         if let Some(Answerer::Pending { .. }) = &*answerer {
             self.ready.set(Some(Ok(value)));
         } else if let Some(answerer) = answerer.take() {
-            answerer.reply(self.node, value);
+            answerer.reply(value);
         }
     }
 
@@ -190,7 +190,7 @@ impl<R: Payload> CallSlot<R> for Call<'_, R> {
         if let Some(Answerer::Pending { .. }) = &*answerer {
             self.ready.set(Some(Err(error)));
         } else if let Some(answerer) = answerer.take() {
-            answerer.fail(self.node, &error);
+            answerer.fail(&error);
         }
     }
 
@@ -310,7 +310,7 @@ struct HeldCell<R: Payload> {
 impl<R: Payload> Drop for HeldCell<R> {
     fn drop(&mut self) {
         if let Some(answerer) = self.answerer.take() {
-            answerer.fail(&self.node, &let_go());
+            answerer.fail(&let_go());
         }
     }
 }
@@ -333,14 +333,14 @@ impl<R: Payload> HeldCall<R> {
     /// Replies. The callback of whoever asked on this thread runs inside.
     pub fn reply(self, value: R) {
         if let Some(answerer) = self.cell.answerer.take() {
-            answerer.reply(&self.cell.node, value);
+            answerer.reply(value);
         }
     }
 
     /// Answers with a failure.
     pub fn send_failure(self, error: RpcError) {
         if let Some(answerer) = self.cell.answerer.take() {
-            answerer.fail(&self.cell.node, &error);
+            answerer.fail(&error);
         }
     }
 

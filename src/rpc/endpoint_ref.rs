@@ -310,8 +310,8 @@ impl<E> RpcEndpointRef<E> {
     /// `ringrail.rpc.retry.wait` between (Spark: `askWithRetry`).
     ///
     /// All attempts carry the same token, and the receiver remembers what it has replied to it: a
-    /// message whose *reply* was lost is not handled twice, as long as the receiver
-    /// [remembers](super::MAX_REMEMBERED). What failed is handled anew.
+    /// message whose *reply* was lost is not handled twice, as long as the receiver remembers
+    /// (`ringrail.rpc.retry.remembered`). What failed is handled anew.
     ///
     /// # Errors
     /// [`RpcError::Retried`] with the last cause; at once what no attempt can mend.

@@ -56,8 +56,11 @@ impl Message for Names {
     const NAME: &'static str = "rpc.Names";
 }
 
-/// Tells a new peer who we are.
+/// Tells a new peer who we are, once.
 pub(crate) fn greet(link: &Link) {
+    if !link.is_first_greeting() {
+        return;
+    }
     let env = link.peer().env();
     let hello = Hello {
         env: env.id(),

@@ -163,7 +163,7 @@ pub use inspector::{EndpointReport, EnvReport, INSPECTOR_NAME, Inspect, Ping};
 pub use local::LocalFactory;
 pub use local_ref::{LocalAsk, LocalRef};
 pub use message::{Lane, Message, Payload};
-pub use node::{MAX_OUTSTANDING, MAX_REMEMBERED, MAX_REMEMBERED_LEN, ReplyHandler};
+pub use node::{MAX_OUTSTANDING, ReplyHandler};
 pub use received::{Kept, Received, View};
 pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;

@@ -190,7 +190,6 @@ pub(crate) struct FromPeer<'a> {
     pub(crate) peer: &'a Arc<Peer>,
     /// `None` where it wants no reply.
     pub(crate) call: Option<WireCall<'a>>,
-    pub(crate) token: Option<u64>,
 }
 
 /// A route without its message's type.
@@ -271,18 +270,18 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
         let peer = message.peer;
         let received = match Received::archived(message.body, Some(peer)) {
             Ok(received) => received,
-            Err(error) => return refuse_archive::<E, M>(inbox, node, message, &error),
+            Err(error) => return refuse_archive::<E, M>(inbox, message, &error),
         };
         let call = message.call.take();
-        match (&self.run, call, message.token) {
-            (Run::Now(run), Some(WireCall::Responder(responder)), None) => {
+        match (&self.run, call) {
+            (Run::Now(run), Some(WireCall::Responder(responder))) => {
                 let call = PlainCall::new(node, responder);
                 inbox.run_now(node, &call, Some(peer), M::NAME, |endpoint, call| {
                     run(endpoint, self.index, received, call)
                 });
             }
-            (_, call, token) => {
-                let answerer = Answerer::of_peer(call, token);
+            (_, call) => {
+                let answerer = Answerer::of_peer(call);
                 self.run(inbox, node, received, (answerer, Some(peer)));
             }
         }
@@ -307,7 +306,6 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
 #[cold]
 fn refuse_archive<E: RpcEndpoint, M: Message>(
     inbox: &Inbox<E>,
-    node: &Rc<Node>,
     message: &mut FromPeer<'_>,
     error: &ArchiveError,
 ) {
@@ -316,8 +314,7 @@ fn refuse_archive<E: RpcEndpoint, M: Message>(
         from: message.peer.address().to_string().into(),
         detail: error.to_string().into(),
     };
-    let answerer = Answerer::<M::Reply>::of_peer(message.call.take(), message.token);
-    answerer.fail(node, &error);
+    Answerer::<M::Reply>::of_peer(message.call.take()).fail(&error);
     inbox.on_error(error);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{entries, network, transport};
 use crate::conf::alternate::Alternate;
 use crate::conf::entry::{int, size, time};
-use crate::conf::size::ByteUnit::MiB;
+use crate::conf::size::ByteUnit::{Byte, MiB};
 use crate::conf::time::TimeUnit::Seconds;
 
 entries! {
@@ -31,6 +31,18 @@ entries! {
     RETRY_WAIT: Duration = "ringrail.rpc.retry.wait", time(Seconds)
         .default("3s")
         .alternates(&[Alternate::same("spark.rpc.retry.wait")]);
+
+    /// Replies to asks with retries that each thread remembers, so that a repetition is not handled twice; the
+    /// oldest are forgotten first. As many such asks may be in handling at a time; further ones are refused as
+    /// busy.
+    RETRY_REMEMBERED: usize = "ringrail.rpc.retry.remembered", int()
+        .default("4096")
+        .range("1", "1048576");
+
+    /// Bytes of these replies.
+    RETRY_REMEMBERED_SIZE: usize = "ringrail.rpc.retry.rememberedSize", size(Byte)
+        .default("16m")
+        .range("0", "1t");
 
     /// The largest message, in its serialised form. Spark refuses more than 2047 MiB here; its bodies
     /// lie in one array.

@@ -107,7 +107,7 @@ impl Door for WayIn {
         let entering = Entering::new(&link);
         host.run(move |node| {
             if let Some(pipe) = entering.pipe() {
-                node.add_link(serial, pipe, socket);
+                node.add_link(serial, pipe, socket, true);
             }
         });
         Arc::new(Intake { host, serial })
@@ -131,7 +131,7 @@ impl Door for WayOut {
         let (entering, to) = (Entering::new(&link), self.to.clone());
         self.host.run(move |node| {
             if let Some(pipe) = entering.pipe() {
-                let link = node.add_link(serial, pipe, socket);
+                let link = node.add_link(serial, pipe, socket, true);
                 node.connected(&to, Ok(link));
             }
         });

@@ -18,8 +18,13 @@ use super::{RpcEnv, RpcEnvConfig};
 const DEFAULT_THREADS: usize = 2;
 
 /// An env, stopped again where making it fails half way.
+///
+/// # Errors
+/// A setting cannot be, or asks for protection that an env does not have.
 pub(crate) fn shared(config: &RpcEnvConfig) -> Result<Arc<EnvShared>, RpcError> {
-    let settings = RpcSettings::read(&config.conf)
+    let validated = config.conf.validate();
+    let settings = validated
+        .and_then(|()| RpcSettings::read(&config.conf))
         .map_err(|error| RpcError::Start(error.to_string().into()))?;
     Ok(EnvShared::new(&config.name, config.conf.clone(), settings))
 }
@@ -38,6 +43,10 @@ pub(crate) fn built_in(env: &RpcEnv) -> Result<(), RpcError> {
 
 /// An env over a carrier.
 pub(super) fn carried(config: RpcEnvConfig, carrier: Arc<dyn Carrier>) -> Result<RpcEnv, RpcError> {
+    if !config.server_bootstraps.is_empty() || !config.client_bootstraps.is_empty() {
+        let text = "bootstraps prepare connections of the engine, and this backend has none";
+        return Err(RpcError::Start(text.into()));
+    }
     let env = shared(&config)?;
     let owned = RpcEnv::owning(Arc::clone(&env));
     let count = match config.thread_count(env.settings().shards)? {

@@ -19,12 +19,13 @@ use crate::rpc::{RpcAddress, greeting};
 use super::{Forwarded, Mail, Node, PostError};
 
 impl Node {
-    /// A connection is there: tells the peer who we are, and the endpoints that it is.
+    /// A connection is there: tells the peer who we are, if it `greets`, and the endpoints that it is.
     pub(crate) fn add_link(
         self: &Rc<Self>,
         serial: u64,
         pipe: Pipe,
         socket: RpcAddress,
+        greets: bool,
     ) -> Rc<Link> {
         let peer = Peer::new(
             Arc::clone(self.env()),
@@ -34,7 +35,9 @@ impl Node {
         );
         let link = Rc::new(Link::new(pipe, peer));
         self.links.borrow_mut().insert(serial, Rc::clone(&link));
-        greeting::greet(&link);
+        if greets {
+            greeting::greet(&link);
+        }
         self.broadcast(NetworkEvent::Connected(socket));
         link
     }
@@ -96,12 +99,7 @@ impl Node {
             let Some(call) = self.admit(envelope.token, call) else {
                 return;
             };
-            let mut message = FromPeer {
-                body,
-                peer,
-                call,
-                token: envelope.token,
-            };
+            let mut message = FromPeer { body, peer, call };
             return inbox.receive(self, envelope.message, &mut message);
         }
         self.forward(peer, &envelope, body, call);
@@ -166,7 +164,6 @@ impl Node {
             body: BodyRef::of_kept(&forwarded.body),
             peer: &forwarded.peer,
             call,
-            token: forwarded.token,
         };
         inbox.receive(self, forwarded.message, &mut message);
     }
@@ -307,7 +304,10 @@ impl Node {
     pub(crate) fn connected(self: &Rc<Self>, to: &RpcAddress, outcome: Result<Rc<Link>, RpcError>) {
         let outbox = self.outboxes.borrow().get(&to.key()).cloned();
         match (outbox, outcome) {
-            (Some(outbox), Ok(link)) => outbox.connected(self, link),
+            (Some(outbox), Ok(link)) => {
+                greeting::greet(&link);
+                outbox.connected(self, link);
+            }
             (Some(outbox), Err(error)) => outbox.stop(self, Some(&error)),
             (None, Ok(link)) => link.close(),
             (None, Err(_)) => {}

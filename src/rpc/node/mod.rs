@@ -39,8 +39,7 @@ pub(crate) use current::{is_host_thread, may_block, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
 pub(crate) use links::Way;
 pub(crate) use mail::{Errand, Forwarded, Mail};
-pub(crate) use recent::Recent;
-pub use recent::{MAX_REMEMBERED, MAX_REMEMBERED_LEN};
+pub(crate) use recent::{LaterOnce, OnceCall, Recent};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub use replies::{MAX_OUTSTANDING, ReplyHandler};
 pub(crate) use thread::start_thread;
@@ -82,7 +81,7 @@ pub(crate) struct Node {
     busy: Cell<bool>,
     replies: RefCell<Vec<(TypeId, Rc<dyn AnyReplies>)>>,
     next_due_ns: Cell<u64>,
-    recent: Recent,
+    recent: Rc<Recent>,
     links: RefCell<IdMap<Rc<Link>>>,
     outboxes: RefCell<IdMap<Rc<Outbox>>>,
     stopping: Cell<bool>,
@@ -98,8 +97,11 @@ impl Node {
         handle: Arc<HostHandle>,
         host: Box<dyn Host>,
     ) -> Rc<Self> {
+        let settings = env.settings();
+        let (remembered, remembered_len) = (settings.remembered, settings.remembered_len);
         let node = Rc::new(Self {
             env: Arc::clone(env),
+            recent: Recent::new(Arc::clone(&handle), remembered, remembered_len),
             handle,
             host,
             inboxes: Inboxes::default(),
@@ -110,7 +112,6 @@ impl Node {
             busy: Cell::new(false),
             replies: RefCell::default(),
             next_due_ns: Cell::new(u64::MAX),
-            recent: Recent::default(),
             links: RefCell::default(),
             outboxes: RefCell::default(),
             stopping: Cell::new(false),

@@ -39,6 +39,8 @@ pub(crate) struct Link {
     /// Calls of a carrier's peer that are not answered.
     calls: RefCell<IdMap<Arc<AtomicBool>>>,
     over: Cell<bool>,
+    /// The peer has been told who we are.
+    greeted: Cell<bool>,
 }
 
 /// How an ask is sent: its number, the time it has left, its token.
@@ -53,6 +55,7 @@ impl Link {
             last_told: Cell::new((0, 0)),
             calls: RefCell::default(),
             over: Cell::new(false),
+            greeted: Cell::new(false),
         }
     }
 
@@ -68,6 +71,11 @@ impl Link {
 
     pub(crate) fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// True the first time.
+    pub(crate) fn is_first_greeting(&self) -> bool {
+        !self.greeted.replace(true)
     }
 
     /// Whether it is one of the engine's.

@@ -85,9 +85,13 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
         None => start_engine(config, &env)?,
     };
     let hosts = task::start_nodes(&env, &engine)?;
-    let context = handler::context(&env, engine.clone());
-    let clients = context.create_client_factory(Vec::new());
-    let downloads = TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
+    let context = handler::context(&env, engine.clone(), true);
+    let prepared = &config.client_bootstraps;
+    // What a bootstrap asks of the peer goes before the greeting.
+    let clients = handler::context(&env, engine.clone(), prepared.is_empty());
+    let clients = clients.create_client_factory(prepared.clone());
+    let downloads = TransportContext::client_only(engine.clone());
+    let downloads = downloads.create_client_factory(prepared.clone());
     env.started(
         hosts,
         Network::Ring(Ring {
@@ -111,6 +115,10 @@ fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcErr
     let builder = Engine::builder(conf).shards(shards);
     // Several envs of one process had better not share a processor; one that spins must have its own.
     let builder = if spins { builder } else { builder.unpinned() };
+    let builder = match config.park {
+        Some(park) => builder.park(park),
+        None => builder,
+    };
     builder.start().map_err(|error| failed(&error.to_string()))
 }
 
@@ -130,7 +138,8 @@ fn listen(
             in_use: false,
             text: format!("{at} has no address"),
         })?;
-        context.create_server(addr).map_err(|error| ListenError {
+        let server = context.create_server_with(addr, config.server_bootstraps.clone());
+        server.map_err(|error| ListenError {
             in_use: matches!(error, SocketError::InUse { .. }),
             text: error.to_string(),
         })
