@@ -186,7 +186,7 @@ pub enum RpcError {
     /// A call that blocks, on a thread that runs endpoints: it would wait for itself.
     #[error(
         "{what} would block a thread that runs endpoints, and could wait for itself: use the \
-         asynchronous form there"
+         asynchronous form there, or an isolated endpoint, which may wait for all endpoints but its own thread's"
     )]
     WouldBlock {
         /// The call.
@@ -329,6 +329,15 @@ impl RpcError {
             phase,
             key: timeout.key().to_owned(),
         }))
+    }
+
+    /// Whether a connection, or the other side's queue in this process, has no room at the moment.
+    pub(crate) fn wants_room(&self) -> bool {
+        match self {
+            RpcError::Busy { .. } => true,
+            RpcError::Request(error) => matches!(**error, RequestError::Busy { .. }),
+            _ => false,
+        }
     }
 
     /// Whether the same ask, made again, may succeed.

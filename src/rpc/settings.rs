@@ -37,6 +37,8 @@ pub(crate) struct RpcSettings {
     pub(crate) remembered_len: usize,
     pub(crate) inbox_capacity: usize,
     pub(crate) inbox_budget: usize,
+    /// How long a peer's message waits for room in an inbox.
+    pub(crate) max_stall: Duration,
     pub(crate) outbox_capacity: usize,
     pub(crate) mail_capacity: usize,
     pub(crate) connect_concurrency: usize,
@@ -61,6 +63,7 @@ impl RpcSettings {
             remembered: conf.get_entry(&rpc::RETRY_REMEMBERED)?,
             remembered_len: conf.get_entry(&rpc::RETRY_REMEMBERED_SIZE)?,
             inbox_capacity: conf.get_entry(&rpc::INBOX_CAPACITY)?,
+            max_stall: conf.get_entry(&rpc::INBOX_MAX_STALL)?,
             inbox_budget: conf.get_entry(&rpc::INBOX_BUDGET)?,
             outbox_capacity: conf.get_entry(&rpc::OUTBOX_CAPACITY)?,
             mail_capacity: conf.get_entry(&transport::INBOX)?,

@@ -51,11 +51,17 @@ entries! {
         .range("32k", "1t")
         .alternates(&[Alternate::same("spark.rpc.message.maxSize")]);
 
-    /// Messages that may wait in the inbox of one endpoint. A further ask fails as busy, a further
-    /// one-way message is dropped and counted.
+    /// Messages that may wait in the inbox of one endpoint. A further ask fails as busy, a further one-way
+    /// message of this process is refused; one of a peer waits, and with it what its connection carries.
     INBOX_CAPACITY: usize = "ringrail.rpc.inbox.capacity", int()
         .default("16384")
         .range("1", "16777216");
+
+    /// How long a peer's one-way message may wait for room in an inbox, with everything behind it. Then it is
+    /// lost, which both sides count and tell.
+    INBOX_MAX_STALL: Duration = "ringrail.rpc.inbox.maxStall", time(Seconds)
+        .default("10s")
+        .range("0s", "1h");
 
     /// Messages that one endpoint handles before others of its shard have their turn.
     INBOX_BUDGET: usize = "ringrail.rpc.inbox.budget", int()

@@ -10,6 +10,7 @@ use ringrail_transport::{Engine, ParkMode};
 use crate::conf::Conf;
 use crate::rpc::carrier::Carrier;
 use crate::rpc::error::RpcError;
+use crate::rpc::lost::{LossListener, LostMessage};
 
 use super::{RpcEnv, factory};
 
@@ -38,6 +39,8 @@ pub struct RpcEnvConfig {
     pub engine: Option<Engine>,
     /// How shards of the env's own engine wait; `ringrail.transport.parkMode` where `None`.
     pub park: Option<ParkMode>,
+    /// See [`RpcEnvBuilder::on_lost`].
+    pub(crate) on_lost: Option<LossListener>,
     /// Prepare every connection that comes in, in order; see [`RpcEnvBuilder::server_bootstrap`].
     pub server_bootstraps: Vec<Arc<dyn ServerBootstrap>>,
     /// Prepare every connection that the env makes, in order; see [`RpcEnvBuilder::client_bootstrap`].
@@ -58,6 +61,7 @@ impl RpcEnvConfig {
             role: None,
             engine: None,
             park: None,
+            on_lost: None,
             server_bootstraps: Vec::new(),
             client_bootstraps: Vec::new(),
         }
@@ -199,6 +203,16 @@ impl RpcEnvBuilder {
     /// the connection, and with it what waited for it.
     pub fn client_bootstrap(mut self, bootstrap: Arc<dyn ClientBootstrap>) -> Self {
         self.config.client_bootstraps.push(bootstrap);
+        self
+    }
+
+    /// Has `listener` told of every message that [`send`](crate::rpc::RpcEndpointRef::send) took and that was
+    /// not handled. It is called on whichever thread finds the message lost, also on shards, and must not block.
+    ///
+    /// Not told: what was on its way over a connection that ended. That it ended is told to every endpoint
+    /// ([`on_disconnected`](crate::rpc::RpcEndpoint::on_disconnected)).
+    pub fn on_lost(mut self, listener: impl Fn(&LostMessage) + Send + Sync + 'static) -> Self {
+        self.config.on_lost = Some(Arc::new(listener));
         self
     }
 

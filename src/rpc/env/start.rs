@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::rpc::RpcAddress;
 use crate::rpc::carrier::{Carrier, Door};
 use crate::rpc::error::RpcError;
+use crate::rpc::lost::Losses;
 use crate::rpc::node::start_thread;
 use crate::rpc::settings::RpcSettings;
 use crate::rpc::{inspector, verifier};
@@ -26,7 +27,9 @@ pub(crate) fn shared(config: &RpcEnvConfig) -> Result<Arc<EnvShared>, RpcError> 
     let settings = validated
         .and_then(|()| RpcSettings::read(&config.conf))
         .map_err(|error| RpcError::Start(error.to_string().into()))?;
-    Ok(EnvShared::new(&config.name, config.conf.clone(), settings))
+    let losses = Losses::new(config.on_lost.clone());
+    let (name, conf) = (&config.name, config.conf.clone());
+    Ok(EnvShared::new(name, conf, settings, losses))
 }
 
 /// The address that peers are told.

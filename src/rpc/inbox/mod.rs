@@ -100,7 +100,21 @@ pub(crate) trait AnyInbox {
     fn serial(&self) -> u64;
 
     /// A peer's message; its call is taken out. By reference, for it passes through several hands.
-    fn receive(&self, node: &Rc<Node>, id: MessageId, message: &mut FromPeer<'_>);
+    ///
+    /// # Errors
+    /// It wants no reply, and was not taken; an ask is failed.
+    fn receive(
+        &self,
+        node: &Rc<Node>,
+        id: MessageId,
+        message: &mut FromPeer<'_>,
+    ) -> Result<(), RpcError>;
+
+    /// Whether another message may be queued.
+    ///
+    /// # Errors
+    /// The endpoint is stopped, or has as many waiting as it may.
+    fn check_room(&self, lane: Lane) -> Result<(), RpcError>;
 
     /// The `Rc<dyn TypedRoute<M>>` of the message with this id.
     fn typed(&self, id: MessageId) -> Option<&dyn Any>;
@@ -261,7 +275,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         node: &Rc<Node>,
         (id, route): (MessageId, Option<usize>),
         message: &mut FromPeer<'_>,
-    ) {
+    ) -> Result<(), RpcError> {
         let lane = route.map_or(Lane::Normal, |at| self.routes[at].lane);
         match self.admit(lane) {
             Ok(()) => {
@@ -271,9 +285,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             }
             Err(error) => match message.call.take() {
                 Some(call) => call.fail(&error),
-                None => self.dropped(&error),
+                None => return Err(error),
             },
         }
+        Ok(())
     }
 
     #[inline]
@@ -287,16 +302,26 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         self.serial
     }
 
-    fn receive(&self, node: &Rc<Node>, id: MessageId, message: &mut FromPeer<'_>) {
+    fn receive(
+        &self,
+        node: &Rc<Node>,
+        id: MessageId,
+        message: &mut FromPeer<'_>,
+    ) -> Result<(), RpcError> {
         let route = self.find(id);
         if self.is_free() && node.enter() {
             match route {
                 Some(at) => self.routes[at].route.run_remote(self, node, message),
                 None => self.run_any_remote(node, id, message),
             }
-            return node.leave();
+            node.leave();
+            return Ok(());
         }
-        self.receive_later(node, (id, route), message);
+        self.receive_later(node, (id, route), message)
+    }
+
+    fn check_room(&self, lane: Lane) -> Result<(), RpcError> {
+        self.admit(lane)
     }
 
     fn typed(&self, id: MessageId) -> Option<&dyn Any> {

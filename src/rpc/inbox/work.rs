@@ -27,6 +27,10 @@ impl<E: RpcEndpoint> Inbox<E> {
     pub(super) fn work(&self, node: &Rc<Node>, budget: usize) -> bool {
         self.scheduled.set(false);
         for _ in 0..budget {
+            if node.handle().is_cut_off() {
+                // The env has ended without it: its node ends it next.
+                return false;
+            }
             match self.phase.get() {
                 Phase::Starting => self.start(),
                 Phase::Flying if !self.fly(node) => return false,
@@ -303,12 +307,6 @@ impl<E: RpcEndpoint> Inbox<E> {
         if self.phase.get() != Phase::Handling {
             self.end(node);
         }
-    }
-
-    /// A one-way message found no place.
-    pub(super) fn dropped(&self, error: &RpcError) {
-        let endpoint = &*self.face.text;
-        tracing::warn!(target: "ringrail::rpc", endpoint, %error, "a one-way message is dropped");
     }
 }
 

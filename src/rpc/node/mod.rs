@@ -16,6 +16,7 @@ mod mail;
 mod recent;
 mod replies;
 mod run;
+mod stalls;
 mod thread;
 
 use std::any::{Any, TypeId};
@@ -33,12 +34,13 @@ use super::id::EndpointId;
 use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
 use super::message::{Message, Payload};
 use super::outbox::{Link, Outbox};
+use super::peer::Peer;
 use inboxes::Inboxes;
 
-pub(crate) use current::{is_host_thread, may_block, node_of};
+pub(crate) use current::{is_host_thread, may_block, may_wait_for, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
 pub(crate) use links::Way;
-pub(crate) use mail::{Errand, Forwarded, Mail};
+pub(crate) use mail::{Forwarded, Mail};
 pub(crate) use recent::{LaterOnce, OnceCall, Recent};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub use replies::{MAX_OUTSTANDING, ReplyHandler};
@@ -65,6 +67,21 @@ impl Hasher for IdHasher {
 /// A table by numbers that are hashes already.
 pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
 
+/// Where an endpoint lives.
+#[derive(Clone)]
+pub(crate) enum Located {
+    Here,
+    Elsewhere(Arc<HostHandle>),
+}
+
+/// What the registry said last, so that messages do not take its lock: one entry per endpoint.
+#[derive(Default)]
+struct Locations {
+    /// Of the registry when it was asked.
+    version: u64,
+    hosts: IdMap<Located>,
+}
+
 /// The part of an env on one thread.
 pub(crate) struct Node {
     env: Arc<EnvShared>,
@@ -74,8 +91,11 @@ pub(crate) struct Node {
     /// Those that have not ended, by serial number, also where their names are others' by now.
     live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
-    /// Errands that wait for the end of a delivery.
-    postponed: RefCell<VecDeque<Errand>>,
+    located: RefCell<Locations>,
+    /// Peers' messages that wait for room.
+    stalls: RefCell<Vec<stalls::Stall>>,
+    /// Outboxes whose connections have no room.
+    waiting_outboxes: RefCell<Vec<Rc<Outbox>>>,
     runnable: RefCell<VecDeque<Rc<dyn AnyInbox>>>,
     /// A handler or callback is on the stack.
     busy: Cell<bool>,
@@ -107,7 +127,9 @@ impl Node {
             inboxes: Inboxes::default(),
             live: RefCell::default(),
             flying: RefCell::default(),
-            postponed: RefCell::default(),
+            located: RefCell::default(),
+            stalls: RefCell::default(),
+            waiting_outboxes: RefCell::default(),
             runnable: RefCell::default(),
             busy: Cell::new(false),
             replies: RefCell::default(),
@@ -147,8 +169,7 @@ impl Node {
     /// Whether a turn would find something.
     pub(crate) fn has_work(&self) -> bool {
         !self.runnable.borrow().is_empty()
-            || !self.postponed.borrow().is_empty()
-            || (!self.ended.get() && self.handle.has_post())
+            || (!self.ended.get() && (self.handle.has_post() || self.handle.is_cut_off()))
     }
 
     /// A new endpoint.
@@ -170,24 +191,53 @@ impl Node {
         self.inboxes.get(id)
     }
 
-    /// The endpoint with this id, also where its set-up has only been ordered.
+    /// The endpoint with this id, also where its set-up has been posted and not done. Not for what was posted
+    /// itself, which would be overtaken by what was posted after it.
     #[inline]
     pub(crate) fn find_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
         match self.inbox(id) {
-            None => self.find_ordered_inbox(id),
+            None => self.find_posted_inbox(id),
             found => found,
         }
     }
 
     #[cold]
-    fn find_ordered_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        self.find_ordered(|node| node.inbox(id))
+    fn find_posted_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
+        if !self.handle.has_mail() || !matches!(self.locate(id), Some(Located::Here)) {
+            return None;
+        }
+        self.catch_up();
+        self.inbox(id)
+    }
+
+    /// Where an endpoint lives, by the env's registry.
+    pub(crate) fn locate(&self, id: EndpointId) -> Option<Located> {
+        let registry = self.env.registry();
+        let version = registry.version();
+        let mut located = self.located.borrow_mut();
+        if located.version != version {
+            located.hosts.clear();
+            located.version = version;
+        }
+        if let Some(known) = located.hosts.get(&id.to_wire()) {
+            return Some(known.clone());
+        }
+        let hosts = registry.hosts_of(id)?;
+        let here = hosts.iter().any(|host| Arc::ptr_eq(host, &self.handle));
+        let found = match here {
+            true => Located::Here,
+            false => Located::Elsewhere(Arc::clone(hosts.first()?)),
+        };
+        located.hosts.insert(id.to_wire(), found.clone());
+        Some(found)
     }
 
     /// The host of an endpoint that lives on another thread.
     pub(crate) fn elsewhere(&self, id: EndpointId) -> Option<Arc<HostHandle>> {
-        let host = self.env.registry().host_of(id)?;
-        (!Arc::ptr_eq(&host, &self.handle)).then_some(host)
+        match self.locate(id)? {
+            Located::Here => None,
+            Located::Elsewhere(host) => Some(host),
+        }
     }
 
     /// Stops the endpoint with this serial number.
@@ -199,12 +249,15 @@ impl Node {
     }
 
     /// Leaves a value with an endpoint of this thread.
+    ///
+    /// # Errors
+    /// It wants no reply, and was not taken; an ask is failed.
     pub(crate) fn post_local<M: Message>(
         self: &Rc<Self>,
         inbox: &Rc<dyn AnyInbox>,
         message: M,
         key: Option<u64>,
-    ) {
+    ) -> Result<(), RpcError> {
         let posted = match typed_route::<M>(&**inbox) {
             Some(route) => route.post(self, message, key),
             None => inbox.post_unrouted(
@@ -221,13 +274,12 @@ impl Node {
                 },
             ),
         };
-        if let Err(error) = posted {
-            match key {
-                Some(key) => self.replies::<M::Reply>().settle(key, Err(error)),
-                None => {
-                    tracing::warn!(target: "ringrail::rpc", message = M::NAME, %error, "message dropped");
-                }
+        match (posted, key) {
+            (Err(error), Some(key)) => {
+                self.replies::<M::Reply>().settle(key, Err(error));
+                Ok(())
             }
+            (posted, _) => posted,
         }
     }
 
@@ -333,7 +385,7 @@ impl Node {
                 self.wake_by_ref();
             }
             fn wake_by_ref(self: &Arc<Self>) {
-                self.host.errand(Errand::Wake(self.serial));
+                self.host.wake_inbox(self.serial);
             }
         }
         let host = Arc::clone(&self.handle);
@@ -352,15 +404,28 @@ impl Node {
         drop(inbox);
     }
 
-    /// Tells every endpoint of the env.
-    pub(crate) fn broadcast(self: &Rc<Self>, event: NetworkEvent) {
+    /// Tells every endpoint of the env of something that happened to the connection to `peer`.
+    pub(crate) fn broadcast(self: &Rc<Self>, peer: &Arc<Peer>, event: NetworkEvent) {
         for host in self.env.hosts() {
             if !Arc::ptr_eq(&host, &self.handle) {
-                let event = event.clone();
-                host.run(move |node| node.tell_all(event));
+                let (peer, event) = (Arc::clone(peer), event.clone());
+                host.run(move |node| node.tell_of(&peer, event));
             }
         }
-        self.tell_all(event);
+        self.tell_of(peer, event);
+    }
+
+    /// Tells every endpoint of this thread, behind the messages of that peer that wait here.
+    fn tell_of(self: &Rc<Self>, peer: &Arc<Peer>, event: NetworkEvent) {
+        if let Some(event) = self.stall_event(peer, event) {
+            self.tell_all(event);
+        }
+    }
+
+    /// An outbox waits for room on its connection.
+    pub(crate) fn outbox_waits(&self, outbox: &Rc<Outbox>) {
+        self.waiting_outboxes.borrow_mut().push(Rc::clone(outbox));
+        self.host.rouse();
     }
 
     /// Tells every endpoint of this thread.

@@ -1,12 +1,13 @@
 //! One connection, on its thread: messages go out here, in their envelopes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringrail_codec::archive::Encode;
+use ringrail_transport::server::Pause;
 use ringrail_transport::{Connection, RequestError, ResponseHandler};
 
 use crate::rpc::body::encode_aligned;
@@ -41,6 +42,12 @@ pub(crate) struct Link {
     over: Cell<bool>,
     /// The peer has been told who we are.
     greeted: Cell<bool>,
+    /// Threads whose endpoints have no room for its messages.
+    pauses: Cell<usize>,
+    /// As long as there are any: the connection hands out no requests.
+    paused: RefCell<Option<Pause>>,
+    /// The same for a carrier's: its frames are refused.
+    refuses: OnceCell<Arc<AtomicBool>>,
 }
 
 /// How an ask is sent: its number, the time it has left, its token.
@@ -56,6 +63,9 @@ impl Link {
             calls: RefCell::default(),
             over: Cell::new(false),
             greeted: Cell::new(false),
+            pauses: Cell::new(0),
+            paused: RefCell::new(None),
+            refuses: OnceCell::new(),
         }
     }
 
@@ -76,6 +86,34 @@ impl Link {
     /// True the first time.
     pub(crate) fn is_first_greeting(&self) -> bool {
         !self.greeted.replace(true)
+    }
+
+    /// The flag by which its frames are refused while it is paused.
+    pub(crate) fn refuses_by(&self, flag: Arc<AtomicBool>) {
+        // Set once, by whoever makes the link.
+        let _ = self.refuses.set(flag);
+    }
+
+    /// A thread has no room for its messages, or has room again.
+    pub(crate) fn pause(&self, pause: bool) {
+        let before = self.pauses.get();
+        let now = match pause {
+            true => before + 1,
+            false => before.saturating_sub(1),
+        };
+        self.pauses.set(now);
+        if (before == 0) == (now == 0) {
+            return;
+        }
+        if let Some(refuses) = self.refuses.get() {
+            refuses.store(pause, Ordering::Release);
+        }
+        let paused = match &self.pipe {
+            Pipe::Ring(connection) if pause => Some(connection.pause()),
+            Pipe::Ring(_) | Pipe::Carried(_) => None,
+        };
+        let ended = self.paused.replace(paused);
+        drop(ended);
     }
 
     /// Whether it is one of the engine's.
