@@ -128,6 +128,17 @@ impl RefTarget {
         }
     }
 
+    /// What `send` says of a message: that there is no such endpoint is a loss, not an error.
+    pub(crate) fn taken<M: Message>(&self, taken: Result<(), RpcError>) -> Result<(), RpcError> {
+        match taken {
+            Err(error @ RpcError::CouldNotFind { .. }) => {
+                self.env.lost(self, M::NAME, error);
+                Ok(())
+            }
+            taken => taken,
+        }
+    }
+
     /// The thread that takes messages for it.
     ///
     /// # Errors
@@ -230,10 +241,10 @@ impl<E> RpcEndpointRef<E> {
     }
 
     /// Sends a message that wants no reply. It is handled at most once, and never lost in silence:
-    /// - What can be known at once is an error: that the env or the endpoint is stopped, that too much waits
-    ///   already. On the thread that the endpoint or its connection lives on, that is all that can be known.
-    /// - What becomes of it later, on another thread or in the other env (its endpoint has stopped, there is no
-    ///   connection, an inbox is full), is [told](super::RpcEnvBuilder::on_lost) to this env's listener, counted
+    /// - That the env is stopped, that there is no way to the endpoint, that too much waits already, is an error, as
+    ///   far as it can be known at once. On the thread that the endpoint or its connection lives on, that is all.
+    /// - That there is no such endpoint (any more), as in Spark, and what becomes of the message later, on
+    ///   another thread or in the other env (there is no connection, an inbox is full), is [told](super::RpcEnvBuilder::on_lost) to this env's listener, counted
     ///   ([`RpcEnv::messages_lost`](super::RpcEnv::messages_lost)) and logged.
     /// - What was on its way over a connection that ends may be lost with it. Every endpoint is told that it ended
     ///   ([`on_disconnected`](RpcEndpoint::on_disconnected)); nobody is told which messages had arrived.
@@ -242,7 +253,7 @@ impl<E> RpcEndpointRef<E> {
     /// are full as well and this refuses more. [`send_async`](Self::send_async) waits for room.
     ///
     /// # Errors
-    /// It was not taken: the endpoint or the env is stopped, or too much waits already.
+    /// It was not taken: the env is stopped, there is no way to the endpoint, or too much waits already.
     pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
     where
         M: Message,
@@ -252,7 +263,8 @@ impl<E> RpcEndpointRef<E> {
             one_way: true,
             ..SendOptions::default()
         };
-        Parcel::post(&self.target, message, options).map(drop)
+        let posted = Parcel::post(&self.target, message, options);
+        self.target.taken::<M>(posted.map(drop))
     }
 
     /// As [`send`](Self::send), but waits for room, and until the message has been taken: by the endpoint's inbox

@@ -170,15 +170,16 @@ impl<E> LocalRef<E> {
     /// [`RpcEndpointRef::send`](super::RpcEndpointRef::send).
     ///
     /// # Errors
-    /// It was not taken: the endpoint or the env is stopped, there is no way to it, or its inbox, the outbox of
-    /// its address or its connection has no room.
+    /// It was not taken: the env is stopped, there is no way to the endpoint, or its inbox, the outbox of its
+    /// address or its connection has no room.
     pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
     where
         M: Message,
         E: Accepts<M, How>,
     {
         if let Some(inbox) = &self.inbox {
-            return self.node.post_local(inbox, message, None);
+            let taken = self.node.post_local(inbox, message, None);
+            return self.target.taken::<M>(taken);
         }
         match self.way() {
             Way::Link(link) => link.send_one_way(&self.target, &message),

@@ -63,6 +63,8 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     queue: Lines,
     urgent: Lines,
     depth: Cell<usize>,
+    /// Events of connections among what waits, which take no message's place.
+    events: Cell<usize>,
     capacity: usize,
     phase: Cell<Phase>,
     stopping: Cell<bool>,
@@ -164,6 +166,7 @@ impl<E: RpcEndpoint> Inbox<E> {
                 queue: Lines::default(),
                 urgent: Lines::default(),
                 depth: Cell::new(0),
+                events: Cell::new(0),
                 capacity: new.capacity,
                 phase: Cell::new(Phase::Starting),
                 stopping: Cell::new(false),
@@ -196,7 +199,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             });
         }
         let (len, limit) = match lane {
-            Lane::Normal => (self.queue.items.borrow().len(), self.capacity),
+            Lane::Normal => {
+                let events = self.events.get();
+                (self.queue.items.borrow().len() - events, self.capacity)
+            }
             Lane::Liveness => (self.urgent.items.borrow().len(), LIVENESS_PLACES),
         };
         if len < limit {
@@ -259,6 +265,9 @@ impl<E: RpcEndpoint> Inbox<E> {
             Some(next) => (next, Lane::Liveness),
             None => (self.queue.items.borrow_mut().pop_front()?, Lane::Normal),
         };
+        if let Item::Event(_) = next.0.item {
+            self.events.set(self.events.get() - 1);
+        }
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
         self.metrics.queued(depth as u64);
@@ -340,6 +349,7 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
     fn post_event(&self, node: &Rc<Node>, event: &Rc<NetworkEvent>) {
         // Not refused for want of room: there are as many as connections, not as messages.
         if !self.stopping.get() {
+            self.events.set(self.events.get() + 1);
             self.push(node, Item::Event(Rc::clone(event)), Lane::Normal);
         }
     }
