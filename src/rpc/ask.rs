@@ -93,7 +93,10 @@ impl<R: Payload> AskArchived<R> {
     /// Why there is none. [`RpcError::WouldBlock`] on a thread whose endpoints must not block, and where the
     /// endpoint that is asked lives on this thread.
     pub fn wait(mut self) -> Result<Kept<R>, RpcError> {
-        may_wait_for(self.asked().map(|asked| asked.host()), "waiting for a reply")?;
+        may_wait_for(
+            self.asked().map(|asked| asked.host()),
+            "waiting for a reply",
+        )?;
         PARKER.with(|parker| {
             loop {
                 if let Poll::Ready(outcome) = self.poll_outcome(parker) {

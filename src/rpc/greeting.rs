@@ -13,11 +13,11 @@ use ringrail_codec::archive::access;
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::RpcFailure;
 
-use super::error::RpcError;
-use super::lost::LostMessage;
 use super::RpcAddress;
+use super::error::RpcError;
 use super::id::EndpointId;
 use super::inbox::NetworkEvent;
+use super::lost::LostMessage;
 use super::message::Message;
 use super::node::Node;
 use super::outbox::Link;

@@ -108,6 +108,9 @@ mod tests {
         assert_eq!(losses.count(), 3);
         let told = told.lock().unwrap();
         assert_eq!(told.len(), 3);
-        assert!(told[2].starts_with("a Add2 for counter is lost: "), "{told:?}");
+        assert!(
+            told[2].starts_with("a Add2 for counter is lost: "),
+            "{told:?}"
+        );
     }
 }

@@ -96,15 +96,21 @@ impl RpcEnv {
             }
         };
         let of_thread = Arc::clone(&host);
-        let added = add(env, name, vec![Arc::clone(&host)], isolated, |new, metrics| {
-            let (with, metrics) = ((options, new.serial), metrics.clone());
-            let target = Arc::clone(&new.target);
-            of_thread.put_order(move |node| {
-                if let Some(metrics) = metrics.into_iter().next() {
-                    set_up(node, target, (with.0, with.1, metrics), make);
-                }
-            });
-        });
+        let added = add(
+            env,
+            name,
+            vec![Arc::clone(&host)],
+            isolated,
+            |new, metrics| {
+                let (with, metrics) = ((options, new.serial), metrics.clone());
+                let target = Arc::clone(&new.target);
+                of_thread.put_order(move |node| {
+                    if let Some(metrics) = metrics.into_iter().next() {
+                        set_up(node, target, (with.0, with.1, metrics), make);
+                    }
+                });
+            },
+        );
         let ready = added.and_then(|new| {
             stopped_meanwhile(env, &new)?;
             Ok(RpcEndpointRef::new(new.target))

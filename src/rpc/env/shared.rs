@@ -61,12 +61,7 @@ pub(crate) struct EnvShared {
 }
 
 impl EnvShared {
-    pub(crate) fn new(
-        name: &str,
-        conf: Conf,
-        settings: RpcSettings,
-        losses: Losses,
-    ) -> Arc<Self> {
+    pub(crate) fn new(name: &str, conf: Conf, settings: RpcSettings, losses: Losses) -> Arc<Self> {
         Arc::new(Self {
             id: fresh_id(),
             name: name.into(),

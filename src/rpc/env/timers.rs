@@ -332,7 +332,11 @@ mod tests {
         drop(guard);
         timers.stop();
         assert_eq!(probe.ended.load(Ordering::SeqCst), 0);
-        assert!(timers.add(0, Arc::clone(&probe) as Arc<dyn Timed>).is_none());
+        assert!(
+            timers
+                .add(0, Arc::clone(&probe) as Arc<dyn Timed>)
+                .is_none()
+        );
         assert_eq!(probe.ended.load(Ordering::SeqCst), 1);
     }
 }

@@ -64,7 +64,10 @@ pub(crate) fn may_block(what: &'static str) -> Result<(), RpcError> {
 ///
 /// # Errors
 /// This is a thread whose endpoints must not block, or `host`'s own.
-pub(crate) fn may_wait_for(host: Option<&Arc<HostHandle>>, what: &'static str) -> Result<(), RpcError> {
+pub(crate) fn may_wait_for(
+    host: Option<&Arc<HostHandle>>,
+    what: &'static str,
+) -> Result<(), RpcError> {
     may_block(what)?;
     let is_its = |node: &Weak<Node>| {
         let (node, host) = (node.upgrade(), host);

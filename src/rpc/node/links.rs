@@ -92,7 +92,9 @@ impl Node {
             };
             return match call {
                 Some(call) => call.fail(&error),
-                None => tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped"),
+                None => {
+                    tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped")
+                }
             };
         };
         let body = body.tail(len);
