@@ -80,7 +80,7 @@ entries! {
         .alternates(&[Alternate::same("spark.rpc.connect.threads")]);
 
     /// Shards of an environment: threads with a ring each, on which its endpoints live; 0 for one per
-    /// processor.
+    /// processor, up to 8.
     SHARDS: usize = "ringrail.rpc.shards", int()
         .falls_back_to(&transport::SHARDS)
         .range("0", "1024")

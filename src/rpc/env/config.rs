@@ -167,8 +167,9 @@ impl RpcEnvBuilder {
         self
     }
 
-    /// An engine to share. It keeps the settings that it was started with: [`build`](Self::build) fails where
-    /// the [configuration](Self::conf) sets keys that only an engine reads.
+    /// An engine to share. It keeps the settings that it was started with: where the [configuration](Self::conf)
+    /// sets keys of the transport to other values, or this builder sets [shards](Self::shards) or
+    /// [park mode](Self::park), a warning names them.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.config.engine = Some(engine);
         self

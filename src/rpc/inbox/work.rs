@@ -46,6 +46,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             let waited = node.now_ns().saturating_sub(queued.at_ns);
             self.metrics.waited(waited);
             self.handle(node, queued.item, lane);
+            if self.phase.get() == Phase::Flying {
+                // Its future has been polled, and is polled again when it is woken.
+                return false;
+            }
         }
         let more = self.depth.get() > 0 || self.stopping.get();
         // Set before it is queued again, so that it is queued once.

@@ -401,8 +401,16 @@ impl Node {
         }
     }
 
+    /// As [`purge_outboxes`](Self::purge_outboxes), where any ask was let go since that was last done.
+    pub(crate) fn purge_let_go(&self) {
+        if self.let_go.get() > 0 {
+            self.purge_outboxes();
+        }
+    }
+
     /// Messages that nobody waits for leave the outboxes.
     pub(super) fn purge_outboxes(&self) {
+        self.let_go.set(0);
         let outboxes: Vec<_> = self.outboxes.borrow().values().cloned().collect();
         for outbox in outboxes {
             outbox.purge(self);

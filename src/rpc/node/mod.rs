@@ -67,6 +67,18 @@ impl Hasher for IdHasher {
 /// A table by numbers that are hashes already.
 pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
 
+/// The least time between two looks for overdue asks, in ns.
+const LEAST_GRAIN_NS: u64 = 1_000_000;
+
+/// What a look costs per ask that is outstanding, with room: in ns.
+const LOOK_NS: u64 = 100;
+
+/// How long after one look for overdue asks the next may come: a look walks through all that are outstanding, and
+/// must not take more than a small part of the thread's time however many time out one after the other.
+fn grain_ns(asks: usize) -> u64 {
+    LEAST_GRAIN_NS.max(asks as u64 * LOOK_NS)
+}
+
 /// Where an endpoint lives.
 #[derive(Clone)]
 pub(crate) enum Located {
@@ -100,7 +112,14 @@ pub(crate) struct Node {
     /// A handler or callback is on the stack.
     busy: Cell<bool>,
     replies: RefCell<Vec<(TypeId, Rc<dyn AnyReplies>)>>,
-    next_due_ns: Cell<u64>,
+    /// When asks are looked at for overdue ones.
+    asks_due_ns: Cell<u64>,
+    /// Not before then.
+    asks_not_before_ns: Cell<u64>,
+    /// When what waits for room is tried again.
+    retry_at_ns: Cell<u64>,
+    /// Asks that were let go since outboxes were last looked through.
+    let_go: Cell<usize>,
     recent: Rc<Recent>,
     links: RefCell<IdMap<Rc<Link>>>,
     outboxes: RefCell<IdMap<Rc<Outbox>>>,
@@ -133,7 +152,10 @@ impl Node {
             runnable: RefCell::default(),
             busy: Cell::new(false),
             replies: RefCell::default(),
-            next_due_ns: Cell::new(u64::MAX),
+            asks_due_ns: Cell::new(u64::MAX),
+            asks_not_before_ns: Cell::new(0),
+            retry_at_ns: Cell::new(u64::MAX),
+            let_go: Cell::new(0),
             links: RefCell::default(),
             outboxes: RefCell::default(),
             stopping: Cell::new(false),
@@ -340,15 +362,30 @@ impl Node {
         }
         let deadline_ns = ask.deadline_ns;
         let key = replies.insert(ask)?;
-        if deadline_ns < self.next_due_ns.get() {
-            self.next_due_ns.set(deadline_ns);
-            self.host.arm(Some(deadline_ns));
+        if deadline_ns < self.asks_due_ns.get() {
+            self.asks_due_by(deadline_ns);
         }
         Ok(key)
     }
 
+    #[cold]
+    fn asks_due_by(&self, deadline_ns: u64) {
+        let due_ns = deadline_ns.max(self.asks_not_before_ns.get());
+        if due_ns < self.asks_due_ns.get() {
+            self.asks_due_ns.set(due_ns);
+            self.arm();
+        }
+    }
+
+    /// Has the host look at the node's times at the earliest of them.
+    fn arm(&self) {
+        let due_ns = self.asks_due_ns.get().min(self.retry_at_ns.get());
+        self.host.arm((due_ns != u64::MAX).then_some(due_ns));
+    }
+
     /// Nobody waits for this reply any more.
     pub(crate) fn cancel(&self, key: u64) {
+        self.let_go.set(self.let_go.get() + 1);
         if let Some(table) = self.table(key) {
             table.cancel_any(key);
         }
@@ -357,7 +394,9 @@ impl Node {
     fn expire(self: &Rc<Self>) {
         let now_ns = self.now_ns();
         let default = &self.env.settings().ask_timeout;
-        let mut next_ns = u64::MAX;
+        // What callbacks ask from here on counts by itself.
+        self.asks_due_ns.set(u64::MAX);
+        let (mut next_ns, mut asks) = (u64::MAX, 0);
         let mut at = 0;
         // Callbacks may ask, and add tables.
         while let Some(table) = self
@@ -367,10 +406,19 @@ impl Node {
             .map(|(_, table)| Rc::clone(table))
         {
             next_ns = next_ns.min(table.expire(now_ns, default));
+            asks += table.len();
             at += 1;
         }
-        self.next_due_ns.set(next_ns);
-        self.host.arm((next_ns != u64::MAX).then_some(next_ns));
+        let not_before_ns = now_ns.saturating_add(grain_ns(asks));
+        self.asks_not_before_ns.set(not_before_ns);
+        let due_ns = next_ns.min(self.asks_due_ns.get()).max(not_before_ns);
+        let due_ns = if next_ns == u64::MAX && self.asks_due_ns.get() == u64::MAX {
+            u64::MAX
+        } else {
+            due_ns
+        };
+        self.asks_due_ns.set(due_ns);
+        self.arm();
         self.purge_outboxes();
     }
 
@@ -434,5 +482,17 @@ impl Node {
         for inbox in self.inboxes.all() {
             inbox.post_event(self, &event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_for_overdue_asks_takes_a_bounded_part_of_the_time() {
+        assert_eq!(grain_ns(0), 1_000_000);
+        assert_eq!(grain_ns(1000), 1_000_000);
+        assert_eq!(grain_ns(MAX_OUTSTANDING), 419_430_300, "0.4 s, of an ask's 120 s");
     }
 }

@@ -21,7 +21,7 @@ impl Node {
         self.handle.wake_all();
         self.catch_up();
         self.run_now();
-        if self.next_due_ns.get() <= self.now_ns() {
+        if self.asks_due_ns.get() <= self.now_ns() {
             self.expire();
         }
         self.retry();

@@ -179,6 +179,7 @@ impl Node {
             outbox.try_again(self);
         }
         self.retry_stalled();
+        self.retry_at_ns.set(u64::MAX);
         if self.waits_for_room() {
             self.retry_soon();
         }
@@ -186,9 +187,9 @@ impl Node {
 
     fn retry_soon(&self) {
         let at_ns = self.now_ns().saturating_add(RETRY_NS);
-        if at_ns < self.next_due_ns.get() {
-            self.next_due_ns.set(at_ns);
-            self.host.arm(Some(at_ns));
+        if at_ns < self.retry_at_ns.get() {
+            self.retry_at_ns.set(at_ns);
+            self.arm();
         }
     }
 

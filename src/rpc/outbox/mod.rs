@@ -144,6 +144,10 @@ impl Outbox {
         }
         let limit = node.env().settings().outbox_capacity;
         if self.queue.borrow().len() >= limit {
+            // Asks that were let go have been in their places until now.
+            node.purge_let_go();
+        }
+        if self.queue.borrow().len() >= limit {
             return message.refuse(
                 node,
                 RpcError::Busy {
