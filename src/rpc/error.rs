@@ -49,6 +49,25 @@ pub enum RpcError {
         /// The one that is there already.
         other: Arc<str>,
     },
+    /// Two types of this program are called the same on the wire.
+    #[error("two types of messages are called {name} ({types}): call one of them something else")]
+    MessageClash {
+        /// The name.
+        name: &'static str,
+        /// Their paths.
+        types: Arc<str>,
+    },
+    /// The two sides do not mean the same by a message's name.
+    #[error(
+        "{message} from {from} is another type there than here: build both sides from the same definition, or \
+         change its name"
+    )]
+    SchemaMismatch {
+        /// The message's name.
+        message: Arc<str>,
+        /// Who sent it.
+        from: Arc<str>,
+    },
     /// The env has been shut down.
     #[error("{text}")]
     EnvStopped {
@@ -378,11 +397,12 @@ impl RpcError {
             RpcError::EnvStopped { .. } => FailureCode::ShuttingDown,
             RpcError::Aborted { .. } => FailureCode::Cancelled,
             RpcError::Busy { .. } => FailureCode::Busy,
-            RpcError::BadArchive { .. } => FailureCode::BadArchive,
+            RpcError::BadArchive { .. } | RpcError::SchemaMismatch { .. } => FailureCode::BadArchive,
             RpcError::InvalidUri { .. }
             | RpcError::InvalidName { .. }
             | RpcError::AlreadyRegistered { .. }
-            | RpcError::NameClash { .. } => FailureCode::InvalidArgument,
+            | RpcError::NameClash { .. }
+            | RpcError::MessageClash { .. } => FailureCode::InvalidArgument,
             _ => FailureCode::Internal,
         }
     }

@@ -1,7 +1,7 @@
 //! What two envs tell each other beside messages: who they are, and what their ids are called.
 //!
 //! One-way messages to endpoints whose names no user can register. *Hello* is the first message of
-//! either side; *names* precede the first message that uses them; *lost* tells that a message which wanted no
+//! either side; *names* and *schemas* precede the first message that uses them; *lost* tells that a message which wanted no
 //! reply was not handled.
 
 use std::rc::Rc;
@@ -22,6 +22,7 @@ use super::message::Message;
 use super::node::Node;
 use super::outbox::Link;
 use super::peer::{Peer, PeerEnv};
+use super::schema::{self, Schema};
 
 /// Takes hellos.
 const HELLO: EndpointId = EndpointId::of("/hello");
@@ -29,12 +30,15 @@ const HELLO: EndpointId = EndpointId::of("/hello");
 /// Takes names.
 const NAMES: EndpointId = EndpointId::of("/names");
 
+/// Takes fingerprints of messages.
+const SCHEMAS: EndpointId = EndpointId::of("/schemas");
+
 /// Takes news of lost messages.
 const LOST: EndpointId = EndpointId::of("/lost");
 
 /// Whether messages to this endpoint are the env's own.
 pub(crate) fn is_reserved(endpoint: EndpointId) -> bool {
-    endpoint == HELLO || endpoint == NAMES || endpoint == LOST
+    [HELLO, NAMES, SCHEMAS, LOST].contains(&endpoint)
 }
 
 /// Who somebody is.
@@ -62,6 +66,25 @@ struct Names {
 impl Message for Names {
     type Reply = ();
     const NAME: &'static str = "rpc.Names";
+}
+
+/// What messages look like: id and fingerprint.
+#[derive(Archive, Serialize, Deserialize)]
+struct Schemas {
+    schemas: Vec<(u64, u64)>,
+}
+
+impl Message for Schemas {
+    type Reply = ();
+    const NAME: &'static str = "rpc.Schemas";
+}
+
+/// Tells a peer what a message looks like.
+pub(crate) fn tell_schema(link: &Link, schema: &Schema) {
+    let schemas = vec![(schema.id.to_wire(), schema.fingerprint)];
+    if let Err(error) = link.send_raw(SCHEMAS, &Schemas { schemas }) {
+        tracing::debug!(target: "ringrail::rpc", peer = %link.peer().address(), %error, "schema not told");
+    }
 }
 
 /// A message that wanted no reply came and was not handled.
@@ -124,6 +147,12 @@ pub(crate) fn tell_names(link: &Link, names: Vec<(u64, String)>) {
 pub(crate) fn receive(node: &Rc<Node>, peer: &Arc<Peer>, endpoint: EndpointId, body: &[u8]) {
     let understood = if endpoint == HELLO {
         access::<Hello>(body).map(|hello| introduced(node, peer, hello))
+    } else if endpoint == SCHEMAS {
+        access::<Schemas>(body).map(|schemas| {
+            for schema in schemas.schemas.iter() {
+                compare(peer, schema.0.to_native(), schema.1.to_native());
+            }
+        })
     } else if endpoint == LOST {
         access::<Lost>(body).map(|lost| lost_there(peer, lost))
     } else {
@@ -153,6 +182,22 @@ fn introduced(node: &Rc<Node>, peer: &Arc<Peer>, hello: &ArchivedHello) {
         && address != socket
     {
         node.broadcast(peer, NetworkEvent::Connected(address));
+    }
+}
+
+/// What a peer means by a message's name, beside what this program does.
+fn compare(peer: &Arc<Peer>, id: u64, fingerprint: u64) {
+    let Some(known) = schema::known(id) else {
+        return;
+    };
+    if known.fingerprint != fingerprint {
+        tracing::error!(
+            target: "ringrail::rpc",
+            peer = %peer.address(),
+            message = known.name,
+            "the peer's message of this name is another type: it is refused"
+        );
+        peer.mistrust(id);
     }
 }
 

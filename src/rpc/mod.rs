@@ -137,6 +137,7 @@ mod reply_to;
 mod retry;
 mod ring;
 mod route;
+mod schema;
 mod scope;
 mod sending;
 mod settings;

@@ -26,6 +26,7 @@ use super::node::{Node, Replies};
 use super::peer::Peer;
 use super::received::{Kept, Received};
 use super::reply_to::{Answerer, WireCall};
+use super::schema::{self, Schema};
 
 /// Marks a message in [`RpcEndpoint::Messages`] that is handled by a future
 /// ([`HandleAsync`]).
@@ -138,15 +139,20 @@ type Maker<E> = Box<dyn FnOnce(&Weak<Inbox<E>>) -> RouteEntry<E>>;
 /// The routes of an endpoint that is yet to be set up.
 pub struct RouteTable<E: RpcEndpoint> {
     makers: Vec<Maker<E>>,
+    schemas: Vec<Schema>,
 }
 
 impl<E: RpcEndpoint> RouteTable<E> {
     pub(crate) fn new() -> Self {
-        Self { makers: Vec::new() }
+        Self {
+            makers: Vec::new(),
+            schemas: Vec::new(),
+        }
     }
 
     pub(crate) fn add<M: Message>(&mut self, run: Run<E, M>) {
         let index = self.makers.len();
+        self.schemas.push(Schema::of::<M>());
         self.makers.push(Box::new(move |inbox| {
             let route = Rc::new(Route {
                 inbox: inbox.clone(),
@@ -162,6 +168,12 @@ impl<E: RpcEndpoint> RouteTable<E> {
                 typed: Box::new(route as Rc<dyn TypedRoute<M>>),
             }
         }));
+    }
+
+    /// # Errors
+    /// A message of the endpoint is called as another type of this program.
+    pub(crate) fn declare(&self) -> Result<(), RpcError> {
+        schema::declare_all(&self.schemas)
     }
 
     pub(crate) fn build(self, inbox: &Weak<Inbox<E>>) -> Vec<RouteEntry<E>> {

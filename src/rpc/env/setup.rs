@@ -10,6 +10,7 @@ use crate::rpc::endpoint_ref::{Place, RefTarget, RpcEndpointRef};
 use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
 use crate::rpc::inbox::{Inbox, InboxMetrics, NewInbox};
 use crate::rpc::node::{HostHandle, Node, node_of, start_thread};
+use crate::rpc::route::{MessageSet, RouteTable};
 
 use super::RpcEnv;
 use super::registry::Registration;
@@ -59,12 +60,15 @@ impl RpcEnv {
     /// wait until `on_start` has returned.
     ///
     /// # Errors
-    /// The name is taken or cannot be one, or the env is stopped.
+    /// The name is taken or cannot be one, a message of the endpoint has the name of another type, or the env is
+    /// stopped.
     pub fn setup_endpoint<E: RpcEndpoint + Send>(
         &self,
         name: &str,
         endpoint: E,
     ) -> Result<RpcEndpointRef<E>, RpcError> {
+        // Those of functions, which their type does not tell.
+        endpoint.routes().declare()?;
         self.setup_endpoint_with(name, EndpointOptions::default(), move || endpoint)
     }
 
@@ -80,7 +84,7 @@ impl RpcEnv {
         make: impl FnOnce() -> E + Send + 'static,
     ) -> Result<RpcEndpointRef<E>, RpcError> {
         let env = self.shared();
-        check(env, name)?;
+        check::<E>(env, name)?;
         let isolated = options.placement == Placement::Isolated;
         let host = match options.placement {
             Placement::Any => env.next_shard()?,
@@ -135,7 +139,7 @@ impl RpcEnv {
         make: impl Fn() -> E + Send + Sync + 'static,
     ) -> Result<RpcEndpointRef<E>, RpcError> {
         let env = self.shared();
-        check(env, name)?;
+        check::<E>(env, name)?;
         let make = Arc::new(make);
         let hosts = env.shards().to_vec();
         let new = add(env, name, hosts, false, |new, metrics| {
@@ -184,13 +188,16 @@ impl RpcEnv {
 }
 
 /// Whether an endpoint may be set up under this name.
-fn check(env: &EnvShared, name: &str) -> Result<(), RpcError> {
+fn check<E: RpcEndpoint>(env: &EnvShared, name: &str) -> Result<(), RpcError> {
     if !is_name(name) {
         return Err(RpcError::InvalidName { name: name.into() });
     }
     if env.is_stopped() {
         return Err(ENV_HAS_STOPPED);
     }
+    let mut table = RouteTable::<E>::new();
+    E::Messages::add_to(&mut table);
+    table.declare()?;
     env.registry().check_free(name)
 }
 
@@ -251,6 +258,12 @@ fn set_up<E: RpcEndpoint>(
         node.env().registry().forget(id, serial);
         return;
     };
+    if let Err(error) = endpoint.routes().declare() {
+        // Only those of functions get here.
+        tracing::error!(target: "ringrail::rpc", endpoint = %target, %error, "the endpoint is not set up");
+        node.env().registry().forget(id, serial);
+        return;
+    }
     let capacity = node.env().settings().inbox_capacity;
     let inbox = Inbox::new(
         node,

@@ -101,6 +101,13 @@ impl Node {
         if call.is_none() && greeting::is_reserved(envelope.endpoint) {
             return greeting::receive(self, peer, envelope.endpoint, body.bytes());
         }
+        if !peer.is_trusted(envelope.message) {
+            let error = RpcError::SchemaMismatch {
+                message: peer.message_name(envelope.message),
+                from: peer.address().to_string().into(),
+            };
+            return self.refuse(peer, &envelope, call, &error);
+        }
         if self.is_stalled(peer) {
             return self.stall(peer, envelope, body, call);
         }

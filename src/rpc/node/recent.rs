@@ -317,3 +317,103 @@ impl LaterOnce {
         self.reply.is_retracted() && !self.repeated.load(Ordering::Acquire)
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::rpc::carrier::{CarrierFrame, CarrierLink};
+    use crate::rpc::node::Bell;
+    use crate::rpc::reply_to::CarriedCall;
+    use std::sync::Mutex;
+
+    struct Silent;
+
+    impl Bell for Silent {
+        fn ring(&self) {}
+    }
+
+    /// Notes which calls were answered, and how.
+    #[derive(Debug, Default)]
+    struct Answers(Mutex<Vec<(u64, bool)>>);
+
+    impl CarrierLink for Answers {
+        fn send(&self, frame: CarrierFrame) -> Result<(), RpcError> {
+            let answer = match frame {
+                CarrierFrame::Reply { id, .. } => (id, true),
+                CarrierFrame::Failure { id, .. } => (id, false),
+                other => panic!("no answer: {other:?}"),
+            };
+            self.0.lock().unwrap().push(answer);
+            Ok(())
+        }
+
+        fn close(&self) {}
+    }
+
+    fn recent(limit: usize, limit_len: usize) -> Rc<Recent> {
+        let host = HostHandle::new("host".into(), 8, false, Box::new(Silent));
+        Recent::new(Arc::new(host), limit, limit_len)
+    }
+
+    fn call(answers: &Arc<Answers>, id: u64) -> WireCall<'static> {
+        WireCall::Carried(Box::new(CarriedCall {
+            link: Arc::clone(answers) as Arc<dyn CarrierLink>,
+            id,
+            deadline_ns: 100,
+            retracted: Arc::default(),
+        }))
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_unanswered_clears_its_token() {
+        let (recent, answers) = (recent(8, 1 << 20), Arc::<Answers>::default());
+        let first = recent.admit(7, call(&answers, 1)).unwrap();
+        assert!(recent.admit(7, call(&answers, 2)).is_none(), "it waits");
+        drop(first);
+        assert_eq!(recent.len(), 0);
+        assert_eq!(*answers.0.lock().unwrap(), [(1, false), (2, false)]);
+        assert!(recent.admit(7, call(&answers, 3)).is_some(), "handled anew");
+    }
+
+    #[test]
+    fn a_call_is_wanted_as_long_as_its_repetition_is() {
+        let (recent, answers) = (recent(8, 1 << 20), Arc::<Answers>::default());
+        let first = call(&answers, 1);
+        let WireCall::Carried(carried) = &first else {
+            panic!("it is carried");
+        };
+        let retracted = Arc::clone(&carried.retracted);
+        let first = recent.admit(7, first).unwrap();
+        retracted.store(true, Ordering::Release);
+        assert!(first.is_retracted() && !first.is_wanted(50));
+        assert!(recent.admit(7, call(&answers, 2)).is_none());
+        assert!(!first.is_retracted() && first.is_wanted(50));
+        first.reply(&5u64);
+        assert_eq!(answers.0.lock().unwrap().last(), Some(&(2, true)));
+    }
+
+    #[test]
+    fn replies_and_running_calls_are_bounded() {
+        let (recent, answers) = (recent(2, 1 << 20), Arc::<Answers>::default());
+        for token in 0..10 {
+            recent.admit(token, call(&answers, token)).unwrap().reply(&token);
+        }
+        assert_eq!(recent.len(), 2, "the oldest are forgotten");
+        let running = (20..22).map(|token| recent.admit(token, call(&answers, token)));
+        let running: Vec<_> = running.map(Option::unwrap).collect();
+        assert!(recent.admit(22, call(&answers, 22)).is_none());
+        assert_eq!(answers.0.lock().unwrap().last(), Some(&(22, false)), "refused");
+        drop(running);
+        assert!(recent.admit(22, call(&answers, 22)).is_some());
+    }
+
+    #[test]
+    fn bytes_of_replies_are_bounded() {
+        let (recent, answers) = (recent(100, 64), Arc::<Answers>::default());
+        for token in 0..10 {
+            let call = recent.admit(token, call(&answers, token)).unwrap();
+            call.reply(&[token; 4]);
+        }
+        assert_eq!(recent.len(), 2, "32 bytes each");
+    }
+}

@@ -15,10 +15,11 @@ use crate::rpc::carrier::{CarrierFrame, CarrierLink};
 use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::RpcError;
 use crate::rpc::greeting;
-use crate::rpc::id::{EndpointId, MessageId};
+use crate::rpc::id::EndpointId;
 use crate::rpc::message::Message;
 use crate::rpc::node::{IdMap, Replies};
 use crate::rpc::peer::{MAX_PEER_NAMES, Peer};
+use crate::rpc::schema::{self, Schema};
 use crate::rpc::wire::{Envelope, Enveloped};
 
 /// What a connection consists of.
@@ -136,7 +137,7 @@ impl Link {
         let Pipe::Ring(connection) = &self.pipe else {
             return Err(self.refused(RequestError::NotConnected));
         };
-        self.tell_names(target, M::ID, M::NAME);
+        self.tell_names::<M>(target);
         let envelope = Envelope {
             endpoint: target.id(),
             message: M::ID,
@@ -176,7 +177,7 @@ impl Link {
         message: &M,
         (key, left, token): Asking,
     ) -> Result<(), RpcError> {
-        self.tell_names(target, M::ID, M::NAME);
+        self.tell_names::<M>(target);
         let envelope = Envelope {
             endpoint: target.id(),
             message: M::ID,
@@ -212,7 +213,7 @@ impl Link {
         target: &RefTarget,
         message: &M,
     ) -> Result<(), RpcError> {
-        self.tell_names(target, M::ID, M::NAME);
+        self.tell_names::<M>(target);
         self.send_raw(target.id(), message)
     }
 
@@ -272,20 +273,22 @@ impl Link {
     /// Tells the peer what endpoint and message are called, the first time, so that its errors can
     /// say so.
     #[inline]
-    fn tell_names(&self, target: &RefTarget, message: MessageId, message_name: &str) {
-        let pair = (target.id().to_wire(), message.to_wire());
+    fn tell_names<M: Message>(&self, target: &RefTarget) {
+        let pair = (target.id().to_wire(), M::ID.to_wire());
         if self.last_told.get() != pair {
             self.last_told.set(pair);
-            self.tell(pair, (target.name(), message_name));
+            self.tell(target, &Schema::of::<M>());
         }
     }
 
     #[cold]
-    fn tell(&self, ids: (u64, u64), names: (&str, &str)) {
+    fn tell(&self, target: &RefTarget, schema: &Schema) {
+        let (endpoint, message) = (target.id().to_wire(), schema.id.to_wire());
+        let is_new = !self.told.borrow().contains_key(&message);
         let mut new = Vec::new();
         {
             let mut told = self.told.borrow_mut();
-            for (id, name) in [(ids.0, names.0), (ids.1, names.1)] {
+            for (id, name) in [(endpoint, target.name()), (message, schema.name)] {
                 if told.len() < MAX_PEER_NAMES && told.insert(id, ()).is_none() {
                     new.push((id, name.to_owned()));
                 }
@@ -293,6 +296,12 @@ impl Link {
         }
         if !new.is_empty() {
             greeting::tell_names(self, new);
+        }
+        if is_new {
+            if let Err(error) = schema::declare(*schema) {
+                tracing::error!(target: "ringrail::rpc", %error, "a peer may take one for the other");
+            }
+            greeting::tell_schema(self, schema);
         }
     }
 
