@@ -10,8 +10,8 @@ use ringrail_codec::archive::Encode;
 use ringrail_transport::Responder;
 use rkyv::Archive;
 
-use super::env::EnvShared;
 use super::body::encode_aligned;
+use super::env::EnvShared;
 use super::message::{Payload, read};
 use super::node::Node;
 use super::peer::Peer;

@@ -397,7 +397,9 @@ impl RpcError {
             RpcError::EnvStopped { .. } => FailureCode::ShuttingDown,
             RpcError::Aborted { .. } => FailureCode::Cancelled,
             RpcError::Busy { .. } => FailureCode::Busy,
-            RpcError::BadArchive { .. } | RpcError::SchemaMismatch { .. } => FailureCode::BadArchive,
+            RpcError::BadArchive { .. } | RpcError::SchemaMismatch { .. } => {
+                FailureCode::BadArchive
+            }
             RpcError::InvalidUri { .. }
             | RpcError::InvalidName { .. }
             | RpcError::AlreadyRegistered { .. }

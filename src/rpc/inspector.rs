@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use super::borrowed::Slice;
 use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
 use super::env::{EndpointOptions, EnvShared, RpcEnv};
 use super::error::RpcError;
 use super::inbox::EndpointMetrics;
 use super::message::{Lane, Message};
-use super::borrowed::Slice;
 use super::received::{Received, View};
 
 /// What the inspector is called in every env that listens.

@@ -9,8 +9,8 @@
 //!
 //! An [`RpcEnv`] has threads, each with a *node*: the endpoints that live there, their inboxes, and the
 //! connections that do. A message is handled on its endpoint's thread; if nothing is in the way, right
-//! where it arrived, in the receive buffer. Nothing on its way takes a lock but the parcel of an ask
-//! from another thread, its own.
+//! where it arrived, in the receive buffer. Nothing on its way takes a lock that others want: an ask from another
+//! thread has one of its own, and one of the timers'.
 //!
 //! [`RpcEndpoint`] has the guarantees of an endpoint's life, [`RpcEndpointRef`] those of asking,
 //! [`RpcError`] what can go wrong.
@@ -76,7 +76,7 @@
 //! [`await_termination`](RpcEnv::await_termination) waits for that.
 //!
 //! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
-//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block. An
+//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
 //! What takes long but does not block is a future ([`HandleAsync`]); what is answered elsewhere keeps the call
 //! ([`RpcCallContext::later`]).
@@ -93,7 +93,8 @@
 //!
 //! Dropping the future of an ask retracts it, wherever it is. An ask is sent once;
 //! [`ask_with_retry`](RpcEndpointRef::ask_with_retry) repeats it under a token by which its receiver knows it
-//! again. [`send`](RpcEndpointRef::send) wants no reply, and nothing tells whether it arrived.
+//! again. [`send`](RpcEndpointRef::send) wants no reply; what it took is handled, or its loss is told
+//! ([`on_lost`](RpcEnvBuilder::on_lost)). [`send_async`](RpcEndpointRef::send_async) waits for room.
 //!
 //! **What can go wrong** is an [`RpcError`]: [`is_retryable`](RpcError::is_retryable) says whether to try again can help;
 //! a bound that was reached names its key; a failure of the other side keeps its code and its causes. Inboxes,

@@ -51,7 +51,10 @@ impl Schema {
 /// do not count.
 fn fingerprint<M: Message>() -> u64 {
     fn layout<T: Archive>() -> [u64; 2] {
-        [size_of::<T::Archived>() as u64, align_of::<T::Archived>() as u64]
+        [
+            size_of::<T::Archived>() as u64,
+            align_of::<T::Archived>() as u64,
+        ]
     }
     let ([message, align], [reply, reply_align]) = (layout::<M>(), layout::<M::Reply>());
     let mut bytes = [0u8; 40];

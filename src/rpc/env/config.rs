@@ -37,7 +37,7 @@ pub struct RpcEnvConfig {
     pub role: Option<String>,
     /// An engine to share; the env starts one of its own where `None`.
     pub engine: Option<Engine>,
-    /// How shards of the env's own engine wait; `ringrail.transport.parkMode` where `None`.
+    /// How shards of the env's own engine wait; as the configuration says where `None`.
     pub park: Option<ParkMode>,
     /// See [`RpcEnvBuilder::on_lost`].
     pub(crate) on_lost: Option<LossListener>,
@@ -175,8 +175,8 @@ impl RpcEnvBuilder {
         self
     }
 
-    /// How the shards of the env's own engine wait when they have nothing to do; goes before
-    /// `ringrail.transport.parkMode`. [`ParkMode::Hosted`] is for endpoints that await timers or files of a
+    /// How the shards of the env's own engine wait when they have nothing to do; goes before the
+    /// [configuration](Self::conf). [`ParkMode::Hosted`] is for endpoints that await timers or files of a
     /// runtime on their shard; [`ParkMode::Bare`] costs fewer system calls.
     ///
     /// The shards of an engine that an env starts by itself are pinned to processors only where they spin

@@ -493,6 +493,10 @@ mod tests {
     fn looking_for_overdue_asks_takes_a_bounded_part_of_the_time() {
         assert_eq!(grain_ns(0), 1_000_000);
         assert_eq!(grain_ns(1000), 1_000_000);
-        assert_eq!(grain_ns(MAX_OUTSTANDING), 419_430_300, "0.4 s, of an ask's 120 s");
+        assert_eq!(
+            grain_ns(MAX_OUTSTANDING),
+            419_430_300,
+            "0.4 s, of an ask's 120 s"
+        );
     }
 }

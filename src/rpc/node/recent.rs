@@ -396,13 +396,20 @@ mod tests {
     fn replies_and_running_calls_are_bounded() {
         let (recent, answers) = (recent(2, 1 << 20), Arc::<Answers>::default());
         for token in 0..10 {
-            recent.admit(token, call(&answers, token)).unwrap().reply(&token);
+            recent
+                .admit(token, call(&answers, token))
+                .unwrap()
+                .reply(&token);
         }
         assert_eq!(recent.len(), 2, "the oldest are forgotten");
         let running = (20..22).map(|token| recent.admit(token, call(&answers, token)));
         let running: Vec<_> = running.map(Option::unwrap).collect();
         assert!(recent.admit(22, call(&answers, 22)).is_none());
-        assert_eq!(answers.0.lock().unwrap().last(), Some(&(22, false)), "refused");
+        assert_eq!(
+            answers.0.lock().unwrap().last(),
+            Some(&(22, false)),
+            "refused"
+        );
         drop(running);
         assert!(recent.admit(22, call(&answers, 22)).is_some());
     }

@@ -32,7 +32,10 @@ pub(super) fn one_connection_per_peer(conf: &Conf) -> Result<(), RpcError> {
 ///
 /// # Errors
 /// A value that its key cannot have.
-pub(super) fn ignored_by(engine: &TransportConf, conf: &Conf) -> Result<Vec<&'static str>, ConfError> {
+pub(super) fn ignored_by(
+    engine: &TransportConf,
+    conf: &Conf,
+) -> Result<Vec<&'static str>, ConfError> {
     let (engine, asked) = (lines(engine), lines(&transport_conf(conf)?));
     let mut ignored = Vec::new();
     for entry in transport::all() {
