@@ -129,5 +129,9 @@ properties! {
         isolated_endpoints_may_wait_for_others_but_not_for_themselves,
         a_blocked_shard_does_not_hold_up_timeouts,
         stopping_a_remote_namesake_stops_nothing_here,
-        isolated_endpoints_set_up_during_shutdown_leave_no_thread;
+        isolated_endpoints_set_up_during_shutdown_leave_no_thread,
+        replies_may_borrow_what_was_received,
+        one_name_for_two_messages_is_refused,
+        a_message_that_is_another_type_to_its_sender_is_refused,
+        a_handlers_future_is_polled_when_it_is_woken_and_not_before;
 }
