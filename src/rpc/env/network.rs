@@ -193,6 +193,14 @@ impl Incoming for Intake {
         }
     }
 
+    fn early_frame(&self, frame: CarrierFrame) -> Result<(), RpcError> {
+        let link = self.serial;
+        match self.host.run(move |node| node.receive_carried(link, frame)) {
+            true => Ok(()),
+            false => Err(ENV_STOPPED),
+        }
+    }
+
     fn closed(&self, cause: Option<RpcError>) {
         let link = self.serial;
         self.host.run(move |node| node.remove_link(link, cause));

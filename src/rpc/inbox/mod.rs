@@ -70,6 +70,8 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     stopping: Cell<bool>,
     scheduled: Cell<bool>,
     flight: RefCell<Option<(Flight, &'static str)>>,
+    /// The future has asked to be polled.
+    woken: Cell<bool>,
     waker: Waker,
     metrics: Arc<InboxMetrics>,
 }
@@ -172,6 +174,7 @@ impl<E: RpcEndpoint> Inbox<E> {
                 stopping: Cell::new(false),
                 scheduled: Cell::new(false),
                 flight: RefCell::new(None),
+                woken: Cell::new(false),
                 waker,
                 metrics: new.metrics,
             }
@@ -376,7 +379,11 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
     }
 
     fn wake(&self, node: &Rc<Node>) {
-        if self.phase.get() == Phase::Flying && !self.scheduled.replace(true) {
+        if self.phase.get() != Phase::Flying {
+            return;
+        }
+        self.woken.set(true);
+        if !self.scheduled.replace(true) {
             self.surely_schedule(node);
         }
     }

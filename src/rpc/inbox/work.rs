@@ -33,6 +33,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             }
             match self.phase.get() {
                 Phase::Starting => self.start(),
+                Phase::Flying if !self.woken.replace(false) => return false,
                 Phase::Flying if !self.fly(node) => return false,
                 Phase::Handling | Phase::Stopped => return false,
                 Phase::Ready | Phase::Flying => {}
@@ -193,6 +194,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         let flight = make(Rc::clone(&self.endpoint));
         *self.flight.borrow_mut() = Some((flight, name));
         self.phase.set(Phase::Flying);
+        self.woken.set(false);
         let this = self.weak.upgrade();
         node.begin_flight(self.serial, this.map(|this| this as Rc<dyn AnyInbox>));
         self.fly(node);
