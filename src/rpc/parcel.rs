@@ -3,6 +3,8 @@
 //! Whoever asks holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
 //! The one lock on the way is the parcel's own, held by two parties for the time of a move.
 
+mod out;
+
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -13,10 +15,10 @@ use super::env::Timed;
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
 use super::node::{HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
-use super::outbox::{Link, Sendable, Sent};
 use super::received::Kept;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use super::{RpcTimeout, clock};
+use out::ParcelOut;
 
 /// A parcel of any message type, on its way to a host.
 pub(crate) trait AnyParcel: Send + Sync {
@@ -461,88 +463,5 @@ impl<M: Message> Timed for Parcel<M> {
         if !self.confirm(Err(ENV_STOPPED)) {
             self.complete(Err(ENV_STOPPED));
         }
-    }
-}
-
-/// A parcel that is to go out over a connection.
-struct ParcelOut<M: Message> {
-    parcel: Arc<Parcel<M>>,
-    key: Option<u64>,
-}
-
-impl<M: Message> Sendable for ParcelOut<M> {
-    fn target(&self) -> &Arc<RefTarget> {
-        &self.parcel.target
-    }
-
-    fn is_wanted(&self, _node: &Node) -> bool {
-        self.parcel.one_way || !self.parcel.is_gone()
-    }
-
-    fn waits(&self, node: &Node) {
-        if let Some(key) = self.key {
-            node.replies::<M::Reply>()
-                .reached(key, AskPhase::Connecting);
-        }
-    }
-
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) -> Sent {
-        match self.transmit(node, link) {
-            Ok(()) => Sent::Done,
-            Err(error) if error.wants_room() => Sent::NoRoom(self),
-            Err(error) => Sent::Refused(self, error),
-        }
-    }
-
-    fn refuse(self: Box<Self>, node: &Node, error: RpcError) -> Result<(), RpcError> {
-        self.give_up(node, error)
-    }
-
-    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
-        if let Err(error) = self.give_up(node, error) {
-            self.parcel.fail(error);
-        }
-    }
-}
-
-impl<M: Message> ParcelOut<M> {
-    /// # Errors
-    /// It wants no reply, and was not taken: it is still in the parcel.
-    fn transmit(&self, node: &Rc<Node>, link: &Rc<Link>) -> Result<(), RpcError> {
-        let Some(message) = self.parcel.take_message() else {
-            return Ok(());
-        };
-        let parcel = &self.parcel;
-        let sent = match self.key {
-            None => link.send_one_way(parcel.target(), &message),
-            Some(key) => {
-                let left = parcel.deadline_ns.saturating_sub(node.now_ns());
-                let left = std::time::Duration::from_nanos(left);
-                let replies = node.replies::<M::Reply>();
-                link.ask(
-                    &replies,
-                    parcel.target(),
-                    &message,
-                    (key, left, parcel.token),
-                )
-            }
-        };
-        let Err(error) = sent else {
-            return Ok(());
-        };
-        if self.key.is_none() {
-            // It may be tried again.
-            self.parcel.lock().message = Some(message);
-        }
-        self.give_up(node, error)
-    }
-
-    /// Fails an ask; gives the error back for a message that wants no reply.
-    fn give_up(&self, node: &Node, error: RpcError) -> Result<(), RpcError> {
-        match self.key {
-            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => return Err(error),
-        }
-        Ok(())
     }
 }

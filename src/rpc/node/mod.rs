@@ -12,6 +12,7 @@ mod ending;
 mod host;
 mod inboxes;
 mod links;
+mod locate;
 mod mail;
 mod recent;
 mod replies;
@@ -36,6 +37,7 @@ use super::message::{Message, Payload};
 use super::outbox::{Link, Outbox};
 use super::peer::Peer;
 use inboxes::Inboxes;
+use locate::Locations;
 
 pub(crate) use current::{is_host_thread, may_block, may_wait_for, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
@@ -77,21 +79,6 @@ const LOOK_NS: u64 = 100;
 /// must not take more than a small part of the thread's time however many time out one after the other.
 fn grain_ns(asks: usize) -> u64 {
     LEAST_GRAIN_NS.max(asks as u64 * LOOK_NS)
-}
-
-/// Where an endpoint lives.
-#[derive(Clone)]
-pub(crate) enum Located {
-    Here,
-    Elsewhere(Arc<HostHandle>),
-}
-
-/// What the registry said last, so that messages do not take its lock: one entry per endpoint.
-#[derive(Default)]
-struct Locations {
-    /// Of the registry when it was asked.
-    version: u64,
-    hosts: IdMap<Located>,
 }
 
 /// The part of an env on one thread.
@@ -211,55 +198,6 @@ impl Node {
     #[inline]
     pub(crate) fn inbox(&self, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
         self.inboxes.get(id)
-    }
-
-    /// The endpoint with this id, also where its set-up has been posted and not done. Not for what was posted
-    /// itself, which would be overtaken by what was posted after it.
-    #[inline]
-    pub(crate) fn find_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        match self.inbox(id) {
-            None => self.find_posted_inbox(id),
-            found => found,
-        }
-    }
-
-    #[cold]
-    fn find_posted_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        if !self.handle.has_mail() || !matches!(self.locate(id), Some(Located::Here)) {
-            return None;
-        }
-        self.catch_up();
-        self.inbox(id)
-    }
-
-    /// Where an endpoint lives, by the env's registry.
-    pub(crate) fn locate(&self, id: EndpointId) -> Option<Located> {
-        let registry = self.env.registry();
-        let version = registry.version();
-        let mut located = self.located.borrow_mut();
-        if located.version != version {
-            located.hosts.clear();
-            located.version = version;
-        }
-        if let Some(known) = located.hosts.get(&id.to_wire()) {
-            return Some(known.clone());
-        }
-        let hosts = registry.hosts_of(id)?;
-        let here = hosts.iter().any(|host| Arc::ptr_eq(host, &self.handle));
-        let found = match here {
-            true => Located::Here,
-            false => Located::Elsewhere(Arc::clone(hosts.first()?)),
-        };
-        located.hosts.insert(id.to_wire(), found.clone());
-        Some(found)
-    }
-
-    /// The host of an endpoint that lives on another thread.
-    pub(crate) fn elsewhere(&self, id: EndpointId) -> Option<Arc<HostHandle>> {
-        match self.locate(id)? {
-            Located::Here => None,
-            Located::Elsewhere(host) => Some(host),
-        }
     }
 
     /// Stops the endpoint with this serial number.
