@@ -211,6 +211,9 @@ pub(crate) trait AnyRoute<E: RpcEndpoint> {
 
     /// Handles the first value in its queue.
     fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>);
+
+    /// Drops the first value in its queue; its message's name where it wanted no reply.
+    fn drop_local(&self) -> Option<&'static str>;
 }
 
 /// A route without its endpoint's type.
@@ -311,6 +314,12 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
             return;
         }
         self.run_value(inbox, node, message, key);
+    }
+
+    fn drop_local(&self) -> Option<&'static str> {
+        let (message, key) = self.queue.borrow_mut().pop_front()?;
+        drop(message);
+        key.is_none().then_some(M::NAME)
     }
 }
 

@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use crate::rpc::any::AnyAnswerer;
 use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::endpoint_ref::RefTarget;
+use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::id::MessageId;
+use crate::rpc::lost::LostMessage;
 use crate::rpc::message::Lane;
+use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::WireCall;
 use crate::rpc::route::FromPeer;
@@ -58,6 +62,18 @@ impl RemoteItem {
     /// Whether the peer still waits.
     pub(super) fn is_wanted(&self, now_ns: u64) -> bool {
         self.call.as_ref().is_none_or(|call| call.is_wanted(now_ns))
+    }
+
+    /// Nobody will handle it.
+    pub(super) fn abandon(self, node: &Node, endpoint: &RefTarget) {
+        match self.call {
+            Some(call) => call.fail(&ENV_STOPPED),
+            None => node.env().losses().note(&LostMessage {
+                endpoint: endpoint.to_string().into(),
+                message: self.peer.message_name(self.id),
+                cause: ENV_STOPPED,
+            }),
+        }
     }
 
     /// Hands it to its handler.

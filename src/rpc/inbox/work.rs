@@ -300,14 +300,19 @@ impl<E: RpcEndpoint> Inbox<E> {
         drop(self.flight.borrow_mut().take());
         node.end_flight(self.serial);
         // Asks of this process are failed by their tables.
-        while self.pop().is_some() {}
+        while let Some((queued, _)) = self.pop() {
+            let dropped = match queued.item {
+                Item::Local(route) => self.routes[route].route.drop_local(),
+                Item::Unrouted(message) => message.call.is_none().then_some(message.name),
+                Item::Remote | Item::Event(_) => None,
+            };
+            if let Some(name) = dropped {
+                node.env().lost(self.me.target(), name, ENV_STOPPED);
+            }
+        }
         for lines in [&self.urgent, &self.queue] {
             for item in lines.remote.take() {
-                item.with(|message| {
-                    if let Some(call) = message.call.take() {
-                        call.fail(&ENV_STOPPED);
-                    }
-                });
+                item.abandon(node, self.me.target());
             }
         }
         if self.phase.get() != Phase::Handling {

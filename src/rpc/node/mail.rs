@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::rpc::body::BodyBuf;
 use crate::rpc::carrier::CarrierFrame;
 use crate::rpc::error::ENV_STOPPED;
+use crate::rpc::lost::LostMessage;
 use crate::rpc::parcel::AnyParcel;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::SendReply;
@@ -43,6 +44,19 @@ pub(crate) struct Forwarded {
     pub(crate) reply: SendReply,
 }
 
+impl Forwarded {
+    fn turn_away(self) {
+        let SendReply::OneWay = self.reply else {
+            return self.reply.fail(&ENV_STOPPED);
+        };
+        self.peer.env().losses().note(&LostMessage {
+            endpoint: self.peer.endpoint_name(self.envelope.endpoint),
+            message: self.peer.message_name(self.envelope.message),
+            cause: ENV_STOPPED,
+        });
+    }
+}
+
 impl Mail {
     /// Whether it is no message.
     pub(super) fn is_order(&self) -> bool {
@@ -53,7 +67,7 @@ impl Mail {
     pub(crate) fn turn_away(self) {
         match self {
             Mail::Parcel(parcel) => parcel.turn_away(),
-            Mail::Forwarded(forwarded) => forwarded.reply.fail(&ENV_STOPPED),
+            Mail::Forwarded(forwarded) => forwarded.turn_away(),
             // Its connection ends too; and an order that is dropped tells whoever waits for it.
             Mail::Carried { .. } | Mail::Order(_) | Mail::Wake(_) | Mail::Cancel(_) => {}
         }
