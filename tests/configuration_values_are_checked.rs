@@ -492,6 +492,38 @@ fn what_cannot_be_used_together_is_refused() {
 }
 
 #[test]
+fn whatever_reads_a_configuration_refuses_protection_that_it_does_not_have() {
+    use ringrail::conf::{block_server_conf, fetch_conf, shuffle_transport_conf, transport_conf};
+    for pairs in [
+        &[("spark.authenticate", "true")][..],
+        &[("spark.network.crypto.enabled", "true")],
+        &[("spark.ssl.rpc.enabled", "true")],
+        &[("spark.network.sasl.serverAlwaysEncrypt", "true")],
+    ] {
+        let conf = conf(pairs);
+        for error in [
+            transport_conf(&conf).unwrap_err(),
+            block_server_conf(&conf).unwrap_err(),
+            fetch_conf(&conf).unwrap_err(),
+            conf.refuse_missing_protection().unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("spark."), "{pairs:?}: {error}");
+        }
+    }
+    let asked = conf(&[
+        ("spark.authenticate", "true"),
+        ("spark.authenticate.secret", "secret"),
+    ]);
+    let (_, authentication) = shuffle_transport_conf(&asked).unwrap();
+    assert!(authentication.is_some(), "it comes with the settings");
+    let without_secret = conf(&[("spark.authenticate", "true")]);
+    assert!(shuffle_transport_conf(&without_secret).is_err());
+    let tls = asked.with("spark.ssl.rpc.enabled", "true");
+    assert!(shuffle_transport_conf(&tls).is_err());
+    assert!(shuffle_transport_conf(&Conf::new()).unwrap().1.is_none());
+}
+
+#[test]
 fn a_shuffle_service_may_ask_for_authentication() {
     let asked = conf(&[
         ("spark.authenticate", "true"),

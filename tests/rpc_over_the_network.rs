@@ -1,9 +1,13 @@
 //! What the RPC layer holds over sockets: peers that never answer, die, or say nonsense; memory that
 //! comes back.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ringrail::codec::native::FailureCode;
@@ -11,7 +15,12 @@ use ringrail::conf::Conf;
 use ringrail::rpc::{
     FnEndpoint, Kept, LaterCall, Message, RpcAddress, RpcEnv, RpcError, RpcTimeout,
 };
-use ringrail::{Engine, ParkMode, TransportConf, TransportContext};
+use ringrail::transport::client::ClientBootstrap;
+use ringrail::transport::server::{ServerBootstrap, StreamManager};
+use ringrail::{
+    Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportClient,
+    TransportConf, TransportContext,
+};
 use rkyv::{Archive, Deserialize, Serialize};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -312,4 +321,120 @@ fn a_busy_port_is_followed_by_the_next_and_an_impossible_host_by_nothing() {
     // The host that peers are told need not be the one that is listened at.
     let env = builder("16").advertise("localhost").build().unwrap();
     assert_eq!(env.address().unwrap().host(), "localhost");
+}
+
+/// Lets nothing of a peer through before it has said the word.
+struct Gatekeeper {
+    inner: Rc<dyn RpcHandler>,
+    known: Cell<bool>,
+    early: Arc<AtomicU64>,
+}
+
+impl RpcHandler for Gatekeeper {
+    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+        if self.known.get() {
+            self.inner.receive(from, body, reply);
+        } else if body.bytes() == b"open sesame" {
+            self.known.set(true);
+            reply.reply(b"");
+        } else {
+            let text = "who are you?";
+            reply.fail(&RpcFailure::new(FailureCode::Unauthorized, text));
+            from.close();
+        }
+    }
+
+    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+        if self.known.get() {
+            self.inner.receive_one_way(from, body);
+        } else {
+            self.early.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn stream_manager(&self) -> Option<&dyn StreamManager> {
+        self.inner.stream_manager().filter(|_| self.known.get())
+    }
+
+    fn channel_active(&self, connection: &Connection) {
+        self.inner.channel_active(connection);
+    }
+
+    fn channel_inactive(&self, connection: &Connection) {
+        self.inner.channel_inactive(connection);
+    }
+}
+
+/// Both ends of that.
+#[derive(Clone, Default)]
+struct Word {
+    early: Arc<AtomicU64>,
+}
+
+impl ServerBootstrap for Word {
+    fn bootstrap(&self, _: &Connection, handler: Rc<dyn RpcHandler>) -> Rc<dyn RpcHandler> {
+        Rc::new(Gatekeeper {
+            inner: handler,
+            known: Cell::new(false),
+            early: Arc::clone(&self.early),
+        })
+    }
+}
+
+impl ClientBootstrap for Word {
+    fn bootstrap<'a>(
+        &'a self,
+        client: &'a TransportClient,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async {
+            let said = client.send_rpc("open sesame").await;
+            said.map(drop).map_err(|error| error.to_string())
+        })
+    }
+}
+
+#[test]
+fn bootstraps_of_both_sides_come_before_everything_else() {
+    let word = Word::default();
+    let server = RpcEnv::builder("server")
+        .server_bootstrap(Arc::new(word.clone()))
+        .shards(1)
+        .park(ParkMode::Bare)
+        .build()
+        .unwrap();
+    let (seen, see) = mpsc::channel();
+    server.setup_endpoint("echo", echo(seen)).unwrap();
+    let address = server.address().unwrap();
+    let asker = RpcEnv::builder("asker")
+        .client_bootstrap(Arc::new(word.clone()))
+        .shards(1)
+        .build()
+        .unwrap();
+    let there = asker.ref_at(address, "echo").unwrap();
+    assert_eq!(there.ask_blocking(Echo { n: 1 }).unwrap(), 1);
+    assert_eq!(
+        word.early.load(Ordering::SeqCst),
+        0,
+        "the greeting comes after"
+    );
+    let stranger = RpcEnv::builder("stranger").shards(1).build().unwrap();
+    let there = stranger.ref_at(address, "echo").unwrap();
+    let error = there.ask_blocking(Echo { n: 2 }).unwrap_err();
+    assert!(error.to_string().contains("who are you?"), "{error}");
+    assert_eq!(see.try_iter().collect::<Vec<_>>(), [1]);
+    // A backend without connections of the engine has nothing to bootstrap.
+    let local = RpcEnv::builder("local").backend("local");
+    let refused = local.server_bootstrap(Arc::new(word)).build();
+    assert!(refused.unwrap_err().to_string().contains("bootstraps"));
+}
+
+#[test]
+fn an_env_that_is_to_have_more_than_one_connection_per_peer_is_refused() {
+    let conf = Conf::new().with("ringrail.transport.numConnectionsPerPeer", "2");
+    let error = RpcEnv::builder("env").conf(conf).build().unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("ringrail.transport.numConnectionsPerPeer"),
+        "{text}"
+    );
 }

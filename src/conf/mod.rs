@@ -43,8 +43,8 @@ pub use load::{FILE_VARIABLE, VARIABLE_PREFIX, variable_of};
 pub use map::Conf;
 pub use redaction::REDACTED;
 pub use settings::{
-    NEVER, block_server_conf, fetch_conf, shuffle_conf, spark_authentication, spark_limits,
-    transport_conf,
+    NEVER, block_server_conf, fetch_conf, shuffle_conf, shuffle_transport_conf,
+    spark_authentication, spark_limits, transport_conf,
 };
 pub use size::{ByteUnit, format_size, parse_bytes, parse_size};
 pub use time::{TimeUnit, format_duration, parse_duration, parse_time};

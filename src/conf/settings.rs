@@ -39,8 +39,29 @@ pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// ```
 ///
 /// # Errors
-/// A value that its key cannot have, or values that do not fit together.
+/// A value that its key cannot have, values that do not fit together, or a key that asks for protection which
+/// an engine does not have (see [`Conf::refuse_missing_protection`]).
 pub fn transport_conf(conf: &Conf) -> Result<TransportConf, ConfError> {
+    conf.refuse_missing_protection()?;
+    transport_settings(conf)
+}
+
+/// The settings of the engine of a shuffle service, and the authentication that its server must ask of its
+/// clients ([`TransportContext::with_spark_authentication`]); `None` where the keys ask for none.
+///
+/// [`TransportContext::with_spark_authentication`]: crate::TransportContext::with_spark_authentication
+///
+/// # Errors
+/// As [`transport_conf`], but that authentication is taken; it needs a secret.
+pub fn shuffle_transport_conf(
+    conf: &Conf,
+) -> Result<(TransportConf, Option<(ServerMode, Secret)>), ConfError> {
+    conf.refuse_protection_nobody_has()?;
+    Ok((transport_settings(conf)?, spark_authentication(conf)?))
+}
+
+/// The settings of an engine, whatever the keys say of protection.
+pub(super) fn transport_settings(conf: &Conf) -> Result<TransportConf, ConfError> {
     let spin = conf.get_entry(&transport::SPIN)?;
     let coalesce = conf.get_entry(&transport::COALESCE)?;
     let settings = TransportConf {
@@ -133,8 +154,14 @@ fn socket_spec(conf: &Conf) -> Result<SocketSpec, ConfError> {
 /// The settings of a server of blocks.
 ///
 /// # Errors
-/// A value that its key cannot have.
+/// A value that its key cannot have, or a key that asks for protection which such a server does not have.
 pub fn block_server_conf(conf: &Conf) -> Result<BlockServerConf, ConfError> {
+    conf.refuse_missing_protection()?;
+    block_server_settings(conf)
+}
+
+/// The settings of a server of blocks, whatever the keys say of protection.
+pub(super) fn block_server_settings(conf: &Conf) -> Result<BlockServerConf, ConfError> {
     Ok(BlockServerConf {
         threads: conf.get_entry(&block::SERVER_THREADS)?,
         queue: conf.get_entry(&block::SERVER_QUEUE)?,
@@ -150,12 +177,13 @@ pub fn block_server_conf(conf: &Conf) -> Result<BlockServerConf, ConfError> {
 /// the next start lies in the first of them.
 ///
 /// # Errors
-/// A value that its key cannot have.
+/// A value that its key cannot have, or a key that asks for protection which a shuffle service does not have.
 pub fn shuffle_conf(
     conf: &Conf,
     local_dirs: Vec<PathBuf>,
     shards: usize,
 ) -> Result<ShuffleConf, ConfError> {
+    conf.refuse_protection_nobody_has()?;
     let kept = conf.get_entry(&shuffle::RECOVERY)?;
     let first = local_dirs.first().filter(|_| kept);
     Ok(ShuffleConf {
@@ -224,8 +252,15 @@ pub fn spark_authentication(conf: &Conf) -> Result<Option<(ServerMode, Secret)>,
 /// The settings of a fetch.
 ///
 /// # Errors
-/// A value that its key cannot have, or values that do not fit together.
+/// A value that its key cannot have, values that do not fit together, or a key that asks for protection which
+/// a fetch does not have.
 pub fn fetch_conf(conf: &Conf) -> Result<FetchConf, ConfError> {
+    conf.refuse_missing_protection()?;
+    fetch_settings(conf)
+}
+
+/// The settings of a fetch, whatever the keys say of protection.
+pub(super) fn fetch_settings(conf: &Conf) -> Result<FetchConf, ConfError> {
     let settings = FetchConf {
         connections: conf.get_entry(&block::FETCH_CONNECTIONS)?,
         in_flight: conf.get_entry(&block::FETCH_IN_FLIGHT)?,

@@ -11,7 +11,7 @@ use super::error::ConfError;
 use super::keys::spark::{authentication, global};
 use super::keys::{self, network, rpc, transport};
 use super::map::Conf;
-use super::settings::{block_server_conf, fetch_conf, transport_conf};
+use super::settings::{block_server_settings, fetch_settings, transport_settings};
 use super::time::format_duration;
 
 /// Something that [`Conf::check`] found.
@@ -53,6 +53,32 @@ impl Conf {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// Refuses keys that ask for authentication or encryption, for everything that has neither: all but the
+    /// shuffle service. Whatever this crate makes of a configuration asks for this first, so that no program
+    /// runs unprotected that was told to be protected.
+    ///
+    /// ```
+    /// use ringrail::conf::{Conf, transport_conf};
+    ///
+    /// let conf = Conf::new().with("spark.authenticate", "true");
+    /// assert!(conf.refuse_missing_protection().is_err());
+    /// assert!(transport_conf(&conf).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// The first such key, and what to set it to.
+    pub fn refuse_missing_protection(&self) -> Result<(), ConfError> {
+        self.refuse_protection_nobody_has()?;
+        self.authentication_exists()
+    }
+
+    /// Refuses keys that ask for protection which nothing here has, the shuffle service included.
+    pub(super) fn refuse_protection_nobody_has(&self) -> Result<(), ConfError> {
+        self.encryption_is_authenticated()?;
+        self.tls_is_off()?;
+        self.sasl_encrypts_nothing()
     }
 
     /// Everything that is wrong, and everything that setting these keys warns of.
@@ -102,9 +128,9 @@ impl Conf {
             Self::sasl_encrypts_nothing,
             Self::heartbeats_fit,
             Self::messages_fit,
-            |conf: &Self| transport_conf(conf).map(drop),
-            |conf: &Self| block_server_conf(conf).map(drop),
-            |conf: &Self| fetch_conf(conf).map(drop),
+            |conf: &Self| transport_settings(conf).map(drop),
+            |conf: &Self| block_server_settings(conf).map(drop),
+            |conf: &Self| fetch_settings(conf).map(drop),
         ];
         let broken = rules.into_iter().filter_map(|rule| rule(self).err());
         broken.collect()

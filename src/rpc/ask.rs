@@ -5,13 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
-use super::clock;
-use super::env::TimerGuard;
+use super::env::{Timed, TimerGuard};
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Payload;
-use super::node::may_block;
+use super::node::may_wait_for;
 use super::parcel::Asked;
 use super::received::Kept;
 use super::sync::thread::{self, Thread};
@@ -73,51 +71,47 @@ impl<R: Payload> AskArchived<R> {
         }
     }
 
-    /// Sees to it that the time is kept also where the target's thread is blocked.
+    /// Sees to it that the time is kept also where the target's thread is blocked, and that the end of the env
+    /// is told.
     fn watch(&mut self) {
         if let State::Asked(asked) = &self.state
             && self.timer.is_none()
-            && asked.host_may_block()
         {
+            let grace_ns = match asked.host().may_block() {
+                true => 0,
+                false => GRACE_NS,
+            };
+            let at_ns = asked.deadline_ns().saturating_add(grace_ns);
             let timers = asked.target().env().timers();
-            let weak = Arc::downgrade(asked);
-            let expire = Box::new(move || {
-                if let Some(asked) = weak.upgrade() {
-                    asked.time_out();
-                }
-            });
-            self.timer = Some(timers.add(asked.deadline_ns(), expire));
+            self.timer = timers.add(at_ns, Arc::clone(asked) as Arc<dyn Timed>);
         }
     }
 
     /// Waits for the reply, blocking this thread.
     ///
     /// # Errors
-    /// Why there is none. [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    /// Why there is none. [`RpcError::WouldBlock`] on a thread whose endpoints must not block, and where the
+    /// endpoint that is asked lives on this thread.
     pub fn wait(mut self) -> Result<Kept<R>, RpcError> {
-        may_block("waiting for a reply")?;
+        may_wait_for(
+            self.asked().map(|asked| asked.host()),
+            "waiting for a reply",
+        )?;
         PARKER.with(|parker| {
             loop {
                 if let Poll::Ready(outcome) = self.poll_outcome(parker) {
                     return outcome;
                 }
-                let State::Asked(asked) = &self.state else {
-                    continue;
-                };
-                // The host times it out by itself, unless it is blocked.
-                let left = asked.deadline_ns().saturating_sub(clock::now_ns());
-                if left == 0 && asked.host_may_block() {
-                    asked.time_out();
-                    continue;
-                }
-                thread::park_timeout(Duration::from_nanos(left.max(GRACE_NS)));
+                self.watch();
+                thread::park();
             }
         })
     }
 }
 
-/// How often a thread looks whose host is late.
-const GRACE_NS: u64 = 1_000_000;
+/// How much later than by its own thread an ask is timed out from outside, in ns: that thread knows how far the
+/// ask has come, and does so unless it is blocked.
+const GRACE_NS: u64 = 20_000_000;
 
 thread_local! {
     /// Unparks this thread; made once, so that waiting allocates nothing.

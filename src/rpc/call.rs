@@ -6,10 +6,13 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringrail_codec::archive::Encode;
 use ringrail_transport::Responder;
+use rkyv::Archive;
 
+use super::body::encode_aligned;
 use super::env::EnvShared;
-use super::message::Payload;
+use super::message::{Payload, read};
 use super::node::Node;
 use super::peer::Peer;
 use super::received::sender_of;
@@ -43,7 +46,7 @@ impl<'r> PlainCall<'r> {
 
     fn answerer<R: Payload>(&self) -> Option<Answerer<'r, R>> {
         let call = WireCall::Responder(self.responder.take()?);
-        Some(Answerer::Wire { call, token: None })
+        Some(Answerer::Wire(call))
     }
 }
 
@@ -95,6 +98,13 @@ impl<R: Payload> CallSlot<R> for PlainCall<'_> {
         later(self.node, self.answerer::<R>())
     }
 
+    fn reply_to_peer(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> bool {
+        if let Some(responder) = self.responder.take() {
+            reply(WireCall::Responder(responder));
+        }
+        false
+    }
+
     fn deadline_ns(&self) -> u64 {
         let responder = self.responder.take();
         let deadline_ns = responder.as_ref().map_or(u64::MAX, Responder::deadline_ns);
@@ -134,6 +144,8 @@ trait CallSlot<R: Payload> {
     fn fail(&self, error: RpcError);
     fn hold(&self) -> HeldCall<R>;
     fn later(&self) -> Later;
+    /// Gives a peer's call to `reply`; true where the answer goes to this process instead.
+    fn reply_to_peer(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> bool;
     fn deadline_ns(&self) -> u64;
     fn is_one_way(&self) -> bool;
     fn env(&self) -> &Arc<EnvShared>;
@@ -162,12 +174,12 @@ impl<R: Payload> Running<R> for Call<'_, R> {
             return;
         };
         match (self.ready.take(), failed) {
-            (Some(Ok(value)), _) => answerer.reply(self.node, value),
-            (Some(Err(error)), _) => answerer.fail(self.node, &error),
-            (None, Some(error)) => answerer.fail(self.node, error),
+            (Some(Ok(value)), _) => answerer.reply(value),
+            (Some(Err(error)), _) => answerer.fail(&error),
+            (None, Some(error)) => answerer.fail(error),
             (None, None) => {
                 if !matches!(answerer, Answerer::OneWay) {
-                    answerer.fail(self.node, &unanswered());
+                    answerer.fail(&unanswered());
                 }
             }
         }
@@ -181,7 +193,7 @@ impl<R: Payload> CallSlot<R> for Call<'_, R> {
         if let Some(Answerer::Pending { .. }) = &*answerer {
             self.ready.set(Some(Ok(value)));
         } else if let Some(answerer) = answerer.take() {
-            answerer.reply(self.node, value);
+            answerer.reply(value);
         }
     }
 
@@ -190,7 +202,7 @@ impl<R: Payload> CallSlot<R> for Call<'_, R> {
         if let Some(Answerer::Pending { .. }) = &*answerer {
             self.ready.set(Some(Err(error)));
         } else if let Some(answerer) = answerer.take() {
-            answerer.fail(self.node, &error);
+            answerer.fail(&error);
         }
     }
 
@@ -200,6 +212,22 @@ impl<R: Payload> CallSlot<R> for Call<'_, R> {
 
     fn later(&self) -> Later {
         later(self.node, self.answerer.take())
+    }
+
+    fn reply_to_peer(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> bool {
+        let mut answerer = self.answerer.borrow_mut();
+        match answerer.take() {
+            Some(Answerer::Wire(call)) => {
+                drop(answerer);
+                reply(call);
+                false
+            }
+            other => {
+                let local = matches!(other, Some(Answerer::Pending { .. }));
+                *answerer = other;
+                local
+            }
+        }
     }
 
     fn deadline_ns(&self) -> u64 {
@@ -233,6 +261,50 @@ impl<R: Payload> RpcCallContext<'_, R> {
     #[inline]
     pub fn reply(self, value: R) {
         self.slot.reply(value);
+    }
+
+    /// Replies with something else that has the same archive: a [`Slice`] of what was received in place of a
+    /// `Vec`, a [`Text`] in place of a `String`, or a struct of these that shares its archived type. Serialised into
+    /// the send buffer for a peer, without an owned value in between; an ask of this process gets an owned
+    /// value, which is made here.
+    ///
+    /// ```
+    /// # use ringrail::rpc::{FnEndpoint, Message, Payload, Slice, View};
+    /// # use rkyv::{Archive, Deserialize, Serialize};
+    /// #[derive(Archive, Serialize, Deserialize)]
+    /// struct Echo(Vec<u8>);
+    /// impl Message for Echo {
+    ///     type Reply = Vec<u8>;
+    ///     const NAME: &'static str = "echo.Echo";
+    /// }
+    ///
+    /// let endpoint = FnEndpoint::new().on::<Echo>(|echo, call| {
+    ///     call.reply_as(match echo.view() {
+    ///         View::Archived(echo) => Slice(&echo.0),
+    ///         View::Local(echo) => Slice(&echo.0),
+    ///     });
+    ///     Ok(())
+    /// });
+    /// ```
+    ///
+    /// [`Slice`]: super::Slice
+    /// [`Text`]: super::Text
+    pub fn reply_as<T>(self, value: T)
+    where
+        T: Encode + Archive<Archived = R::Archived>,
+    {
+        if !self.slot.reply_to_peer(&mut |call| call.reply(&value)) {
+            return;
+        }
+        let owned = encode_aligned(&value)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| read::<R>(&bytes).map_err(|error| error.to_string()));
+        match owned {
+            Ok(value) => self.slot.reply(value),
+            Err(error) => self.slot.fail(RpcError::other(format!(
+                "the reply cannot be serialised: {error}"
+            ))),
+        }
     }
 
     /// Answers with a failure (Spark: `sendFailure`).
@@ -310,7 +382,7 @@ struct HeldCell<R: Payload> {
 impl<R: Payload> Drop for HeldCell<R> {
     fn drop(&mut self) {
         if let Some(answerer) = self.answerer.take() {
-            answerer.fail(&self.node, &let_go());
+            answerer.fail(&let_go());
         }
     }
 }
@@ -333,14 +405,14 @@ impl<R: Payload> HeldCall<R> {
     /// Replies. The callback of whoever asked on this thread runs inside.
     pub fn reply(self, value: R) {
         if let Some(answerer) = self.cell.answerer.take() {
-            answerer.reply(&self.cell.node, value);
+            answerer.reply(value);
         }
     }
 
     /// Answers with a failure.
     pub fn send_failure(self, error: RpcError) {
         if let Some(answerer) = self.cell.answerer.take() {
-            answerer.fail(&self.cell.node, &error);
+            answerer.fail(&error);
         }
     }
 

@@ -135,6 +135,15 @@ pub trait Incoming: Send + Sync {
     /// There is no room for it: the sender's `send` fails with this.
     fn frame(&self, frame: CarrierFrame) -> Result<(), RpcError>;
 
+    /// A frame that was sent, and taken, before this side of the connection was known: it is not refused for want
+    /// of room, which its sender could not be told any more. There are few of them.
+    ///
+    /// # Errors
+    /// The env has ended.
+    fn early_frame(&self, frame: CarrierFrame) -> Result<(), RpcError> {
+        self.frame(frame)
+    }
+
     /// The connection is over; with the cause, where something failed.
     fn closed(&self, cause: Option<RpcError>);
 }

@@ -16,10 +16,14 @@ use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
 ///
 /// Life cycle: `on_start`, then messages, then `on_stop`.
 /// - `on_start` comes before every message, also those that were sent before setting it up returned.
-/// - Messages of one sender come in the order in which they were sent. No two handlers of one
-///   endpoint run at the same time, and none is entered again before it has returned.
+/// - Messages of one sender come in the order in which they were sent, whether by a ref or by what
+///   [`here`](RpcEndpointRef::here) gives, but for those of the [liveness lane](super::Lane::Liveness). No two
+///   handlers of one endpoint run at the same time, and none is entered again before it has returned.
+/// - `on_connected` comes before the first message of the peer, `on_disconnected` after the last, on whichever
+///   thread the endpoint lives.
 /// - `on_stop` comes once and last, after what was queued when the endpoint was stopped. What is sent
-///   later is dropped with a warning; what is asked later fails.
+///   later is lost, which is told; what is asked later fails. Where a handler blocks its thread beyond the end of
+///   the env, `on_stop` comes when it returns, and what was queued is not handled.
 /// - An error that a handler or hook returns goes to `on_error`, and to the caller; so does a panic.
 ///
 /// Handlers run on the thread that the endpoint lives on and must not block it, unless the endpoint is
@@ -126,7 +130,8 @@ pub trait Handle<M: Message>: RpcEndpoint {
 /// Handles messages of one type by a future; `Async<M>` in [`Messages`](RpcEndpoint::Messages).
 ///
 /// The next message waits until the future is done. It runs on the endpoint's thread: on a hosted
-/// shard it may use that shard's timers and files, and anywhere await asks.
+/// shard it may use that shard's timers and files, and anywhere await asks. An ask of its own endpoint waits in the
+/// inbox for this very future: awaited, it ends by its timeout.
 pub trait HandleAsync<M: Message>: RpcEndpoint {
     /// Handles one.
     ///

@@ -17,6 +17,7 @@ use super::message::Message;
 use super::node::HostHandle;
 use super::parcel::{Asked, Parcel, SendOptions};
 use super::peer::Peer;
+use super::sending::Sending;
 use super::{RpcAddress, RpcEndpointAddress, RpcTimeout};
 
 /// In place of an endpoint's type: any. A ref to it may be asked everything, and the endpoint decides
@@ -127,6 +128,17 @@ impl RefTarget {
         }
     }
 
+    /// What `send` says of a message: that there is no such endpoint is a loss, not an error.
+    pub(crate) fn taken<M: Message>(&self, taken: Result<(), RpcError>) -> Result<(), RpcError> {
+        match taken {
+            Err(error @ RpcError::CouldNotFind { .. }) => {
+                self.env.lost(self, M::NAME, error);
+                Ok(())
+            }
+            taken => taken,
+        }
+    }
+
     /// The thread that takes messages for it.
     ///
     /// # Errors
@@ -228,11 +240,20 @@ impl<E> RpcEndpointRef<E> {
         RpcEndpointRef::new(Arc::clone(&self.target))
     }
 
-    /// Sends a message that wants no reply. Delivery is not confirmed: where there is no such endpoint,
-    /// or its connection is lost, a warning in the log tells of it.
+    /// Sends a message that wants no reply. It is handled at most once, and never lost in silence:
+    /// - That the env is stopped, that there is no way to the endpoint, that too much waits already, is an error, as
+    ///   far as it can be known at once. On the thread that the endpoint or its connection lives on, that is all.
+    /// - That there is no such endpoint (any more), as in Spark, and what becomes of the message later, on
+    ///   another thread or in the other env (there is no connection, an inbox is full), is [told](super::RpcEnvBuilder::on_lost) to this env's listener, counted
+    ///   ([`RpcEnv::messages_lost`](super::RpcEnv::messages_lost)) and logged.
+    /// - What was on its way over a connection that ends may be lost with it. Every endpoint is told that it ended
+    ///   ([`on_disconnected`](RpcEndpoint::on_disconnected)); nobody is told which messages had arrived.
+    ///
+    /// A full inbox of another env holds up the connection instead of losing messages, until this side's queues
+    /// are full as well and this refuses more. [`send_async`](Self::send_async) waits for room.
     ///
     /// # Errors
-    /// It was not taken: the env is stopped, or too much waits already.
+    /// It was not taken: the env is stopped, there is no way to the endpoint, or too much waits already.
     pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
     where
         M: Message,
@@ -242,13 +263,37 @@ impl<E> RpcEndpointRef<E> {
             one_way: true,
             ..SendOptions::default()
         };
-        match Parcel::post(&self.target, message, options) {
-            Err(error @ RpcError::CouldNotFind { .. }) => {
-                tracing::warn!(target: "ringrail::rpc", message = M::NAME, %error, "message dropped");
-                Ok(())
-            }
-            posted => posted.map(drop),
-        }
+        let posted = Parcel::post(&self.target, message, options);
+        self.target.taken::<M>(posted.map(drop))
+    }
+
+    /// As [`send`](Self::send), but waits for room, and until the message has been taken: by the endpoint's inbox
+    /// in this env, by the connection's queue to another. So it tells more than `send` can, and is as slow as the
+    /// way to the other thread and back.
+    ///
+    /// Messages that one task sends by this, one after the other, keep their order.
+    ///
+    /// # Errors
+    /// By the future: it was not taken, and waiting does not help.
+    pub fn send_async<M, How>(&self, message: M) -> Sending<M>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        Sending::new(&self.target, message)
+    }
+
+    /// As [`send_async`](Self::send_async), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] where [`ask_blocking`](Self::ask_blocking) is refused.
+    pub fn send_blocking<M, How>(&self, message: M) -> Result<(), RpcError>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        self.may_wait("send_blocking")?;
+        super::ask::block_on(self.send_async(message))
     }
 
     /// Asks, with the time of `ringrail.rpc.askTimeout`. Sent once, never repeated.
@@ -279,16 +324,19 @@ impl<E> RpcEndpointRef<E> {
         self.ask_by(message, options)
     }
 
-    /// Asks, and waits for the reply, blocking this thread (Spark: `askSync`).
+    /// Asks, and waits for the reply, blocking this thread (Spark: `askSync`). An
+    /// [isolated](super::Placement::Isolated) endpoint may do so, but not to itself; of two that wait for each
+    /// other, one is timed out.
     ///
     /// # Errors
-    /// Why there is no reply. [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    /// Why there is no reply. [`RpcError::WouldBlock`] on a thread whose endpoints must not block, and where the
+    /// endpoint that is asked lives on this thread.
     pub fn ask_blocking<M, How>(&self, message: M) -> Result<M::Reply, RpcError>
     where
         M: Message,
         E: Accepts<M, How>,
     {
-        super::node::may_block("ask_blocking")?;
+        self.may_wait("ask_blocking")?;
         self.ask(message).wait()
     }
 
@@ -310,8 +358,8 @@ impl<E> RpcEndpointRef<E> {
     /// `ringrail.rpc.retry.wait` between (Spark: `askWithRetry`).
     ///
     /// All attempts carry the same token, and the receiver remembers what it has replied to it: a
-    /// message whose *reply* was lost is not handled twice, as long as the receiver
-    /// [remembers](super::MAX_REMEMBERED). What failed is handled anew.
+    /// message whose *reply* was lost is not handled twice, as long as the receiver remembers
+    /// (`ringrail.rpc.retry.remembered`). What failed is handled anew.
     ///
     /// # Errors
     /// [`RpcError::Retried`] with the last cause; at once what no attempt can mend.
@@ -335,8 +383,17 @@ impl<E> RpcEndpointRef<E> {
         M: Message + Clone,
         E: Accepts<M, How>,
     {
-        super::node::may_block("ask_with_retry_blocking")?;
+        self.may_wait("ask_with_retry_blocking")?;
         super::ask::block_on(super::retry::ask(self, message))
+    }
+
+    /// # Errors
+    /// This thread must not block, or is the endpoint's own.
+    fn may_wait(&self, what: &'static str) -> Result<(), RpcError> {
+        if !super::node::is_host_thread() {
+            return Ok(());
+        }
+        super::node::may_wait_for(self.target.host().ok().as_ref(), what)
     }
 
     pub(crate) fn ask_by<M: Message>(&self, message: M, options: SendOptions) -> Ask<M::Reply> {

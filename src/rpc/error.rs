@@ -49,6 +49,25 @@ pub enum RpcError {
         /// The one that is there already.
         other: Arc<str>,
     },
+    /// Two types of this program are called the same on the wire.
+    #[error("two types of messages are called {name} ({types}): call one of them something else")]
+    MessageClash {
+        /// The name.
+        name: &'static str,
+        /// Their paths.
+        types: Arc<str>,
+    },
+    /// The two sides do not mean the same by a message's name.
+    #[error(
+        "{message} from {from} is another type there than here: build both sides from the same definition, or \
+         change its name"
+    )]
+    SchemaMismatch {
+        /// The message's name.
+        message: Arc<str>,
+        /// Who sent it.
+        from: Arc<str>,
+    },
     /// The env has been shut down.
     #[error("{text}")]
     EnvStopped {
@@ -186,7 +205,7 @@ pub enum RpcError {
     /// A call that blocks, on a thread that runs endpoints: it would wait for itself.
     #[error(
         "{what} would block a thread that runs endpoints, and could wait for itself: use the \
-         asynchronous form there"
+         asynchronous form there, or an isolated endpoint, which may wait for all endpoints but its own thread's"
     )]
     WouldBlock {
         /// The call.
@@ -331,6 +350,15 @@ impl RpcError {
         }))
     }
 
+    /// Whether a connection, or the other side's queue in this process, has no room at the moment.
+    pub(crate) fn wants_room(&self) -> bool {
+        match self {
+            RpcError::Busy { .. } => true,
+            RpcError::Request(error) => matches!(**error, RequestError::Busy { .. }),
+            _ => false,
+        }
+    }
+
     /// Whether the same ask, made again, may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -369,11 +397,14 @@ impl RpcError {
             RpcError::EnvStopped { .. } => FailureCode::ShuttingDown,
             RpcError::Aborted { .. } => FailureCode::Cancelled,
             RpcError::Busy { .. } => FailureCode::Busy,
-            RpcError::BadArchive { .. } => FailureCode::BadArchive,
+            RpcError::BadArchive { .. } | RpcError::SchemaMismatch { .. } => {
+                FailureCode::BadArchive
+            }
             RpcError::InvalidUri { .. }
             | RpcError::InvalidName { .. }
             | RpcError::AlreadyRegistered { .. }
-            | RpcError::NameClash { .. } => FailureCode::InvalidArgument,
+            | RpcError::NameClash { .. }
+            | RpcError::MessageClash { .. } => FailureCode::InvalidArgument,
             _ => FailureCode::Internal,
         }
     }

@@ -1,7 +1,8 @@
 //! What two envs tell each other beside messages: who they are, and what their ids are called.
 //!
 //! One-way messages to endpoints whose names no user can register. *Hello* is the first message of
-//! either side; *names* precede the first message that uses them.
+//! either side; *names* and *schemas* precede the first message that uses them; *lost* tells that a message which wanted no
+//! reply was not handled.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,14 +10,19 @@ use std::sync::Arc;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use ringrail_codec::archive::access;
+use ringrail_codec::native::FailureCode;
+use ringrail_transport::RpcFailure;
 
 use super::RpcAddress;
+use super::error::RpcError;
 use super::id::EndpointId;
 use super::inbox::NetworkEvent;
+use super::lost::LostMessage;
 use super::message::Message;
 use super::node::Node;
 use super::outbox::Link;
 use super::peer::{Peer, PeerEnv};
+use super::schema::{self, Schema};
 
 /// Takes hellos.
 const HELLO: EndpointId = EndpointId::of("/hello");
@@ -24,9 +30,15 @@ const HELLO: EndpointId = EndpointId::of("/hello");
 /// Takes names.
 const NAMES: EndpointId = EndpointId::of("/names");
 
+/// Takes fingerprints of messages.
+const SCHEMAS: EndpointId = EndpointId::of("/schemas");
+
+/// Takes news of lost messages.
+const LOST: EndpointId = EndpointId::of("/lost");
+
 /// Whether messages to this endpoint are the env's own.
 pub(crate) fn is_reserved(endpoint: EndpointId) -> bool {
-    endpoint == HELLO || endpoint == NAMES
+    [HELLO, NAMES, SCHEMAS, LOST].contains(&endpoint)
 }
 
 /// Who somebody is.
@@ -56,8 +68,61 @@ impl Message for Names {
     const NAME: &'static str = "rpc.Names";
 }
 
-/// Tells a new peer who we are.
+/// What messages look like: id and fingerprint.
+#[derive(Archive, Serialize, Deserialize)]
+struct Schemas {
+    schemas: Vec<(u64, u64)>,
+}
+
+impl Message for Schemas {
+    type Reply = ();
+    const NAME: &'static str = "rpc.Schemas";
+}
+
+/// Tells a peer what a message looks like.
+pub(crate) fn tell_schema(link: &Link, schema: &Schema) {
+    let schemas = vec![(schema.id.to_wire(), schema.fingerprint)];
+    if let Err(error) = link.send_raw(SCHEMAS, &Schemas { schemas }) {
+        tracing::debug!(target: "ringrail::rpc", peer = %link.peer().address(), %error, "schema not told");
+    }
+}
+
+/// A message that wanted no reply came and was not handled.
+#[derive(Archive, Serialize, Deserialize)]
+struct Lost {
+    /// What the endpoint is called.
+    endpoint: String,
+    /// What the message is called.
+    message: String,
+    /// Why it was not handled.
+    cause: String,
+    /// The number of the kind of failure.
+    code: u16,
+}
+
+impl Message for Lost {
+    type Reply = ();
+    const NAME: &'static str = "rpc.Lost";
+}
+
+/// Tells a peer that a message of its env is lost.
+pub(crate) fn tell_lost(link: &Link, lost: &LostMessage) {
+    let notice = Lost {
+        endpoint: lost.endpoint.to_string(),
+        message: lost.message.to_string(),
+        cause: lost.cause.to_string(),
+        code: lost.cause.code().to_wire(),
+    };
+    if let Err(error) = link.send_raw(LOST, &notice) {
+        tracing::debug!(target: "ringrail::rpc", peer = %link.peer().address(), %error, "loss not told");
+    }
+}
+
+/// Tells a new peer who we are, once.
 pub(crate) fn greet(link: &Link) {
+    if !link.is_first_greeting() {
+        return;
+    }
     let env = link.peer().env();
     let hello = Hello {
         env: env.id(),
@@ -82,6 +147,14 @@ pub(crate) fn tell_names(link: &Link, names: Vec<(u64, String)>) {
 pub(crate) fn receive(node: &Rc<Node>, peer: &Arc<Peer>, endpoint: EndpointId, body: &[u8]) {
     let understood = if endpoint == HELLO {
         access::<Hello>(body).map(|hello| introduced(node, peer, hello))
+    } else if endpoint == SCHEMAS {
+        access::<Schemas>(body).map(|schemas| {
+            for schema in schemas.schemas.iter() {
+                compare(peer, schema.0.to_native(), schema.1.to_native());
+            }
+        })
+    } else if endpoint == LOST {
+        access::<Lost>(body).map(|lost| lost_there(peer, lost))
     } else {
         access::<Names>(body).map(|names| {
             for name in names.names.iter() {
@@ -108,6 +181,35 @@ fn introduced(node: &Rc<Node>, peer: &Arc<Peer>, hello: &ArchivedHello) {
     if let (true, Some(address)) = (peer.introduce(says), address)
         && address != socket
     {
-        node.broadcast(NetworkEvent::Connected(address));
+        node.broadcast(peer, NetworkEvent::Connected(address));
     }
+}
+
+/// What a peer means by a message's name, beside what this program does.
+fn compare(peer: &Arc<Peer>, id: u64, fingerprint: u64) {
+    let Some(known) = schema::known(id) else {
+        return;
+    };
+    if known.fingerprint != fingerprint {
+        tracing::error!(
+            target: "ringrail::rpc",
+            peer = %peer.address(),
+            message = known.name,
+            "the peer's message of this name is another type: it is refused"
+        );
+        peer.mistrust(id);
+    }
+}
+
+/// A message of this env was not handled by the peer's.
+fn lost_there(peer: &Arc<Peer>, lost: &ArchivedLost) {
+    let code = FailureCode::from_wire(lost.code.to_native());
+    peer.env().losses().note(&LostMessage {
+        endpoint: lost.endpoint.as_str().into(),
+        message: lost.message.as_str().into(),
+        cause: RpcError::Remote {
+            address: peer.address().clone(),
+            failure: RpcFailure::new(code, lost.cause.as_str()),
+        },
+    });
 }

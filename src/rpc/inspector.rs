@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use super::borrowed::Slice;
 use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
 use super::env::{EndpointOptions, EnvShared, RpcEnv};
 use super::error::RpcError;
 use super::inbox::EndpointMetrics;
 use super::message::{Lane, Message};
-use super::received::Received;
+use super::received::{Received, View};
 
 /// What the inspector is called in every env that listens.
 pub const INSPECTOR_NAME: &str = "endpoint-inspector";
@@ -118,7 +119,10 @@ impl Handle<Ping> for Inspector {
         ping: Received<'_, Ping>,
         call: RpcCallContext<'_, Vec<u8>>,
     ) -> Result<(), RpcError> {
-        call.reply(ping.take()?.payload);
+        call.reply_as(match ping.view() {
+            View::Archived(ping) => Slice(&ping.payload),
+            View::Local(ping) => Slice(&ping.payload),
+        });
         Ok(())
     }
 }

@@ -189,7 +189,7 @@ impl Half {
         };
         let refused = early
             .into_iter()
-            .find_map(|frame| incoming.frame(frame).err());
+            .find_map(|frame| incoming.early_frame(frame).err());
         let closed = {
             let mut there = self.lock();
             let closed = matches!(*there, There::Closed);

@@ -17,7 +17,7 @@ use super::error::{AskPhase, RpcError};
 use super::inbox::AnyInbox;
 use super::message::{Message, Payload};
 use super::node::{NewAsk, Node, Replies, ReplyHandler, Sink, Way, node_of};
-use super::outbox::{Link, Sendable};
+use super::outbox::{Link, Sendable, Sent};
 use super::received::Kept;
 use super::{RpcTimeout, clock};
 
@@ -166,24 +166,26 @@ impl<E> LocalRef<E> {
 
     /// Sends a message that wants no reply.
     ///
+    /// What was taken is handled, or its loss is told; see
+    /// [`RpcEndpointRef::send`](super::RpcEndpointRef::send).
+    ///
     /// # Errors
-    /// It was not taken.
+    /// It was not taken: the env is stopped, there is no way to the endpoint, or its inbox, the outbox of its
+    /// address or its connection has no room.
     pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
     where
         M: Message,
         E: Accepts<M, How>,
     {
         if let Some(inbox) = &self.inbox {
-            // Where it is stopped, a warning tells of it.
-            self.node.post_local(inbox, message, None);
-            return Ok(());
+            let taken = self.node.post_local(inbox, message, None);
+            return self.target.taken::<M>(taken);
         }
         match self.way() {
             Way::Link(link) => link.send_one_way(&self.target, &message),
             Way::Outbox(outbox) => {
                 let out = self.out(message, None, u64::MAX);
-                outbox.send(&self.node, Box::new(out));
-                Ok(())
+                outbox.send(&self.node, Box::new(out))
             }
             Way::None(error) => Err(error),
         }
@@ -251,7 +253,7 @@ impl<E> LocalRef<E> {
         };
         let key = node.new_ask(&replies, ask)?;
         match &self.inbox {
-            Some(inbox) => node.post_local(inbox, message, Some(key)),
+            Some(inbox) => node.post_local(inbox, message, Some(key))?,
             None => self.start_remote(message, key, deadline_ns, &replies),
         }
         Ok((replies, key))
@@ -276,7 +278,8 @@ impl<E> LocalRef<E> {
             }
             Way::Outbox(outbox) => {
                 let out = self.out(message, Some(key), deadline_ns);
-                outbox.send(node, Box::new(out));
+                let queued = outbox.send(node, Box::new(out));
+                debug_assert!(queued.is_ok(), "an ask is failed by its number");
             }
             Way::None(error) => replies.settle(key, Err(error)),
         }
@@ -329,26 +332,37 @@ impl<M: Message> Sendable for LocalOut<M> {
         }
     }
 
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) {
-        let sent = match self.key {
-            None => link.send_one_way(&self.target, &self.message),
+    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) -> Sent {
+        match self.key {
+            None => match link.send_one_way(&self.target, &self.message) {
+                Ok(()) => Sent::Done,
+                Err(error) if error.wants_room() => Sent::NoRoom(self),
+                Err(error) => Sent::Refused(self, error),
+            },
             Some(key) => {
                 let left = Duration::from_nanos(self.deadline_ns.saturating_sub(node.now_ns()));
                 let replies = node.replies::<M::Reply>();
-                link.ask(&replies, &self.target, &self.message, (key, left, None))
+                let sent = link.ask(&replies, &self.target, &self.message, (key, left, None));
+                if let Err(error) = sent {
+                    replies.settle(key, Err(error));
+                }
+                Sent::Done
             }
-        };
-        if let Err(error) = sent {
-            self.fail(node, error);
         }
+    }
+
+    fn refuse(self: Box<Self>, node: &Node, error: RpcError) -> Result<(), RpcError> {
+        match self.key {
+            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
+            None => return Err(error),
+        }
+        Ok(())
     }
 
     fn fail(self: Box<Self>, node: &Node, error: RpcError) {
         match self.key {
             Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => {
-                tracing::warn!(target: "ringrail::rpc", to = %self.target, %error, "message dropped");
-            }
+            None => node.env().lost(&self.target, M::NAME, error),
         }
     }
 }

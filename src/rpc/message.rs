@@ -63,9 +63,14 @@ pub trait Message: Payload {
     /// What an ask is answered with; `()` where there is nothing to say.
     type Reply: Payload;
 
-    /// The name that both processes know it by. Two types of the same name are the same message to
-    /// the peer: change the name when the fields change.
+    /// The name that both processes know it by. Two types of the same name are the same message to the peer:
+    /// change the name, or [`SCHEMA`](Self::SCHEMA), when the fields change. Within one program a name is for one
+    /// type: setting up an endpoint with another one fails.
     const NAME: &'static str;
+
+    /// A number that is another one when the fields change. What can be seen of the types without it (sizes and
+    /// alignments of the archives of message and reply) is compared between programs anyhow.
+    const SCHEMA: u64 = 0;
 
     /// Where it waits.
     const LANE: Lane = Lane::Normal;

@@ -9,8 +9,8 @@
 //!
 //! An [`RpcEnv`] has threads, each with a *node*: the endpoints that live there, their inboxes, and the
 //! connections that do. A message is handled on its endpoint's thread; if nothing is in the way, right
-//! where it arrived, in the receive buffer. Nothing on its way takes a lock but the parcel of an ask
-//! from another thread, its own.
+//! where it arrived, in the receive buffer. Nothing on its way takes a lock that others want: an ask from another
+//! thread has one of its own, and one of the timers'.
 //!
 //! [`RpcEndpoint`] has the guarantees of an endpoint's life, [`RpcEndpointRef`] those of asking,
 //! [`RpcError`] what can go wrong.
@@ -76,7 +76,7 @@
 //! [`await_termination`](RpcEnv::await_termination) waits for that.
 //!
 //! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
-//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block. An
+//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
 //! What takes long but does not block is a future ([`HandleAsync`]); what is answered elsewhere keeps the call
 //! ([`RpcCallContext::later`]).
@@ -93,7 +93,8 @@
 //!
 //! Dropping the future of an ask retracts it, wherever it is. An ask is sent once;
 //! [`ask_with_retry`](RpcEndpointRef::ask_with_retry) repeats it under a token by which its receiver knows it
-//! again. [`send`](RpcEndpointRef::send) wants no reply, and nothing tells whether it arrived.
+//! again. [`send`](RpcEndpointRef::send) wants no reply; what it took is handled, or its loss is told
+//! ([`on_lost`](RpcEnvBuilder::on_lost)). [`send_async`](RpcEndpointRef::send_async) waits for room.
 //!
 //! **What can go wrong** is an [`RpcError`]: [`is_retryable`](RpcError::is_retryable) says whether to try again can help;
 //! a bound that was reached names its key; a failure of the other side keeps its code and its causes. Inboxes,
@@ -105,6 +106,7 @@ mod address;
 mod any;
 mod ask;
 mod body;
+mod borrowed;
 mod call;
 pub mod carrier;
 mod clock;
@@ -122,6 +124,7 @@ mod inbox;
 mod inspector;
 mod local;
 mod local_ref;
+mod lost;
 mod message;
 #[cfg(all(test, shuttle))]
 mod models;
@@ -135,7 +138,9 @@ mod reply_to;
 mod retry;
 mod ring;
 mod route;
+mod schema;
 mod scope;
+mod sending;
 mod settings;
 mod sync;
 mod verifier;
@@ -146,6 +151,7 @@ pub use address::{MAX_NAME_LEN, RpcAddress, RpcEndpointAddress};
 pub use any::{AnyCallContext, AnyMessage};
 pub use ask::{AbortHandle, Ask, AskArchived};
 pub use body::AlignedBytes;
+pub use borrowed::{Slice, Text};
 pub use call::{HeldCall, LaterCall, RpcCallContext};
 pub use endpoint::{EndpointContext, Handle, HandleAsync, RpcEndpoint};
 pub use endpoint_ref::{Accepts, Any, ByFuture, Now, Perhaps, RpcEndpointRef};
@@ -162,10 +168,12 @@ pub use inbox::{EndpointMetrics, LIVENESS_PLACES};
 pub use inspector::{EndpointReport, EnvReport, INSPECTOR_NAME, Inspect, Ping};
 pub use local::LocalFactory;
 pub use local_ref::{LocalAsk, LocalRef};
+pub use lost::LostMessage;
 pub use message::{Lane, Message, Payload};
-pub use node::{MAX_OUTSTANDING, MAX_REMEMBERED, MAX_REMEMBERED_LEN, ReplyHandler};
+pub use node::{MAX_OUTSTANDING, ReplyHandler};
 pub use received::{Kept, Received, View};
 pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};
+pub use sending::Sending;
 pub use verifier::{CheckExistence, VERIFIER_NAME};

@@ -18,6 +18,8 @@ use super::{
 };
 use crate::conf::Conf;
 
+mod order;
+
 /// Interleavings of each kind where nothing else is said.
 const RUNS: usize = 200;
 

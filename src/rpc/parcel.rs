@@ -3,19 +3,22 @@
 //! Whoever asks holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
 //! The one lock on the way is the parcel's own, held by two parties for the time of a move.
 
+mod out;
+
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::endpoint_ref::{Place, RefTarget};
+use super::env::Timed;
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
-use super::node::{Errand, HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
-use super::outbox::{Link, Sendable};
+use super::node::{HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
 use super::received::Kept;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use super::{RpcTimeout, clock};
+use out::ParcelOut;
 
 /// A parcel of any message type, on its way to a host.
 pub(crate) trait AnyParcel: Send + Sync {
@@ -42,7 +45,7 @@ pub(crate) trait Answering<R: Payload>: Send + Sync {
 }
 
 /// The asking end of a parcel.
-pub(crate) trait Asked<R: Payload>: Answering<R> {
+pub(crate) trait Asked<R: Payload>: Answering<R> + Timed {
     /// The outcome, if it is there.
     fn poll(&self, waker: &Waker) -> Poll<Result<Kept<R>, RpcError>>;
 
@@ -55,11 +58,8 @@ pub(crate) trait Asked<R: Payload>: Answering<R> {
     /// When its time is up.
     fn deadline_ns(&self) -> u64;
 
-    /// Its time is up.
-    fn time_out(&self);
-
-    /// The thread that has it may be blocked, and time it out too late.
-    fn host_may_block(&self) -> bool;
+    /// The thread that has it.
+    fn host(&self) -> &Arc<HostHandle>;
 }
 
 /// A message, and later its reply.
@@ -70,6 +70,8 @@ pub(crate) struct Parcel<M: Message> {
     timeout: Option<RpcTimeout>,
     deadline_ns: u64,
     one_way: bool,
+    /// Its sender waits until it is taken.
+    confirms: bool,
     token: Option<u64>,
     gone: AtomicBool,
     /// Its number among the host's outstanding asks, once it has one.
@@ -80,6 +82,8 @@ pub(crate) struct Parcel<M: Message> {
 struct State<M: Message> {
     message: Option<M>,
     outcome: Option<Result<Kept<M::Reply>, RpcError>>,
+    /// What its sender is told, where it wants no reply and is confirmed.
+    taken: Option<Result<(), RpcError>>,
     waker: Option<Asker>,
 }
 
@@ -90,13 +94,31 @@ type Asker = (Waker, Option<Arc<HostHandle>>);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SendOptions {
     pub(crate) one_way: bool,
+    pub(crate) confirms: bool,
     pub(crate) timeout: Option<RpcTimeout>,
     pub(crate) token: Option<u64>,
 }
 
 impl<M: Message> Parcel<M> {
     /// Posts a message to the host of its target; the asking end.
+    ///
+    /// # Errors
+    /// It was not taken.
     pub(crate) fn post(
+        target: &Arc<RefTarget>,
+        message: M,
+        options: SendOptions,
+    ) -> Result<Arc<Self>, RpcError> {
+        let parcel = Self::new(target, message, options)?;
+        parcel.post_to_host()?;
+        Ok(parcel)
+    }
+
+    /// A parcel that is yet to be posted.
+    ///
+    /// # Errors
+    /// There is nobody to post it to.
+    pub(crate) fn new(
         target: &Arc<RefTarget>,
         message: M,
         options: SendOptions,
@@ -105,23 +127,88 @@ impl<M: Message> Parcel<M> {
         let settings = target.env().settings();
         let timeout = options.timeout.as_ref().unwrap_or(&settings.ask_timeout);
         let deadline_ns = clock::now_ns().saturating_add(clock::ns(timeout.duration()));
-        let parcel = Arc::new(Self {
+        Ok(Arc::new(Self {
             target: Arc::clone(target),
-            host: Arc::clone(&host),
+            host,
             timeout: options.timeout,
             deadline_ns,
             one_way: options.one_way,
+            confirms: options.confirms,
             token: options.token,
             gone: AtomicBool::new(false),
             entry: AtomicU64::new(0),
             state: Mutex::new(State {
                 message: Some(message),
                 outcome: None,
+                taken: None,
                 waker: None,
             }),
-        });
-        parcel.post_to(&host)?;
-        Ok(parcel)
+        }))
+    }
+
+    /// # Errors
+    /// It was not taken, and may be posted again.
+    pub(crate) fn post_to_host(self: &Arc<Self>) -> Result<(), RpcError> {
+        match node_of(self.target.env().id()) {
+            // Its own thread's: nothing that this thread sends in another way may overtake it.
+            Some(node) if Arc::ptr_eq(node.handle(), &self.host) => self.deliver_at_once(&node),
+            _ => self.post_to(&self.host),
+        }
+    }
+
+    /// Whether this is its host's thread.
+    pub(crate) fn is_at_home(&self) -> bool {
+        let node = node_of(self.target.env().id());
+        node.is_some_and(|node| Arc::ptr_eq(node.handle(), &self.host))
+    }
+
+    pub(crate) fn target_arc(&self) -> &Arc<RefTarget> {
+        &self.target
+    }
+
+    /// Set when nobody wants it to be delivered any more.
+    pub(crate) fn gone(&self) -> &AtomicBool {
+        &self.gone
+    }
+
+    /// Whether its host has taken it, and whoever is to be woken when that is known.
+    pub(crate) fn poll_taken(&self, waker: &Waker) -> Poll<Result<(), RpcError>> {
+        let mut state = self.lock();
+        if let Some(taken) = state.taken.take() {
+            return Poll::Ready(taken);
+        }
+        state.waker = Some((waker.clone(), self.home()));
+        Poll::Pending
+    }
+
+    /// Tells whoever waits for it whether it was taken; false where nobody does.
+    fn confirm(&self, taken: Result<(), RpcError>) -> bool {
+        if !self.confirms {
+            return false;
+        }
+        let mut state = self.lock();
+        let Some((waker, home)) = state.waker.take() else {
+            return false;
+        };
+        state.taken = Some(taken);
+        drop(state);
+        match home {
+            None => waker.wake(),
+            Some(home) => home.wake(waker),
+        }
+        true
+    }
+
+    /// As [`deliver`](AnyParcel::deliver), by the thread that sends it.
+    ///
+    /// # Errors
+    /// It was not taken.
+    fn deliver_at_once(self: &Arc<Self>, node: &Rc<Node>) -> Result<(), RpcError> {
+        if let Place::Here(_) = self.target.place() {
+            // Its set-up may only have been posted.
+            node.find_inbox(self.target.id());
+        }
+        self.hand_over(node)
     }
 
     fn post_to(self: &Arc<Self>, host: &HostHandle) -> Result<(), RpcError> {
@@ -150,7 +237,7 @@ impl<M: Message> Parcel<M> {
     fn retract(&self) {
         let key = self.entry.load(Ordering::SeqCst);
         if key != 0 {
-            self.host.errand(Errand::Cancel(key));
+            self.host.cancel(key);
         }
     }
 
@@ -196,22 +283,48 @@ impl<M: Message> Parcel<M> {
         Ok(Some(key))
     }
 
+    /// To the endpoint, or to the connection, on the thread of either.
+    ///
+    /// # Errors
+    /// It was not taken.
+    fn hand_over(self: &Arc<Self>, node: &Rc<Node>) -> Result<(), RpcError> {
+        if let Place::Here(_) = self.target.place() {
+            return self.hand_over_here(node);
+        }
+        let key = self.enter(node)?;
+        let out = ParcelOut {
+            parcel: Arc::clone(self),
+            key,
+        };
+        match node.way_to(&self.target) {
+            Way::Link(link) => match (out.transmit(node, &link), self.target.place()) {
+                // Behind it everything for this address waits until there is room.
+                (Err(error), Place::Remote { address, .. }) if error.wants_room() => {
+                    node.outbox(address).send(node, Box::new(out))
+                }
+                (sent, _) => sent,
+            },
+            Way::Outbox(outbox) => outbox.send(node, Box::new(out)),
+            Way::None(error) => out.give_up(node, error),
+        }
+    }
+
     /// To an endpoint of this env.
-    fn deliver_here(self: Arc<Self>, node: &Rc<Node>) {
-        let Some(inbox) = node.find_inbox(self.target.id()) else {
+    fn hand_over_here(self: &Arc<Self>, node: &Rc<Node>) -> Result<(), RpcError> {
+        let Some(inbox) = node.inbox(self.target.id()) else {
             return match node.elsewhere(self.target.id()) {
-                Some(host) => self.forward(&host),
-                None => self.fail(RpcError::CouldNotFind {
-                    name: self.target.name_arc(),
-                }),
+                Some(host) => self.post_to(&host),
+                None => Err(self.nobody()),
             };
         };
-        let key = match self.enter(node) {
-            Ok(key) => key,
-            Err(error) => return self.fail(error),
-        };
-        if let Some(message) = self.take_message() {
-            node.post_local(&inbox, message, key);
+        if self.confirms {
+            // Whoever waits for room tries again, and needs the message for it.
+            inbox.check_room(M::LANE)?;
+        }
+        let key = self.enter(node)?;
+        match self.take_message() {
+            Some(message) => node.post_local(&inbox, message, key),
+            None => Ok(()),
         }
     }
 
@@ -228,20 +341,13 @@ impl<M: Message> AnyParcel for Parcel<M> {
             return;
         }
         if !self.one_way && self.deadline_ns <= node.now_ns() {
-            return Asked::time_out(&*self);
+            return self.time_out();
         }
-        if let Place::Here(_) = self.target.place() {
-            return self.deliver_here(node);
-        }
-        let key = match self.enter(node) {
-            Ok(key) => key,
-            Err(error) => return self.fail(error),
-        };
-        let out = ParcelOut { parcel: self, key };
-        match node.way_to(&out.parcel.target) {
-            Way::Link(link) => out.transmit(node, &link),
-            Way::Outbox(outbox) => outbox.send(node, Box::new(out)),
-            Way::None(error) => out.settle(node, error),
+        match self.hand_over(node) {
+            Ok(()) => {
+                self.confirm(Ok(()));
+            }
+            Err(error) => self.fail(error),
         }
     }
 
@@ -259,13 +365,12 @@ impl<M: Message> AnyParcel for Parcel<M> {
 
     fn fail(&self, error: RpcError) {
         if self.one_way {
-            self.lock().message = None;
-            let target = &self.target;
-            if matches!(error, RpcError::EnvStopped { .. }) {
-                tracing::debug!(target: "ringrail::rpc", to = %target, %error, "message dropped");
-            } else {
-                tracing::warn!(target: "ringrail::rpc", to = %target, %error, "message dropped");
+            if self.confirm(Err(error.clone())) {
+                return;
             }
+            let message = self.lock().message.take();
+            drop(message);
+            self.target.env().lost(&self.target, M::NAME, error);
         } else {
             self.complete(Err(error));
         }
@@ -334,6 +439,12 @@ impl<M: Message> Asked<M::Reply> for Parcel<M> {
         self.deadline_ns
     }
 
+    fn host(&self) -> &Arc<HostHandle> {
+        &self.host
+    }
+}
+
+impl<M: Message> Timed for Parcel<M> {
     fn time_out(&self) {
         let settings = self.target.env().settings();
         let timeout = self.timeout.as_ref().unwrap_or(&settings.ask_timeout);
@@ -348,71 +459,9 @@ impl<M: Message> Asked<M::Reply> for Parcel<M> {
         self.complete(Err(error));
     }
 
-    fn host_may_block(&self) -> bool {
-        self.host.may_block()
-    }
-}
-
-/// A parcel that is to go out over a connection.
-struct ParcelOut<M: Message> {
-    parcel: Arc<Parcel<M>>,
-    key: Option<u64>,
-}
-
-impl<M: Message> Sendable for ParcelOut<M> {
-    fn target(&self) -> &Arc<RefTarget> {
-        &self.parcel.target
-    }
-
-    fn is_wanted(&self, _node: &Node) -> bool {
-        self.parcel.one_way || !self.parcel.is_gone()
-    }
-
-    fn waits(&self, node: &Node) {
-        if let Some(key) = self.key {
-            node.replies::<M::Reply>()
-                .reached(key, AskPhase::Connecting);
-        }
-    }
-
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) {
-        self.transmit(node, link);
-    }
-
-    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
-        self.settle(node, error);
-    }
-}
-
-impl<M: Message> ParcelOut<M> {
-    fn transmit(self, node: &Rc<Node>, link: &Rc<Link>) {
-        let Some(message) = self.parcel.take_message() else {
-            return;
-        };
-        let parcel = &self.parcel;
-        let sent = match self.key {
-            None => link.send_one_way(parcel.target(), &message),
-            Some(key) => {
-                let left = parcel.deadline_ns.saturating_sub(node.now_ns());
-                let left = std::time::Duration::from_nanos(left);
-                let replies = node.replies::<M::Reply>();
-                link.ask(
-                    &replies,
-                    parcel.target(),
-                    &message,
-                    (key, left, parcel.token),
-                )
-            }
-        };
-        if let Err(error) = sent {
-            self.settle(node, error);
-        }
-    }
-
-    fn settle(&self, node: &Node, error: RpcError) {
-        match self.key {
-            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => self.parcel.fail(error),
+    fn env_ended(&self) {
+        if !self.confirm(Err(ENV_STOPPED)) {
+            self.complete(Err(ENV_STOPPED));
         }
     }
 }

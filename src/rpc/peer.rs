@@ -1,7 +1,8 @@
 //! The other end of a connection, as every thread may see it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::RpcAddress;
@@ -31,6 +32,10 @@ pub(crate) struct Peer {
     socket: RpcAddress,
     says: OnceLock<PeerEnv>,
     names: Mutex<HashMap<u64, Arc<str>>>,
+    /// Messages of which it means something else than this program.
+    mistrusted: Mutex<HashSet<u64>>,
+    /// Whether there are any.
+    is_mistrusted: AtomicBool,
     host: Arc<HostHandle>,
     link: u64,
 }
@@ -48,6 +53,8 @@ impl Peer {
             socket,
             says: OnceLock::new(),
             names: Mutex::default(),
+            mistrusted: Mutex::default(),
+            is_mistrusted: AtomicBool::new(false),
             host,
             link,
         })
@@ -97,6 +104,33 @@ impl Peer {
         if names.len() < MAX_PEER_NAMES && name.len() <= MAX_PEER_NAME_LEN {
             names.entry(id).or_insert_with(|| name.into());
         }
+    }
+
+    /// Its messages of this type are another type than this program's.
+    pub(crate) fn mistrust(&self, id: u64) {
+        let mut mistrusted = self
+            .mistrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if mistrusted.len() < MAX_PEER_NAMES {
+            mistrusted.insert(id);
+        }
+        self.is_mistrusted.store(true, Ordering::Release);
+    }
+
+    /// Whether a message of this type can be read.
+    #[inline]
+    pub(crate) fn is_trusted(&self, id: MessageId) -> bool {
+        !self.is_mistrusted.load(Ordering::Acquire) || self.is_known_good(id)
+    }
+
+    #[cold]
+    fn is_known_good(&self, id: MessageId) -> bool {
+        let mistrusted = self
+            .mistrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        !mistrusted.contains(&id.to_wire())
     }
 
     /// What an endpoint is called, or its number.

@@ -13,7 +13,7 @@ use super::body::{AlignedBytes, encode_aligned};
 use super::carrier::{CarrierFrame, CarrierLink};
 use super::error::RpcError;
 use super::message::Payload;
-use super::node::{HostHandle, Node, Replies};
+use super::node::{HostHandle, LaterOnce, OnceCall, Replies};
 use super::received::Received;
 
 /// A call that came over a carrier's link.
@@ -52,6 +52,8 @@ pub(crate) enum WireCall<'r> {
     // Boxed, so that the usual ones stay small.
     Deferred(Box<DeferredResponder>),
     Carried(Box<CarriedCall>),
+    /// One that may be repeated: its reply is remembered.
+    Once(Box<OnceCall>),
 }
 
 impl WireCall<'_> {
@@ -62,6 +64,7 @@ impl WireCall<'_> {
             WireCall::Held(held) => held.reply_archive(value),
             WireCall::Deferred(deferred) => reply_deferred(*deferred, value),
             WireCall::Carried(call) => reply_carried(*call, value),
+            WireCall::Once(call) => call.reply(value),
         }
     }
 
@@ -74,6 +77,7 @@ impl WireCall<'_> {
                 deferred.reply(bytes::Bytes::copy_from_slice(bytes));
             }
             WireCall::Carried(call) => call.reply(Arc::clone(bytes)),
+            WireCall::Once(call) => call.reply_bytes(bytes),
         }
     }
 
@@ -84,6 +88,7 @@ impl WireCall<'_> {
             WireCall::Held(held) => held.fail(&error.to_failure()),
             WireCall::Deferred(deferred) => deferred.fail(error.to_failure()),
             WireCall::Carried(call) => call.fail(error),
+            WireCall::Once(call) => call.fail(error),
         }
     }
 
@@ -94,6 +99,7 @@ impl WireCall<'_> {
             WireCall::Held(held) => held.deadline_ns(),
             WireCall::Deferred(deferred) => deferred.deadline_ns(),
             WireCall::Carried(call) => call.deadline_ns,
+            WireCall::Once(call) => call.deadline_ns(),
         }
     }
 
@@ -104,6 +110,15 @@ impl WireCall<'_> {
             WireCall::Held(held) => held.is_retracted(),
             WireCall::Deferred(deferred) => deferred.is_retracted(),
             WireCall::Carried(call) => call.retracted.load(Ordering::Acquire),
+            WireCall::Once(call) => call.is_retracted(),
+        }
+    }
+
+    /// Whether somebody waits for the answer at this time.
+    pub(crate) fn is_wanted(&self, now_ns: u64) -> bool {
+        match self {
+            WireCall::Once(call) => call.is_wanted(now_ns),
+            call => !call.is_retracted() && call.deadline_ns() > now_ns,
         }
     }
 
@@ -114,16 +129,21 @@ impl WireCall<'_> {
             WireCall::Held(held) => WireCall::Held(held),
             WireCall::Deferred(deferred) => WireCall::Deferred(deferred),
             WireCall::Carried(call) => WireCall::Carried(call),
+            WireCall::Once(call) => WireCall::Once(call),
         }
     }
 
-    /// For any thread.
+    /// For any thread; its reply is not remembered.
     pub(crate) fn send(self) -> SendReply {
         match self {
             WireCall::Responder(responder) => SendReply::Deferred(Box::new(responder.defer())),
             WireCall::Held(held) => SendReply::Deferred(Box::new(held.defer())),
             WireCall::Deferred(deferred) => SendReply::Deferred(deferred),
             WireCall::Carried(call) => SendReply::Carried(call),
+            WireCall::Once(call) => match call.forget() {
+                Some(call) => call.send(),
+                None => SendReply::OneWay,
+            },
         }
     }
 }
@@ -164,6 +184,15 @@ impl SendReply {
         }
     }
 
+    /// Whether the caller has let go.
+    pub(crate) fn is_retracted(&self) -> bool {
+        match self {
+            SendReply::OneWay => false,
+            SendReply::Deferred(deferred) => deferred.is_retracted(),
+            SendReply::Carried(call) => call.retracted.load(Ordering::Acquire),
+        }
+    }
+
     /// On the thread that is to answer it.
     pub(crate) fn arrived(self) -> Option<WireCall<'static>> {
         match self {
@@ -178,54 +207,41 @@ impl SendReply {
 pub(crate) enum Answerer<'r, R: Payload> {
     /// Nobody wants one.
     OneWay,
-    /// To a peer; a call with a token is remembered under it.
-    Wire {
-        call: WireCall<'r>,
-        token: Option<u64>,
-    },
+    /// To a peer.
+    Wire(WireCall<'r>),
     /// To an ask of this process.
     Pending { replies: Rc<Replies<R>>, key: u64 },
 }
 
 impl<'r, R: Payload> Answerer<'r, R> {
     /// To a peer, where it wants an answer.
-    pub(crate) fn of_peer(call: Option<WireCall<'r>>, token: Option<u64>) -> Self {
-        match call {
-            Some(call) => Answerer::Wire { call, token },
-            None => Answerer::OneWay,
-        }
+    pub(crate) fn of_peer(call: Option<WireCall<'r>>) -> Self {
+        call.map_or(Answerer::OneWay, Answerer::Wire)
     }
 }
 
 impl<R: Payload> Answerer<'_, R> {
     #[inline(always)]
-    pub(crate) fn reply(self, node: &Node, value: R) {
+    pub(crate) fn reply(self, value: R) {
         match self {
             Answerer::OneWay => {}
-            Answerer::Wire { call, token: None } => call.reply(&value),
-            Answerer::Wire {
-                call,
-                token: Some(token),
-            } => node.recent().reply(token, call, &value),
+            Answerer::Wire(call) => call.reply(&value),
             Answerer::Pending { replies, key } => replies.settle(key, Ok(Received::local(value))),
         }
     }
 
     #[cold]
-    pub(crate) fn fail(self, node: &Node, error: &RpcError) {
+    pub(crate) fn fail(self, error: &RpcError) {
         match self {
             Answerer::OneWay => {}
-            Answerer::Wire { call, token } => match token {
-                Some(token) => node.recent().fail(token, call, error),
-                None => call.fail(error),
-            },
+            Answerer::Wire(call) => call.fail(error),
             Answerer::Pending { replies, key } => replies.settle(key, Err(error.clone())),
         }
     }
 
     pub(crate) fn deadline_ns(&self) -> u64 {
         match self {
-            Answerer::Wire { call, .. } => call.deadline_ns(),
+            Answerer::Wire(call) => call.deadline_ns(),
             Answerer::OneWay | Answerer::Pending { .. } => u64::MAX,
         }
     }
@@ -233,7 +249,7 @@ impl<R: Payload> Answerer<'_, R> {
     pub(crate) fn is_retracted(&self) -> bool {
         match self {
             Answerer::OneWay => false,
-            Answerer::Wire { call, .. } => call.is_retracted(),
+            Answerer::Wire(call) => call.is_retracted(),
             Answerer::Pending { replies, key } => !replies.is_wanted(*key),
         }
     }
@@ -241,10 +257,7 @@ impl<R: Payload> Answerer<'_, R> {
     pub(crate) fn hold(self) -> Answerer<'static, R> {
         match self {
             Answerer::OneWay => Answerer::OneWay,
-            Answerer::Wire { call, token } => Answerer::Wire {
-                call: call.hold(),
-                token,
-            },
+            Answerer::Wire(call) => Answerer::Wire(call.hold()),
             Answerer::Pending { replies, key } => Answerer::Pending { replies, key },
         }
     }
@@ -254,10 +267,8 @@ impl<R: Payload> Answerer<'_, R> {
         match self {
             Answerer::OneWay => Later::OneWay,
             // A call that may be repeated is answered where its reply is remembered.
-            Answerer::Wire { call, token } => Later::Wire {
-                reply: call.send(),
-                token: token.map(|token| (token, Arc::clone(host))),
-            },
+            Answerer::Wire(WireCall::Once(call)) => call.later().map_or(Later::OneWay, Later::Once),
+            Answerer::Wire(call) => Later::Wire(call.send()),
             Answerer::Pending { replies, key } => Later::Pending {
                 host: Arc::clone(host),
                 key,
@@ -270,10 +281,8 @@ impl<R: Payload> Answerer<'_, R> {
 /// Where the answer to one call goes, for any thread.
 pub(crate) enum Later {
     OneWay,
-    Wire {
-        reply: SendReply,
-        token: Option<(u64, Arc<HostHandle>)>,
-    },
+    Wire(SendReply),
+    Once(LaterOnce),
     Pending {
         host: Arc<HostHandle>,
         key: u64,
@@ -285,17 +294,8 @@ impl Later {
     pub(crate) fn reply<R: Payload>(self, value: R) {
         match self {
             Later::OneWay => {}
-            Later::Wire {
-                reply,
-                token: Some((token, host)),
-            } => {
-                host.run(move |node| {
-                    if let Some(call) = reply.arrived() {
-                        node.recent().reply(token, call, &value);
-                    }
-                });
-            }
-            Later::Wire { reply, token: None } => match reply {
+            Later::Once(call) => call.reply(value),
+            Later::Wire(reply) => match reply {
                 SendReply::OneWay => {}
                 SendReply::Deferred(deferred) => reply_deferred(*deferred, &value),
                 SendReply::Carried(call) => reply_carried(*call, &value),
@@ -312,17 +312,8 @@ impl Later {
     pub(crate) fn fail<R: Payload>(self, error: RpcError) {
         match self {
             Later::OneWay => {}
-            Later::Wire {
-                reply,
-                token: Some((token, host)),
-            } => {
-                host.run(move |node| {
-                    if let Some(call) = reply.arrived() {
-                        node.recent().fail(token, call, &error);
-                    }
-                });
-            }
-            Later::Wire { reply, token: None } => reply.fail(&error),
+            Later::Once(call) => call.fail(error),
+            Later::Wire(reply) => reply.fail(&error),
             Later::Pending { host, key, .. } => {
                 host.run(move |node| node.replies::<R>().settle(key, Err(error)));
             }
@@ -332,11 +323,8 @@ impl Later {
     pub(crate) fn is_retracted(&self) -> bool {
         match self {
             Later::Pending { retracted, .. } => retracted.load(Ordering::Acquire),
-            Later::Wire { reply, .. } => match reply {
-                SendReply::OneWay => false,
-                SendReply::Deferred(deferred) => deferred.is_retracted(),
-                SendReply::Carried(call) => call.retracted.load(Ordering::Acquire),
-            },
+            Later::Wire(reply) => reply.is_retracted(),
+            Later::Once(call) => call.is_retracted(),
             Later::OneWay => false,
         }
     }

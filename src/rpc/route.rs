@@ -26,6 +26,7 @@ use super::node::{Node, Replies};
 use super::peer::Peer;
 use super::received::{Kept, Received};
 use super::reply_to::{Answerer, WireCall};
+use super::schema::{self, Schema};
 
 /// Marks a message in [`RpcEndpoint::Messages`] that is handled by a future
 /// ([`HandleAsync`]).
@@ -138,15 +139,20 @@ type Maker<E> = Box<dyn FnOnce(&Weak<Inbox<E>>) -> RouteEntry<E>>;
 /// The routes of an endpoint that is yet to be set up.
 pub struct RouteTable<E: RpcEndpoint> {
     makers: Vec<Maker<E>>,
+    schemas: Vec<Schema>,
 }
 
 impl<E: RpcEndpoint> RouteTable<E> {
     pub(crate) fn new() -> Self {
-        Self { makers: Vec::new() }
+        Self {
+            makers: Vec::new(),
+            schemas: Vec::new(),
+        }
     }
 
     pub(crate) fn add<M: Message>(&mut self, run: Run<E, M>) {
         let index = self.makers.len();
+        self.schemas.push(Schema::of::<M>());
         self.makers.push(Box::new(move |inbox| {
             let route = Rc::new(Route {
                 inbox: inbox.clone(),
@@ -162,6 +168,12 @@ impl<E: RpcEndpoint> RouteTable<E> {
                 typed: Box::new(route as Rc<dyn TypedRoute<M>>),
             }
         }));
+    }
+
+    /// # Errors
+    /// A message of the endpoint is called as another type of this program.
+    pub(crate) fn declare(&self) -> Result<(), RpcError> {
+        schema::declare_all(&self.schemas)
     }
 
     pub(crate) fn build(self, inbox: &Weak<Inbox<E>>) -> Vec<RouteEntry<E>> {
@@ -190,7 +202,6 @@ pub(crate) struct FromPeer<'a> {
     pub(crate) peer: &'a Arc<Peer>,
     /// `None` where it wants no reply.
     pub(crate) call: Option<WireCall<'a>>,
-    pub(crate) token: Option<u64>,
 }
 
 /// A route without its message's type.
@@ -200,6 +211,9 @@ pub(crate) trait AnyRoute<E: RpcEndpoint> {
 
     /// Handles the first value in its queue.
     fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>);
+
+    /// Drops the first value in its queue; its message's name where it wanted no reply.
+    fn drop_local(&self) -> Option<&'static str>;
 }
 
 /// A route without its endpoint's type.
@@ -271,18 +285,18 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
         let peer = message.peer;
         let received = match Received::archived(message.body, Some(peer)) {
             Ok(received) => received,
-            Err(error) => return refuse_archive::<E, M>(inbox, node, message, &error),
+            Err(error) => return refuse_archive::<E, M>(inbox, message, &error),
         };
         let call = message.call.take();
-        match (&self.run, call, message.token) {
-            (Run::Now(run), Some(WireCall::Responder(responder)), None) => {
+        match (&self.run, call) {
+            (Run::Now(run), Some(WireCall::Responder(responder))) => {
                 let call = PlainCall::new(node, responder);
                 inbox.run_now(node, &call, Some(peer), M::NAME, |endpoint, call| {
                     run(endpoint, self.index, received, call)
                 });
             }
-            (_, call, token) => {
-                let answerer = Answerer::of_peer(call, token);
+            (_, call) => {
+                let answerer = Answerer::of_peer(call);
                 self.run(inbox, node, received, (answerer, Some(peer)));
             }
         }
@@ -301,13 +315,18 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
         }
         self.run_value(inbox, node, message, key);
     }
+
+    fn drop_local(&self) -> Option<&'static str> {
+        let (message, key) = self.queue.borrow_mut().pop_front()?;
+        drop(message);
+        key.is_none().then_some(M::NAME)
+    }
 }
 
 /// A peer's message is no archive of an `M`.
 #[cold]
 fn refuse_archive<E: RpcEndpoint, M: Message>(
     inbox: &Inbox<E>,
-    node: &Rc<Node>,
     message: &mut FromPeer<'_>,
     error: &ArchiveError,
 ) {
@@ -316,8 +335,7 @@ fn refuse_archive<E: RpcEndpoint, M: Message>(
         from: message.peer.address().to_string().into(),
         detail: error.to_string().into(),
     };
-    let answerer = Answerer::<M::Reply>::of_peer(message.call.take(), message.token);
-    answerer.fail(node, &error);
+    Answerer::<M::Reply>::of_peer(message.call.take()).fail(&error);
     inbox.on_error(error);
 }
 

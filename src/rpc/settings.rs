@@ -19,6 +19,9 @@ pub(crate) const MESSAGE_KEY: &str = "ringrail.rpc.message.maxSize";
 /// Bounds the mail of a thread.
 pub(crate) const MAIL_KEY: &str = "ringrail.transport.inbox";
 
+/// Bounds the replies that a thread remembers.
+pub(crate) const REMEMBERED_KEY: &str = "ringrail.rpc.retry.remembered";
+
 /// What an env is set to.
 #[derive(Clone, Debug)]
 pub(crate) struct RpcSettings {
@@ -28,8 +31,14 @@ pub(crate) struct RpcSettings {
     pub(crate) lookup_timeout: RpcTimeout,
     pub(crate) num_retries: u32,
     pub(crate) retry_wait: Duration,
+    /// Replies that a thread remembers for repetitions, and repeatable calls that it handles at a time.
+    pub(crate) remembered: usize,
+    /// Bytes of these replies.
+    pub(crate) remembered_len: usize,
     pub(crate) inbox_capacity: usize,
     pub(crate) inbox_budget: usize,
+    /// How long a peer's message waits for room in an inbox.
+    pub(crate) max_stall: Duration,
     pub(crate) outbox_capacity: usize,
     pub(crate) mail_capacity: usize,
     pub(crate) connect_concurrency: usize,
@@ -51,7 +60,10 @@ impl RpcSettings {
             lookup_timeout: RpcTimeout::lookup(conf)?,
             num_retries: conf.get_entry(&rpc::NUM_RETRIES)?,
             retry_wait: conf.get_entry(&rpc::RETRY_WAIT)?,
+            remembered: conf.get_entry(&rpc::RETRY_REMEMBERED)?,
+            remembered_len: conf.get_entry(&rpc::RETRY_REMEMBERED_SIZE)?,
             inbox_capacity: conf.get_entry(&rpc::INBOX_CAPACITY)?,
+            max_stall: conf.get_entry(&rpc::INBOX_MAX_STALL)?,
             inbox_budget: conf.get_entry(&rpc::INBOX_BUDGET)?,
             outbox_capacity: conf.get_entry(&rpc::OUTBOX_CAPACITY)?,
             mail_capacity: conf.get_entry(&transport::INBOX)?,

@@ -14,7 +14,9 @@ pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 #[cfg(not(shuttle))]
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
+pub(crate) use std::sync::{
+    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc,
+};
 #[cfg(not(shuttle))]
 pub(crate) use std::{thread, thread_local};
 
@@ -23,7 +25,9 @@ pub(crate) use model::{ArrayQueue, SegQueue};
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 #[cfg(shuttle)]
-pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, mpsc};
+pub(crate) use shuttle::sync::{
+    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc,
+};
 #[cfg(shuttle)]
 pub(crate) use shuttle::{thread, thread_local};
 

@@ -5,6 +5,7 @@
 
 mod actors;
 mod asking;
+mod blocking;
 mod errors;
 mod files;
 mod ground;
@@ -12,9 +13,14 @@ mod life;
 mod many;
 mod naming;
 mod network;
+mod order;
 mod outboxes;
+mod pressure;
 mod refs;
+mod retries;
 mod shutdown;
+mod slow;
+mod typing;
 
 macro_rules! properties {
     ($($module:ident: $($name:ident),+;)+) => {
@@ -109,4 +115,32 @@ properties! {
         asks_made_while_envs_shut_down_all_resolve,
         an_isolated_endpoint_that_is_being_stopped_ends_before_its_env,
         a_peer_that_dies_fails_what_it_was_asked;
+    retries:
+        protection_that_an_env_does_not_have_is_refused,
+        a_request_that_an_inbox_refused_is_handled_when_it_is_repeated,
+        a_request_that_waited_too_long_is_handled_for_its_repetition,
+        catch_alls_are_asked_again_and_remembered,
+        no_more_repeatable_requests_are_in_handling_than_allowed;
+    pressure:
+        what_send_took_is_handled_or_told_as_lost,
+        a_send_that_waits_loses_nothing,
+        a_send_that_waits_ends_with_its_env_and_can_be_let_go,
+        a_full_inbox_holds_up_its_peer_and_loses_nothing,
+        an_endpoint_hears_of_the_end_behind_messages_that_waited_for_room,
+        what_waits_too_long_for_room_is_told_to_both_sides,
+        messages_to_nobody_are_told_to_their_sender;
+    order:
+        connections_and_messages_come_in_their_order_on_every_thread,
+        a_sender_keeps_its_order_whichever_way_it_sends;
+    blocking:
+        shutdown_ends_what_a_blocked_endpoint_was_asked,
+        isolated_endpoints_may_wait_for_others_but_not_for_themselves,
+        a_blocked_shard_does_not_hold_up_timeouts,
+        stopping_a_remote_namesake_stops_nothing_here,
+        isolated_endpoints_set_up_during_shutdown_leave_no_thread;
+    typing:
+        replies_may_borrow_what_was_received,
+        one_name_for_two_messages_is_refused,
+        a_message_that_is_another_type_to_its_sender_is_refused,
+        a_handlers_future_is_polled_when_it_is_woken_and_not_before;
 }

@@ -20,7 +20,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use ringrail::conf::keys::spark::authentication;
 use ringrail::conf::keys::{shuffle, transport};
-use ringrail::conf::{Conf, shuffle_conf, spark_authentication, transport_conf};
+use ringrail::conf::{Conf, shuffle_conf, shuffle_transport_conf, spark_authentication};
 use ringrail::transport::spark::{Protocols, ServerAuthentication};
 use ringrail::{Addr, Engine, TransportServer, shuffle as service};
 
@@ -109,7 +109,7 @@ impl ShuffleService {
         let tell = Announce::new(self.json);
         let shards = shards(&conf)?;
         let service = self.service(&conf, shards)?;
-        let engine = engine::start(transport_conf(&conf)?, shards)?;
+        let engine = engine::start(shuffle_transport_conf(&conf)?.0, shards)?;
         let server = self.listen(&conf, &service, engine.clone())?;
         let exporter = self.exporter(&conf, &service, engine)?;
         tell.listening(&server, exporter, service.executors())?;

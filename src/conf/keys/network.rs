@@ -15,8 +15,8 @@ entries! {
         .range("1ms", "365d")
         .alternates(&[Alternate::same("spark.network.timeout")]);
 
-    /// How many further ports are tried where one is in use, each one higher than the last; port 0,
-    /// any free one, is tried once.
+    /// How many further ports are tried where one is in use, each one higher than the last; port 0
+    /// is any free one each time.
     PORT_MAX_RETRIES: u32 = "ringrail.port.maxRetries", int()
         .default("16")
         .range("0", "65535")

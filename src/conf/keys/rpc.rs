@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{entries, network, transport};
 use crate::conf::alternate::Alternate;
 use crate::conf::entry::{int, size, time};
-use crate::conf::size::ByteUnit::MiB;
+use crate::conf::size::ByteUnit::{Byte, MiB};
 use crate::conf::time::TimeUnit::Seconds;
 
 entries! {
@@ -32,6 +32,18 @@ entries! {
         .default("3s")
         .alternates(&[Alternate::same("spark.rpc.retry.wait")]);
 
+    /// Replies to asks with retries that each thread remembers, so that a repetition is not handled twice; the
+    /// oldest are forgotten first. As many such asks may be in handling at a time; further ones are refused as
+    /// busy.
+    RETRY_REMEMBERED: usize = "ringrail.rpc.retry.remembered", int()
+        .default("4096")
+        .range("1", "1048576");
+
+    /// Bytes of these replies.
+    RETRY_REMEMBERED_SIZE: usize = "ringrail.rpc.retry.rememberedSize", size(Byte)
+        .default("16m")
+        .range("0", "1t");
+
     /// The largest message, in its serialised form. Spark refuses more than 2047 MiB here; its bodies
     /// lie in one array.
     MESSAGE_MAX_SIZE: u64 = "ringrail.rpc.message.maxSize", size(MiB)
@@ -39,11 +51,17 @@ entries! {
         .range("32k", "1t")
         .alternates(&[Alternate::same("spark.rpc.message.maxSize")]);
 
-    /// Messages that may wait in the inbox of one endpoint. A further ask fails as busy, a further
-    /// one-way message is dropped and counted.
+    /// Messages that may wait in the inbox of one endpoint. A further ask fails as busy, a further one-way
+    /// message of this process is refused; one of a peer waits, and with it what its connection carries.
     INBOX_CAPACITY: usize = "ringrail.rpc.inbox.capacity", int()
         .default("16384")
         .range("1", "16777216");
+
+    /// How long a peer's one-way message may wait for room in an inbox, with everything behind it. Then it is
+    /// lost, which both sides count and tell.
+    INBOX_MAX_STALL: Duration = "ringrail.rpc.inbox.maxStall", time(Seconds)
+        .default("10s")
+        .range("0s", "1h");
 
     /// Messages that one endpoint handles before others of its shard have their turn.
     INBOX_BUDGET: usize = "ringrail.rpc.inbox.budget", int()
@@ -62,7 +80,7 @@ entries! {
         .alternates(&[Alternate::same("spark.rpc.connect.threads")]);
 
     /// Shards of an environment: threads with a ring each, on which its endpoints live; 0 for one per
-    /// processor.
+    /// processor, up to 8.
     SHARDS: usize = "ringrail.rpc.shards", int()
         .falls_back_to(&transport::SHARDS)
         .range("0", "1024")

@@ -13,6 +13,11 @@ use crate::conf::time::TimeUnit::{Micros, Seconds};
 /// What the rule of lengths of slices says.
 const SLICES: &str = "a multiple of 16";
 
+/// Every key of an engine.
+pub fn all() -> &'static [&'static dyn crate::conf::AnyEntry] {
+    ENTRIES
+}
+
 entries! {
     /// Threads with a ring each; 0 for one per processor.
     SHARDS: usize = "ringrail.transport.shards", int()
@@ -181,7 +186,8 @@ entries! {
         .default("1024")
         .range("1", "1048576");
 
-    /// Connections of a client pool to one address, taken in turn.
+    /// Connections of a client pool to one address, taken in turn. An environment of endpoints has one per peer,
+    /// or messages would not keep their order, and refuses more.
     NUM_CONNECTIONS_PER_PEER: usize = "ringrail.transport.numConnectionsPerPeer", int()
         .default("1")
         .range("1", "1024")

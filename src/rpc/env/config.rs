@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ringrail_transport::Engine;
+use ringrail_transport::client::ClientBootstrap;
+use ringrail_transport::server::ServerBootstrap;
+use ringrail_transport::{Engine, ParkMode};
 
 use crate::conf::Conf;
 use crate::rpc::carrier::Carrier;
 use crate::rpc::error::RpcError;
+use crate::rpc::lost::{LossListener, LostMessage};
 
 use super::{RpcEnv, factory};
 
@@ -34,6 +37,14 @@ pub struct RpcEnvConfig {
     pub role: Option<String>,
     /// An engine to share; the env starts one of its own where `None`.
     pub engine: Option<Engine>,
+    /// How shards of the env's own engine wait; as the configuration says where `None`.
+    pub park: Option<ParkMode>,
+    /// See [`RpcEnvBuilder::on_lost`].
+    pub(crate) on_lost: Option<LossListener>,
+    /// Prepare every connection that comes in, in order; see [`RpcEnvBuilder::server_bootstrap`].
+    pub server_bootstraps: Vec<Arc<dyn ServerBootstrap>>,
+    /// Prepare every connection that the env makes, in order; see [`RpcEnvBuilder::client_bootstrap`].
+    pub client_bootstraps: Vec<Arc<dyn ClientBootstrap>>,
 }
 
 impl RpcEnvConfig {
@@ -49,6 +60,10 @@ impl RpcEnvConfig {
             shards: None,
             role: None,
             engine: None,
+            park: None,
+            on_lost: None,
+            server_bootstraps: Vec::new(),
+            client_bootstraps: Vec::new(),
         }
     }
 
@@ -152,9 +167,53 @@ impl RpcEnvBuilder {
         self
     }
 
-    /// An engine to share.
+    /// An engine to share. It keeps the settings that it was started with: where the [configuration](Self::conf)
+    /// sets keys of the transport to other values, or this builder sets [shards](Self::shards) or
+    /// [park mode](Self::park), a warning names them.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.config.engine = Some(engine);
+        self
+    }
+
+    /// How the shards of the env's own engine wait when they have nothing to do; goes before the
+    /// [configuration](Self::conf). [`ParkMode::Hosted`] is for endpoints that await timers or files of a
+    /// runtime on their shard; [`ParkMode::Bare`] costs fewer system calls.
+    ///
+    /// The shards of an engine that an env starts by itself are pinned to processors only where they spin
+    /// (`ringrail.transport.spinUs`): several envs of one process would share the first processors otherwise.
+    /// Start an [`Engine`] and [share it](Self::engine) to choose.
+    pub fn park(mut self, park: ParkMode) -> Self {
+        self.config.park = Some(park);
+        self
+    }
+
+    /// Has every connection that comes in go through this first, after those that were added before (Spark:
+    /// `TransportServerBootstrap`): it wraps the env's handler, and so sees every message before the env does,
+    /// the greeting included. Authentication that the env does not have goes here; it must refuse, or
+    /// hold back, everything of a peer that is not known yet.
+    ///
+    /// Keys that ask for authentication (`spark.authenticate` and others) are refused also where there are
+    /// bootstraps: they name a protocol that the env does not speak.
+    pub fn server_bootstrap(mut self, bootstrap: Arc<dyn ServerBootstrap>) -> Self {
+        self.config.server_bootstraps.push(bootstrap);
+        self
+    }
+
+    /// Prepares every connection that the env makes before a message goes out over it, after those that were
+    /// added before (Spark: `TransportClientBootstrap`); downloads of files included. Where it fails, so does
+    /// the connection, and with it what waited for it.
+    pub fn client_bootstrap(mut self, bootstrap: Arc<dyn ClientBootstrap>) -> Self {
+        self.config.client_bootstraps.push(bootstrap);
+        self
+    }
+
+    /// Has `listener` told of every message that [`send`](crate::rpc::RpcEndpointRef::send) took and that was
+    /// not handled. It is called on whichever thread finds the message lost, also on shards, and must not block.
+    ///
+    /// Not told: what was on its way over a connection that ended. That it ended is told to every endpoint
+    /// ([`on_disconnected`](crate::rpc::RpcEndpoint::on_disconnected)).
+    pub fn on_lost(mut self, listener: impl Fn(&LostMessage) + Send + Sync + 'static) -> Self {
+        self.config.on_lost = Some(Arc::new(listener));
         self
     }
 
@@ -168,7 +227,8 @@ impl RpcEnvBuilder {
     /// Makes the env.
     ///
     /// # Errors
-    /// There is no such backend, a setting cannot be, or the env cannot be started.
+    /// There is no such backend; a setting cannot be, or asks for authentication or encryption, which envs do
+    /// not have ([`Conf::validate`]); or the env cannot be started.
     pub fn build(self) -> Result<RpcEnv, RpcError> {
         factory::find(&self.backend)?.create(self.config)
     }

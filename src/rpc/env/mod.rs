@@ -29,7 +29,7 @@ pub use config::{RpcEnvBuilder, RpcEnvConfig};
 pub use factory::{RpcEnvFactory, register_factory};
 pub use setup::{EndpointOptions, Placement};
 pub(crate) use shared::{EnvShared, next_serial};
-pub(crate) use timers::{Sleep, TimerGuard};
+pub(crate) use timers::{Sleep, Timed, TimerGuard};
 
 /// Endpoints by name, and the way to those of other envs (Spark: `RpcEnv`). Cheap to clone.
 ///
@@ -223,6 +223,12 @@ impl RpcEnv {
         self.shared.registry().metrics()
     }
 
+    /// Messages that were sent without a reply wanted, taken, and not handled, as far as this env knows; see
+    /// [`RpcEnvBuilder::on_lost`].
+    pub fn messages_lost(&self) -> u64 {
+        self.shared.losses().count()
+    }
+
     /// Begins the end: what endpoints have is handled, then they are stopped. Does not wait for it.
     pub fn shutdown(&self) {
         self.shared.shut_down();
@@ -238,9 +244,22 @@ impl RpcEnv {
     /// # Errors
     /// [`RpcError::WouldBlock`] on a thread that runs endpoints.
     pub fn await_termination(&self) -> Result<(), RpcError> {
-        may_block("await_termination")?;
+        if is_host_thread() {
+            // Also one of an isolated endpoint: the end waits for it.
+            let what = "await_termination";
+            return Err(RpcError::WouldBlock { what });
+        }
         self.shared.ending().wait();
         Ok(())
+    }
+
+    /// After the end: the threads whose endpoints held on to them for longer than
+    /// `ringrail.transport.drainTimeout` allows. Such an endpoint's `on_stop` is called, and its thread ends, as
+    /// soon as its handler returns; here it is no longer named then.
+    pub fn blocked_threads(&self) -> Vec<String> {
+        let hosts = self.shared.hosts();
+        let cut_off = hosts.iter().filter(|host| host.is_cut_off());
+        cut_off.map(|host| host.name().to_owned()).collect()
     }
 
     /// Whether it has come to its end.

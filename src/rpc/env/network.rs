@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::rpc::RpcAddress;
 use crate::rpc::carrier::{Carrier, CarrierFrame, CarrierLink, Door, Incoming};
@@ -10,6 +11,7 @@ use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::node::{HostHandle, Mail, PostError};
 use crate::rpc::outbox::Pipe;
 use crate::rpc::ring::{self, Ring};
+use crate::rpc::settings::INBOX_KEY;
 
 use super::next_serial;
 use super::shared::EnvShared;
@@ -105,12 +107,19 @@ impl Door for WayIn {
             return Arc::new(Closed);
         };
         let entering = Entering::new(&link);
+        let refuses: Arc<AtomicBool> = Arc::default();
+        let of_link = Arc::clone(&refuses);
         host.run(move |node| {
             if let Some(pipe) = entering.pipe() {
-                node.add_link(serial, pipe, socket);
+                node.add_link(serial, pipe, socket, true)
+                    .refuses_by(of_link);
             }
         });
-        Arc::new(Intake { host, serial })
+        Arc::new(Intake {
+            host,
+            serial,
+            refuses,
+        })
     }
 
     fn open_file(&self, name: &str) -> io::Result<Option<File>> {
@@ -129,9 +138,12 @@ impl Door for WayOut {
     fn enter(&self, link: Arc<dyn CarrierLink>, socket: RpcAddress) -> Arc<dyn Incoming> {
         let serial = next_serial();
         let (entering, to) = (Entering::new(&link), self.to.clone());
+        let refuses: Arc<AtomicBool> = Arc::default();
+        let of_link = Arc::clone(&refuses);
         self.host.run(move |node| {
             if let Some(pipe) = entering.pipe() {
-                let link = node.add_link(serial, pipe, socket);
+                let link = node.add_link(serial, pipe, socket, true);
+                link.refuses_by(of_link);
                 node.connected(&to, Ok(link));
             }
         });
@@ -139,7 +151,11 @@ impl Door for WayOut {
             link.close();
         }
         let host = Arc::clone(&self.host);
-        Arc::new(Intake { host, serial })
+        Arc::new(Intake {
+            host,
+            serial,
+            refuses,
+        })
     }
 }
 
@@ -147,6 +163,8 @@ impl Door for WayOut {
 struct Intake {
     host: Arc<HostHandle>,
     serial: u64,
+    /// Its messages have no room where they are to go.
+    refuses: Arc<AtomicBool>,
 }
 
 impl Incoming for Intake {
@@ -161,6 +179,13 @@ impl Incoming for Intake {
             let taken = self.host.run(move |node| node.receive_carried(link, frame));
             return if taken { Ok(()) } else { Err(ENV_STOPPED) };
         }
+        if self.refuses.load(Ordering::Acquire) {
+            return Err(RpcError::Busy {
+                what: "an inbox of the peer",
+                limit: 0,
+                key: INBOX_KEY,
+            });
+        }
         match self.host.post(Mail::Carried { link, frame }) {
             Ok(()) => Ok(()),
             Err(PostError::Closed(_)) => Err(ENV_STOPPED),
@@ -168,10 +193,17 @@ impl Incoming for Intake {
         }
     }
 
+    fn early_frame(&self, frame: CarrierFrame) -> Result<(), RpcError> {
+        let link = self.serial;
+        match self.host.run(move |node| node.receive_carried(link, frame)) {
+            true => Ok(()),
+            false => Err(ENV_STOPPED),
+        }
+    }
+
     fn closed(&self, cause: Option<RpcError>) {
         let link = self.serial;
-        self.host
-            .run_after_mail(move |node| node.remove_link(link, cause));
+        self.host.run(move |node| node.remove_link(link, cause));
     }
 }
 

@@ -1,14 +1,20 @@
 //! Which endpoints an env has, and which threads they live on (Spark: the `Dispatcher`'s tables).
 //!
-//! Written where endpoints are set up and stopped. A ref reads it once; messages do not.
+//! Written where endpoints are set up and stopped. A ref reads it once, and a thread once per endpoint that its
+//! peers send to and after every change; other messages do not.
+//!
+//! Orders to set up and to stop are put into their queues while the lock is held: whoever finds an endpoint here posts to its
+//! thread behind its set-up, and one that has another's name is set up behind that one's stop.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use crate::rpc::error::RpcError;
 use crate::rpc::id::EndpointId;
 use crate::rpc::inbox::{EndpointMetrics, InboxMetrics};
 use crate::rpc::node::HostHandle;
+use crate::rpc::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// An endpoint of the env.
 #[derive(Clone)]
@@ -27,6 +33,8 @@ pub(crate) struct Registration {
 #[derive(Default)]
 pub(crate) struct Registry {
     endpoints: RwLock<HashMap<EndpointId, Registration>>,
+    /// Grows with every change.
+    version: AtomicU64,
 }
 
 impl Registry {
@@ -34,6 +42,18 @@ impl Registry {
         self.endpoints
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, HashMap<EndpointId, Registration>> {
+        let endpoints = self.endpoints.write();
+        let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        self.version.fetch_add(1, Ordering::Release);
+        endpoints
+    }
+
+    /// A number that is another one after every change. What is read after it is at least as new.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// # Errors
@@ -45,39 +65,51 @@ impl Registry {
         }
     }
 
-    /// Adds an endpoint.
+    /// Adds an endpoint; `set_up` puts its set-up into the queues of its threads, whose bells are rung later.
     ///
     /// # Errors
     /// The name is taken, or another has the same id.
-    pub(crate) fn add(&self, registration: Registration) -> Result<(), RpcError> {
-        let mut endpoints = self
-            .endpoints
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn add(
+        &self,
+        registration: Registration,
+        set_up: impl FnOnce(),
+    ) -> Result<(), RpcError> {
+        let mut endpoints = self.change();
         let id = EndpointId::of(&registration.name);
         if let Some(there) = endpoints.get(&id) {
             return Err(taken(&registration.name, &there.name));
         }
         endpoints.insert(id, registration);
+        set_up();
+        drop(endpoints);
         Ok(())
     }
 
-    pub(crate) fn remove(&self, id: EndpointId) -> Option<Registration> {
-        self.endpoints
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id)
+    /// Removes an endpoint; `stop` puts its stop into the queues of its threads, whose bells are rung later.
+    pub(crate) fn remove(
+        &self,
+        id: EndpointId,
+        stop: impl FnOnce(&Registration),
+    ) -> Option<Registration> {
+        let mut endpoints = self.change();
+        let removed = endpoints.remove(&id)?;
+        stop(&removed);
+        drop(endpoints);
+        Some(removed)
     }
 
-    pub(crate) fn remove_all(&self) -> Vec<Registration> {
-        let mut endpoints = self
-            .endpoints
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        endpoints
-            .drain()
-            .map(|(_, registration)| registration)
-            .collect()
+    /// Removes the endpoint of this registration, and no other of its name.
+    pub(crate) fn forget(&self, id: EndpointId, serial: u64) {
+        let mut endpoints = self.change();
+        let its = endpoints.get(&id).is_some_and(|it| it.serial == serial);
+        let gone = its.then(|| endpoints.remove(&id));
+        drop(endpoints);
+        drop(gone);
+    }
+
+    pub(crate) fn remove_all(&self) {
+        let gone = std::mem::take(&mut *self.change());
+        drop(gone);
     }
 
     /// Whether there is an endpoint of this name (Spark: `verify`).

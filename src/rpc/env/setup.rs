@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::rpc::address::is_name;
 use crate::rpc::endpoint::RpcEndpoint;
-use crate::rpc::endpoint_ref::{RefTarget, RpcEndpointRef};
+use crate::rpc::endpoint_ref::{Place, RefTarget, RpcEndpointRef};
 use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
 use crate::rpc::inbox::{Inbox, InboxMetrics, NewInbox};
 use crate::rpc::node::{HostHandle, Node, node_of, start_thread};
+use crate::rpc::route::{MessageSet, RouteTable};
 
 use super::RpcEnv;
 use super::registry::Registration;
@@ -59,12 +60,15 @@ impl RpcEnv {
     /// wait until `on_start` has returned.
     ///
     /// # Errors
-    /// The name is taken or cannot be one, or the env is stopped.
+    /// The name is taken or cannot be one, a message of the endpoint has the name of another type, or the env is
+    /// stopped.
     pub fn setup_endpoint<E: RpcEndpoint + Send>(
         &self,
         name: &str,
         endpoint: E,
     ) -> Result<RpcEndpointRef<E>, RpcError> {
+        // Those of functions, which their type does not tell.
+        endpoint.routes().declare()?;
         self.setup_endpoint_with(name, EndpointOptions::default(), move || endpoint)
     }
 
@@ -80,7 +84,7 @@ impl RpcEnv {
         make: impl FnOnce() -> E + Send + 'static,
     ) -> Result<RpcEndpointRef<E>, RpcError> {
         let env = self.shared();
-        check(env, name)?;
+        check::<E>(env, name)?;
         let isolated = options.placement == Placement::Isolated;
         let host = match options.placement {
             Placement::Any => env.next_shard()?,
@@ -95,24 +99,31 @@ impl RpcEnv {
                 host
             }
         };
-        let added = add(env, name, vec![Arc::clone(&host)], isolated);
-        let (target, serial, metrics) = match added {
-            Ok(added) => added,
-            Err(error) => {
-                if isolated {
-                    host.run(|node| node.shut_down(true));
-                }
-                return Err(error);
-            }
-        };
-        let of_host = Arc::clone(&target);
-        let [metrics] = &metrics[..] else {
-            return Err(ENV_HAS_STOPPED);
-        };
-        let metrics = Arc::clone(metrics);
-        host.run(move |node| set_up(node, of_host, (options, serial, metrics), make));
-        stopped_meanwhile(env, &target)?;
-        Ok(RpcEndpointRef::new(target))
+        let of_thread = Arc::clone(&host);
+        let added = add(
+            env,
+            name,
+            vec![Arc::clone(&host)],
+            isolated,
+            |new, metrics| {
+                let (with, metrics) = ((options, new.serial), metrics.clone());
+                let target = Arc::clone(&new.target);
+                of_thread.put_order(move |node| {
+                    if let Some(metrics) = metrics.into_iter().next() {
+                        set_up(node, target, (with.0, with.1, metrics), make);
+                    }
+                });
+            },
+        );
+        let ready = added.and_then(|new| {
+            stopped_meanwhile(env, &new)?;
+            Ok(RpcEndpointRef::new(new.target))
+        });
+        if isolated && ready.is_err() {
+            // Nobody else knows of its thread, or the env has looked for its threads before this one was there.
+            host.run(|node| node.shut_down(true));
+        }
+        ready
     }
 
     /// Sets an endpoint up with an instance on every shard: messages are handled on the shard that
@@ -128,83 +139,107 @@ impl RpcEnv {
         make: impl Fn() -> E + Send + Sync + 'static,
     ) -> Result<RpcEndpointRef<E>, RpcError> {
         let env = self.shared();
-        check(env, name)?;
-        let (target, serial, metrics) = add(env, name, env.shards().to_vec(), false)?;
+        check::<E>(env, name)?;
         let make = Arc::new(make);
-        for (host, metrics) in env.shards().iter().zip(metrics) {
-            let (of_host, make) = (Arc::clone(&target), Arc::clone(&make));
-            let with = (options, serial, metrics);
-            host.run(move |node| set_up(node, of_host, with, move || make()));
-        }
-        stopped_meanwhile(env, &target)?;
-        Ok(RpcEndpointRef::new(target))
+        let hosts = env.shards().to_vec();
+        let new = add(env, name, hosts, false, |new, metrics| {
+            for (host, metrics) in env.shards().iter().zip(metrics) {
+                let (of_host, make) = (Arc::clone(&new.target), Arc::clone(&make));
+                let with = (options, new.serial, Arc::clone(metrics));
+                host.put_order(move |node| set_up(node, of_host, with, move || make()));
+            }
+        })?;
+        stopped_meanwhile(env, &new)?;
+        Ok(RpcEndpointRef::new(new.target))
     }
 
-    /// Stops an endpoint: what is queued is handled, then `on_stop` is called (Spark: `stop`). Does not
-    /// wait for it. Does nothing where it was stopped before.
+    /// Stops an endpoint of this env: what is queued is handled, then `on_stop` is called (Spark: `stop`). Does
+    /// not wait for it. Does nothing where it was stopped before; a ref to an endpoint of another env stops
+    /// nothing either, and a warning tells of it.
     pub fn stop<E>(&self, endpoint: &RpcEndpointRef<E>) {
-        let id = endpoint.target().id();
-        let Some(registration) = self.shared().registry().remove(id) else {
+        let (env, target) = (self.shared(), endpoint.target());
+        if !Arc::ptr_eq(target.env(), env) || !matches!(target.place(), Place::Here(_)) {
+            tracing::warn!(
+                target: "ringrail::rpc",
+                endpoint = %target,
+                "an endpoint of another env cannot be stopped from here"
+            );
             return;
-        };
-        for host in registration.hosts.iter() {
+        }
+        let removed = env.registry().remove(target.id(), |registration| {
             let (serial, isolated) = (registration.serial, registration.isolated);
-            let stop = move |node: &Rc<Node>| {
-                node.stop_inbox(serial);
-                if isolated {
-                    node.shut_down(true);
-                }
-            };
-            match node_of(self.shared().id()) {
-                // What this thread sends next must find the endpoint stopped.
-                Some(node) if Arc::ptr_eq(node.handle(), host) => {
-                    node.catch_up();
-                    stop(&node);
-                }
-                _ => {
-                    host.run_after_mail(stop);
-                }
+            for host in registration.hosts.iter() {
+                host.put_order(move |node| {
+                    node.stop_inbox(serial);
+                    if isolated {
+                        node.shut_down(true);
+                    }
+                });
             }
+        });
+        for host in removed.iter().flat_map(|removed| removed.hosts.iter()) {
+            host.posted();
+        }
+        // What this thread sends next must find the endpoint stopped, also where it sends without posting.
+        if let Some(node) = node_of(env.id()) {
+            node.catch_up();
         }
     }
 }
 
 /// Whether an endpoint may be set up under this name.
-fn check(env: &EnvShared, name: &str) -> Result<(), RpcError> {
+fn check<E: RpcEndpoint>(env: &EnvShared, name: &str) -> Result<(), RpcError> {
     if !is_name(name) {
         return Err(RpcError::InvalidName { name: name.into() });
     }
     if env.is_stopped() {
         return Err(ENV_HAS_STOPPED);
     }
+    let mut table = RouteTable::<E>::new();
+    E::Messages::add_to(&mut table);
+    table.declare()?;
     env.registry().check_free(name)
 }
 
-type Added = (Arc<RefTarget>, u64, Vec<Arc<InboxMetrics>>);
+/// An endpoint that has been registered.
+struct Added {
+    target: Arc<RefTarget>,
+    serial: u64,
+}
 
+/// Registers an endpoint; `set_up` posts its set-up, with the counters of each of its hosts.
 fn add(
     env: &Arc<EnvShared>,
     name: &str,
     hosts: Vec<Arc<HostHandle>>,
     isolated: bool,
+    set_up: impl FnOnce(&Added, &Vec<Arc<InboxMetrics>>),
 ) -> Result<Added, RpcError> {
     let name: Arc<str> = name.into();
     let metrics: Vec<_> = hosts.iter().map(|_| Arc::default()).collect();
-    let serial = next_serial();
-    env.registry().add(Registration {
-        name: Arc::clone(&name),
-        serial,
-        hosts: hosts.into(),
+    let added = Added {
+        target: env.own_ref(Arc::clone(&name)),
+        serial: next_serial(),
+    };
+    let registration = Registration {
+        name,
+        serial: added.serial,
+        hosts: hosts.clone().into(),
         metrics: metrics.clone(),
         isolated,
-    })?;
-    Ok((env.own_ref(name), serial, metrics))
+    };
+    let registry = env.registry();
+    registry.add(registration, || set_up(&added, &metrics))?;
+    for host in &hosts {
+        host.posted();
+    }
+    Ok(added)
 }
 
 /// An env that was stopped while an endpoint was being added has not seen it.
-fn stopped_meanwhile(env: &EnvShared, target: &RefTarget) -> Result<(), RpcError> {
+fn stopped_meanwhile(env: &EnvShared, added: &Added) -> Result<(), RpcError> {
     if env.is_stopped() {
-        env.registry().remove(target.id());
+        env.registry().forget(added.target.id(), added.serial);
         return Err(ENV_HAS_STOPPED);
     }
     Ok(())
@@ -220,9 +255,15 @@ fn set_up<E: RpcEndpoint>(
     let id = target.id();
     let Ok(endpoint) = catch_unwind(AssertUnwindSafe(make)) else {
         tracing::error!(target: "ringrail::rpc", endpoint = %target, "making the endpoint panicked");
-        node.env().registry().remove(id);
+        node.env().registry().forget(id, serial);
         return;
     };
+    if let Err(error) = endpoint.routes().declare() {
+        // Only those of functions get here.
+        tracing::error!(target: "ringrail::rpc", endpoint = %target, %error, "the endpoint is not set up");
+        node.env().registry().forget(id, serial);
+        return;
+    }
     let capacity = node.env().settings().inbox_capacity;
     let inbox = Inbox::new(
         node,

@@ -10,6 +10,7 @@ use crate::conf::Conf;
 use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileRegistry;
+use crate::rpc::lost::{Losses, LostMessage};
 use crate::rpc::node::HostHandle;
 use crate::rpc::peer::Peer;
 use crate::rpc::settings::RpcSettings;
@@ -56,10 +57,11 @@ pub(crate) struct EnvShared {
     network: Mutex<Option<Network>>,
     files: FileRegistry,
     ending: Ending,
+    losses: Losses,
 }
 
 impl EnvShared {
-    pub(crate) fn new(name: &str, conf: Conf, settings: RpcSettings) -> Arc<Self> {
+    pub(crate) fn new(name: &str, conf: Conf, settings: RpcSettings, losses: Losses) -> Arc<Self> {
         Arc::new(Self {
             id: fresh_id(),
             name: name.into(),
@@ -76,6 +78,7 @@ impl EnvShared {
             network: Mutex::new(None),
             files: FileRegistry::default(),
             ending: Ending::default(),
+            losses,
         })
     }
 
@@ -114,6 +117,20 @@ impl EnvShared {
 
     pub(crate) fn ending(&self) -> &Ending {
         &self.ending
+    }
+
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// A message that wanted no reply cannot be delivered.
+    #[cold]
+    pub(crate) fn lost(&self, endpoint: &RefTarget, message: &'static str, cause: RpcError) {
+        self.losses.note(&LostMessage {
+            endpoint: endpoint.to_string().into(),
+            message: message.into(),
+            cause,
+        });
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

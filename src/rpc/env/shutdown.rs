@@ -3,7 +3,8 @@
 //! Marked as stopped → outboxes stopped → every endpoint handles what it has, then `on_stop` →
 //! connections closed, outstanding asks failed → the server, the connections' threads, the timers →
 //! whoever awaits the end is told. A thread of its own sees to it; what does not come to its end within
-//! `ringrail.transport.drainTimeout` is cut off.
+//! `ringrail.transport.drainTimeout` is cut off. A thread that a handler blocks even then is left behind: whoever
+//! waits for it is failed, and it stops its endpoints by itself when the handler returns.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -85,7 +86,7 @@ impl EnvShared {
         let hosts = self.hosts();
         self.registry().remove_all();
         for host in &hosts {
-            host.run_after_mail(|node| node.shut_down(false));
+            host.run(|node| node.shut_down(false));
         }
         let ending = self.ending();
         let quiet = || hosts.iter().all(|host| host.is_quiet());
@@ -100,9 +101,15 @@ impl EnvShared {
             host.run(|node| node.abandon());
         }
         if !ending.wait_until(CUT_OFF_WAIT, || self.hosts().is_empty()) {
-            tracing::warn!(target: "ringrail::rpc", env = self.name(), "a thread is blocked by its endpoint");
             for host in self.hosts() {
-                host.close();
+                tracing::warn!(
+                    target: "ringrail::rpc",
+                    env = self.name(),
+                    thread = host.name(),
+                    "the env ends without this thread, which a handler blocks: its endpoints' on_stop is called when \
+                     that returns, if it ever does"
+                );
+                host.cut_off();
             }
         }
         let network = self.network().take();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::rpc::RpcAddress;
 use crate::rpc::carrier::{Carrier, Door};
 use crate::rpc::error::RpcError;
+use crate::rpc::lost::Losses;
 use crate::rpc::node::start_thread;
 use crate::rpc::settings::RpcSettings;
 use crate::rpc::{inspector, verifier};
@@ -18,10 +19,17 @@ use super::{RpcEnv, RpcEnvConfig};
 const DEFAULT_THREADS: usize = 2;
 
 /// An env, stopped again where making it fails half way.
+///
+/// # Errors
+/// A setting cannot be, or asks for protection that an env does not have.
 pub(crate) fn shared(config: &RpcEnvConfig) -> Result<Arc<EnvShared>, RpcError> {
-    let settings = RpcSettings::read(&config.conf)
+    let validated = config.conf.validate();
+    let settings = validated
+        .and_then(|()| RpcSettings::read(&config.conf))
         .map_err(|error| RpcError::Start(error.to_string().into()))?;
-    Ok(EnvShared::new(&config.name, config.conf.clone(), settings))
+    let losses = Losses::new(config.on_lost.clone());
+    let (name, conf) = (&config.name, config.conf.clone());
+    Ok(EnvShared::new(name, conf, settings, losses))
 }
 
 /// The address that peers are told.
@@ -38,6 +46,10 @@ pub(crate) fn built_in(env: &RpcEnv) -> Result<(), RpcError> {
 
 /// An env over a carrier.
 pub(super) fn carried(config: RpcEnvConfig, carrier: Arc<dyn Carrier>) -> Result<RpcEnv, RpcError> {
+    if !config.server_bootstraps.is_empty() || !config.client_bootstraps.is_empty() {
+        let text = "bootstraps prepare connections of the engine, and this backend has none";
+        return Err(RpcError::Start(text.into()));
+    }
     let env = shared(&config)?;
     let owned = RpcEnv::owning(Arc::clone(&env));
     let count = match config.thread_count(env.settings().shards)? {

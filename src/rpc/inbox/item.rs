@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use crate::rpc::any::AnyAnswerer;
 use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::endpoint_ref::RefTarget;
+use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::id::MessageId;
+use crate::rpc::lost::LostMessage;
 use crate::rpc::message::Lane;
+use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::WireCall;
 use crate::rpc::route::FromPeer;
@@ -42,7 +46,6 @@ pub(super) struct RemoteItem {
     pub(super) body: BodyBuf,
     pub(super) peer: Arc<Peer>,
     pub(super) call: Option<WireCall<'static>>,
-    pub(super) token: Option<u64>,
 }
 
 impl RemoteItem {
@@ -53,28 +56,36 @@ impl RemoteItem {
             body: message.body.keep(),
             peer: Arc::clone(message.peer),
             call: message.call.take().map(WireCall::hold),
-            token: message.token,
         }
     }
 
     /// Whether the peer still waits.
     pub(super) fn is_wanted(&self, now_ns: u64) -> bool {
-        match &self.call {
-            None => true,
-            Some(call) => !call.is_retracted() && call.deadline_ns() > now_ns,
+        self.call.as_ref().is_none_or(|call| call.is_wanted(now_ns))
+    }
+
+    /// Nobody will handle it.
+    pub(super) fn abandon(self, node: &Node, endpoint: &RefTarget) {
+        match self.call {
+            Some(call) => call.fail(&ENV_STOPPED),
+            None => node.env().losses().note(&LostMessage {
+                endpoint: endpoint.to_string().into(),
+                message: self.peer.message_name(self.id),
+                cause: ENV_STOPPED,
+            }),
         }
     }
 
     /// Hands it to its handler.
     pub(super) fn with(self, handle: impl FnOnce(&mut FromPeer<'_>)) {
-        let (body, peer, token) = (&self.body, &self.peer, self.token);
+        let (body, peer) = (&self.body, &self.peer);
         match self.call {
             // As if it had just come: answered without the detour over its entry.
             Some(WireCall::Held(held)) => held.respond(|responder| {
                 let call = Some(WireCall::Responder(responder));
-                handle(&mut from_peer(body, peer, call, token));
+                handle(&mut from_peer(body, peer, call));
             }),
-            call => handle(&mut from_peer(body, peer, call, token)),
+            call => handle(&mut from_peer(body, peer, call)),
         }
     }
 }
@@ -83,15 +94,9 @@ fn from_peer<'a>(
     body: &'a BodyBuf,
     peer: &'a Arc<Peer>,
     call: Option<WireCall<'a>>,
-    token: Option<u64>,
 ) -> FromPeer<'a> {
     let body = BodyRef::of_kept(body);
-    FromPeer {
-        body,
-        peer,
-        call,
-        token,
-    }
+    FromPeer { body, peer, call }
 }
 
 /// Something that happened to a connection; every endpoint is told.

@@ -63,11 +63,15 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     queue: Lines,
     urgent: Lines,
     depth: Cell<usize>,
+    /// Events of connections among what waits, which take no message's place.
+    events: Cell<usize>,
     capacity: usize,
     phase: Cell<Phase>,
     stopping: Cell<bool>,
     scheduled: Cell<bool>,
     flight: RefCell<Option<(Flight, &'static str)>>,
+    /// The future has asked to be polled.
+    woken: Cell<bool>,
     waker: Waker,
     metrics: Arc<InboxMetrics>,
 }
@@ -100,7 +104,21 @@ pub(crate) trait AnyInbox {
     fn serial(&self) -> u64;
 
     /// A peer's message; its call is taken out. By reference, for it passes through several hands.
-    fn receive(&self, node: &Rc<Node>, id: MessageId, message: &mut FromPeer<'_>);
+    ///
+    /// # Errors
+    /// It wants no reply, and was not taken; an ask is failed.
+    fn receive(
+        &self,
+        node: &Rc<Node>,
+        id: MessageId,
+        message: &mut FromPeer<'_>,
+    ) -> Result<(), RpcError>;
+
+    /// Whether another message may be queued.
+    ///
+    /// # Errors
+    /// The endpoint is stopped, or has as many waiting as it may.
+    fn check_room(&self, lane: Lane) -> Result<(), RpcError>;
 
     /// The `Rc<dyn TypedRoute<M>>` of the message with this id.
     fn typed(&self, id: MessageId) -> Option<&dyn Any>;
@@ -150,11 +168,13 @@ impl<E: RpcEndpoint> Inbox<E> {
                 queue: Lines::default(),
                 urgent: Lines::default(),
                 depth: Cell::new(0),
+                events: Cell::new(0),
                 capacity: new.capacity,
                 phase: Cell::new(Phase::Starting),
                 stopping: Cell::new(false),
                 scheduled: Cell::new(false),
                 flight: RefCell::new(None),
+                woken: Cell::new(false),
                 waker,
                 metrics: new.metrics,
             }
@@ -182,7 +202,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             });
         }
         let (len, limit) = match lane {
-            Lane::Normal => (self.queue.items.borrow().len(), self.capacity),
+            Lane::Normal => {
+                let events = self.events.get();
+                (self.queue.items.borrow().len() - events, self.capacity)
+            }
             Lane::Liveness => (self.urgent.items.borrow().len(), LIVENESS_PLACES),
         };
         if len < limit {
@@ -245,6 +268,9 @@ impl<E: RpcEndpoint> Inbox<E> {
             Some(next) => (next, Lane::Liveness),
             None => (self.queue.items.borrow_mut().pop_front()?, Lane::Normal),
         };
+        if let Item::Event(_) = next.0.item {
+            self.events.set(self.events.get() - 1);
+        }
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
         self.metrics.queued(depth as u64);
@@ -261,7 +287,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         node: &Rc<Node>,
         (id, route): (MessageId, Option<usize>),
         message: &mut FromPeer<'_>,
-    ) {
+    ) -> Result<(), RpcError> {
         let lane = route.map_or(Lane::Normal, |at| self.routes[at].lane);
         match self.admit(lane) {
             Ok(()) => {
@@ -271,9 +297,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             }
             Err(error) => match message.call.take() {
                 Some(call) => call.fail(&error),
-                None => self.dropped(&error),
+                None => return Err(error),
             },
         }
+        Ok(())
     }
 
     #[inline]
@@ -287,16 +314,26 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         self.serial
     }
 
-    fn receive(&self, node: &Rc<Node>, id: MessageId, message: &mut FromPeer<'_>) {
+    fn receive(
+        &self,
+        node: &Rc<Node>,
+        id: MessageId,
+        message: &mut FromPeer<'_>,
+    ) -> Result<(), RpcError> {
         let route = self.find(id);
         if self.is_free() && node.enter() {
             match route {
                 Some(at) => self.routes[at].route.run_remote(self, node, message),
                 None => self.run_any_remote(node, id, message),
             }
-            return node.leave();
+            node.leave();
+            return Ok(());
         }
-        self.receive_later(node, (id, route), message);
+        self.receive_later(node, (id, route), message)
+    }
+
+    fn check_room(&self, lane: Lane) -> Result<(), RpcError> {
+        self.admit(lane)
     }
 
     fn typed(&self, id: MessageId) -> Option<&dyn Any> {
@@ -315,6 +352,7 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
     fn post_event(&self, node: &Rc<Node>, event: &Rc<NetworkEvent>) {
         // Not refused for want of room: there are as many as connections, not as messages.
         if !self.stopping.get() {
+            self.events.set(self.events.get() + 1);
             self.push(node, Item::Event(Rc::clone(event)), Lane::Normal);
         }
     }
@@ -341,7 +379,11 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
     }
 
     fn wake(&self, node: &Rc<Node>) {
-        if self.phase.get() == Phase::Flying && !self.scheduled.replace(true) {
+        if self.phase.get() != Phase::Flying {
+            return;
+        }
+        self.woken.set(true);
+        if !self.scheduled.replace(true) {
             self.surely_schedule(node);
         }
     }

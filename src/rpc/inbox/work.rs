@@ -27,8 +27,13 @@ impl<E: RpcEndpoint> Inbox<E> {
     pub(super) fn work(&self, node: &Rc<Node>, budget: usize) -> bool {
         self.scheduled.set(false);
         for _ in 0..budget {
+            if node.handle().is_cut_off() {
+                // The env has ended without it: its node ends it next.
+                return false;
+            }
             match self.phase.get() {
                 Phase::Starting => self.start(),
+                Phase::Flying if !self.woken.replace(false) => return false,
                 Phase::Flying if !self.fly(node) => return false,
                 Phase::Handling | Phase::Stopped => return false,
                 Phase::Ready | Phase::Flying => {}
@@ -42,6 +47,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             let waited = node.now_ns().saturating_sub(queued.at_ns);
             self.metrics.waited(waited);
             self.handle(node, queued.item, lane);
+            if self.phase.get() == Phase::Flying {
+                // Its future has been polled, and is polled again when it is woken.
+                return false;
+            }
         }
         let more = self.depth.get() > 0 || self.stopping.get();
         // Set before it is queued again, so that it is queued once.
@@ -185,6 +194,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         let flight = make(Rc::clone(&self.endpoint));
         *self.flight.borrow_mut() = Some((flight, name));
         self.phase.set(Phase::Flying);
+        self.woken.set(false);
         let this = self.weak.upgrade();
         node.begin_flight(self.serial, this.map(|this| this as Rc<dyn AnyInbox>));
         self.fly(node);
@@ -290,25 +300,24 @@ impl<E: RpcEndpoint> Inbox<E> {
         drop(self.flight.borrow_mut().take());
         node.end_flight(self.serial);
         // Asks of this process are failed by their tables.
-        while self.pop().is_some() {}
+        while let Some((queued, _)) = self.pop() {
+            let dropped = match queued.item {
+                Item::Local(route) => self.routes[route].route.drop_local(),
+                Item::Unrouted(message) => message.call.is_none().then_some(message.name),
+                Item::Remote | Item::Event(_) => None,
+            };
+            if let Some(name) = dropped {
+                node.env().lost(self.me.target(), name, ENV_STOPPED);
+            }
+        }
         for lines in [&self.urgent, &self.queue] {
             for item in lines.remote.take() {
-                item.with(|message| {
-                    if let Some(call) = message.call.take() {
-                        call.fail(&ENV_STOPPED);
-                    }
-                });
+                item.abandon(node, self.me.target());
             }
         }
         if self.phase.get() != Phase::Handling {
             self.end(node);
         }
-    }
-
-    /// A one-way message found no place.
-    pub(super) fn dropped(&self, error: &RpcError) {
-        let endpoint = &*self.face.text;
-        tracing::warn!(target: "ringrail::rpc", endpoint, %error, "a one-way message is dropped");
     }
 }
 

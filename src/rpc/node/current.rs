@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use crate::rpc::RpcError;
 
-use super::Node;
+use super::{HostHandle, Node};
 
 type Nodes = RefCell<Vec<(u64, Weak<Node>)>>;
 
@@ -44,16 +45,38 @@ pub(super) fn leave(node: &Rc<Node>) {
     });
 }
 
-/// Refuses what would block a thread that runs endpoints.
+/// Refuses what would block a thread whose endpoints must not.
 ///
 /// # Errors
-/// This is such a thread.
+/// This is such a thread. One of an isolated endpoint is not: it is the endpoint's own.
 pub(crate) fn may_block(what: &'static str) -> Result<(), RpcError> {
-    let hosts = NODES.with(|nodes| !nodes.borrow().is_empty());
-    if hosts {
-        return Err(RpcError::WouldBlock { what });
+    let shared = |node: &Weak<Node>| {
+        let node = node.upgrade();
+        node.is_some_and(|node| !node.handle().may_block())
+    };
+    match NODES.with(|nodes| nodes.borrow().iter().any(|(_, node)| shared(node))) {
+        true => Err(RpcError::WouldBlock { what }),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Refuses to wait for something that `host` is to do.
+///
+/// # Errors
+/// This is a thread whose endpoints must not block, or `host`'s own.
+pub(crate) fn may_wait_for(
+    host: Option<&Arc<HostHandle>>,
+    what: &'static str,
+) -> Result<(), RpcError> {
+    may_block(what)?;
+    let is_its = |node: &Weak<Node>| {
+        let (node, host) = (node.upgrade(), host);
+        node.is_some_and(|node| host.is_some_and(|host| Arc::ptr_eq(node.handle(), host)))
+    };
+    match NODES.with(|nodes| nodes.borrow().iter().any(|(_, node)| is_its(node))) {
+        true => Err(RpcError::WouldBlock { what }),
+        false => Ok(()),
+    }
 }
 
 /// Whether endpoints run on this thread.

@@ -56,6 +56,7 @@ impl Node {
             return;
         }
         self.stop_outboxes();
+        self.drop_stalled();
         let mut at = 0;
         while let Some(table) = self
             .replies

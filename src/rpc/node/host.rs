@@ -1,8 +1,19 @@
 //! A thread that runs endpoints, as all other threads see it: somewhere to post to.
 //!
-//! *Mail* (messages, in order, bounded) and *errands* (what must not be lost: set-up, stopping,
-//! answers, wake-ups; their number is bounded by what they are about). Whoever posts rings the
-//! [`Bell`]; the thread arms it, looks once more, and sleeps.
+//! One queue in one order: *messages* (bounded, given back where there is no room) and *orders* (set-up,
+//! stopping, events of connections, answers, wake-ups: they must not be lost, and their number is bounded by
+//! what they are about). What one thread posts comes in the order in which it was posted, whatever it is: an
+//! endpoint hears of a connection before it gets a message over it, and of its end after the last.
+//!
+//! ```text
+//! post, post_surely ─► posts (bounded) ──────────► take
+//!                 └──► overflow (orders alone) ──►  └ when posts is empty
+//! ```
+//!
+//! An order that finds no room goes to the overflow. As long as something is there no message is taken, and
+//! further orders follow it there, so whatever is in the bounded queue was posted before.
+//!
+//! Whoever posts rings the [`Bell`]; the thread arms it, looks once more, and sleeps.
 
 use std::fmt;
 use std::rc::Rc;
@@ -14,7 +25,7 @@ use crate::rpc::settings::MAIL_KEY;
 use crate::rpc::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
 
 use super::Node;
-use super::mail::{Errand, Mail};
+use super::mail::Mail;
 
 /// Wakers that wait for a host's turn; further ones are woken from where they are.
 const WAKES: usize = 1024;
@@ -28,13 +39,17 @@ pub(crate) trait Bell: Send + Sync {
 /// A thread that runs endpoints.
 pub(crate) struct HostHandle {
     name: Box<str>,
-    mail: ArrayQueue<Mail>,
-    errands: SegQueue<Errand>,
+    posts: ArrayQueue<Mail>,
+    overflow: SegQueue<Mail>,
+    /// Orders in the overflow, or about to be.
+    overflowing: AtomicUsize,
+    /// Orders in both.
+    orders: AtomicUsize,
     /// Futures of this thread whose outcome another one has brought.
     wakes: ArrayQueue<Waker>,
     closed: AtomicBool,
-    /// Orders that mail must not overtake, and that are not among it.
-    holds: AtomicUsize,
+    /// The env did not wait for it any longer.
+    cut_off: AtomicBool,
     quiet: AtomicBool,
     bell: Box<dyn Bell>,
     /// Its endpoints may block it: nobody can rely on its timers.
@@ -54,11 +69,13 @@ impl HostHandle {
     pub(crate) fn new(name: String, capacity: usize, may_block: bool, bell: Box<dyn Bell>) -> Self {
         Self {
             name: name.into(),
-            mail: ArrayQueue::new(capacity.max(1)),
-            errands: SegQueue::new(),
+            posts: ArrayQueue::new(capacity.max(1)),
+            overflow: SegQueue::new(),
+            overflowing: AtomicUsize::new(0),
+            orders: AtomicUsize::new(0),
             wakes: ArrayQueue::new(WAKES),
             closed: AtomicBool::new(false),
-            holds: AtomicUsize::new(0),
+            cut_off: AtomicBool::new(false),
             quiet: AtomicBool::new(false),
             bell,
             may_block,
@@ -72,7 +89,7 @@ impl HostHandle {
 
     /// Messages that may wait for it.
     pub(crate) fn capacity(&self) -> usize {
-        self.mail.capacity()
+        self.posts.capacity()
     }
 
     /// Why mail was not taken where too much of it waits: `what` is full.
@@ -88,7 +105,7 @@ impl HostHandle {
         self.may_block
     }
 
-    /// Posts mail.
+    /// Posts a message.
     ///
     /// # Errors
     /// Gives it back where there is no room, or nobody to take it.
@@ -96,25 +113,44 @@ impl HostHandle {
         if self.is_closed() {
             return Err(PostError::Closed(mail));
         }
-        if self.holds.load(Ordering::SeqCst) != 0 {
+        if self.overflowing.load(Ordering::SeqCst) != 0 {
             return Err(PostError::Full(mail));
         }
-        self.mail.push(mail).map_err(PostError::Full)?;
-        // It may have closed, and looked for the last time, since we looked.
-        if self.is_closed() {
-            self.turn_away();
-        } else {
-            self.bell.ring();
-        }
+        self.posts.push(mail).map_err(PostError::Full)?;
+        self.posted();
         Ok(())
     }
 
-    /// Posts an errand; false where the host has ended, and then nobody does it.
-    pub(crate) fn errand(&self, errand: Errand) -> bool {
+    /// Posts an order; false where the host has ended, and then nobody does it.
+    fn post_surely(&self, mail: Mail) -> bool {
         if self.is_closed() {
             return false;
         }
-        self.errands.push(errand);
+        self.put(mail);
+        self.posted()
+    }
+
+    /// As [`run`](Self::run), for whoever holds a lock: [`posted`](Self::posted) is to be called without it.
+    pub(crate) fn put_order(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) {
+        self.put(Mail::Order(Box::new(run)));
+    }
+
+    fn put(&self, mail: Mail) {
+        self.orders.fetch_add(1, Ordering::SeqCst);
+        let left = match self.overflowing.load(Ordering::SeqCst) {
+            0 => self.posts.push(mail).err(),
+            _ => Some(mail),
+        };
+        if let Some(mail) = left {
+            // Counted first: from here on nothing goes to the bounded queue.
+            self.overflowing.fetch_add(1, Ordering::SeqCst);
+            self.overflow.push(mail);
+        }
+    }
+
+    /// Something was posted; false where nobody will take it.
+    pub(crate) fn posted(&self) -> bool {
+        // It may have closed, and looked for the last time, since we looked.
         if self.is_closed() {
             self.turn_away();
             return false;
@@ -143,43 +179,61 @@ impl HostHandle {
         }
     }
 
-    /// Has `run` run on the host's thread.
+    /// Has `run` run on the host's thread, when what was posted before has been delivered, and before what is
+    /// posted later; false where the host has ended.
     pub(crate) fn run(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) -> bool {
-        self.errand(Errand::Run(Box::new(run)))
+        self.post_surely(Mail::Order(Box::new(run)))
     }
 
-    /// Has `run` run there when the mail that was posted before has been delivered, and before what is
-    /// posted later. Where the mail has no room for it, no other mail is taken until it has run.
-    pub(crate) fn run_after_mail(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) -> bool {
-        match self.post(Mail::Order(Box::new(run))) {
-            Ok(()) => true,
-            Err(PostError::Full(Mail::Order(run))) => {
-                self.holds.fetch_add(1, Ordering::SeqCst);
-                self.errand(Errand::RunAfterMail(run))
-            }
-            Err(_) => false,
+    /// The future of an asynchronous handler can go on.
+    pub(crate) fn wake_inbox(&self, serial: u64) {
+        self.post_surely(Mail::Wake(serial));
+    }
+
+    /// Nobody waits for this reply any more.
+    pub(crate) fn cancel(&self, key: u64) {
+        self.post_surely(Mail::Cancel(key));
+    }
+
+    /// The next of what was posted.
+    pub(crate) fn take(&self) -> Option<Mail> {
+        let mail = self.posts.pop().or_else(|| self.take_overflow())?;
+        if mail.is_order() {
+            self.orders.fetch_sub(1, Ordering::SeqCst);
         }
+        Some(mail)
     }
 
-    /// An order that had no room among the mail is about to run.
-    pub(super) fn release(&self) {
-        self.holds.fetch_sub(1, Ordering::SeqCst);
+    fn take_overflow(&self) -> Option<Mail> {
+        if self.overflowing.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        // What was posted before the overflow began may have come since we looked.
+        if let Some(mail) = self.posts.pop() {
+            return Some(mail);
+        }
+        let mail = self.overflow.pop()?;
+        self.overflowing.fetch_sub(1, Ordering::SeqCst);
+        Some(mail)
     }
 
-    pub(crate) fn take_mail(&self) -> Option<Mail> {
-        self.mail.pop()
+    /// Messages and orders that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.posts.len() + self.overflowing.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn take_errand(&self) -> Option<Errand> {
-        self.errands.pop()
-    }
-
+    /// Messages that wait.
     pub(crate) fn mail_len(&self) -> usize {
-        self.mail.len()
+        self.len()
+            .saturating_sub(self.orders.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.posts.is_empty() || self.overflowing.load(Ordering::SeqCst) != 0
     }
 
     pub(crate) fn has_post(&self) -> bool {
-        !self.mail.is_empty() || !self.errands.is_empty() || !self.wakes.is_empty()
+        self.has_mail() || !self.wakes.is_empty()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -202,12 +256,21 @@ impl HostHandle {
         self.turn_away();
     }
 
+    /// The env does not wait for it any longer: its thread ends what is left as soon as its endpoint lets it.
+    pub(crate) fn cut_off(&self) {
+        self.cut_off.store(true, Ordering::SeqCst);
+        self.close();
+        self.bell.ring();
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::SeqCst)
+    }
+
     fn turn_away(&self) {
-        while let Some(mail) = self.mail.pop() {
+        while let Some(mail) = self.take() {
             mail.turn_away();
         }
-        // Dropped, an errand tells whoever waits for it.
-        while self.errands.pop().is_some() {}
         self.wake_all();
     }
 }

@@ -1,7 +1,6 @@
 //! The endpoints of a thread by the ids of their names.
 
 use std::cell::RefCell;
-use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use crate::rpc::id::EndpointId;
@@ -15,8 +14,6 @@ pub(super) struct Inboxes {
     by_id: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     /// The one that was found last, for messages come in batches to the same endpoint.
     last: RefCell<Option<Of>>,
-    /// Those whose names others have that are still to take note of their end.
-    successors: RefCell<Vec<Of>>,
 }
 
 type Of = (EndpointId, Rc<dyn AnyInbox>);
@@ -39,40 +36,26 @@ impl Inboxes {
         Some(inbox)
     }
 
-    /// Adds an endpoint. Where another of its name is still to take note of its end, which waits for the mail that
-    /// came before, it follows that one.
+    /// Adds an endpoint. Its predecessor of that name was stopped before, for both were posted in that order.
     pub(super) fn insert(&self, id: EndpointId, inbox: Rc<dyn AnyInbox>) {
-        match self.by_id.borrow_mut().entry(id.to_wire()) {
-            Entry::Vacant(place) => {
-                place.insert(inbox);
-            }
-            Entry::Occupied(_) => self.successors.borrow_mut().push((id, inbox)),
-        }
+        let last = self.last.take();
+        let before = self.by_id.borrow_mut().insert(id.to_wire(), inbox);
+        assert!(
+            before.is_none(),
+            "an endpoint was set up before the one of its name was stopped"
+        );
+        drop(last);
     }
 
-    /// Forgets the inbox of this id with this serial number: the next of its name takes its place.
+    /// Forgets the inbox of this id with this serial number.
     pub(super) fn remove(&self, id: EndpointId, serial: u64) {
-        let gone = if self.get(id).is_some_and(|inbox| inbox.serial() == serial) {
-            let last = self.last.take();
-            let next = self.take_successor(|(of, _)| *of == id);
-            let mut by_id = self.by_id.borrow_mut();
-            let gone = match next {
-                Some((_, next)) => by_id.insert(id.to_wire(), next),
-                None => by_id.remove(&id.to_wire()),
-            };
-            (last, gone.map(|gone| (id, gone)))
-        } else {
-            let of_serial = |(_, inbox): &Of| inbox.serial() == serial;
-            (None, self.take_successor(of_serial))
-        };
+        if self.get(id).is_none_or(|inbox| inbox.serial() != serial) {
+            return;
+        }
+        let last = self.last.take();
+        let gone = self.by_id.borrow_mut().remove(&id.to_wire());
         // Outside of all borrows: what its endpoint's drop does is its own.
-        drop(gone);
-    }
-
-    fn take_successor(&self, is_it: impl FnMut(&Of) -> bool) -> Option<Of> {
-        let mut successors = self.successors.borrow_mut();
-        let at = successors.iter().position(is_it)?;
-        Some(successors.remove(at))
+        drop((last, gone));
     }
 
     pub(super) fn all(&self) -> Vec<Rc<dyn AnyInbox>> {
@@ -80,7 +63,7 @@ impl Inboxes {
     }
 
     pub(super) fn clear(&self) {
-        let gone = (self.last.take(), self.by_id.take(), self.successors.take());
+        let gone = (self.last.take(), self.by_id.take());
         drop(gone);
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use crate::rpc::body::{BodyBuf, BodyRef};
 use crate::rpc::carrier::CarrierFrame;
 use crate::rpc::endpoint_ref::{Place, RefTarget};
-use crate::rpc::error::RpcError;
-use crate::rpc::inbox::NetworkEvent;
+use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::inbox::{AnyInbox, NetworkEvent};
 use crate::rpc::outbox::{Link, Outbox, Pipe};
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::{CarriedCall, SendReply, WireCall};
@@ -19,12 +19,13 @@ use crate::rpc::{RpcAddress, greeting};
 use super::{Forwarded, Mail, Node, PostError};
 
 impl Node {
-    /// A connection is there: tells the peer who we are, and the endpoints that it is.
+    /// A connection is there: tells the peer who we are, if it `greets`, and the endpoints that it is.
     pub(crate) fn add_link(
         self: &Rc<Self>,
         serial: u64,
         pipe: Pipe,
         socket: RpcAddress,
+        greets: bool,
     ) -> Rc<Link> {
         let peer = Peer::new(
             Arc::clone(self.env()),
@@ -34,8 +35,10 @@ impl Node {
         );
         let link = Rc::new(Link::new(pipe, peer));
         self.links.borrow_mut().insert(serial, Rc::clone(&link));
-        greeting::greet(&link);
-        self.broadcast(NetworkEvent::Connected(socket));
+        if greets {
+            greeting::greet(&link);
+        }
+        self.broadcast(link.peer(), NetworkEvent::Connected(socket));
         link
     }
 
@@ -58,9 +61,10 @@ impl Node {
         let addresses = [Some(peer.socket()), advertised];
         for address in addresses.into_iter().flatten() {
             if let Some(cause) = &cause {
-                self.broadcast(NetworkEvent::Failed(cause.clone(), address.clone()));
+                let failed = NetworkEvent::Failed(cause.clone(), address.clone());
+                self.broadcast(peer, failed);
             }
-            self.broadcast(NetworkEvent::Disconnected(address.clone()));
+            self.broadcast(peer, NetworkEvent::Disconnected(address.clone()));
         }
     }
 
@@ -86,25 +90,84 @@ impl Node {
                 from: peer.address().to_string().into(),
                 detail: format!("it has {} bytes", body.bytes().len()).into(),
             };
-            return refuse(call, &error);
+            return match call {
+                Some(call) => call.fail(&error),
+                None => {
+                    tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped")
+                }
+            };
         };
         let body = body.tail(len);
         if call.is_none() && greeting::is_reserved(envelope.endpoint) {
             return greeting::receive(self, peer, envelope.endpoint, body.bytes());
         }
-        if let Some(inbox) = self.find_inbox(envelope.endpoint) {
-            let Some(call) = self.admit(envelope.token, call) else {
-                return;
+        if !peer.is_trusted(envelope.message) {
+            let error = RpcError::SchemaMismatch {
+                message: peer.message_name(envelope.message),
+                from: peer.address().to_string().into(),
             };
-            let mut message = FromPeer {
-                body,
-                peer,
-                call,
-                token: envelope.token,
-            };
-            return inbox.receive(self, envelope.message, &mut message);
+            return self.refuse(peer, &envelope, call, &error);
         }
-        self.forward(peer, &envelope, body, call);
+        if self.is_stalled(peer) {
+            return self.stall(peer, envelope, body, call);
+        }
+        if self.dispatch(peer, &envelope, body, call).is_err() {
+            self.stall(peer, envelope, body, None);
+        }
+    }
+
+    /// Delivers a peer's message to its endpoint, or to the endpoint's thread.
+    ///
+    /// # Errors
+    /// It wants no reply, and there is no room for it.
+    #[inline]
+    pub(super) fn dispatch(
+        self: &Rc<Self>,
+        peer: &Arc<Peer>,
+        envelope: &Envelope,
+        body: BodyRef<'_>,
+        call: Option<WireCall<'_>>,
+    ) -> Result<(), RpcError> {
+        match self.find_inbox(envelope.endpoint) {
+            Some(inbox) => self.deliver(&inbox, peer, envelope, (body, call)),
+            None => self.forward(peer, envelope, body, call),
+        }
+    }
+
+    #[inline]
+    fn deliver(
+        self: &Rc<Self>,
+        inbox: &Rc<dyn AnyInbox>,
+        peer: &Arc<Peer>,
+        envelope: &Envelope,
+        (body, call): (BodyRef<'_>, Option<WireCall<'_>>),
+    ) -> Result<(), RpcError> {
+        let Some(call) = self.admit(envelope.token, call) else {
+            return Ok(());
+        };
+        let mut message = FromPeer { body, peer, call };
+        match inbox.receive(self, envelope.message, &mut message) {
+            Ok(()) => Ok(()),
+            Err(error) => self.not_taken(peer, envelope, error),
+        }
+    }
+
+    /// A message that wanted no reply was not taken.
+    ///
+    /// # Errors
+    /// There may be room for it later.
+    #[cold]
+    fn not_taken(
+        self: &Rc<Self>,
+        peer: &Arc<Peer>,
+        envelope: &Envelope,
+        error: RpcError,
+    ) -> Result<(), RpcError> {
+        if error.wants_room() {
+            return Err(error);
+        }
+        self.lost_of(peer, envelope, &error);
+        Ok(())
     }
 
     /// The call again, if it is to be handled: one that was handled already is answered from memory.
@@ -121,59 +184,89 @@ impl Node {
     }
 
     /// To the thread that the endpoint lives on.
+    ///
+    /// # Errors
+    /// It wants no reply, and that thread's queue is full.
     #[cold]
     fn forward(
-        &self,
+        self: &Rc<Self>,
         peer: &Arc<Peer>,
         envelope: &Envelope,
         body: BodyRef<'_>,
         call: Option<WireCall<'_>>,
-    ) {
+    ) -> Result<(), RpcError> {
         let Some(host) = self.elsewhere(envelope.endpoint) else {
             let name = peer.endpoint_name(envelope.endpoint);
-            return refuse(call, &RpcError::CouldNotFind { name });
+            self.refuse(peer, envelope, call, &RpcError::CouldNotFind { name });
+            return Ok(());
         };
+        let one_way = call.is_none();
         let forwarded = Forwarded {
-            endpoint: envelope.endpoint,
-            message: envelope.message,
-            token: envelope.token,
+            envelope: *envelope,
             body: body.keep(),
             peer: Arc::clone(peer),
             reply: call.map_or(SendReply::OneWay, WireCall::send),
         };
-        match host.post(Mail::Forwarded(Box::new(forwarded))) {
-            Ok(()) => {}
-            Err(PostError::Closed(mail)) => mail.turn_away(),
-            Err(PostError::Full(mail)) => {
-                if let Mail::Forwarded(forwarded) = mail {
-                    let error = host.full("the mail of the endpoint's thread");
-                    forwarded.reply.fail(&error);
-                }
+        let reply = match host.post(Mail::Forwarded(Box::new(forwarded))) {
+            Ok(()) => return Ok(()),
+            Err(PostError::Closed(_)) if one_way => {
+                self.lost_of(peer, envelope, &ENV_STOPPED);
+                return Ok(());
             }
+            Err(PostError::Closed(mail)) => {
+                mail.turn_away();
+                return Ok(());
+            }
+            Err(PostError::Full(Mail::Forwarded(forwarded))) => forwarded.reply,
+            Err(PostError::Full(_)) => SendReply::OneWay,
+        };
+        let error = host.full("the mail of the endpoint's thread");
+        if one_way {
+            return Err(error);
         }
+        reply.fail(&error);
+        Ok(())
     }
 
     pub(super) fn receive_forwarded(self: &Rc<Self>, forwarded: Forwarded) {
-        let call = forwarded.reply.arrived();
-        let Some(inbox) = self.find_inbox(forwarded.endpoint) else {
-            let name = forwarded.peer.endpoint_name(forwarded.endpoint);
-            return refuse(call, &RpcError::CouldNotFind { name });
+        let Forwarded {
+            envelope,
+            body,
+            peer,
+            reply,
+        } = forwarded;
+        let (body, call) = (BodyRef::of_kept(&body), reply.arrived());
+        if self.is_stalled(&peer) {
+            return self.stall(&peer, envelope, body, call);
+        }
+        // Not by a look at what is posted: that was posted after this.
+        let delivered = match self.inbox(envelope.endpoint) {
+            Some(inbox) => self.deliver(&inbox, &peer, &envelope, (body, call)),
+            None => self.forward(&peer, &envelope, body, call),
         };
-        let Some(call) = self.admit(forwarded.token, call) else {
-            return;
-        };
-        let mut message = FromPeer {
-            body: BodyRef::of_kept(&forwarded.body),
-            peer: &forwarded.peer,
-            call,
-            token: forwarded.token,
-        };
-        inbox.receive(self, forwarded.message, &mut message);
+        if delivered.is_err() {
+            self.stall(&peer, envelope, body, None);
+        }
+    }
+
+    /// Nobody takes a peer's message.
+    #[cold]
+    fn refuse(
+        self: &Rc<Self>,
+        peer: &Arc<Peer>,
+        envelope: &Envelope,
+        call: Option<WireCall<'_>>,
+        error: &RpcError,
+    ) {
+        match call {
+            Some(call) => call.fail(error),
+            None => self.lost_of(peer, envelope, error),
+        }
     }
 
     /// A frame came over a carrier's link.
     pub(crate) fn receive_carried(self: &Rc<Self>, serial: u64, frame: CarrierFrame) {
-        let link = self.find_ordered(|node| node.link(serial));
+        let link = self.link(serial);
         let Some((link, out)) = link.and_then(|link| Some((Rc::clone(&link), link.carried()?)))
         else {
             return;
@@ -258,7 +351,7 @@ impl Node {
     }
 
     /// The outbox for an address; a new one where the last has stopped.
-    fn outbox(&self, address: &RpcAddress) -> Rc<Outbox> {
+    pub(crate) fn outbox(&self, address: &RpcAddress) -> Rc<Outbox> {
         let known = self.outboxes.borrow().get(&address.key()).cloned();
         if let Some(outbox) = known
             && outbox.address() == address
@@ -289,9 +382,7 @@ impl Node {
 
     fn drop_outbox_of(self: &Rc<Self>, link: &Rc<Link>) {
         let outboxes: Vec<_> = self.outboxes.borrow().values().cloned().collect();
-        let of_link =
-            |outbox: &&Rc<Outbox>| outbox.link().is_some_and(|its| Rc::ptr_eq(&its, link));
-        if let Some(outbox) = outboxes.iter().find(of_link) {
+        if let Some(outbox) = outboxes.iter().find(|outbox| outbox.uses(link)) {
             outbox.stop(self, None);
         }
     }
@@ -307,15 +398,26 @@ impl Node {
     pub(crate) fn connected(self: &Rc<Self>, to: &RpcAddress, outcome: Result<Rc<Link>, RpcError>) {
         let outbox = self.outboxes.borrow().get(&to.key()).cloned();
         match (outbox, outcome) {
-            (Some(outbox), Ok(link)) => outbox.connected(self, link),
+            (Some(outbox), Ok(link)) => {
+                greeting::greet(&link);
+                outbox.connected(self, link);
+            }
             (Some(outbox), Err(error)) => outbox.stop(self, Some(&error)),
             (None, Ok(link)) => link.close(),
             (None, Err(_)) => {}
         }
     }
 
+    /// As [`purge_outboxes`](Self::purge_outboxes), where any ask was let go since that was last done.
+    pub(crate) fn purge_let_go(&self) {
+        if self.let_go.get() > 0 {
+            self.purge_outboxes();
+        }
+    }
+
     /// Messages that nobody waits for leave the outboxes.
     pub(super) fn purge_outboxes(&self) {
+        self.let_go.set(0);
         let outboxes: Vec<_> = self.outboxes.borrow().values().cloned().collect();
         for outbox in outboxes {
             outbox.purge(self);
@@ -328,13 +430,4 @@ pub(crate) enum Way {
     Link(Rc<Link>),
     Outbox(Rc<Outbox>),
     None(RpcError),
-}
-
-/// A message that nobody takes.
-#[cold]
-fn refuse(call: Option<WireCall<'_>>, error: &RpcError) {
-    match call {
-        Some(call) => call.fail(error),
-        None => tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped"),
-    }
 }

@@ -12,10 +12,12 @@ mod ending;
 mod host;
 mod inboxes;
 mod links;
+mod locate;
 mod mail;
 mod recent;
 mod replies;
 mod run;
+mod stalls;
 mod thread;
 
 use std::any::{Any, TypeId};
@@ -33,14 +35,15 @@ use super::id::EndpointId;
 use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
 use super::message::{Message, Payload};
 use super::outbox::{Link, Outbox};
+use super::peer::Peer;
 use inboxes::Inboxes;
+use locate::Locations;
 
-pub(crate) use current::{is_host_thread, may_block, node_of};
+pub(crate) use current::{is_host_thread, may_block, may_wait_for, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
 pub(crate) use links::Way;
-pub(crate) use mail::{Errand, Forwarded, Mail};
-pub(crate) use recent::Recent;
-pub use recent::{MAX_REMEMBERED, MAX_REMEMBERED_LEN};
+pub(crate) use mail::{Forwarded, Mail};
+pub(crate) use recent::{LaterOnce, OnceCall, Recent};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub use replies::{MAX_OUTSTANDING, ReplyHandler};
 pub(crate) use thread::start_thread;
@@ -66,6 +69,18 @@ impl Hasher for IdHasher {
 /// A table by numbers that are hashes already.
 pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
 
+/// The least time between two looks for overdue asks, in ns.
+const LEAST_GRAIN_NS: u64 = 1_000_000;
+
+/// What a look costs per ask that is outstanding, with room: in ns.
+const LOOK_NS: u64 = 100;
+
+/// How long after one look for overdue asks the next may come: a look walks through all that are outstanding, and
+/// must not take more than a small part of the thread's time however many time out one after the other.
+fn grain_ns(asks: usize) -> u64 {
+    LEAST_GRAIN_NS.max(asks as u64 * LOOK_NS)
+}
+
 /// The part of an env on one thread.
 pub(crate) struct Node {
     env: Arc<EnvShared>,
@@ -75,14 +90,24 @@ pub(crate) struct Node {
     /// Those that have not ended, by serial number, also where their names are others' by now.
     live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
-    /// Errands that wait for the end of a delivery.
-    postponed: RefCell<VecDeque<Errand>>,
+    located: RefCell<Locations>,
+    /// Peers' messages that wait for room.
+    stalls: RefCell<Vec<stalls::Stall>>,
+    /// Outboxes whose connections have no room.
+    waiting_outboxes: RefCell<Vec<Rc<Outbox>>>,
     runnable: RefCell<VecDeque<Rc<dyn AnyInbox>>>,
     /// A handler or callback is on the stack.
     busy: Cell<bool>,
     replies: RefCell<Vec<(TypeId, Rc<dyn AnyReplies>)>>,
-    next_due_ns: Cell<u64>,
-    recent: Recent,
+    /// When asks are looked at for overdue ones.
+    asks_due_ns: Cell<u64>,
+    /// Not before then.
+    asks_not_before_ns: Cell<u64>,
+    /// When what waits for room is tried again.
+    retry_at_ns: Cell<u64>,
+    /// Asks that were let go since outboxes were last looked through.
+    let_go: Cell<usize>,
+    recent: Rc<Recent>,
     links: RefCell<IdMap<Rc<Link>>>,
     outboxes: RefCell<IdMap<Rc<Outbox>>>,
     stopping: Cell<bool>,
@@ -98,19 +123,26 @@ impl Node {
         handle: Arc<HostHandle>,
         host: Box<dyn Host>,
     ) -> Rc<Self> {
+        let settings = env.settings();
+        let (remembered, remembered_len) = (settings.remembered, settings.remembered_len);
         let node = Rc::new(Self {
             env: Arc::clone(env),
+            recent: Recent::new(Arc::clone(&handle), remembered, remembered_len),
             handle,
             host,
             inboxes: Inboxes::default(),
             live: RefCell::default(),
             flying: RefCell::default(),
-            postponed: RefCell::default(),
+            located: RefCell::default(),
+            stalls: RefCell::default(),
+            waiting_outboxes: RefCell::default(),
             runnable: RefCell::default(),
             busy: Cell::new(false),
             replies: RefCell::default(),
-            next_due_ns: Cell::new(u64::MAX),
-            recent: Recent::default(),
+            asks_due_ns: Cell::new(u64::MAX),
+            asks_not_before_ns: Cell::new(0),
+            retry_at_ns: Cell::new(u64::MAX),
+            let_go: Cell::new(0),
             links: RefCell::default(),
             outboxes: RefCell::default(),
             stopping: Cell::new(false),
@@ -146,8 +178,7 @@ impl Node {
     /// Whether a turn would find something.
     pub(crate) fn has_work(&self) -> bool {
         !self.runnable.borrow().is_empty()
-            || !self.postponed.borrow().is_empty()
-            || (!self.ended.get() && self.handle.has_post())
+            || (!self.ended.get() && (self.handle.has_post() || self.handle.is_cut_off()))
     }
 
     /// A new endpoint.
@@ -169,26 +200,6 @@ impl Node {
         self.inboxes.get(id)
     }
 
-    /// The endpoint with this id, also where its set-up has only been ordered.
-    #[inline]
-    pub(crate) fn find_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        match self.inbox(id) {
-            None => self.find_ordered_inbox(id),
-            found => found,
-        }
-    }
-
-    #[cold]
-    fn find_ordered_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        self.find_ordered(|node| node.inbox(id))
-    }
-
-    /// The host of an endpoint that lives on another thread.
-    pub(crate) fn elsewhere(&self, id: EndpointId) -> Option<Arc<HostHandle>> {
-        let host = self.env.registry().host_of(id)?;
-        (!Arc::ptr_eq(&host, &self.handle)).then_some(host)
-    }
-
     /// Stops the endpoint with this serial number.
     pub(crate) fn stop_inbox(self: &Rc<Self>, serial: u64) {
         let inbox = self.live.borrow().get(&serial).cloned();
@@ -198,12 +209,15 @@ impl Node {
     }
 
     /// Leaves a value with an endpoint of this thread.
+    ///
+    /// # Errors
+    /// It wants no reply, and was not taken; an ask is failed.
     pub(crate) fn post_local<M: Message>(
         self: &Rc<Self>,
         inbox: &Rc<dyn AnyInbox>,
         message: M,
         key: Option<u64>,
-    ) {
+    ) -> Result<(), RpcError> {
         let posted = match typed_route::<M>(&**inbox) {
             Some(route) => route.post(self, message, key),
             None => inbox.post_unrouted(
@@ -220,13 +234,12 @@ impl Node {
                 },
             ),
         };
-        if let Err(error) = posted {
-            match key {
-                Some(key) => self.replies::<M::Reply>().settle(key, Err(error)),
-                None => {
-                    tracing::warn!(target: "ringrail::rpc", message = M::NAME, %error, "message dropped");
-                }
+        match (posted, key) {
+            (Err(error), Some(key)) => {
+                self.replies::<M::Reply>().settle(key, Err(error));
+                Ok(())
             }
+            (posted, _) => posted,
         }
     }
 
@@ -287,15 +300,30 @@ impl Node {
         }
         let deadline_ns = ask.deadline_ns;
         let key = replies.insert(ask)?;
-        if deadline_ns < self.next_due_ns.get() {
-            self.next_due_ns.set(deadline_ns);
-            self.host.arm(Some(deadline_ns));
+        if deadline_ns < self.asks_due_ns.get() {
+            self.asks_due_by(deadline_ns);
         }
         Ok(key)
     }
 
+    #[cold]
+    fn asks_due_by(&self, deadline_ns: u64) {
+        let due_ns = deadline_ns.max(self.asks_not_before_ns.get());
+        if due_ns < self.asks_due_ns.get() {
+            self.asks_due_ns.set(due_ns);
+            self.arm();
+        }
+    }
+
+    /// Has the host look at the node's times at the earliest of them.
+    fn arm(&self) {
+        let due_ns = self.asks_due_ns.get().min(self.retry_at_ns.get());
+        self.host.arm((due_ns != u64::MAX).then_some(due_ns));
+    }
+
     /// Nobody waits for this reply any more.
     pub(crate) fn cancel(&self, key: u64) {
+        self.let_go.set(self.let_go.get() + 1);
         if let Some(table) = self.table(key) {
             table.cancel_any(key);
         }
@@ -304,7 +332,9 @@ impl Node {
     fn expire(self: &Rc<Self>) {
         let now_ns = self.now_ns();
         let default = &self.env.settings().ask_timeout;
-        let mut next_ns = u64::MAX;
+        // What callbacks ask from here on counts by itself.
+        self.asks_due_ns.set(u64::MAX);
+        let (mut next_ns, mut asks) = (u64::MAX, 0);
         let mut at = 0;
         // Callbacks may ask, and add tables.
         while let Some(table) = self
@@ -314,10 +344,19 @@ impl Node {
             .map(|(_, table)| Rc::clone(table))
         {
             next_ns = next_ns.min(table.expire(now_ns, default));
+            asks += table.len();
             at += 1;
         }
-        self.next_due_ns.set(next_ns);
-        self.host.arm((next_ns != u64::MAX).then_some(next_ns));
+        let not_before_ns = now_ns.saturating_add(grain_ns(asks));
+        self.asks_not_before_ns.set(not_before_ns);
+        let due_ns = next_ns.min(self.asks_due_ns.get()).max(not_before_ns);
+        let due_ns = if next_ns == u64::MAX && self.asks_due_ns.get() == u64::MAX {
+            u64::MAX
+        } else {
+            due_ns
+        };
+        self.asks_due_ns.set(due_ns);
+        self.arm();
         self.purge_outboxes();
     }
 
@@ -332,7 +371,7 @@ impl Node {
                 self.wake_by_ref();
             }
             fn wake_by_ref(self: &Arc<Self>) {
-                self.host.errand(Errand::Wake(self.serial));
+                self.host.wake_inbox(self.serial);
             }
         }
         let host = Arc::clone(&self.handle);
@@ -351,15 +390,28 @@ impl Node {
         drop(inbox);
     }
 
-    /// Tells every endpoint of the env.
-    pub(crate) fn broadcast(self: &Rc<Self>, event: NetworkEvent) {
+    /// Tells every endpoint of the env of something that happened to the connection to `peer`.
+    pub(crate) fn broadcast(self: &Rc<Self>, peer: &Arc<Peer>, event: NetworkEvent) {
         for host in self.env.hosts() {
             if !Arc::ptr_eq(&host, &self.handle) {
-                let event = event.clone();
-                host.run(move |node| node.tell_all(event));
+                let (peer, event) = (Arc::clone(peer), event.clone());
+                host.run(move |node| node.tell_of(&peer, event));
             }
         }
-        self.tell_all(event);
+        self.tell_of(peer, event);
+    }
+
+    /// Tells every endpoint of this thread, behind the messages of that peer that wait here.
+    fn tell_of(self: &Rc<Self>, peer: &Arc<Peer>, event: NetworkEvent) {
+        if let Some(event) = self.stall_event(peer, event) {
+            self.tell_all(event);
+        }
+    }
+
+    /// An outbox waits for room on its connection.
+    pub(crate) fn outbox_waits(&self, outbox: &Rc<Outbox>) {
+        self.waiting_outboxes.borrow_mut().push(Rc::clone(outbox));
+        self.host.rouse();
     }
 
     /// Tells every endpoint of this thread.
@@ -368,5 +420,21 @@ impl Node {
         for inbox in self.inboxes.all() {
             inbox.post_event(self, &event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_for_overdue_asks_takes_a_bounded_part_of_the_time() {
+        assert_eq!(grain_ns(0), 1_000_000);
+        assert_eq!(grain_ns(1000), 1_000_000);
+        assert_eq!(
+            grain_ns(MAX_OUTSTANDING),
+            419_430_300,
+            "0.4 s, of an ask's 120 s"
+        );
     }
 }

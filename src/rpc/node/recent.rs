@@ -3,32 +3,52 @@
 //! A repeated request carries the token of the first. While that is being handled, the repetition
 //! waits for its reply; afterwards it gets the remembered one. A failure is not remembered: the
 //! repetition is then handled anew, which is what it is for.
+//!
+//! ```text
+//! admit ─► OnceCall ─┬─ reply ─► remembered, sent to the call and to the repetition that waits
+//!                    ├─ fail  ─► forgotten, likewise
+//!                    └─ drop  ─► forgotten: the repetition that waits is failed, the next is handled
+//! ```
+//!
+//! The [`OnceCall`] is the only way to answer a call with a token, so every exit of the message (a full inbox,
+//! a retracted caller, a catch-all handler, the end of the endpoint) goes through one of the three.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringrail_codec::archive::Encode;
 
 use crate::rpc::body::{AlignedBytes, encode_aligned};
 use crate::rpc::error::RpcError;
-use crate::rpc::reply_to::WireCall;
+use crate::rpc::reply_to::{SendReply, WireCall};
+use crate::rpc::settings::REMEMBERED_KEY;
 
-/// Replies that one thread remembers, at most; the oldest are forgotten first.
-pub const MAX_REMEMBERED: usize = 4096;
-
-/// Bytes of replies that one thread remembers, at most.
-pub const MAX_REMEMBERED_LEN: usize = 16 << 20;
+use super::HostHandle;
 
 enum Entry {
-    /// Being handled; the latest repetition waits.
-    Running(Option<WireCall<'static>>),
+    /// Being handled, or waiting for it.
+    Running(Running),
     Done(Arc<AlignedBytes>),
 }
 
-/// The remembered replies of one thread.
 #[derive(Default)]
+struct Running {
+    /// The latest repetition.
+    waiting: Option<WireCall<'static>>,
+    /// Set when there has been one; for a call that is answered from another thread.
+    repeated: Option<Arc<AtomicBool>>,
+}
+
+/// The remembered replies of one thread.
 pub(crate) struct Recent {
+    host: Arc<HostHandle>,
+    /// Replies at most, and calls that are being handled at most.
+    limit: usize,
+    /// Bytes of replies at most.
+    limit_len: usize,
     entries: RefCell<HashMap<u64, Entry>>,
     /// In the order of their replies.
     done: RefCell<VecDeque<u64>>,
@@ -36,16 +56,48 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
+    pub(super) fn new(host: Arc<HostHandle>, limit: usize, limit_len: usize) -> Rc<Self> {
+        Rc::new(Self {
+            host,
+            limit,
+            limit_len,
+            entries: RefCell::default(),
+            done: RefCell::default(),
+            done_len: Cell::new(0),
+        })
+    }
+
     /// The call, if it is to be handled; else it is answered from here, now or later.
-    pub(crate) fn admit<'r>(&self, token: u64, call: WireCall<'r>) -> Option<WireCall<'r>> {
+    pub(super) fn admit<'r>(
+        self: &Rc<Self>,
+        token: u64,
+        call: WireCall<'r>,
+    ) -> Option<WireCall<'r>> {
         let mut entries = self.entries.borrow_mut();
+        let running = entries.len() - self.done.borrow().len();
         match entries.get_mut(&token) {
-            None => {
-                entries.insert(token, Entry::Running(None));
-                Some(call)
+            None if running >= self.limit => {
+                drop(entries);
+                call.fail(&RpcError::Busy {
+                    what: "the table of repeatable requests that are being handled",
+                    limit: self.limit as u64,
+                    key: REMEMBERED_KEY,
+                });
+                None
             }
-            Some(Entry::Running(waiting)) => {
-                let before = waiting.replace(call.hold());
+            None => {
+                entries.insert(token, Entry::Running(Running::default()));
+                Some(WireCall::Once(Box::new(OnceCall {
+                    recent: Rc::clone(self),
+                    token,
+                    call: Some(call.hold()),
+                })))
+            }
+            Some(Entry::Running(running)) => {
+                if let Some(repeated) = &running.repeated {
+                    repeated.store(true, Ordering::Release);
+                }
+                let before = running.waiting.replace(call.hold());
                 drop(entries);
                 if let Some(before) = before {
                     before.fail(&RpcError::other("the request was repeated"));
@@ -70,11 +122,22 @@ impl Recent {
                 return self.fail(token, call, &RpcError::other(text));
             }
         };
-        let entry = Entry::Done(Arc::clone(&bytes));
+        self.reply_bytes(token, call, &bytes);
+    }
+
+    fn reply_bytes(&self, token: u64, call: WireCall<'_>, bytes: &Arc<AlignedBytes>) {
+        let entry = Entry::Done(Arc::clone(bytes));
         let before = self.entries.borrow_mut().insert(token, entry);
-        call.reply_bytes(&bytes);
-        if let Some(Entry::Running(Some(waiting))) = before {
-            waiting.reply_bytes(&bytes);
+        call.reply_bytes(bytes);
+        match before {
+            Some(Entry::Running(running)) => {
+                if let Some(waiting) = running.waiting {
+                    waiting.reply_bytes(bytes);
+                }
+            }
+            // Only the one call of a token is answered through here.
+            Some(Entry::Done(_)) => debug_assert!(false, "a request was answered twice"),
+            None => {}
         }
         self.done_len.set(self.done_len.get() + bytes.len());
         self.done.borrow_mut().push_back(token);
@@ -83,17 +146,47 @@ impl Recent {
 
     /// Answers a call with a failure, which is not remembered.
     pub(crate) fn fail(&self, token: u64, call: WireCall<'_>, error: &RpcError) {
-        let before = self.entries.borrow_mut().remove(&token);
+        let waiting = self.forget(token);
         call.fail(error);
-        if let Some(Entry::Running(Some(waiting))) = before {
+        if let Some(waiting) = waiting {
             waiting.fail(error);
+        }
+    }
+
+    /// The call of this token is over without a reply; the repetition that waits for it.
+    fn forget(&self, token: u64) -> Option<WireCall<'static>> {
+        let before = self.entries.borrow_mut().remove(&token);
+        match before {
+            Some(Entry::Running(running)) => running.waiting,
+            Some(Entry::Done(_)) | None => None,
+        }
+    }
+
+    /// What `of` says of the repetition that waits for this token's call, if one does.
+    fn of_waiting<T>(&self, token: u64, of: impl FnOnce(&WireCall<'static>) -> T) -> Option<T> {
+        match self.entries.borrow().get(&token) {
+            Some(Entry::Running(running)) => running.waiting.as_ref().map(of),
+            Some(Entry::Done(_)) | None => None,
+        }
+    }
+
+    /// A flag that is set when the call of this token is repeated.
+    fn repeated(&self, token: u64) -> Arc<AtomicBool> {
+        match self.entries.borrow_mut().get_mut(&token) {
+            Some(Entry::Running(running)) => {
+                let before = running.waiting.is_some();
+                let flag = running.repeated.get_or_insert_with(Arc::default);
+                flag.store(before, Ordering::Release);
+                Arc::clone(flag)
+            }
+            Some(Entry::Done(_)) | None => Arc::default(),
         }
     }
 
     fn forget_old(&self) {
         loop {
             let mut done = self.done.borrow_mut();
-            if done.len() <= MAX_REMEMBERED && self.done_len.get() <= MAX_REMEMBERED_LEN {
+            if done.len() <= self.limit && self.done_len.get() <= self.limit_len {
                 return;
             }
             let oldest = done.pop_front();
@@ -102,5 +195,232 @@ impl Recent {
                 self.done_len.set(self.done_len.get() - bytes.len());
             }
         }
+    }
+
+    /// Tokens that are known, for tests.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+}
+
+/// The right to answer a call that may be repeated, on the thread that remembers it.
+///
+/// Dropped unanswered, it clears the token: the next repetition is handled anew.
+pub(crate) struct OnceCall {
+    recent: Rc<Recent>,
+    token: u64,
+    /// `None` once it is answered.
+    call: Option<WireCall<'static>>,
+}
+
+impl OnceCall {
+    pub(crate) fn reply(mut self, value: &impl Encode) {
+        if let Some(call) = self.call.take() {
+            self.recent.reply(self.token, call, value);
+        }
+    }
+
+    pub(crate) fn reply_bytes(mut self, bytes: &Arc<AlignedBytes>) {
+        if let Some(call) = self.call.take() {
+            self.recent.reply_bytes(self.token, call, bytes);
+        }
+    }
+
+    pub(crate) fn fail(mut self, error: &RpcError) {
+        if let Some(call) = self.call.take() {
+            self.recent.fail(self.token, call, error);
+        }
+    }
+
+    /// The latest time at which somebody still waits.
+    pub(crate) fn deadline_ns(&self) -> u64 {
+        let own = self.call.as_ref().map_or(0, WireCall::deadline_ns);
+        let waiting = self.recent.of_waiting(self.token, WireCall::deadline_ns);
+        own.max(waiting.unwrap_or(0))
+    }
+
+    /// Neither the caller nor a repetition waits.
+    pub(crate) fn is_retracted(&self) -> bool {
+        let own = self.call.as_ref().is_none_or(WireCall::is_retracted);
+        let waiting = self.recent.of_waiting(self.token, WireCall::is_retracted);
+        own && waiting.unwrap_or(true)
+    }
+
+    /// Whether the caller or a repetition waits at this time.
+    pub(crate) fn is_wanted(&self, now_ns: u64) -> bool {
+        let wanted = |call: &WireCall<'static>| call.is_wanted(now_ns);
+        self.call.as_ref().is_some_and(wanted)
+            || self.recent.of_waiting(self.token, wanted).unwrap_or(false)
+    }
+
+    /// The call alone: its reply is not remembered.
+    pub(crate) fn forget(mut self) -> Option<WireCall<'static>> {
+        let call = self.call.take();
+        drop(self.recent.forget(self.token));
+        call
+    }
+
+    /// For an answer from any thread.
+    pub(crate) fn later(mut self) -> Option<LaterOnce> {
+        Some(LaterOnce {
+            host: Arc::clone(&self.recent.host),
+            token: self.token,
+            repeated: self.recent.repeated(self.token),
+            reply: self.call.take()?.send(),
+        })
+    }
+}
+
+impl Drop for OnceCall {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            let error = RpcError::other("the request was dropped before it was handled");
+            self.recent.fail(self.token, call, &error);
+        }
+    }
+}
+
+/// A call that may be repeated, for an answer from any thread: it is brought to the thread that remembers.
+#[derive(Debug)]
+pub(crate) struct LaterOnce {
+    host: Arc<HostHandle>,
+    token: u64,
+    repeated: Arc<AtomicBool>,
+    reply: SendReply,
+}
+
+impl LaterOnce {
+    pub(crate) fn reply(self, value: impl Encode + Send + 'static) {
+        let Self {
+            host, token, reply, ..
+        } = self;
+        host.run(move |node| {
+            if let Some(call) = reply.arrived() {
+                node.recent().reply(token, call, &value);
+            }
+        });
+    }
+
+    pub(crate) fn fail(self, error: RpcError) {
+        let Self {
+            host, token, reply, ..
+        } = self;
+        host.run(move |node| {
+            if let Some(call) = reply.arrived() {
+                node.recent().fail(token, call, &error);
+            }
+        });
+    }
+
+    pub(crate) fn is_retracted(&self) -> bool {
+        self.reply.is_retracted() && !self.repeated.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::rpc::carrier::{CarrierFrame, CarrierLink};
+    use crate::rpc::node::Bell;
+    use crate::rpc::reply_to::CarriedCall;
+    use std::sync::Mutex;
+
+    struct Silent;
+
+    impl Bell for Silent {
+        fn ring(&self) {}
+    }
+
+    /// Notes which calls were answered, and how.
+    #[derive(Debug, Default)]
+    struct Answers(Mutex<Vec<(u64, bool)>>);
+
+    impl CarrierLink for Answers {
+        fn send(&self, frame: CarrierFrame) -> Result<(), RpcError> {
+            let answer = match frame {
+                CarrierFrame::Reply { id, .. } => (id, true),
+                CarrierFrame::Failure { id, .. } => (id, false),
+                other => panic!("no answer: {other:?}"),
+            };
+            self.0.lock().unwrap().push(answer);
+            Ok(())
+        }
+
+        fn close(&self) {}
+    }
+
+    fn recent(limit: usize, limit_len: usize) -> Rc<Recent> {
+        let host = HostHandle::new("host".into(), 8, false, Box::new(Silent));
+        Recent::new(Arc::new(host), limit, limit_len)
+    }
+
+    fn call(answers: &Arc<Answers>, id: u64) -> WireCall<'static> {
+        WireCall::Carried(Box::new(CarriedCall {
+            link: Arc::clone(answers) as Arc<dyn CarrierLink>,
+            id,
+            deadline_ns: 100,
+            retracted: Arc::default(),
+        }))
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_unanswered_clears_its_token() {
+        let (recent, answers) = (recent(8, 1 << 20), Arc::<Answers>::default());
+        let first = recent.admit(7, call(&answers, 1)).unwrap();
+        assert!(recent.admit(7, call(&answers, 2)).is_none(), "it waits");
+        drop(first);
+        assert_eq!(recent.len(), 0);
+        assert_eq!(*answers.0.lock().unwrap(), [(1, false), (2, false)]);
+        assert!(recent.admit(7, call(&answers, 3)).is_some(), "handled anew");
+    }
+
+    #[test]
+    fn a_call_is_wanted_as_long_as_its_repetition_is() {
+        let (recent, answers) = (recent(8, 1 << 20), Arc::<Answers>::default());
+        let first = call(&answers, 1);
+        let WireCall::Carried(carried) = &first else {
+            panic!("it is carried");
+        };
+        let retracted = Arc::clone(&carried.retracted);
+        let first = recent.admit(7, first).unwrap();
+        retracted.store(true, Ordering::Release);
+        assert!(first.is_retracted() && !first.is_wanted(50));
+        assert!(recent.admit(7, call(&answers, 2)).is_none());
+        assert!(!first.is_retracted() && first.is_wanted(50));
+        first.reply(&5u64);
+        assert_eq!(answers.0.lock().unwrap().last(), Some(&(2, true)));
+    }
+
+    #[test]
+    fn replies_and_running_calls_are_bounded() {
+        let (recent, answers) = (recent(2, 1 << 20), Arc::<Answers>::default());
+        for token in 0..10 {
+            recent
+                .admit(token, call(&answers, token))
+                .unwrap()
+                .reply(&token);
+        }
+        assert_eq!(recent.len(), 2, "the oldest are forgotten");
+        let running = (20..22).map(|token| recent.admit(token, call(&answers, token)));
+        let running: Vec<_> = running.map(Option::unwrap).collect();
+        assert!(recent.admit(22, call(&answers, 22)).is_none());
+        assert_eq!(
+            answers.0.lock().unwrap().last(),
+            Some(&(22, false)),
+            "refused"
+        );
+        drop(running);
+        assert!(recent.admit(22, call(&answers, 22)).is_some());
+    }
+
+    #[test]
+    fn bytes_of_replies_are_bounded() {
+        let (recent, answers) = (recent(100, 64), Arc::<Answers>::default());
+        for token in 0..10 {
+            let call = recent.admit(token, call(&answers, token)).unwrap();
+            call.reply(&[token; 4]);
+        }
+        assert_eq!(recent.len(), 2, "32 bytes each");
     }
 }

@@ -407,6 +407,9 @@ pub(crate) trait AnyReplies: Any {
     /// Fails what is overdue; when the next will be.
     fn expire(&self, now_ns: u64, default: &RpcTimeout) -> u64;
 
+    /// Asks that are outstanding.
+    fn len(&self) -> usize;
+
     /// Fails everything.
     fn fail_all(&self, error: &RpcError);
 
@@ -428,6 +431,10 @@ impl<R: Payload> AnyReplies for Replies<R> {
         let pending = self.pending.borrow();
         let deadlines = pending.iter().map(|(_, entry)| entry.deadline_ns);
         deadlines.min().unwrap_or(u64::MAX)
+    }
+
+    fn len(&self) -> usize {
+        self.pending.borrow().len()
     }
 
     fn fail_all(&self, error: &RpcError) {

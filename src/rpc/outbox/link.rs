@@ -1,12 +1,13 @@
 //! One connection, on its thread: messages go out here, in their envelopes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringrail_codec::archive::Encode;
+use ringrail_transport::server::Pause;
 use ringrail_transport::{Connection, RequestError, ResponseHandler};
 
 use crate::rpc::body::encode_aligned;
@@ -14,10 +15,11 @@ use crate::rpc::carrier::{CarrierFrame, CarrierLink};
 use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::RpcError;
 use crate::rpc::greeting;
-use crate::rpc::id::{EndpointId, MessageId};
+use crate::rpc::id::EndpointId;
 use crate::rpc::message::Message;
 use crate::rpc::node::{IdMap, Replies};
 use crate::rpc::peer::{MAX_PEER_NAMES, Peer};
+use crate::rpc::schema::{self, Schema};
 use crate::rpc::wire::{Envelope, Enveloped};
 
 /// What a connection consists of.
@@ -39,6 +41,14 @@ pub(crate) struct Link {
     /// Calls of a carrier's peer that are not answered.
     calls: RefCell<IdMap<Arc<AtomicBool>>>,
     over: Cell<bool>,
+    /// The peer has been told who we are.
+    greeted: Cell<bool>,
+    /// Threads whose endpoints have no room for its messages.
+    pauses: Cell<usize>,
+    /// As long as there are any: the connection hands out no requests.
+    paused: RefCell<Option<Pause>>,
+    /// The same for a carrier's: its frames are refused.
+    refuses: OnceCell<Arc<AtomicBool>>,
 }
 
 /// How an ask is sent: its number, the time it has left, its token.
@@ -53,6 +63,10 @@ impl Link {
             last_told: Cell::new((0, 0)),
             calls: RefCell::default(),
             over: Cell::new(false),
+            greeted: Cell::new(false),
+            pauses: Cell::new(0),
+            paused: RefCell::new(None),
+            refuses: OnceCell::new(),
         }
     }
 
@@ -68,6 +82,39 @@ impl Link {
 
     pub(crate) fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// True the first time.
+    pub(crate) fn is_first_greeting(&self) -> bool {
+        !self.greeted.replace(true)
+    }
+
+    /// The flag by which its frames are refused while it is paused.
+    pub(crate) fn refuses_by(&self, flag: Arc<AtomicBool>) {
+        // Set once, by whoever makes the link.
+        let _ = self.refuses.set(flag);
+    }
+
+    /// A thread has no room for its messages, or has room again.
+    pub(crate) fn pause(&self, pause: bool) {
+        let before = self.pauses.get();
+        let now = match pause {
+            true => before + 1,
+            false => before.saturating_sub(1),
+        };
+        self.pauses.set(now);
+        if (before == 0) == (now == 0) {
+            return;
+        }
+        if let Some(refuses) = self.refuses.get() {
+            refuses.store(pause, Ordering::Release);
+        }
+        let paused = match &self.pipe {
+            Pipe::Ring(connection) if pause => Some(connection.pause()),
+            Pipe::Ring(_) | Pipe::Carried(_) => None,
+        };
+        let ended = self.paused.replace(paused);
+        drop(ended);
     }
 
     /// Whether it is one of the engine's.
@@ -90,7 +137,7 @@ impl Link {
         let Pipe::Ring(connection) = &self.pipe else {
             return Err(self.refused(RequestError::NotConnected));
         };
-        self.tell_names(target, M::ID, M::NAME);
+        self.tell_names::<M>(target);
         let envelope = Envelope {
             endpoint: target.id(),
             message: M::ID,
@@ -130,7 +177,7 @@ impl Link {
         message: &M,
         (key, left, token): Asking,
     ) -> Result<(), RpcError> {
-        self.tell_names(target, M::ID, M::NAME);
+        self.tell_names::<M>(target);
         let envelope = Envelope {
             endpoint: target.id(),
             message: M::ID,
@@ -166,7 +213,7 @@ impl Link {
         target: &RefTarget,
         message: &M,
     ) -> Result<(), RpcError> {
-        self.tell_names(target, M::ID, M::NAME);
+        self.tell_names::<M>(target);
         self.send_raw(target.id(), message)
     }
 
@@ -226,20 +273,22 @@ impl Link {
     /// Tells the peer what endpoint and message are called, the first time, so that its errors can
     /// say so.
     #[inline]
-    fn tell_names(&self, target: &RefTarget, message: MessageId, message_name: &str) {
-        let pair = (target.id().to_wire(), message.to_wire());
+    fn tell_names<M: Message>(&self, target: &RefTarget) {
+        let pair = (target.id().to_wire(), M::ID.to_wire());
         if self.last_told.get() != pair {
             self.last_told.set(pair);
-            self.tell(pair, (target.name(), message_name));
+            self.tell(target, &Schema::of::<M>());
         }
     }
 
     #[cold]
-    fn tell(&self, ids: (u64, u64), names: (&str, &str)) {
+    fn tell(&self, target: &RefTarget, schema: &Schema) {
+        let (endpoint, message) = (target.id().to_wire(), schema.id.to_wire());
+        let is_new = !self.told.borrow().contains_key(&message);
         let mut new = Vec::new();
         {
             let mut told = self.told.borrow_mut();
-            for (id, name) in [(ids.0, names.0), (ids.1, names.1)] {
+            for (id, name) in [(endpoint, target.name()), (message, schema.name)] {
                 if told.len() < MAX_PEER_NAMES && told.insert(id, ()).is_none() {
                     new.push((id, name.to_owned()));
                 }
@@ -247,6 +296,12 @@ impl Link {
         }
         if !new.is_empty() {
             greeting::tell_names(self, new);
+        }
+        if is_new {
+            if let Err(error) = schema::declare(*schema) {
+                tracing::error!(target: "ringrail::rpc", %error, "a peer may take one for the other");
+            }
+            greeting::tell_schema(self, schema);
         }
     }
 

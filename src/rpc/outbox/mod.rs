@@ -3,8 +3,14 @@
 //!
 //! ```text
 //! idle ──send──► connecting ──► connected ──its connection ends──► stopped
+//!                     │            ▲  │ no room
+//!                     │       room │  ▼
+//!                     │         backpressured
 //!                     └────────────── no connection ──────────────► stopped
 //! ```
+//!
+//! Where the connection has no room for a message that wants no reply, that and everything after it waits here,
+//! within the outbox's bound, and is tried again in the node's turns.
 //!
 //! An outbox lives on one thread, that of its connection: one drainer and one connection, so messages
 //! of one sender arrive in order. A stopped one is forgotten *before* its messages fail, so that the
@@ -36,11 +42,27 @@ pub(crate) trait Sendable {
     /// It waits for a connection.
     fn waits(&self, node: &Node);
 
-    /// Sends it.
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>);
+    /// Sends it. An ask that cannot be sent is failed.
+    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) -> Sent;
 
-    /// It cannot be sent.
+    /// It is not taken: fails an ask, gives the error back for a message that wants no reply.
+    ///
+    /// # Errors
+    /// That one.
+    fn refuse(self: Box<Self>, node: &Node, error: RpcError) -> Result<(), RpcError>;
+
+    /// It was taken, and cannot be sent: fails an ask; a message that wants no reply is lost.
     fn fail(self: Box<Self>, node: &Node, error: RpcError);
+}
+
+/// What became of a message.
+pub(crate) enum Sent {
+    /// It was sent, or, an ask, failed.
+    Done,
+    /// The connection has no room for a message that wants no reply.
+    NoRoom(Box<dyn Sendable>),
+    /// A message that wants no reply cannot be sent.
+    Refused(Box<dyn Sendable>, RpcError),
 }
 
 enum State {
@@ -48,6 +70,8 @@ enum State {
     Connecting,
     /// Connected, and not through with what had waited.
     Draining,
+    /// Connected to one that had no room: what waits is tried again.
+    Backpressured(Rc<Link>),
     Connected(Rc<Link>),
     Stopped,
 }
@@ -81,17 +105,50 @@ impl Outbox {
         }
     }
 
-    /// Sends a message, or queues it until there is a connection.
-    pub(crate) fn send(self: &Rc<Self>, node: &Rc<Node>, message: Box<dyn Sendable>) {
-        if let Some(link) = self.link() {
-            return message.send(node, &link);
+    /// The connection, where there is one.
+    fn any_link(&self) -> Option<Rc<Link>> {
+        match &*self.state.borrow() {
+            State::Connected(link) | State::Backpressured(link) => Some(Rc::clone(link)),
+            _ => None,
         }
+    }
+
+    /// Whether this is its connection.
+    pub(crate) fn uses(&self, link: &Rc<Link>) -> bool {
+        self.any_link().is_some_and(|its| Rc::ptr_eq(&its, link))
+    }
+
+    /// Sends a message, or queues it until there is a connection with room for it.
+    ///
+    /// # Errors
+    /// It wants no reply, and was not taken; an ask is failed.
+    pub(crate) fn send(
+        self: &Rc<Self>,
+        node: &Rc<Node>,
+        message: Box<dyn Sendable>,
+    ) -> Result<(), RpcError> {
+        let message = match self.link() {
+            None => message,
+            Some(link) => match message.send(node, &link) {
+                Sent::Done => return Ok(()),
+                Sent::Refused(message, error) => return message.refuse(node, error),
+                Sent::NoRoom(message) => {
+                    *self.state.borrow_mut() = State::Backpressured(link);
+                    node.outbox_waits(self);
+                    message
+                }
+            },
+        };
         if matches!(*self.state.borrow(), State::Stopped) {
-            return message.fail(node, RpcError::OutboxStopped);
+            return message.refuse(node, RpcError::OutboxStopped);
         }
         let limit = node.env().settings().outbox_capacity;
         if self.queue.borrow().len() >= limit {
-            return message.fail(
+            // Asks that were let go have been in their places until now.
+            node.purge_let_go();
+        }
+        if self.queue.borrow().len() >= limit {
+            return message.refuse(
                 node,
                 RpcError::Busy {
                     what: "the outbox of the address",
@@ -107,6 +164,7 @@ impl Outbox {
             *self.state.borrow_mut() = State::Connecting;
             node.env().connect(node.handle(), &self.address);
         }
+        Ok(())
     }
 
     /// The connection is there: what waited is sent, in order.
@@ -115,21 +173,50 @@ impl Outbox {
             link.close();
             return;
         }
+        self.drain(node, link);
+    }
+
+    /// Tries again what the connection had no room for; false where it still has none.
+    pub(crate) fn try_again(self: &Rc<Self>, node: &Rc<Node>) -> bool {
+        let link = match &*self.state.borrow() {
+            State::Backpressured(link) => Rc::clone(link),
+            _ => return true,
+        };
+        self.drain(node, link);
+        !matches!(*self.state.borrow(), State::Backpressured(_))
+    }
+
+    fn drain(self: &Rc<Self>, node: &Rc<Node>, link: Rc<Link>) {
         *self.state.borrow_mut() = State::Draining;
+        let mut end: fn(Rc<Link>) -> State = State::Connected;
         loop {
             let next = self.queue.borrow_mut().pop_front();
             let Some(message) = next else {
                 break;
             };
-            if message.is_wanted(node) {
-                message.send(node, &link);
-            } else {
+            if !message.is_wanted(node) {
                 message.fail(node, RpcError::OutboxStopped);
+                continue;
+            }
+            match message.send(node, &link) {
+                Sent::Done => {}
+                Sent::Refused(message, error) => message.fail(node, error),
+                Sent::NoRoom(message) => {
+                    self.queue.borrow_mut().push_front(message);
+                    end = State::Backpressured;
+                    break;
+                }
             }
         }
         let mut state = self.state.borrow_mut();
+        // It may have been stopped from inside.
         if matches!(*state, State::Draining) {
-            *state = State::Connected(link);
+            *state = end(link);
+            let waits = matches!(*state, State::Backpressured(_));
+            drop(state);
+            if waits {
+                node.outbox_waits(self);
+            }
         }
     }
 

@@ -19,8 +19,9 @@ use crate::rpc::outbox::Pipe;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::WireCall;
 
-/// The env's servers and clients.
-pub(super) fn context(env: &Arc<EnvShared>, engine: Engine) -> TransportContext {
+/// The env's servers, or its clients; `greets` says whether a connection greets its peer as soon as it is
+/// open, or only when somebody has prepared it.
+pub(super) fn context(env: &Arc<EnvShared>, engine: Engine, greets: bool) -> TransportContext {
     let env = env.id();
     // One per shard, made there when its first connection comes.
     TransportContext::new(engine, move || {
@@ -28,7 +29,11 @@ pub(super) fn context(env: &Arc<EnvShared>, engine: Engine) -> TransportContext 
         let files = node
             .as_ref()
             .map(|node| FileStreams::new(Arc::clone(node.env())));
-        Rc::new(RingHandler { node, files })
+        Rc::new(RingHandler {
+            node,
+            files,
+            greets,
+        })
     })
 }
 
@@ -37,6 +42,7 @@ struct RingHandler {
     /// None where the env has ended meanwhile.
     node: Option<Rc<Node>>,
     files: Option<FileStreams>,
+    greets: bool,
 }
 
 /// What is kept with a connection.
@@ -78,7 +84,8 @@ impl RpcHandler for RingHandler {
             return connection.close();
         };
         let socket = RpcAddress::of_socket(connection.peer());
-        let link = node.add_link(connection.id(), Pipe::Ring(connection.clone()), socket);
+        let pipe = Pipe::Ring(connection.clone());
+        let link = node.add_link(connection.id(), pipe, socket, self.greets);
         // Fresh: nobody else gives this env's connections state.
         let _ = connection.set_extension(Rc::new(Arc::clone(link.peer())));
     }

@@ -10,9 +10,11 @@
 //! connection gets the message by mail, in the receive buffer that it lies in.
 
 mod handler;
+mod keys;
 mod task;
 
 use std::sync::Arc;
+use std::thread;
 
 use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
@@ -45,6 +47,10 @@ impl RpcEnvFactory for RingFactory {
         })
     }
 }
+
+/// Shards of an env's own engine where nothing else is said and there are more processors (Spark:
+/// `MAX_DEFAULT_NETTY_THREADS`).
+const MOST_SHARDS: usize = 8;
 
 fn failed(text: &str) -> RpcError {
     RpcError::Start(text.into())
@@ -80,14 +86,22 @@ impl Ring {
 fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     let env = start::shared(config)?;
     let owned = RpcEnv::owning(Arc::clone(&env));
+    keys::one_connection_per_peer(&config.conf)?;
     let engine = match &config.engine {
-        Some(engine) => engine.clone(),
+        Some(engine) => {
+            warn_of_ignored(config, engine)?;
+            engine.clone()
+        }
         None => start_engine(config, &env)?,
     };
     let hosts = task::start_nodes(&env, &engine)?;
-    let context = handler::context(&env, engine.clone());
-    let clients = context.create_client_factory(Vec::new());
-    let downloads = TransportContext::client_only(engine.clone()).create_client_factory(Vec::new());
+    let context = handler::context(&env, engine.clone(), true);
+    let prepared = &config.client_bootstraps;
+    // What a bootstrap asks of the peer goes before the greeting.
+    let clients = handler::context(&env, engine.clone(), prepared.is_empty());
+    let clients = clients.create_client_factory(prepared.clone());
+    let downloads = TransportContext::client_only(engine.clone());
+    let downloads = downloads.create_client_factory(prepared.clone());
     env.started(
         hosts,
         Network::Ring(Ring {
@@ -104,13 +118,42 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     Ok(owned)
 }
 
+/// An engine that is shared has been started with settings of its own.
+fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcError> {
+    let ignored = keys::ignored_by(engine.conf(), &config.conf);
+    let mut ignored = ignored.map_err(|error| failed(&error.to_string()))?;
+    let has = engine.shards().len();
+    if config.shards.is_some_and(|shards| shards != has) {
+        ignored.push("RpcEnvBuilder::shards");
+    }
+    if config.park.is_some_and(|park| park != engine.park_mode()) {
+        ignored.push("RpcEnvBuilder::park");
+    }
+    if !ignored.is_empty() {
+        let (env, keys) = (&config.name, ignored.join(", "));
+        tracing::warn!(
+            target: "ringrail::rpc",
+            env,
+            "these do nothing for an env that shares an engine, which was started with other settings: {keys}"
+        );
+    }
+    Ok(())
+}
+
 fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
     let conf = transport_conf(&config.conf).map_err(|error| failed(&error.to_string()))?;
     let spins = conf.spin_us > 0;
-    let shards = config.thread_count(env.settings().shards)?;
+    let shards = match config.thread_count(env.settings().shards)? {
+        0 => thread::available_parallelism().map_or(1, |count| count.get().min(MOST_SHARDS)),
+        count => count,
+    };
     let builder = Engine::builder(conf).shards(shards);
     // Several envs of one process had better not share a processor; one that spins must have its own.
     let builder = if spins { builder } else { builder.unpinned() };
+    let builder = match config.park {
+        Some(park) => builder.park(park),
+        None => builder,
+    };
     builder.start().map_err(|error| failed(&error.to_string()))
 }
 
@@ -130,7 +173,8 @@ fn listen(
             in_use: false,
             text: format!("{at} has no address"),
         })?;
-        context.create_server(addr).map_err(|error| ListenError {
+        let server = context.create_server_with(addr, config.server_bootstraps.clone());
+        server.map_err(|error| ListenError {
             in_use: matches!(error, SocketError::InUse { .. }),
             text: error.to_string(),
         })

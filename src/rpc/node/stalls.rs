@@ -1,0 +1,314 @@
+//! Peers' messages that wait for room, and the backpressure on their connections.
+//!
+//! A message that wants no reply cannot be refused: its sender believes it sent. Where its inbox has no room
+//! (or the queue of its endpoint's thread), it waits here, and with it everything that comes over the same
+//! connection after it, so that nothing overtakes. Meanwhile the connection hands out no requests, which fills
+//! its buffers and the sender's queues in turn: `send` is refused there.
+//!
+//! ```text
+//! receive ─► inbox ── full ─► Stall ──► inbox, when there is room
+//!                              │  └───► lost, after ringrail.rpc.inbox.maxStall: told to the sender's env
+//!                              └─ pauses the connection until it is empty
+//! ```
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::clock;
+use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::greeting;
+use crate::rpc::inbox::NetworkEvent;
+use crate::rpc::lost::LostMessage;
+use crate::rpc::peer::Peer;
+use crate::rpc::reply_to::WireCall;
+use crate::rpc::wire::Envelope;
+
+use super::Node;
+
+/// Messages and events of one connection that may wait for room on one thread. A paused connection hands out
+/// next to nothing, so only what was on its way to the thread comes here.
+const MAX_STALLED: usize = 4096;
+
+/// How often what waits for room is tried, where nothing else gives the thread a turn: in ns.
+const RETRY_NS: u64 = 1_000_000;
+
+/// What waits.
+enum Stalled {
+    Message {
+        envelope: Envelope,
+        body: BodyBuf,
+        call: Option<WireCall<'static>>,
+    },
+    Event(NetworkEvent),
+}
+
+/// What waits of one connection.
+pub(super) struct Stall {
+    peer: Arc<Peer>,
+    /// When the first of them began to wait, in ns.
+    since_ns: u64,
+    queue: VecDeque<Stalled>,
+}
+
+impl Node {
+    /// Whether something of this peer waits here: what comes from it has to wait as well.
+    #[inline]
+    pub(super) fn is_stalled(&self, peer: &Arc<Peer>) -> bool {
+        let stalls = self.stalls.borrow();
+        !stalls.is_empty() && stalls.iter().any(|stall| Arc::ptr_eq(&stall.peer, peer))
+    }
+
+    /// A peer's message has to wait.
+    #[cold]
+    pub(super) fn stall(
+        self: &Rc<Self>,
+        peer: &Arc<Peer>,
+        envelope: Envelope,
+        body: BodyRef<'_>,
+        call: Option<WireCall<'_>>,
+    ) {
+        let message = Stalled::Message {
+            envelope,
+            body: body.keep(),
+            call: call.map(WireCall::hold),
+        };
+        self.stall_with(peer, message);
+    }
+
+    /// An event of a peer's connection happens behind what waits of it; the event where nothing does.
+    pub(super) fn stall_event(
+        self: &Rc<Self>,
+        peer: &Arc<Peer>,
+        event: NetworkEvent,
+    ) -> Option<NetworkEvent> {
+        if !self.is_stalled(peer) {
+            return Some(event);
+        }
+        self.stall_with(peer, Stalled::Event(event));
+        None
+    }
+
+    fn stall_with(self: &Rc<Self>, peer: &Arc<Peer>, what: Stalled) {
+        let mut stalls = self.stalls.borrow_mut();
+        let known = stalls
+            .iter_mut()
+            .find(|stall| Arc::ptr_eq(&stall.peer, peer));
+        let Some(stall) = known else {
+            stalls.push(Stall {
+                peer: Arc::clone(peer),
+                since_ns: self.now_ns(),
+                queue: VecDeque::from([what]),
+            });
+            drop(stalls);
+            self.pause(peer, true);
+            self.retry_soon();
+            return;
+        };
+        let is_event = matches!(what, Stalled::Event(_));
+        if is_event || stall.queue.len() < MAX_STALLED {
+            // A connection has a handful of events.
+            stall.queue.push_back(what);
+            return;
+        }
+        drop(stalls);
+        self.give_up_stalled(
+            peer,
+            what,
+            &RpcError::Busy {
+                what: "the queue of messages that wait for room",
+                limit: MAX_STALLED as u64,
+                key: "nothing: it is fixed",
+            },
+        );
+    }
+
+    /// Has the connection hand out no requests, or go on.
+    fn pause(self: &Rc<Self>, peer: &Arc<Peer>, pause: bool) {
+        let serial = peer.link();
+        if Arc::ptr_eq(peer.host(), self.handle()) {
+            if let Some(link) = self.link(serial) {
+                link.pause(pause);
+            }
+        } else {
+            peer.host().run(move |node| {
+                if let Some(link) = node.link(serial) {
+                    link.pause(pause);
+                }
+            });
+        }
+    }
+
+    /// Delivers what has room by now; in every turn.
+    pub(super) fn retry_stalled(self: &Rc<Self>) {
+        let mut at = 0;
+        loop {
+            let peer = match self.stalls.borrow().get(at) {
+                None => break,
+                Some(stall) => Arc::clone(&stall.peer),
+            };
+            if self.retry_stall(&peer) {
+                let gone = self.stalls.borrow_mut().remove(at);
+                drop(gone);
+                self.pause(&peer, false);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Whether anything waits for room, here or in an outbox: the thread has to look again.
+    fn waits_for_room(&self) -> bool {
+        !self.stalls.borrow().is_empty() || !self.waiting_outboxes.borrow().is_empty()
+    }
+
+    /// Tries again what outboxes could not send, and what had no room here.
+    #[inline]
+    pub(super) fn retry(self: &Rc<Self>) {
+        if self.waits_for_room() {
+            self.retry_now();
+        }
+    }
+
+    #[cold]
+    fn retry_now(self: &Rc<Self>) {
+        let outboxes = self.waiting_outboxes.take();
+        for outbox in outboxes {
+            // One that still has to wait enters itself again.
+            outbox.try_again(self);
+        }
+        self.retry_stalled();
+        self.retry_at_ns.set(u64::MAX);
+        if self.waits_for_room() {
+            self.retry_soon();
+        }
+    }
+
+    fn retry_soon(&self) {
+        let at_ns = self.now_ns().saturating_add(RETRY_NS);
+        if at_ns < self.retry_at_ns.get() {
+            self.retry_at_ns.set(at_ns);
+            self.arm();
+        }
+    }
+
+    /// Delivers what waits of one connection, in order; false where something still has no room.
+    fn retry_stall(self: &Rc<Self>, peer: &Arc<Peer>) -> bool {
+        loop {
+            let (next, since_ns) = {
+                let mut stalls = self.stalls.borrow_mut();
+                let its = stalls
+                    .iter_mut()
+                    .find(|stall| Arc::ptr_eq(&stall.peer, peer));
+                let Some(stall) = its else {
+                    return true;
+                };
+                let Some(next) = stall.queue.pop_front() else {
+                    return true;
+                };
+                (next, stall.since_ns)
+            };
+            let Some((waits, error)) = self.retry_one(peer, next) else {
+                self.set_stalled_since(peer, self.now_ns());
+                continue;
+            };
+            let limit_ns = clock::ns(self.env().settings().max_stall);
+            if self.now_ns().saturating_sub(since_ns) < limit_ns {
+                let mut stalls = self.stalls.borrow_mut();
+                let its = stalls
+                    .iter_mut()
+                    .find(|stall| Arc::ptr_eq(&stall.peer, peer));
+                if let Some(stall) = its {
+                    stall.queue.push_front(waits);
+                }
+                return false;
+            }
+            self.give_up_stalled(peer, waits, &error);
+        }
+    }
+
+    fn set_stalled_since(&self, peer: &Arc<Peer>, now_ns: u64) {
+        let mut stalls = self.stalls.borrow_mut();
+        let its = stalls
+            .iter_mut()
+            .find(|stall| Arc::ptr_eq(&stall.peer, peer));
+        if let Some(stall) = its {
+            stall.since_ns = now_ns;
+        }
+    }
+
+    /// Delivers one; gives it back where it still has no room.
+    fn retry_one(self: &Rc<Self>, peer: &Arc<Peer>, what: Stalled) -> Option<(Stalled, RpcError)> {
+        match what {
+            Stalled::Event(event) => {
+                self.tell_all(event);
+                None
+            }
+            Stalled::Message {
+                envelope,
+                body,
+                call,
+            } => {
+                let error = self
+                    .dispatch(peer, &envelope, BodyRef::of_kept(&body), call)
+                    .err()?;
+                let waits = Stalled::Message {
+                    envelope,
+                    body,
+                    call: None,
+                };
+                Some((waits, error))
+            }
+        }
+    }
+
+    fn give_up_stalled(self: &Rc<Self>, peer: &Arc<Peer>, what: Stalled, error: &RpcError) {
+        match what {
+            Stalled::Event(event) => self.tell_all(event),
+            Stalled::Message { envelope, call, .. } => match call {
+                Some(call) => call.fail(error),
+                None => self.lost_of(peer, &envelope, error),
+            },
+        }
+    }
+
+    /// A peer's message that wanted no reply is lost: this env notes it, and tells the peer's.
+    #[cold]
+    pub(super) fn lost_of(
+        self: &Rc<Self>,
+        peer: &Arc<Peer>,
+        envelope: &Envelope,
+        error: &RpcError,
+    ) {
+        let lost = LostMessage {
+            endpoint: peer.endpoint_name(envelope.endpoint),
+            message: peer.message_name(envelope.message),
+            cause: error.clone(),
+        };
+        self.env().losses().note(&lost);
+        let serial = peer.link();
+        if Arc::ptr_eq(peer.host(), self.handle()) {
+            if let Some(link) = self.link(serial) {
+                greeting::tell_lost(&link, &lost);
+            }
+        } else {
+            peer.host().run(move |node| {
+                if let Some(link) = node.link(serial) {
+                    greeting::tell_lost(&link, &lost);
+                }
+            });
+        }
+    }
+
+    /// The node ends: nothing that waits is delivered any more.
+    pub(super) fn drop_stalled(self: &Rc<Self>) {
+        let stalls = self.stalls.take();
+        for stall in stalls {
+            for what in stall.queue {
+                self.give_up_stalled(&stall.peer, what, &ENV_STOPPED);
+            }
+        }
+        self.waiting_outboxes.take();
+    }
+}

@@ -1,0 +1,85 @@
+//! Endpoints that take their time.
+
+use ringrail::rpc::{
+    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcEndpointRef,
+    RpcEnv, RpcError,
+};
+use tokio::sync::oneshot;
+
+use crate::actors::{Echo, message};
+use crate::ground::{Gate, Journal};
+
+message! { #[derive(Clone)] Count { } -> u64, "guarantees.Count" }
+
+/// An endpoint on a thread of its own whose handlers wait for `gate`, with places for `capacity` messages.
+pub(crate) fn gated(
+    env: &RpcEnv,
+    gate: &Gate,
+    journal: &Journal,
+    capacity: usize,
+) -> RpcEndpointRef<FnEndpoint> {
+    let options = EndpointOptions {
+        inbox_capacity: Some(capacity),
+        ..EndpointOptions::isolated()
+    };
+    let (gate, journal) = (gate.clone(), journal.clone());
+    let make = move || {
+        let counts = (gate.clone(), journal.clone());
+        FnEndpoint::new()
+            .on::<Echo>(move |echo, call| {
+                let n = echo.take()?.n;
+                journal.write(format!("echo {n}"));
+                assert!(n != 0 || gate.pass());
+                call.reply(n);
+                Ok(())
+            })
+            .on::<Count>(move |_, call| {
+                let (gate, journal) = &counts;
+                journal.write("count");
+                assert!(gate.pass());
+                call.reply(1);
+                Ok(())
+            })
+    };
+    env.setup_endpoint_with("gated", options, make).unwrap()
+}
+
+/// Handles by futures, of which the first waits: its thread is not blocked, and its inbox fills.
+struct Slow {
+    first: Option<oneshot::Receiver<()>>,
+    journal: Journal,
+}
+
+impl RpcEndpoint for Slow {
+    type Messages = (Async<Echo>,);
+}
+
+impl HandleAsync<Echo> for Slow {
+    async fn handle(&mut self, echo: Kept<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
+        let n = echo.take()?.n;
+        self.journal.write(format!("echo {n}"));
+        if let Some(first) = self.first.take() {
+            let _ = first.await;
+        }
+        call.reply(n);
+        Ok(())
+    }
+}
+
+/// An endpoint on a shard that is slow until the sender is used or dropped, with places for `capacity`.
+pub(crate) fn slow(env: &RpcEnv, shard: usize, capacity: usize) -> (Journal, oneshot::Sender<()>) {
+    let (go, first) = oneshot::channel();
+    let journal = Journal::default();
+    let of_endpoint = journal.clone();
+    let options = EndpointOptions {
+        inbox_capacity: Some(capacity),
+        ..EndpointOptions::on_shard(shard)
+    };
+    let make = move || Slow {
+        first: Some(first),
+        journal: of_endpoint,
+    };
+    env.setup_endpoint_with(&format!("slow{shard}"), options, make)
+        .unwrap();
+    (journal, go)
+}
