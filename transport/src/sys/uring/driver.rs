@@ -12,7 +12,7 @@ use rustix::event::EventfdFlags;
 
 use crate::buf::{Gather, Pool};
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Sock, Waker,
+    Completion, Driver, DriverStats, Listening, Moved, Op, OpKey, Park, Sock, Waker,
 };
 use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
 use crate::sys::table::OpTable;
@@ -426,8 +426,12 @@ impl Driver for UringDriver {
         }
     }
 
-    fn refill(&mut self, pool: &Pool) -> bool {
+    fn refill(&mut self, pool: &Pool) -> usize {
         self.group.refill(pool)
+    }
+
+    fn moved(&self, sock: Sock) -> Option<Moved> {
+        socket::moved(borrow(&sock))
     }
 
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {
