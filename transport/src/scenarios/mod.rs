@@ -11,7 +11,9 @@
 //! that seed alone. A failing seed is named together with the last events of its world.
 
 mod actors;
+mod backpressure;
 mod board;
+mod claims;
 mod cluster;
 mod content;
 mod credit;

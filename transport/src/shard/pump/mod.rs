@@ -14,8 +14,9 @@ mod open;
 mod receive;
 mod send;
 mod token;
+mod waiters;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,13 +34,11 @@ use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
 use listen::ListenerState;
 use token::For;
+use waiters::MemoryWaiters;
 
 /// Frames after which a turn takes no further completions, so that answers leave, and peers that
 /// sleep have something to do, before all connections have been looked at.
 const TURN_FRAMES: u64 = 128;
-
-/// How often those who wait for memory look again.
-const MEMORY_RETRY_NS: u64 = 1_000_000;
 
 /// The loop's state.
 pub(crate) struct Pump<D> {
@@ -49,10 +48,9 @@ pub(crate) struct Pump<D> {
     listeners: Vec<Option<ListenerState>>,
     handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
     reads: Vec<ReadOrder>,
-    /// Connections whose receive ended for want of buffers, or whose parse for want of memory.
-    thirsty: Vec<ConnKey>,
+    waiters: MemoryWaiters,
     /// Connections whose parse goes on next turn.
-    backlog: Vec<ConnKey>,
+    backlog: VecDeque<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
     /// See [`TURN_FRAMES`].
@@ -75,8 +73,8 @@ impl<D: Driver> Pump<D> {
             listeners: Vec::new(),
             handlers: HashMap::new(),
             reads: Vec::new(),
-            thirsty: Vec::new(),
-            backlog: Vec::new(),
+            waiters: MemoryWaiters::default(),
+            backlog: VecDeque::new(),
             drained: Vec::new(),
             stopping: false,
             turn_frames: TURN_FRAMES,
@@ -123,10 +121,8 @@ impl<D: Driver> Pump<D> {
             self.timer(what);
         }
         worked |= self.local.run_tasks();
-        if !self.thirsty.is_empty() || self.local.has_hungry() {
-            self.quench();
-        }
-        self.driver.refill(&self.local.pool);
+        worked |= self.retry_waiters();
+        worked |= self.refill();
         while let Some(key) = self.local.pop_dirty() {
             worked = true;
             self.service(key);
@@ -193,11 +189,7 @@ impl<D: Driver> Pump<D> {
                     conn.on_opening_timer();
                 }
             }
-            TimerFor::Silence(key) => {
-                if let Some(conn) = self.local.conn(key) {
-                    conn.on_silence_timer();
-                }
-            }
+            TimerFor::Silence(key) => self.keep_alive(key),
             TimerFor::Drain(key) => {
                 if let Some(conn) = self.local.conn(key) {
                     conn.on_end_timer();
@@ -220,12 +212,7 @@ impl<D: Driver> Pump<D> {
     /// When the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<u64> {
         let timer = self.local.next_timer();
-        if self.thirsty.is_empty() && !self.local.has_hungry() {
-            return timer;
-        }
-        // Memory comes back without a word; whoever waits for it looks again soon.
-        let soon = self.local.now_ns() + MEMORY_RETRY_NS;
-        Some(timer.map_or(soon, |at| at.min(soon)))
+        [timer, self.memory_retry_ns()].into_iter().flatten().min()
     }
 
     /// True where a turn would find something without entering the kernel.

@@ -151,6 +151,7 @@ impl<D: Driver> Pump<D> {
         match outcome {
             Ok(count) => {
                 conn.local.metrics.bytes_out.add(count as u64);
+                conn.note_sent();
                 if let Some(expected) = file_len {
                     return self.file_sent(key, &conn, gather, count, expected);
                 }
