@@ -44,7 +44,7 @@ pub enum Checksum {
     Auto,
     /// On every connection.
     Always,
-    /// On none, unless the peer asks for it.
+    /// On none: nothing is sent with one, whatever the peer asks for. What comes with one is checked.
     Never,
 }
 
@@ -103,6 +103,9 @@ pub struct TransportConf {
     pub pool_budget: usize,
     /// Part of the budget kept for control traffic. `ringrail.transport.poolReserve`, 64 MiB.
     pub pool_reserve: usize,
+    /// Memory that the unfinished requests of one connection may hold, in bytes; two thirds of
+    /// `pool_budget` less `pool_reserve` at most. `ringrail.transport.connectionShare`, 128 MiB.
+    pub connection_share: usize,
     /// Places in the receive group; a power of two. `ringrail.transport.recvBuffers`, 64.
     pub recv_buffers: u16,
     /// Bytes of each receive buffer. `ringrail.transport.recvBufferLen`, 64 KiB.
@@ -136,6 +139,9 @@ pub struct TransportConf {
     pub handshake_timeout: Duration,
     /// Time for a request that names none. `ringrail.transport.requestTimeout`, 120 s.
     pub request_timeout: Duration,
+    /// Time after which a body that has begun and does not grow is given up, though its connection lives.
+    /// `ringrail.transport.progressTimeout`, 60 s.
+    pub progress_timeout: Duration,
     /// Silence after which a connection with outstanding requests is given up, or an idle one
     /// closed if `close_idle` says so. `ringrail.transport.connectionTimeout`, 120 s.
     pub connection_timeout: Duration,
@@ -173,6 +179,7 @@ impl Default for TransportConf {
             max_connections: 65_536,
             pool_budget: 256 << 20,
             pool_reserve: 64 << 20,
+            connection_share: 128 << 20,
             recv_buffers: 64,
             recv_buffer_len: 64 << 10,
             inbox: 65_536,
@@ -186,6 +193,7 @@ impl Default for TransportConf {
             connect_timeout: Duration::from_secs(120),
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(120),
+            progress_timeout: Duration::from_secs(60),
             connection_timeout: Duration::from_secs(120),
             close_idle: false,
             resolve_queue: 1024,
@@ -209,7 +217,12 @@ impl TransportConf {
         self.spark_limits
             .check()
             .map_err(|error| EngineError::Config(error.to_string()))?;
-        let rules: [(bool, &str); 8] = [
+        let rules: [(bool, &str); 9] = [
+            (
+                self.connection_share >= 64 << 10 && !self.progress_timeout.is_zero(),
+                "ringrail.transport.connectionShare must be 64 KiB at least, and \
+              ringrail.transport.progressTimeout more than 0",
+            ),
             (
                 self.mixed_slice_len >= 4096 && self.mixed_slice_len.is_multiple_of(16),
                 "ringrail.transport.mixedSliceLen must be a multiple of 16 and at least 4 KiB",

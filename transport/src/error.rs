@@ -339,6 +339,24 @@ pub enum CloseReason {
         /// How many requests waited.
         outstanding: usize,
     },
+    /// A frame had begun to arrive, and did not go on.
+    #[error(
+        "a frame of the peer stood still for {after:?} before it was whole. This timeout is controlled by \
+         ringrail.transport.progressTimeout"
+    )]
+    NoProgress {
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The peer did not read what is sent to it.
+    #[error(
+        "the peer read nothing of what is sent to it for {after:?}. This timeout is controlled by \
+         ringrail.transport.connectionTimeout"
+    )]
+    NotRead {
+        /// The time allowed.
+        after: Duration,
+    },
     /// Nothing was asked for a while.
     #[error("idle for {after:?} (ringrail.transport.closeIdleConnections is on)")]
     Idle {

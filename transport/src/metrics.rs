@@ -212,8 +212,8 @@ metrics! {
     Counter copies_coalesced_bytes: "Bytes of bodies copied into the send buffer";
     Counter copies_sealed: "Sends copied to be encrypted";
     Counter copies_sealed_bytes: "Bytes copied to be encrypted";
-    Counter copies_grown: "Archives copied because the memory that they were begun in was too small";
-    Counter copies_grown_bytes: "Bytes of archives copied because they outgrew their memory";
+    Counter copies_grown: "Archives and bodies copied because the memory that they were begun in was too small";
+    Counter copies_grown_bytes: "Bytes of archives and bodies copied because they outgrew their memory";
     Counter copies_kept: "Small bodies copied out of receive buffers because memory was short";
     Counter copies_kept_bytes: "Bytes of bodies copied out of receive buffers";
 

@@ -107,6 +107,12 @@ entries! {
     POOL_RESERVE: usize = "ringrail.transport.poolReserve", size(Byte)
         .default("64m");
 
+    /// Memory that the unfinished requests of one connection may hold together; two thirds of `poolBudget`
+    /// less `poolReserve` at most. A request beyond it is refused as busy, or as too large where it never fits.
+    CONNECTION_SHARE: usize = "ringrail.transport.connectionShare", size(Byte)
+        .default("128m")
+        .range("64k", "1t");
+
     /// Buffers of a shard for multishot receives; where none is left, receives pause.
     RECV_BUFFERS: u16 = "ringrail.transport.recvBuffers", int()
         .default("64")
@@ -167,8 +173,14 @@ entries! {
         .falls_back_to(&network::TIMEOUT)
         .range("1ms", "365d");
 
-    /// Silence after which a connection ends and its requests fail; half of it sends a Ping. 0 or less
-    /// for never.
+    /// Time after which a body that has begun to arrive and does not grow is given up, though its connection
+    /// lives: its request fails, and in the middle of a frame the connection ends.
+    PROGRESS_TIMEOUT: Duration = "ringrail.transport.progressTimeout", time(Seconds)
+        .default("60s")
+        .range("1ms", "365d");
+
+    /// Silence after which a connection ends and its requests fail; half of it sends a Ping. Also the time
+    /// for which a peer may read nothing of what is sent to it. 0 or less for never.
     CONNECTION_TIMEOUT: Duration = "ringrail.transport.connectionTimeout", time_or_zero(Seconds)
         .falls_back_to(&network::TIMEOUT)
         .range("0", "365d")

@@ -157,6 +157,8 @@ pub struct Pool {
 struct Inner {
     shared: Arc<Shared>,
     reserve: usize,
+    /// The part of the reserve that only receive buffers may use.
+    receive: usize,
     high_water: Cell<usize>,
     fresh: AtomicU64,
     exhausted: AtomicU64,
@@ -170,6 +172,13 @@ struct Inner {
 impl Pool {
     /// A pool of at most `budget` bytes, of which `reserve` bytes are for the control lane alone.
     pub fn new(budget: usize, reserve: usize) -> Self {
+        Self::with_receive_part(budget, reserve, 0)
+    }
+
+    /// As [`new`](Pool::new), with `receive` bytes of the reserve open to
+    /// [`lease_receive`](Pool::lease_receive) alone: whatever else the control lane holds, bytes can be
+    /// received.
+    pub fn with_receive_part(budget: usize, reserve: usize, receive: usize) -> Self {
         let shared = Arc::new(Shared {
             owner: thread_number(),
             closed: AtomicBool::new(false),
@@ -184,6 +193,7 @@ impl Pool {
         let inner = Inner {
             shared,
             reserve: reserve.min(budget),
+            receive: receive.min(reserve).min(budget),
             high_water: Cell::new(0),
             fresh: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
@@ -203,8 +213,14 @@ impl Pool {
         self.lease_within(len, self.inner.shared.budget - self.inner.reserve)
     }
 
-    /// As [`lease`](Pool::lease), with the reserve open too: for receives and replies.
+    /// As [`lease`](Pool::lease), with the reserve open too, less what is for receive buffers: for heads,
+    /// control frames and replies.
     pub fn lease_reserved(&self, len: usize) -> Option<LeaseMut> {
+        self.lease_within(len, self.inner.shared.budget - self.inner.receive)
+    }
+
+    /// As [`lease`](Pool::lease), with the whole budget open: for receive buffers.
+    pub fn lease_receive(&self, len: usize) -> Option<LeaseMut> {
         self.lease_within(len, self.inner.shared.budget)
     }
 
@@ -420,105 +436,5 @@ impl Drop for Inner {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_returned_buffer_is_the_next_one_out() {
-        let pool = Pool::new(1 << 20, 0);
-        let first = pool.lease(100).unwrap();
-        let address = first.as_slice().as_ptr();
-        drop(first);
-        assert_eq!(pool.lease(4096).unwrap().as_slice().as_ptr(), address);
-        assert_eq!(pool.stats().fresh, 1);
-    }
-
-    #[test]
-    fn the_budget_is_hard_and_the_reserve_is_apart() {
-        let pool = Pool::new(64 << 10, 16 << 10);
-        let held: Vec<_> = (0..12).map(|_| pool.lease(4096).unwrap()).collect();
-        assert!(pool.lease(1).is_none());
-        let reserved: Vec<_> = (0..4).map(|_| pool.lease_reserved(1).unwrap()).collect();
-        assert!(pool.lease_reserved(1).is_none());
-        assert_eq!(pool.stats().leased_bytes, 64 << 10);
-        assert_eq!(pool.stats().exhausted, 2);
-        drop((held, reserved));
-        assert_eq!(pool.stats().leased_bytes, 0);
-        assert!(
-            pool.lease(40 << 10).is_none(),
-            "a 64 KiB class does not fit beside the reserve"
-        );
-    }
-
-    #[test]
-    fn free_memory_of_another_class_makes_room() {
-        let pool = Pool::new(1 << 20, 0);
-        drop(pool.lease(1 << 20).unwrap());
-        assert_eq!(pool.stats().mapped_bytes, 1 << 20);
-        assert!(pool.lease(4096).is_some());
-        assert_eq!(pool.stats().mapped_bytes, 4096);
-    }
-
-    #[test]
-    fn leases_come_home_from_other_threads() {
-        let pool = Pool::new(1 << 20, 0);
-        for _ in 0..100 {
-            let lease = pool.lease(100).unwrap().freeze();
-            std::thread::spawn(move || drop(lease)).join().unwrap();
-        }
-        assert_eq!(pool.stats().leased_bytes, 0);
-        assert_eq!(pool.stats().fresh, 1);
-    }
-
-    #[test]
-    fn the_pool_may_die_first() {
-        let pool = Pool::new(1 << 20, 0);
-        let shared = Arc::clone(&pool.inner.shared);
-        let mut lease = pool.lease(100).unwrap();
-        lease.put(b"still here");
-        let (here, there) = (lease.freeze(), pool.lease(100).unwrap().freeze());
-        drop(pool.lease(100).unwrap());
-        drop(pool);
-        assert_eq!(&here[..], b"still here");
-        std::thread::spawn(move || drop(there)).join().unwrap();
-        drop(here);
-        assert_eq!(shared.mapped.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn a_reservation_counts_until_it_is_redeemed_or_dropped() {
-        let pool = Pool::new(64 << 10, 0);
-        let promise = pool.reserve(40 << 10).unwrap();
-        assert_eq!(promise.capacity(), 64 << 10);
-        assert!(pool.lease(1).is_none() && pool.reserve(1).is_none());
-        assert_eq!(pool.stats().mapped_bytes, 0, "a promise maps nothing");
-        let lease = promise.redeem().unwrap();
-        assert_eq!(pool.stats().leased_bytes, 64 << 10);
-        drop(lease);
-        drop(pool.reserve(1).unwrap());
-        assert_eq!(pool.stats().leased_bytes, 0);
-    }
-
-    #[test]
-    fn quarters_are_filled_where_the_pressure_says_so() {
-        let pool = Pool::new(64 << 10, 0);
-        let mut leases = Vec::new();
-        for count in 0..=16 {
-            for quarters in 1..=4 {
-                let filled = pool.pressure() >= 64 * quarters;
-                assert_eq!(pool.is_filled(quarters), filled, "{count} of 16 leased");
-            }
-            leases.extend(pool.lease(4096));
-        }
-        assert_eq!(leases.len(), 16);
-    }
-
-    #[test]
-    fn a_length_past_the_largest_class_is_refused() {
-        assert!(
-            Pool::new(usize::MAX, 0)
-                .lease(super::super::MAX_LEASE_LEN + 1)
-                .is_none()
-        );
-    }
-}
+#[path = "pool_tests.rs"]
+mod tests;

@@ -22,6 +22,8 @@ pub(crate) enum BodyPlan {
         buf: LeaseMut,
         at: usize,
         finish: Finish,
+        /// Bytes that the buffer may grow to where it is too small for the body.
+        limit: usize,
     },
     /// Nowhere: nobody waits for it.
     Discard,
@@ -89,13 +91,14 @@ impl Conn {
     }
 
     /// Keeps a body that has more to come with what it belongs to.
-    fn put_back(&self, header: &Header, buf: LeaseMut) {
+    fn put_back(self: &Rc<Self>, header: &Header, buf: LeaseMut) {
         let id = header.id;
         let reply = header.kind == Kind::RpcReply || header.flags.contains(Flags::REPLY);
         if header.kind == Kind::ChunkData || reply {
             let mut calls = self.calls.borrow_mut();
             if let Some(bulk) = calls.bulk(id) {
                 bulk.put_back(buf);
+                bulk.grew_ns = self.local.turn_ns();
             }
             drop(calls);
             if header.kind == Kind::ChunkData {
@@ -103,16 +106,12 @@ impl Conn {
             }
             return;
         }
-        let mut inbound = self.inbound.borrow_mut();
         let one_way = header.kind == Kind::OneWay || header.flags.contains(Flags::ONE_WAY);
-        let table = if one_way {
-            &mut inbound.one_ways
-        } else {
-            &mut inbound.requests
-        };
-        if let Some(sliced) = table.get_mut(&id) {
-            sliced.buf = Some(buf);
-        }
+        self.inbound
+            .borrow_mut()
+            .sliced(one_way)
+            .put_back(id, buf, self.local.turn_ns());
+        self.grant_sliced(id, one_way);
     }
 
     fn complete_body(
@@ -127,14 +126,14 @@ impl Conn {
         }
         let mut inbound = self.inbound.borrow_mut();
         if header.flags.contains(Flags::ONE_WAY) {
-            inbound.one_ways.remove(&id);
+            inbound.one_ways.remove(id);
             drop(inbound);
             self.accept_one_way(Received::new(&lease, &lease));
             return Ok(());
         }
         let deadline_ns = inbound
             .requests
-            .remove(&id)
+            .remove(id)
             .map_or(u64::MAX, |sliced| sliced.deadline_ns);
         drop(inbound);
         if self.drops_overdue(deadline_ns) {

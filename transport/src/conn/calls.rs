@@ -57,6 +57,8 @@ pub(crate) struct BulkIn {
     pub(crate) assembly: Option<Assembly>,
     /// Bytes granted to the sender so far.
     pub(crate) granted: u64,
+    /// When the last slice of a chunk came.
+    pub(crate) grew_ns: u64,
 }
 
 impl BulkIn {
@@ -79,6 +81,16 @@ impl BulkIn {
         larger.put(begun);
         self.buf = Some(larger);
         begun.len()
+    }
+
+    /// True for a chunk of which nothing has come since `since_ns`, though there is credit for more.
+    fn stands_still(&self, since_ns: u64) -> bool {
+        let Some(assembly) = &self.assembly else {
+            return false;
+        };
+        let received = assembly.received();
+        let begun = self.grew_ns > 0 && received < self.granted && !assembly.is_complete();
+        begun && self.grew_ns <= since_ns
     }
 
     /// How far the body has come.
@@ -173,6 +185,20 @@ impl Calls {
             }
         }
         (expired, next)
+    }
+
+    /// Requests whose chunks have begun to come, may go on, and have not grown since `since_ns`;
+    /// but for the one that is `growing`.
+    pub(crate) fn stalled(&self, since_ns: u64, growing: Option<u64>) -> Vec<u64> {
+        let stalled = |call: &&Call| {
+            if growing == Some(call.id) {
+                return false;
+            }
+            let bulk = call.bulk.and_then(|key| self.bulks.get(key as usize));
+            bulk.is_some_and(|bulk| bulk.stands_still(since_ns))
+        };
+        let calls = self.calls.iter().map(|(_, call)| call);
+        calls.filter(stalled).map(|call| call.id).collect()
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Call> {

@@ -65,6 +65,7 @@ impl Conn {
             .chunk_data(&frame, header.body_len)
             .map_err(broken)?;
         let (received, granted) = (assembly.received(), bulk.granted);
+        bulk.grew_ns = self.local.turn_ns();
         if received > granted {
             return Err(beyond_credit(received, granted));
         }
@@ -83,6 +84,7 @@ impl Conn {
         let mut calls = self.calls.borrow_mut();
         match calls.bulk(header.id).and_then(|bulk| bulk.lend()) {
             Some(buf) => Ok(BodyPlan::Into {
+                limit: buf.capacity(),
                 buf,
                 at: offset as usize,
                 finish: Finish::Part { complete },
@@ -125,7 +127,7 @@ impl Conn {
     /// Grants the rest of a chunk whose length has become known, once there is memory for it.
     pub(crate) fn grant_chunk(&self, id: u64) {
         if !self.try_grant_chunk(id) {
-            self.local.push_hungry(self.key, id);
+            self.local.push_grant_waiter(self.key, id);
         }
     }
 
@@ -167,6 +169,7 @@ impl Conn {
         }
         let bytes = total_len - bulk.granted;
         bulk.granted = total_len;
+        bulk.grew_ns = self.local.turn_ns();
         drop(calls);
         self.control(
             &Credit {

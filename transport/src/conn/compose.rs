@@ -5,6 +5,7 @@ use std::rc::Rc;
 use ringrail_codec::native::{Cancel, HEADER_LEN, Header, Kind, StreamEnd, UploadEnd};
 
 use crate::buf::{Body, Gather};
+use crate::conf::Checksum;
 use crate::error::{CloseReason, RequestError, RpcFailure};
 use crate::sys::driver::Driver;
 
@@ -236,7 +237,7 @@ impl Conn {
     }
 
     pub(crate) fn sends_crc(&self) -> bool {
-        self.terms.get().send_crc
+        self.local.conf.checksum != Checksum::Never && self.terms.get().send_crc
     }
 
     /// The last step of a body on its way out, whole or not.

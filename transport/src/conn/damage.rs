@@ -27,7 +27,7 @@ impl Conn {
                 if whole && !self.begin_request(header) {
                     return Ok(());
                 }
-                self.inbound.borrow_mut().requests.remove(&id);
+                self.inbound.borrow_mut().requests.remove(id);
                 self.answer_failure(id, &failure);
             }
             Kind::UploadData => self.fail_upload(id, FailureCode::ChecksumMismatch, text),

@@ -161,10 +161,14 @@ impl Conn {
                 Ok(())
             }
             BodyPlan::Into {
-                mut buf,
+                buf,
                 at,
                 finish,
+                limit,
             } => {
+                let Some(mut buf) = self.room_for_part(header, buf, at, limit) else {
+                    return Ok(());
+                };
                 buf.buffer_mut()[at..at + body.len()].copy_from_slice(body);
                 let metrics = &self.local.metrics;
                 metrics.copies_coalesced.increment();

@@ -20,8 +20,88 @@ use super::ids::IdState;
 pub(crate) struct SlicedIn {
     /// Where it goes; out while a receive is writing to it.
     pub(crate) buf: Option<LeaseMut>,
+    /// Bytes of that buffer, wherever it is.
+    pub(crate) capacity: usize,
+    /// Bytes that the peer may have sent when it has used all its credit.
+    pub(crate) granted: u64,
     pub(crate) assembly: Assembly,
     pub(crate) deadline_ns: u64,
+    /// When the last slice came.
+    pub(crate) grew_ns: u64,
+}
+
+/// Bodies in slices, and the memory that they hold together.
+#[derive(Default)]
+pub(crate) struct SlicedTable {
+    entries: HashMap<u64, SlicedIn>,
+    bytes: usize,
+}
+
+impl SlicedTable {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn contains(&self, id: u64) -> bool {
+        self.entries.contains_key(&id)
+    }
+
+    /// Enters a body under an id that is free.
+    ///
+    /// # Panics
+    /// If the id is in use: look first.
+    pub(crate) fn insert(&mut self, id: u64, sliced: SlicedIn) {
+        self.bytes += sliced.capacity;
+        let before = self.entries.insert(id, sliced);
+        assert!(before.is_none(), "two bodies in slices under one id");
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut SlicedIn> {
+        self.entries.get_mut(&id)
+    }
+
+    /// Takes the buffer of a body back, which may be a larger one by now.
+    pub(crate) fn put_back(&mut self, id: u64, buf: LeaseMut, now_ns: u64) {
+        let Some(sliced) = self.entries.get_mut(&id) else {
+            return;
+        };
+        self.bytes = self.bytes - sliced.capacity + buf.capacity();
+        sliced.capacity = buf.capacity();
+        sliced.buf = Some(buf);
+        sliced.grew_ns = now_ns;
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) -> Option<SlicedIn> {
+        let sliced = self.entries.remove(&id)?;
+        self.bytes -= sliced.capacity;
+        Some(sliced)
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
+    /// Ids of those for which `is_over` holds.
+    fn over(&self, is_over: impl Fn(&SlicedIn) -> bool) -> Vec<u64> {
+        let over = self.entries.iter().filter(|(_, it)| is_over(it));
+        over.map(|(id, _)| *id).collect()
+    }
+
+    /// Begins to count anew how long each has not grown.
+    fn touch(&mut self, now_ns: u64) {
+        for sliced in self.entries.values_mut() {
+            sliced.grew_ns = now_ns;
+        }
+    }
+}
+
+/// Ids of bodies that have not grown for too long.
+#[derive(Debug, Default)]
+pub(crate) struct StalledIn {
+    pub(crate) requests: Vec<u64>,
+    pub(crate) one_ways: Vec<u64>,
+    pub(crate) uploads: Vec<u64>,
 }
 
 /// An upload on its way in.
@@ -31,6 +111,8 @@ pub(crate) struct UploadIn {
     pub(crate) assembly: Assembly,
     pub(crate) window: GrantWindow,
     pub(crate) deadline_ns: u64,
+    /// When the last slice came.
+    pub(crate) grew_ns: u64,
 }
 
 /// Tells a handler that replies later, on another thread, whether anybody still waits.
@@ -41,8 +123,8 @@ pub(crate) type Retracted = Arc<AtomicBool>;
 pub(crate) struct Inbound {
     /// Requests that have not been answered.
     pub(crate) active: usize,
-    pub(crate) requests: HashMap<u64, SlicedIn>,
-    pub(crate) one_ways: HashMap<u64, SlicedIn>,
+    pub(crate) requests: SlicedTable,
+    pub(crate) one_ways: SlicedTable,
     pub(crate) uploads: HashMap<u64, UploadIn>,
     /// Those whose handlers reply later; a flag where that may be on another thread.
     pub(crate) deferred: HashMap<u64, Option<Retracted>, IdState>,
@@ -59,18 +141,61 @@ impl Inbound {
             }
             return true;
         }
-        self.requests.remove(&id).is_some() || self.waiting.retract(id)
+        self.requests.remove(id).is_some() || self.waiting.retract(id)
     }
 
     /// Forgets requests in slices whose deadline is over: how many there were; and which uploads are
     /// overdue.
     pub(crate) fn overdue(&mut self, now_ns: u64) -> (usize, Vec<u64>) {
-        let before = self.requests.len();
-        self.requests.retain(|_, it| it.deadline_ns > now_ns);
+        let requests = self.requests.over(|it| it.deadline_ns <= now_ns);
+        for &id in &requests {
+            self.requests.remove(id);
+        }
         let uploads = self.uploads.iter();
         let overdue = uploads.filter(|(_, it)| it.deadline_ns <= now_ns);
         let ids = overdue.map(|(id, _)| *id).collect();
-        (before - self.requests.len(), ids)
+        (requests.len(), ids)
+    }
+
+    /// Messages in slices, or requests.
+    pub(crate) fn sliced(&mut self, one_way: bool) -> &mut SlicedTable {
+        match one_way {
+            true => &mut self.one_ways,
+            false => &mut self.requests,
+        }
+    }
+
+    /// Bytes of buffers of bodies in slices that are not whole.
+    pub(crate) fn sliced_len(&self) -> usize {
+        self.requests.bytes + self.one_ways.bytes
+    }
+
+    /// Bodies that have not grown since `since_ns`, but for the one that is `growing`.
+    pub(crate) fn stalled(&self, since_ns: u64, growing: Option<u64>) -> StalledIn {
+        let mut stalled = StalledIn {
+            requests: self.requests.over(|it| it.grew_ns <= since_ns),
+            one_ways: self.one_ways.over(|it| it.grew_ns <= since_ns),
+            uploads: Vec::new(),
+        };
+        let uploads = self.uploads.iter().filter(|(_, it)| it.grew_ns <= since_ns);
+        stalled.uploads.extend(uploads.map(|(id, _)| *id));
+        for ids in [
+            &mut stalled.requests,
+            &mut stalled.one_ways,
+            &mut stalled.uploads,
+        ] {
+            ids.retain(|id| Some(*id) != growing);
+        }
+        stalled
+    }
+
+    /// This side has not read: nothing could grow.
+    pub(crate) fn excuse(&mut self, now_ns: u64) {
+        self.requests.touch(now_ns);
+        self.one_ways.touch(now_ns);
+        for upload in self.uploads.values_mut() {
+            upload.grew_ns = now_ns;
+        }
     }
 
     /// Tells everybody that nobody waits any more; gives back the uploads to be failed.

@@ -22,6 +22,7 @@ mod bulk;
 mod call;
 pub(crate) mod calls;
 mod chunks_in;
+mod claim;
 pub(crate) mod compose;
 pub(crate) mod compose_file;
 mod damage;
@@ -40,6 +41,7 @@ mod opening;
 mod overdue;
 mod pace;
 mod pause;
+pub(crate) mod progress;
 mod received;
 mod requests;
 mod resolve;
@@ -68,6 +70,7 @@ use crate::error::{CloseReason, ConnectError};
 use crate::server::RpcHandler;
 use crate::shard::local::{ConnKey, ShardLocal};
 use crate::shard::timer::TimerKey;
+use crate::sys::driver::Moved;
 use crate::sys::socket::Addr;
 
 pub(crate) use call::RpcBody;
@@ -162,6 +165,10 @@ pub(crate) struct Conn {
     /// This side takes no further requests.
     draining: Cell<bool>,
     last_in_ns: Cell<u64>,
+    /// When bytes that wait to be sent moved last.
+    last_out_ns: Cell<u64>,
+    /// Bytes that the socket had moved when the keepalive timer fired last.
+    moved: Cell<Moved>,
     last_request_ns: Cell<u64>,
     /// When an RPC last travelled here, in either direction.
     last_rpc_ns: Cell<u64>,
@@ -220,6 +227,8 @@ impl Conn {
             peer_drains: RefCell::new(None),
             draining: Cell::new(false),
             last_in_ns: Cell::new(now),
+            last_out_ns: Cell::new(now),
+            moved: Cell::default(),
             last_request_ns: Cell::new(now),
             last_rpc_ns: Cell::new(0),
             call_timer: Cell::new(None),

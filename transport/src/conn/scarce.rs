@@ -9,7 +9,6 @@ use std::rc::Rc;
 
 use ringrail_codec::native::{FailureCode, Header, Kind};
 
-use crate::buf::LeaseMut;
 use crate::error::{CloseReason, RequestError, RpcFailure};
 
 use super::Conn;
@@ -19,14 +18,25 @@ use super::failures::failure_kind;
 impl Conn {
     /// Where the body of a frame goes that is not a part of a larger one.
     pub(super) fn plan_whole(self: &Rc<Self>, header: &Header) -> BodyPlan {
-        match self.local.pool.lease(header.padded_body_len()) {
-            Some(buf) => whole(buf),
+        let limit = header.padded_body_len();
+        let buf = match self.could_claim(limit as u64) {
+            true => self.claim(self.first_claim(limit), 0),
+            false => None,
+        };
+        match buf {
+            Some(buf) => BodyPlan::Into {
+                buf,
+                at: 0,
+                finish: Finish::Whole,
+                limit,
+            },
             None => self.plan_without(header),
         }
     }
 
+    /// Refuses or defers a body that finds no memory, at its beginning or on its way.
     #[cold]
-    fn plan_without(self: &Rc<Self>, header: &Header) -> BodyPlan {
+    pub(in crate::conn) fn plan_without(self: &Rc<Self>, header: &Header) -> BodyPlan {
         match header.kind {
             Kind::RpcRequest | Kind::Upload | Kind::StreamRequest | Kind::ChunkRequest => {
                 if self.begin_request(header) {
@@ -42,16 +52,30 @@ impl Conn {
     /// Tells the peer that there is no memory for what its request carries.
     #[cold]
     pub(super) fn refuse_body(self: &Rc<Self>, header: &Header, len: u64) {
-        let fits = self.local.pool.could_hold(len);
+        self.refuse_len(failure_kind(header.kind), header.id, len);
+    }
+
+    /// The same by the kind of frame that refuses it.
+    #[cold]
+    pub(super) fn refuse_len(self: &Rc<Self>, kind: Kind, id: u64, len: u64) {
+        let fits = self.could_claim(len);
         let code = match fits {
             true => FailureCode::Busy,
             false => FailureCode::TooLarge,
         };
-        let text =
-            format!("no memory for a request of {len} bytes (ringrail.transport.poolBudget there)");
-        let kind = failure_kind(header.kind);
+        let key = self.claim_key(len);
+        let text = format!("no memory for a request of {len} bytes ({key} there)");
         let failure = RpcFailure::new(code, text).with_retryable(fits);
-        self.answer_failure_as(kind, header.id, &failure);
+        self.answer_failure_as(kind, id, &failure);
+    }
+
+    /// A one-way message found no memory: nobody can be told but the log.
+    #[cold]
+    pub(in crate::conn) fn warn_of_dropped(&self, len: u64) {
+        tracing::warn!(
+            target: "ringrail::conn", peer = %self.peer, len, key = self.claim_key(len),
+            "one-way message dropped: no memory"
+        );
     }
 
     /// There is no memory for the answer of `len` bytes to a request of ours: it is not waited for.
@@ -83,19 +107,17 @@ impl Conn {
     /// A body has waited for memory long enough: what it belongs to fails, so that what lies behind
     /// it can be read.
     #[cold]
-    pub(super) fn give_up_body(self: &Rc<Self>, header: &Header) -> Result<(), Box<CloseReason>> {
+    pub(in crate::conn) fn give_up_body(
+        self: &Rc<Self>,
+        header: &Header,
+    ) -> Result<(), Box<CloseReason>> {
         let len = u64::from(header.body_len);
         match header.kind {
             Kind::UploadData => {
                 let text = "no memory for a slice (ringrail.transport.poolBudget there)";
                 self.fail_upload(header.id, FailureCode::Busy, text);
             }
-            Kind::OneWay => {
-                tracing::warn!(
-                    target: "ringrail::conn", peer = %self.peer, len,
-                    "one-way message dropped: no memory (ringrail.transport.poolBudget)"
-                );
-            }
+            Kind::OneWay => self.warn_of_dropped(len),
             Kind::StreamData
             | Kind::ChunkData
             | Kind::RpcFailure
@@ -114,13 +136,5 @@ impl Conn {
             limit: self.local.conf.pool_budget as u64,
             key: "ringrail.transport.poolBudget",
         })
-    }
-}
-
-fn whole(buf: LeaseMut) -> BodyPlan {
-    BodyPlan::Into {
-        buf,
-        at: 0,
-        finish: Finish::Whole,
     }
 }

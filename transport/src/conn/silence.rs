@@ -1,18 +1,21 @@
 //! Silence: pings, peers that are gone, connections that nobody uses.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::CloseReason;
 use crate::shard::local::TimerFor;
 
 use super::Conn;
+use super::progress::Sight;
 
 impl Conn {
     /// A timer of silence: pings, gives up a dead peer, closes an idle connection.
-    pub(crate) fn on_silence_timer(&self) {
+    pub(crate) fn on_silence_timer(self: &Rc<Self>, sight: &Sight) {
         if !self.is_open() {
             return;
         }
+        self.note_moved(sight);
         let after = self.local.conf.connection_timeout;
         let now = self.local.now_ns();
         let since = |at: u64| Duration::from_nanos(now.saturating_sub(at));
@@ -23,6 +26,9 @@ impl Conn {
             self.close(CloseReason::Stalled { after, outstanding });
             return;
         }
+        if let Some(reason) = self.standstill(sight) {
+            return self.close(reason);
+        }
         let unused = since(self.last_request_ns.get()) >= after
             && outstanding == 0
             && self.inbound.borrow().active == 0
@@ -32,6 +38,7 @@ impl Conn {
             return;
         }
         self.sweep_overdue();
+        self.sweep_stalled(sight);
         if silent >= after / 2 {
             self.control(&ringrail_codec::native::Ping { opaque: now }.header(), &[]);
         }
@@ -39,7 +46,8 @@ impl Conn {
     }
 
     pub(crate) fn arm_silence_timer(&self) {
-        let every = self.local.conf.connection_timeout / 4;
+        let conf = &self.local.conf;
+        let every = conf.connection_timeout.min(conf.progress_timeout) / 4;
         let timer = self.local.set_timer(every, TimerFor::Silence(self.key));
         self.silence_timer.set(timer.map(|(key, _)| key));
     }

@@ -53,6 +53,7 @@ impl Conn {
                     assembly: Assembly::upload(upload.total_len),
                     window: GrantWindow::new(self.local.conf.limits.initial_credit),
                     deadline_ns: deadline_from(self.local.now_ns(), upload.deadline_us),
+                    grew_ns: self.local.now_ns(),
                 };
                 self.inbound.borrow_mut().uploads.insert(upload.id, entry);
                 self.bulk_expected.set(self.bulk_expected.get() + 1);
@@ -81,6 +82,7 @@ impl Conn {
             .window
             .receive(u64::from(header.body_len))
             .map_err(|error| beyond_credit(error.len, error.granted))?;
+        upload.grew_ns = self.local.turn_ns();
         let Some(mut sink) = upload.sink.take() else {
             return Ok(());
         };

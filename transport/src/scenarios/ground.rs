@@ -32,12 +32,33 @@ pub(super) trait Ground: 'static {
 pub(super) struct Simulated {
     pub(super) world: SimWorld,
     hosts: Vec<SimHost>,
+    /// Virtual time that a shard is charged for each frame it handles, by its number; 0 where none is set.
+    frame_cost_ns: Vec<u64>,
 }
 
 impl Simulated {
     pub(super) fn new(world: SimWorld) -> Self {
-        let hosts = Vec::new();
-        Self { world, hosts }
+        Self {
+            world,
+            hosts: Vec::new(),
+            frame_cost_ns: Vec::new(),
+        }
+    }
+
+    /// Has a shard's handling of each frame take so long.
+    pub(super) fn charge_frames(&mut self, index: usize, ns: u64) {
+        self.frame_cost_ns[index] = ns;
+    }
+
+    fn turn(&self, shard: &mut Shard<SimDriver>, park: Park) -> bool {
+        let frames = shard.frames_handled();
+        let worked = shard.turn(park);
+        let handled = shard.frames_handled() - frames;
+        let cost_ns = self.frame_cost_ns[shard.index] * handled;
+        if cost_ns > 0 {
+            self.hosts[shard.index].charge(cost_ns);
+        }
+        worked
     }
 
     pub(super) fn host(&self, index: usize) -> &SimHost {
@@ -58,6 +79,7 @@ impl Ground for Simulated {
             recv_buffer_len: conf.recv_buffer_len,
         });
         self.hosts.push(driver.host());
+        self.frame_cost_ns.push(0);
         driver
     }
 
@@ -69,6 +91,9 @@ impl Ground for Simulated {
     /// what a shard forgets to look at, or to be woken for, stays undone here too.
     fn step(&mut self, shard: &mut Shard<SimDriver>) -> bool {
         let host = &self.hosts[shard.index];
+        if host.is_busy() {
+            return false;
+        }
         let inbox = shard.handle();
         if shard.asleep {
             let due = host
@@ -81,11 +106,11 @@ impl Ground for Simulated {
             shard.asleep = false;
         }
         if shard.pump.has_work() || !inbox.inbox().prepare_sleep() {
-            shard.turn(Park::No);
+            self.turn(shard, Park::No);
             return true;
         }
         let until = shard.pump.next_timer();
-        let worked = shard.turn(Park::Until(until));
+        let worked = self.turn(shard, Park::Until(until));
         // A simulated turn does not wait: it announces the end of a sleep that goes on.
         shard.asleep = !worked && !shard.pump.has_work() && inbox.inbox().prepare_sleep();
         true
@@ -103,7 +128,8 @@ impl Ground for Simulated {
 
     fn pass(&mut self, _: &mut [Shard<SimDriver>], until_ns: Option<u64>) -> bool {
         let parked = self.hosts.iter().filter_map(SimHost::parked_until);
-        let next = parked.chain(self.world.next_event_ns()).min();
+        let busy = self.hosts.iter().filter_map(SimHost::busy_until);
+        let next = parked.chain(busy).chain(self.world.next_event_ns()).min();
         match (next, until_ns) {
             (None, None) => false,
             (next, Some(until)) if next.is_none_or(|next| until < next) => {

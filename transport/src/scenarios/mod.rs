@@ -11,8 +11,10 @@
 //! that seed alone. A failing seed is named together with the last events of its world.
 
 mod actors;
+mod backpressure;
 mod board;
 mod body_room;
+mod claims;
 mod cluster;
 mod content;
 mod credit;

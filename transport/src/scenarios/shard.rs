@@ -45,6 +45,11 @@ impl<D: Driver> Shard<D> {
         self.pump.local.handle.clone()
     }
 
+    /// Frames that it has taken in, of all its connections.
+    pub(super) fn frames_handled(&self) -> u64 {
+        self.pump.local.metrics.frames_in.get()
+    }
+
     pub(super) fn turn(&mut self, park: Park) -> bool {
         let worked = self.pump.turn(park).expect("the ring works");
         let pool = self.pump.local.pool.stats();

@@ -30,6 +30,12 @@ pub(super) struct Link {
     pub(super) batch: Batch,
     /// The receive of the header behind the body that `recv` is for; takes its place when that ends.
     pub(super) recv_header: Option<OpKey>,
+    /// Its parse goes on next turn.
+    pub(super) put_off: bool,
+    /// It is among those that wait for a receive buffer.
+    pub(super) waits_for_buffer: bool,
+    /// It is among those whose parse waits for memory.
+    pub(super) waits_for_lease: bool,
     pub(super) send: Option<OpKey>,
     /// Bytes that the file send in flight must move; anything less is a file that shrank.
     pub(super) file_send_len: Option<usize>,
@@ -52,6 +58,9 @@ impl Link {
             recv: None,
             batch: Batch::default(),
             recv_header: None,
+            put_off: false,
+            waits_for_buffer: false,
+            waits_for_lease: false,
             send: None,
             file_send_len: None,
             connect: None,

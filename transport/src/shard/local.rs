@@ -122,9 +122,9 @@ pub(crate) struct ShardLocal {
     generation: Cell<u32>,
     dirty: RefCell<Vec<ConnKey>>,
     /// Chunks that wait for memory, first come first served.
-    hungry: RefCell<VecDeque<(ConnKey, u64)>>,
+    grant_waiters: RefCell<VecDeque<(ConnKey, u64)>>,
     /// Connections that wait for memory to send from.
-    parched: RefCell<Vec<ConnKey>>,
+    send_waiters: RefCell<Vec<ConnKey>>,
     /// Work that code on the shard leaves for the pump.
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
@@ -157,7 +157,11 @@ impl ShardLocal {
         metrics: Arc<ShardMetrics>,
         now_ns: u64,
     ) -> Rc<Self> {
-        let pool = Pool::new(conf.pool_budget, conf.pool_reserve);
+        // As much as the group again, for buffers that are kept while they are parsed; where the reserve is
+        // hardly more than that, half of it.
+        let group = usize::from(conf.recv_buffers) * conf.recv_buffer_len;
+        let receive = group.min(conf.pool_reserve / 2);
+        let pool = Pool::with_receive_part(conf.pool_budget, conf.pool_reserve, receive);
         Rc::new(Self {
             handle,
             pool,
@@ -170,8 +174,8 @@ impl ShardLocal {
             conns: RefCell::new(Slab::new()),
             generation: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
-            hungry: RefCell::new(VecDeque::new()),
-            parched: RefCell::new(Vec::new()),
+            grant_waiters: RefCell::new(VecDeque::new()),
+            send_waiters: RefCell::new(Vec::new()),
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::default(),
             tasks: RefCell::new(Slab::new()),
@@ -331,30 +335,37 @@ impl ShardLocal {
     }
 
     /// A chunk waits for memory.
-    pub(crate) fn push_hungry(&self, key: ConnKey, call: u64) {
-        self.hungry.borrow_mut().push_back((key, call));
+    pub(crate) fn push_grant_waiter(&self, key: ConnKey, call: u64) {
+        self.grant_waiters.borrow_mut().push_back((key, call));
     }
 
-    pub(crate) fn pop_hungry(&self) -> Option<(ConnKey, u64)> {
-        self.hungry.borrow_mut().pop_front()
+    pub(crate) fn pop_grant_waiter(&self) -> Option<(ConnKey, u64)> {
+        self.grant_waiters.borrow_mut().pop_front()
     }
 
-    pub(crate) fn unpop_hungry(&self, key: ConnKey, call: u64) {
-        self.hungry.borrow_mut().push_front((key, call));
+    pub(crate) fn return_grant_waiter(&self, key: ConnKey, call: u64) {
+        self.grant_waiters.borrow_mut().push_front((key, call));
     }
 
     /// A connection waits for memory to send from.
     pub(crate) fn wait_for_memory(&self, key: ConnKey) {
-        self.parched.borrow_mut().push(key);
+        self.send_waiters.borrow_mut().push(key);
     }
 
-    pub(crate) fn take_parched(&self) -> Vec<ConnKey> {
-        self.parched.take()
+    pub(crate) fn take_send_waiters(&self) -> Vec<ConnKey> {
+        self.send_waiters.take()
     }
 
     /// True where somebody waits for memory.
-    pub(crate) fn has_hungry(&self) -> bool {
-        !self.hungry.borrow().is_empty() || !self.parched.borrow().is_empty()
+    pub(crate) fn has_memory_waiters(&self) -> bool {
+        !self.grant_waiters.borrow().is_empty() || !self.send_waiters.borrow().is_empty()
+    }
+
+    /// Bytes that the unfinished requests of one peer may hold together.
+    pub(crate) fn connection_share(&self) -> usize {
+        let conf = &self.conf;
+        let data = conf.pool_budget - conf.pool_reserve;
+        conf.connection_share.min(data / 3 * 2)
     }
 
     /// Bytes of answers that may wait on one connection before its requests are no longer read:

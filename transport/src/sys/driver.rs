@@ -223,6 +223,17 @@ pub struct DriverStats {
     pub no_buffers: u64,
 }
 
+/// Bytes that a connection has moved since it was made; see [`Driver::moved`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes that have arrived here, whether they were received or not.
+    pub received: u64,
+    /// Bytes that have arrived at the peer.
+    pub acknowledged: u64,
+    /// More is on its way there.
+    pub pending: bool,
+}
+
 /// What to listen on.
 #[derive(Debug)]
 pub enum Listening {
@@ -279,6 +290,10 @@ pub trait Driver {
         0
     }
 
+    /// Has the next park return with its first completion, whatever that is: something waits for a send
+    /// that a driver may count as done when it is submitted.
+    fn return_at_first(&mut self) {}
+
     /// True where operations have been posted that no [`enter`](Self::enter) has submitted yet.
     fn has_posted(&mut self) -> bool {
         false
@@ -301,8 +316,12 @@ pub trait Driver {
     /// The next completion collected.
     fn next(&mut self) -> Option<Completion>;
 
-    /// Fills the receive group up with buffers of the pool; true where it is full.
-    fn refill(&mut self, pool: &Pool) -> bool;
+    /// Fills the receive group up with buffers of the pool; how many it has then.
+    fn refill(&mut self, pool: &Pool) -> usize;
+
+    /// How many bytes a connection has moved, be they part of an operation that is still in flight; `None`
+    /// where its kind of socket cannot tell. A system call on a real one.
+    fn moved(&self, sock: Sock) -> Option<Moved>;
 
     /// Whether the whole range lies in the page cache; `None` where this kernel cannot tell. A range
     /// that reaches beyond the end of the file does not.

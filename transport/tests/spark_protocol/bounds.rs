@@ -77,6 +77,38 @@ fn a_peer_that_asks_and_never_reads_holds_a_bounded_amount() {
 }
 
 #[test]
+fn peers_that_announce_bodies_and_never_send_them_stop_nobody() {
+    let conf = TransportConf {
+        pool_budget: 96 << 20,
+        progress_timeout: Duration::from_secs(2),
+        ..TransportConf::default()
+    };
+    let server = start(conf, None);
+    let claim = &rpc(7, &[0; 1 << 20])[..121];
+    let mut liars: Vec<Raw> = (0..150).map(|_| Raw::connect(server.port())).collect();
+    for liar in &mut liars {
+        liar.send(claim);
+    }
+    let mut good = Raw::connect(server.port());
+    let body = content(3, 1 << 20);
+    for id in 0..3 {
+        assert_eq!(good.ask(&rpc(id, &body)), Got::rpc_reply(id, &body));
+    }
+    for liar in &mut liars {
+        let patience = Some(Duration::from_secs(20));
+        liar.socket.set_read_timeout(patience).unwrap();
+        let read = std::io::Read::read(&mut liar.socket, &mut [0; 8]);
+        assert!(!matches!(&read, Ok(1..)), "{read:?}");
+        let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+        assert!(
+            !read.is_err_and(|error| timed_out(&error)),
+            "it is still open"
+        );
+    }
+    assert_eq!(good.ask(&rpc(9, &body)), Got::rpc_reply(9, &body));
+}
+
+#[test]
 fn a_reader_that_is_behind_holds_its_stream_back_and_gets_all_of_it() {
     let server = server();
     let (context, client) = connect(&server, None);

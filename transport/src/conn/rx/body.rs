@@ -7,6 +7,7 @@ use ringrail_codec::native::Header;
 use crate::buf::LeaseMut;
 use crate::conn::Conn;
 use crate::conn::bulk::{BodyPlan, Finish};
+use crate::conn::claim::grown;
 
 use super::{Parsed, Rx, Taken};
 
@@ -21,6 +22,10 @@ pub(super) struct BodyIn {
     pub(super) buf: Option<LeaseMut>,
     pub(super) at: usize,
     finish: Finish,
+    /// Bytes that the buffer may grow to.
+    limit: usize,
+    /// Since when it has found no memory to grow.
+    scarce_since_ns: Option<u64>,
     discard: bool,
     /// Bytes so far, padding included.
     pub(super) got: usize,
@@ -34,9 +39,42 @@ impl BodyIn {
             buf: None,
             at: 0,
             finish: Finish::Whole,
+            limit: 0,
+            scarce_since_ns: None,
             discard: true,
             got: 0,
         }
+    }
+
+    /// Has the rest be received for nobody.
+    fn let_go(&mut self) {
+        self.buf = None;
+        self.discard = true;
+    }
+
+    /// True where the buffer is full and the body is not: it has to grow.
+    fn lacks_room(&self) -> bool {
+        let at = self.at + self.got;
+        self.buf.is_some()
+            && self.room() == 0
+            && self.got < self.header.body_len as usize
+            && at < self.limit
+    }
+
+    /// How many of `len` bytes that follow can be taken now: as many as there is room for, where the buffer
+    /// has to grow for the others.
+    fn takes(&self, len: usize) -> usize {
+        let left = len.min(self.need() - self.got);
+        let (room, missing) = (self.room(), self.header.body_len as usize);
+        match self.buf.is_some() && room < missing.saturating_sub(self.got) {
+            true => left.min(room),
+            false => left,
+        }
+    }
+
+    /// The request or message that it belongs to.
+    pub(super) fn id(&self) -> u64 {
+        self.header.id
     }
 
     pub(super) fn need(&self) -> usize {
@@ -65,6 +103,9 @@ impl Rx {
         if let Some(stash) = self.stash.take_if(|stash| stash.capacity() < self.need) {
             return self.regrow(conn, stash, self.need);
         }
+        if self.body.as_ref().is_some_and(BodyIn::lacks_room) {
+            return self.grow_body(conn);
+        }
         let Some((header, since_ns)) = self.waiting.take() else {
             return Ok(());
         };
@@ -87,8 +128,13 @@ impl Rx {
     pub(super) fn begin_body(&mut self, conn: &Rc<Conn>, header: Header) -> Parsed {
         self.calm = 0;
         self.exact = true;
-        let (buf, at, finish) = match conn.plan_body(&header)? {
-            BodyPlan::Into { buf, at, finish } => (buf, at, finish),
+        let (buf, at, finish, limit) = match conn.plan_body(&header)? {
+            BodyPlan::Into {
+                buf,
+                at,
+                finish,
+                limit,
+            } => (buf, at, finish, limit),
             BodyPlan::Discard => {
                 conn.local.metrics.frames_in.increment();
                 self.body = Some(BodyIn::nowhere(header));
@@ -106,9 +152,55 @@ impl Rx {
             buf: Some(buf),
             at,
             finish,
+            limit,
+            scarce_since_ns: None,
             discard: false,
             got: 0,
         });
+        // A part may begin where its buffer is full.
+        self.body_grew(conn)
+    }
+
+    /// Moves a body to a larger buffer. Where there is no memory what it belongs to is refused, or waits.
+    fn grow_body(&mut self, conn: &Rc<Conn>) -> Parsed {
+        let now_ns = conn.local.now_ns();
+        let Some(body) = self.body.as_mut() else {
+            return Ok(());
+        };
+        let Some(buf) = body.buf.take() else {
+            return Ok(());
+        };
+        let have = body.at + body.got;
+        let buf = match conn.enlarge(buf, have, grown(have, body.limit)) {
+            Ok(larger) => {
+                body.buf = Some(larger);
+                body.scarce_since_ns = None;
+                return Ok(());
+            }
+            Err(buf) => buf,
+        };
+        let (header, whole) = (body.header, body.finish == Finish::Whole);
+        if !whole {
+            body.let_go();
+            conn.give_up_part(&header);
+            return Ok(());
+        }
+        match body.scarce_since_ns {
+            None => {
+                if matches!(conn.plan_without(&header), BodyPlan::Discard) {
+                    body.let_go();
+                    return Ok(());
+                }
+                body.scarce_since_ns = Some(now_ns);
+            }
+            Some(since_ns) if now_ns >= since_ns + SCARCE_NS => {
+                body.let_go();
+                return conn.give_up_body(&header);
+            }
+            Some(_) => {}
+        }
+        body.buf = Some(buf);
+        self.starved = true;
         Ok(())
     }
 
@@ -117,7 +209,7 @@ impl Rx {
         let Some(body) = self.body.as_mut() else {
             return Ok(0);
         };
-        let take = bytes.len().min(body.need() - body.got);
+        let take = body.takes(bytes.len());
         let (at, fits) = (body.at + body.got, take.min(body.room()));
         if let Some(buf) = body.buf.as_mut().filter(|_| fits > 0) {
             buf.buffer_mut()[at..at + fits].copy_from_slice(&bytes[..fits]);
@@ -133,8 +225,11 @@ impl Rx {
     }
 
     pub(super) fn body_grew(&mut self, conn: &Rc<Conn>) -> Parsed {
-        if self.body.as_ref().is_none_or(|body| body.got < body.need()) {
-            return Ok(());
+        match &self.body {
+            None => return Ok(()),
+            Some(body) if body.lacks_room() => return self.grow_body(conn),
+            Some(body) if body.got < body.need() => return Ok(()),
+            Some(_) => {}
         }
         match self.body.take() {
             Some(BodyIn {

@@ -6,6 +6,7 @@
 //! [`Rx`] holds what is half received and tells the pump what to post next; it posts nothing itself.
 
 mod body;
+mod held;
 mod parse;
 mod spark;
 mod stash;
@@ -15,14 +16,19 @@ use std::rc::Rc;
 
 use ringrail_codec::native::{HEADER_LEN, Header};
 
-use crate::buf::{Lease, LeaseMut};
+use crate::buf::LeaseMut;
 use crate::error::CloseReason;
 
 use super::{Conn, State};
 use body::BodyIn;
+use held::Unparsed;
 
 /// Small frames in a row before a connection that received exactly goes back to multishot.
 const CALM_FRAMES: u32 = 16;
+
+/// Buffers that a connection holds while its frames wait for their turn; beyond that it is not read. Two keep
+/// it at work while it is: one that is parsed, and one that has come meanwhile.
+const HELD_BUFFERS: usize = 2;
 
 /// What the pump is to post next.
 #[derive(Debug)]
@@ -56,9 +62,8 @@ pub(crate) struct Rx {
     body: Option<BodyIn>,
     /// A header whose body found no memory, and when.
     waiting: Option<(Header, u64)>,
-    /// Received and not parsed, with how far the first one has been.
-    held: VecDeque<Lease>,
-    held_at: usize,
+    /// Received and not parsed yet.
+    held: VecDeque<Unparsed>,
     /// A body of Spark's protocol on its way in.
     flow: Option<spark::Flow>,
     /// Since when such a body has found no memory.
@@ -76,9 +81,15 @@ type Parsed = Result<(), Box<CloseReason>>;
 type Taken = Result<usize, Box<CloseReason>>;
 
 impl Rx {
-    /// True where parsing stopped for want of memory or of room for answers.
+    /// True where nothing more is to be received: parsing stopped for want of memory or of room for answers,
+    /// or the peer sends faster than its frames are handled. Its socket then holds the peer back.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.clogged || self.starved
+        self.clogged || self.starved || (self.yielded && self.held.len() > HELD_BUFFERS)
+    }
+
+    /// True where what comes next belongs to a frame that has begun.
+    pub(crate) fn is_within_a_frame(&self) -> bool {
+        self.body.is_some() || self.stash.is_some() || self.flow.is_some()
     }
 
     /// True where parsing stopped because the peer does not read its answers.
@@ -93,74 +104,6 @@ impl Rx {
     /// True where parsing stopped to let what it caused be sent: [`resume`](Self::resume) it.
     pub(crate) fn has_yielded(&self) -> bool {
         self.yielded
-    }
-
-    /// Takes what a multishot receive brought.
-    pub(crate) fn received(&mut self, conn: &Rc<Conn>, data: LeaseMut) -> Parsed {
-        if conn.is_ending() {
-            return Ok(());
-        }
-        let data = match conn.spark() {
-            Some(side) => conn.unseal(side, data, 0)?.freeze(),
-            None => data.freeze(),
-        };
-        if self.held.is_empty() && !self.is_stuck() {
-            let done = self.parse(conn, &data, 0)?;
-            if done == data.len() {
-                return Ok(());
-            }
-            self.held_at = done;
-        }
-        self.hold(conn, data);
-        Ok(())
-    }
-
-    /// Keeps data for later: in a buffer of its own, so that receive buffers stay free.
-    fn hold(&mut self, conn: &Rc<Conn>, data: Lease) {
-        let from = if self.held.is_empty() {
-            std::mem::take(&mut self.held_at)
-        } else {
-            0
-        };
-        if self.yielded {
-            self.held.push_back(data.slice(from..));
-            return;
-        }
-        let rest = &data[from..];
-        match conn.local.pool.lease(rest.len()) {
-            Some(mut copy) if rest.len() * 2 < data.len() + 1 || data.len() < 4096 => {
-                copy.put(rest);
-                let metrics = &conn.local.metrics;
-                metrics.copies_straddle.increment();
-                metrics.copies_straddle_bytes.add(rest.len() as u64);
-                self.held.push_back(copy.freeze());
-            }
-            _ => self.held.push_back(data.slice(from..)),
-        }
-    }
-
-    /// Goes on with what is held, now that memory or room may be there.
-    pub(crate) fn resume(&mut self, conn: &Rc<Conn>) -> Parsed {
-        self.clogged = false;
-        self.starved = false;
-        self.yielded = false;
-        conn.serve_held()?;
-        self.resume_body(conn)?;
-        if let Some(side) = conn.spark() {
-            self.spark_stash_grew(conn, side)?;
-        }
-        while !self.is_stuck() && !self.yielded {
-            let Some(data) = self.held.pop_front() else {
-                break;
-            };
-            let from = std::mem::take(&mut self.held_at);
-            let done = self.parse(conn, &data, from)?;
-            if done < data.len() {
-                self.held_at = done;
-                self.held.push_front(data);
-            }
-        }
-        Ok(())
     }
 
     /// True where the connection should receive exactly now, though a multishot may be armed.
@@ -255,6 +198,11 @@ impl Rx {
             Some(_) => 1,
             None => HEADER_LEN,
         };
+    }
+
+    /// The request or message whose body is on its way.
+    pub(crate) fn body_id(&self) -> Option<u64> {
+        self.body.as_ref().map(BodyIn::id)
     }
 
     /// Takes the buffer of a [`Next::Fill`] back, with `count` more bytes in it.

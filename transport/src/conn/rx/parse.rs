@@ -130,7 +130,7 @@ impl Rx {
         header: Header,
         body: &[u8],
     ) -> Result<bool, Box<CloseReason>> {
-        let Some(mut copy) = conn.local.pool.lease_reserved(body.len()) else {
+        let Some(mut copy) = conn.lease_for_frame(body.len()) else {
             self.starved = true;
             return Ok(false);
         };

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use ringrail_codec::spark::{Head, Kind, Step, decode_head};
 
 use crate::buf::{Lease, LeaseMut};
+use crate::conn::claim::grown;
 use crate::conn::spark::{PiecesOf, Plan, Side, WholeOf};
 use crate::conn::{Conn, Received};
 use crate::error::CloseReason;
@@ -190,6 +191,7 @@ impl Rx {
                     return Ok(0);
                 };
                 let got = flow.got;
+                take = take.min(buf.capacity() - got);
                 buf.buffer_mut()[got..got + take].copy_from_slice(&data[at..at + take]);
                 let metrics = &conn.local.metrics;
                 metrics.copies_prefix.increment();
@@ -212,8 +214,39 @@ impl Rx {
         Ok(take)
     }
 
+    /// Moves a body to a larger buffer where its own is full. Where there is no memory it waits, and after some
+    /// time what it belongs to is refused.
+    pub(super) fn grow_flow(&mut self, conn: &Rc<Conn>, side: &Side) {
+        let Some(flow) = self.flow.as_mut().filter(|flow| flow.left > 0) else {
+            return;
+        };
+        let To::Whole(of) = flow.to else { return };
+        let Some(buf) = flow.buf.take_if(|buf| buf.capacity() == flow.got) else {
+            return;
+        };
+        let buf = match conn.enlarge(buf, flow.got, grown(flow.got, flow.want)) {
+            Ok(larger) => {
+                flow.buf = Some(larger);
+                self.scarce_since_ns = None;
+                return;
+            }
+            Err(buf) => buf,
+        };
+        let now_ns = conn.local.now_ns();
+        let since_ns = *self.scarce_since_ns.get_or_insert(now_ns);
+        if now_ns < since_ns + SCARCE_NS {
+            flow.buf = Some(buf);
+            self.starved = true;
+            return;
+        }
+        self.scarce_since_ns = None;
+        flow.to = To::Nowhere;
+        conn.refuse_spark_body(side, of, flow.want as u64, true);
+    }
+
     /// Looks at the body after bytes came: perhaps it is there.
     fn flow_grew(&mut self, conn: &Rc<Conn>, side: &Side) {
+        self.grow_flow(conn, side);
         let Some(flow) = self.flow.take_if(|flow| flow.left == 0) else {
             return;
         };
@@ -321,8 +354,7 @@ impl Rx {
         let plain = conn.unseal(side, copy, 0)?.freeze();
         let done = self.parse_spark(conn, &plain, 0)?;
         if done < plain.len() {
-            self.held_at = done;
-            self.held.push_back(plain);
+            self.hold_rest(conn, plain, done);
         }
         Ok(())
     }
@@ -347,7 +379,8 @@ impl Rx {
             flow.buf = conn.local.pool.lease(want);
             (flow.got, flow.want) = (0, want);
         }
-        let (at, len) = (flow.got, flow.want - flow.got);
+        let room = flow.buf.as_ref().map_or(0, LeaseMut::capacity);
+        let (at, len) = (flow.got, flow.want.min(room) - flow.got.min(room));
         let last = len as u64 == flow.left;
         match flow.buf.take() {
             Some(buf) => {

@@ -14,7 +14,7 @@ use super::{Parsed, Rx, Taken};
 impl Rx {
     /// Keeps the beginning of something that takes `need` bytes; how many it took.
     pub(super) fn stash(&mut self, conn: &Rc<Conn>, bytes: &[u8], need: usize) -> usize {
-        let Some(mut stash) = conn.local.pool.lease_reserved(need) else {
+        let Some(mut stash) = conn.lease_for_frame(need) else {
             self.starved = true;
             return 0;
         };
@@ -93,7 +93,7 @@ impl Rx {
             self.stash = Some(stash);
             return Ok(());
         }
-        let Some(mut larger) = conn.local.pool.lease_reserved(need) else {
+        let Some(mut larger) = conn.lease_for_frame(need) else {
             self.stash = Some(stash);
             self.starved = true;
             return Ok(());

@@ -68,17 +68,33 @@ impl Conn {
         }
         let plan = match self.whole_of(side, &head.frame) {
             None => Plan::Nowhere,
-            Some(of) if !self.local.pool.could_hold(head.body_len) => {
+            Some(of) if !self.could_take_spark(of, head.body_len) => {
                 self.refuse_spark_body(side, of, head.body_len, false);
                 Plan::Nowhere
             }
-            Some(of) => match self.local.pool.lease(head.body_len as usize) {
+            Some(of) => match self.lease_for_spark(of, head.body_len as usize) {
                 Some(buf) => Plan::Whole { buf, of },
                 None => return Plan::NoMemory,
             },
         };
         self.note_chunk_begun(side, &head.frame);
         plan
+    }
+
+    /// True where a body would find memory if nothing else were there.
+    fn could_take_spark(&self, of: WholeOf, len: u64) -> bool {
+        match of {
+            WholeOf::Answer { .. } => self.local.pool.could_hold(len),
+            WholeOf::Rpc { .. } | WholeOf::OneWay => self.could_claim(len),
+        }
+    }
+
+    /// An answer was asked for, and gets its memory at once; what a peer sends unasked gets it as it comes.
+    fn lease_for_spark(&self, of: WholeOf, len: usize) -> Option<LeaseMut> {
+        match of {
+            WholeOf::Answer { .. } => self.local.pool.lease(len),
+            WholeOf::Rpc { .. } | WholeOf::OneWay => self.claim(self.first_claim(len), 0),
+        }
     }
 
     /// What the body in a frame is; `None` where nobody waits for it.
@@ -128,7 +144,7 @@ impl Conn {
     }
 
     #[cold]
-    fn refuse_spark_body(&self, side: &Side, of: WholeOf, len: u64, retryable: bool) {
+    pub(crate) fn refuse_spark_body(&self, side: &Side, of: WholeOf, len: u64, retryable: bool) {
         match of {
             WholeOf::Rpc { request_id } => {
                 let id = self.enter_spark(side, Asking::Rpc { request_id });
@@ -137,15 +153,13 @@ impl Conn {
                     false => FailureCode::TooLarge,
                 };
                 let text = format!(
-                    "no memory for a request of {len} bytes (ringrail.transport.poolBudget there){}",
+                    "no memory for a request of {len} bytes ({} there){}",
+                    self.claim_key(len),
                     if retryable { "; ask again later" } else { "" }
                 );
                 self.answer_failure(id, &RpcFailure::new(code, text).with_retryable(retryable));
             }
-            WholeOf::OneWay => tracing::warn!(
-                target: "ringrail::conn", peer = %self.peer, len,
-                "one-way message dropped: no memory (ringrail.transport.poolBudget)"
-            ),
+            WholeOf::OneWay => self.warn_of_dropped(len),
             WholeOf::Answer { call } => self.let_go(call, len),
         }
     }
@@ -223,6 +237,7 @@ impl Conn {
                     assembly: Assembly::upload(total_len),
                     window: GrantWindow::new(self.local.conf.limits.initial_credit),
                     deadline_ns: u64::MAX,
+                    grew_ns: self.local.now_ns(),
                 };
                 self.inbound.borrow_mut().uploads.insert(id, entry);
                 self.bulk_expected.set(self.bulk_expected.get() + 1);
@@ -260,6 +275,7 @@ impl Conn {
         let Some(upload) = inbound.uploads.get_mut(&id) else {
             return;
         };
+        upload.grew_ns = self.local.turn_ns();
         let Some(mut sink) = upload.sink.take() else {
             return;
         };

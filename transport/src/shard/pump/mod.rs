@@ -15,8 +15,9 @@ mod open;
 mod receive;
 mod send;
 mod token;
+mod waiters;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,13 +36,11 @@ use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
 use listen::{ListenerLogs, ListenerState};
 use token::For;
+use waiters::MemoryWaiters;
 
 /// Frames after which a turn takes no further completions, so that answers leave, and peers that
 /// sleep have something to do, before all connections have been looked at.
 const TURN_FRAMES: u64 = 128;
-
-/// How often those who wait for memory look again.
-const MEMORY_RETRY_NS: u64 = 1_000_000;
 
 /// The loop's state.
 pub(crate) struct Pump<D> {
@@ -52,10 +51,9 @@ pub(crate) struct Pump<D> {
     listener_logs: ListenerLogs,
     handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
     reads: Vec<ReadOrder>,
-    /// Connections whose receive ended for want of buffers, or whose parse for want of memory.
-    thirsty: Vec<ConnKey>,
+    waiters: MemoryWaiters,
     /// Connections whose parse goes on next turn.
-    backlog: Vec<ConnKey>,
+    backlog: VecDeque<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
     /// See [`TURN_FRAMES`].
@@ -79,8 +77,8 @@ impl<D: Driver> Pump<D> {
             listener_logs: ListenerLogs::default(),
             handlers: HashMap::new(),
             reads: Vec::new(),
-            thirsty: Vec::new(),
-            backlog: Vec::new(),
+            waiters: MemoryWaiters::default(),
+            backlog: VecDeque::new(),
             drained: Vec::new(),
             stopping: false,
             turn_frames: TURN_FRAMES,
@@ -133,10 +131,8 @@ impl<D: Driver> Pump<D> {
         self.local.wake_overdue_callers();
         worked |= self.local.run_tasks();
         worked |= self.local.run_futures();
-        if !self.thirsty.is_empty() || self.local.has_hungry() {
-            self.quench();
-        }
-        self.driver.refill(&self.local.pool);
+        worked |= self.retry_waiters();
+        worked |= self.refill();
         while let Some(key) = self.local.pop_dirty() {
             worked = true;
             self.service(key);
@@ -204,10 +200,8 @@ impl<D: Driver> Pump<D> {
                 }
             }
             TimerFor::Silence(key) => {
-                if let Some(conn) = self.local.conn(key) {
-                    conn.on_silence_timer();
-                    self.give_back_header(key);
-                }
+                self.keep_alive(key);
+                self.give_back_header(key);
             }
             TimerFor::Drain(key) => {
                 if let Some(conn) = self.local.conn(key) {
@@ -232,18 +226,18 @@ impl<D: Driver> Pump<D> {
 
     /// When the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<u64> {
-        let mut timer = earlier(self.local.next_timer(), self.local.deliveries_due_ns());
-        if !self.local.letters.borrow().is_empty() {
-            // The other shard does not tell when its inbox has room.
-            let soon = self.local.now_ns() + RETRY_NS;
-            timer = Some(timer.map_or(soon, |at| at.min(soon)));
-        }
-        if self.thirsty.is_empty() && !self.local.has_hungry() {
-            return timer;
-        }
-        // Memory comes back without a word; whoever waits for it looks again soon.
-        let soon = self.local.now_ns() + MEMORY_RETRY_NS;
-        Some(timer.map_or(soon, |at| at.min(soon)))
+        let letters = self.local.letters.borrow();
+        // The other shard does not tell when its inbox has room.
+        let letters = (!letters.is_empty()).then(|| self.local.now_ns() + RETRY_NS);
+        [
+            self.local.next_timer(),
+            self.local.deliveries_due_ns(),
+            self.memory_retry_ns(),
+            letters,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// True where a turn would find something without entering the kernel.
@@ -253,14 +247,6 @@ impl<D: Driver> Pump<D> {
             || !self.backlog.is_empty()
             || !self.local.handle.inbox().is_empty()
             || self.driver.ready()
-    }
-}
-
-/// The earlier of two times, where there are any.
-fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use crate::buf::LeaseMut;
 use crate::conn::State;
+use crate::conn::progress::Sight;
 use crate::conn::rx::{Next, Rx};
 use crate::error::CloseReason;
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
-use crate::sys::driver::{Completion, Driver, Op, Payload, is_passing};
+use crate::sys::driver::{Completion, Driver, Op, Payload, Sock, is_passing};
 
 use super::token::For;
 use super::{Pump, ring_full};
@@ -28,7 +30,6 @@ impl<D: Driver> Pump<D> {
             conn.mark_dirty();
             return;
         }
-        let had_yielded = link.rx.has_yielded();
         let frames = conn.local.metrics.frames_in.get();
         let exact = matches!(done.payload, Payload::Buffer(_));
         let parsed = match (done.payload, outcome) {
@@ -51,8 +52,7 @@ impl<D: Driver> Pump<D> {
             (_, Ok(_)) if done.more => Ok(()),
             (_, Ok(_)) => Err(Box::new(CloseReason::Peer)),
             (_, Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                self.thirsty.push(key);
-                return;
+                return self.wait_for_buffer(key);
             }
             (_, Err(error)) if is_passing(&error) => Ok(()),
             (_, Err(error)) => Err(Box::new(CloseReason::Io(error))),
@@ -68,8 +68,8 @@ impl<D: Driver> Pump<D> {
             }
             return conn.mark_dirty();
         }
-        if !had_yielded && yielded {
-            self.backlog.push(key);
+        if yielded {
+            self.put_off(key);
         }
         if let Err(reason) = parsed {
             conn.fail(*reason);
@@ -91,9 +91,23 @@ impl<D: Driver> Pump<D> {
 
     /// Goes on with the parses that the turn before broke off.
     pub(super) fn work_off(&mut self, count: usize) {
-        let keys: Vec<ConnKey> = self.backlog.drain(..count).collect();
-        for key in keys {
-            self.resume(key);
+        for _ in 0..count {
+            let Some(key) = self.backlog.pop_front() else {
+                break;
+            };
+            if let Some(link) = self.link_of(key) {
+                link.put_off = false;
+                self.resume(key);
+            }
+        }
+    }
+
+    /// Has a connection's parse go on next turn.
+    fn put_off(&mut self, key: ConnKey) {
+        if let Some(link) = self.link_of(key)
+            && !std::mem::replace(&mut link.put_off, true)
+        {
+            self.backlog.push_back(key);
         }
     }
 
@@ -120,43 +134,19 @@ impl<D: Driver> Pump<D> {
                 self.driver.cancel(*op);
             }
             if link.rx.is_starved() {
-                self.thirsty.push(key);
+                self.wait_for_lease(key);
             }
             return;
         }
-        let mut header = None;
-        let (op, receiving) = match link.rx.next(conn) {
-            Next::Nothing => {
-                if link.rx.is_starved() {
-                    self.thirsty.push(key);
-                }
-                return;
-            }
-            Next::Multi => (
-                Op::RecvMulti { sock: link.sock },
-                Receiving::Multi { cancelled: false },
-            ),
-            Next::Fill {
-                buf,
-                at,
-                len,
-                whole,
-                header: behind,
-            } => {
-                header = behind;
-                let linked = header.is_some();
-                (
-                    Op::Recv {
-                        sock: link.sock,
-                        buf,
-                        at,
-                        len,
-                        whole,
-                        linked,
-                    },
-                    Receiving::Fill,
-                )
-            }
+        let next = link.rx.next(conn);
+        if matches!(next, Next::Nothing) && link.rx.is_starved() {
+            return self.wait_for_lease(key);
+        }
+        if matches!(next, Next::Multi) && link.waits_for_buffer {
+            return;
+        }
+        let Some((op, receiving, header)) = operation(link.sock, next) else {
+            return;
         };
         self.local.metrics.recvs.increment();
         match self.driver.submit(For::Receive(key).token(), op) {
@@ -183,29 +173,22 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Connections that waited for memory or receive buffers try again.
-    pub(super) fn quench(&mut self) {
-        while let Some((key, call)) = self.local.pop_hungry() {
-            let Some(conn) = self.local.conn(key) else {
-                continue;
-            };
-            if !conn.try_grant_chunk(call) {
-                self.local.unpop_hungry(key, call);
-                break;
-            }
+    /// A connection's keepalive timer has fired.
+    pub(super) fn keep_alive(&mut self, key: ConnKey) {
+        let Some(Some(link)) = self.links.get(key.slot as usize) else {
+            return;
+        };
+        if link.conn.key != key {
+            return;
         }
-        for key in self.local.take_parched() {
-            if let Some(conn) = self.local.conn(key) {
-                conn.mark_dirty();
-            }
-        }
-        self.driver.refill(&self.local.pool);
-        let mut thirsty = std::mem::take(&mut self.thirsty);
-        thirsty.sort_unstable_by_key(|key| (key.slot, key.generation));
-        thirsty.dedup();
-        for key in thirsty {
-            self.resume(key);
-        }
+        let sight = Sight {
+            moved: self.driver.moved(link.sock),
+            within_a_frame: link.rx.is_within_a_frame(),
+            body_id: link.rx.body_id(),
+            stuck: link.rx.is_stuck(),
+            sending: link.send.is_some(),
+        };
+        Rc::clone(&link.conn).on_silence_timer(&sight);
     }
 
     pub(super) fn resume(&mut self, key: ConnKey) {
@@ -218,9 +201,37 @@ impl<D: Driver> Pump<D> {
             conn.fail(*reason);
             return;
         }
-        if link.rx.has_yielded() && !self.backlog.contains(&key) {
-            self.backlog.push(key);
+        if link.rx.has_yielded() {
+            self.put_off(key);
         }
         self.post_receive(key);
+    }
+}
+
+/// The operation for the next receive, what it is, and where the header behind it goes; `None` for nothing.
+fn operation(sock: Sock, next: Next) -> Option<(Op, Receiving, Option<LeaseMut>)> {
+    match next {
+        Next::Nothing => None,
+        Next::Multi => {
+            let receiving = Receiving::Multi { cancelled: false };
+            Some((Op::RecvMulti { sock }, receiving, None))
+        }
+        Next::Fill {
+            buf,
+            at,
+            len,
+            whole,
+            header,
+        } => {
+            let op = Op::Recv {
+                sock,
+                buf,
+                at,
+                len,
+                whole,
+                linked: header.is_some(),
+            };
+            Some((op, Receiving::Fill, header))
+        }
     }
 }

@@ -15,6 +15,25 @@ use super::{Pump, ring_full};
 impl<D: Driver> Pump<D> {
     /// Posts what a connection has to send; takes it down where it is over.
     pub(super) fn service(&mut self, key: ConnKey) {
+        self.post_or_end(key);
+        self.await_send(key);
+    }
+
+    /// Has the next park return with the send in flight where something waits for its end. A park takes
+    /// a short send for done when it is submitted, and would wait for a further completion, which may
+    /// never come: the peer may be waiting for what is behind that send.
+    fn await_send(&mut self, key: ConnKey) {
+        let Some(link) = self.link_of(key).filter(|link| link.send.is_some()) else {
+            return;
+        };
+        let conn = &link.conn;
+        let is_last = conn.state() == State::Open && conn.is_flushed();
+        if !is_last || link.rx.is_clogged() || conn.can_serve_held() {
+            self.driver.return_at_first();
+        }
+    }
+
+    fn post_or_end(&mut self, key: ConnKey) {
         let Some(link) = self.link_of(key) else {
             return;
         };
@@ -151,6 +170,7 @@ impl<D: Driver> Pump<D> {
         match outcome {
             Ok(count) => {
                 conn.local.metrics.bytes_out.add(count as u64);
+                conn.note_sent();
                 if let Some(expected) = file_len {
                     return self.file_sent(key, &conn, gather, count, expected);
                 }
@@ -197,6 +217,7 @@ impl<D: Driver> Pump<D> {
                 if let Some(link) = self.link_of(key) {
                     link.send = Some(op);
                 }
+                self.await_send(key);
             }
             Err(_) => conn.close(ring_full()),
         }

@@ -122,7 +122,7 @@ impl<R: Rig> Shard<R> {
         let rig = R::new();
         let mut driver = rig.driver(max_ops);
         let pool = Pool::new(64 << 20, 0);
-        assert!(driver.refill(&pool));
+        assert_eq!(driver.refill(&pool), usize::from(BUFFERS));
         Self {
             rig,
             driver,

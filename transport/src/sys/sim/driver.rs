@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::buf::Pool;
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Sock, Waker,
+    Completion, Driver, DriverStats, Listening, Moved, Op, OpKey, Park, Sock, Waker,
 };
 use crate::sys::socket::{Addr, DEFAULT_BACKLOG, SocketError, SocketSpec};
 
@@ -216,6 +216,11 @@ impl World {
             return;
         };
         match kind {
+            // The kernel looks for a buffer before it looks at the socket.
+            Kind::RecvMulti if self.hosts[host].group.is_empty() => {
+                self.hosts[host].stats.no_buffers += 1;
+                self.end(host, key, -libc::ENOBUFS);
+            }
             Kind::Recv | Kind::RecvMulti => self.receive(conn, side),
             _ => self.send(conn, side),
         }
@@ -375,18 +380,31 @@ impl Driver for SimDriver {
         })
     }
 
-    fn refill(&mut self, pool: &Pool) -> bool {
+    fn refill(&mut self, pool: &Pool) -> usize {
         self.with(|world, host| {
             let host = &mut world.hosts[host];
             let places = usize::from(host.spec.recv_buffers);
             while host.group.len() < places {
-                let Some(lease) = pool.lease_reserved(host.spec.recv_buffer_len) else {
-                    return false;
+                let Some(lease) = pool.lease_receive(host.spec.recv_buffer_len) else {
+                    break;
                 };
                 host.group.push_back(lease);
             }
-            true
+            host.group.len()
         })
+    }
+
+    fn moved(&self, sock: Sock) -> Option<Moved> {
+        self.with(
+            |world, host| match world.checked(host, sock, "moved").role {
+                Role::Connected { conn, side } => Some(Moved {
+                    received: world.conns[conn].to(side).arrived(),
+                    acknowledged: world.conns[conn].from(side).arrived(),
+                    pending: world.conns[conn].from(side).is_pending(),
+                }),
+                _ => None,
+            },
+        )
     }
 
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {

@@ -138,6 +138,8 @@ pub(super) struct Host {
     pub(super) lingers: bool,
     pub(super) stats: DriverStats,
     pub(super) open_sockets: usize,
+    /// Until when its thread handles what it took: it is given no turn before.
+    pub(super) busy_until_ns: u64,
     /// Its driver was dropped.
     pub(super) gone: bool,
     pub(super) unplugged: bool,
@@ -161,6 +163,7 @@ impl Host {
             lingers: false,
             stats: DriverStats::default(),
             open_sockets: 0,
+            busy_until_ns: 0,
             gone: false,
             unplugged: false,
         }
@@ -235,6 +238,29 @@ impl SimHost {
     /// wake-up.
     pub fn is_idle(&self) -> bool {
         self.world.borrow().hosts[self.id].is_idle()
+    }
+
+    /// Charges `ns` of virtual time for what this shard has just handled. Until that is over the shard
+    /// is to be given no turn ([`is_busy`](Self::is_busy)), while the network goes on: it fills the
+    /// receive buffers that the shard has left armed, as the kernel does behind a busy thread.
+    pub fn charge(&self, ns: u64) {
+        let mut world = self.world.borrow_mut();
+        let now_ns = world.now_ns;
+        let host = &mut world.hosts[self.id];
+        host.busy_until_ns = host.busy_until_ns.max(now_ns) + ns;
+    }
+
+    /// True while the time that was [charged](Self::charge) is not over.
+    pub fn is_busy(&self) -> bool {
+        let world = self.world.borrow();
+        world.hosts[self.id].busy_until_ns > world.now_ns
+    }
+
+    /// When the time that was [charged](Self::charge) is over; `None` where it is.
+    pub fn busy_until(&self) -> Option<u64> {
+        let world = self.world.borrow();
+        let at = world.hosts[self.id].busy_until_ns;
+        (at > world.now_ns).then_some(at)
     }
 
     /// Operations in flight: submitted, and their last completion not yet taken.

@@ -138,6 +138,16 @@ impl Pipe {
         Some(segment)
     }
 
+    /// Bytes that have arrived in all.
+    pub(super) fn arrived(&self) -> u64 {
+        self.sent - self.under_way as u64
+    }
+
+    /// True where some that were written have not arrived.
+    pub(super) fn is_pending(&self) -> bool {
+        self.bytes.len() > self.received
+    }
+
     /// Bytes that can be read.
     pub(super) fn readable(&self) -> usize {
         self.received

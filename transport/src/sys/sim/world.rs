@@ -267,9 +267,12 @@ impl World {
     }
 
     fn wanted_ns(&self) -> Option<u64> {
-        let hosts = self.hosts.iter().filter(|host| !host.gone);
-        let parked = hosts.filter_map(|host| host.parked_until).min();
-        [parked, self.queue.next_ns()].into_iter().flatten().min()
+        let hosts = || self.hosts.iter().filter(|host| !host.gone);
+        let parked = hosts().filter_map(|host| host.parked_until).min();
+        let busy = hosts().map(|host| host.busy_until_ns);
+        let busy = busy.filter(|at| *at > self.now_ns).min();
+        let next = self.queue.next_ns();
+        [parked, busy, next].into_iter().flatten().min()
     }
 
     fn advance(&mut self) -> bool {
@@ -415,7 +418,9 @@ impl SimWorld {
 
     /// True where no host would find anything in a turn; see [`SimHost::is_idle`].
     pub fn is_idle(&self) -> bool {
-        self.world.borrow().hosts.iter().all(Host::is_idle)
+        let world = self.world.borrow();
+        let mut hosts = world.hosts.iter();
+        hosts.all(|host| host.is_idle() || host.busy_until_ns > world.now_ns)
     }
 
     /// Runs a whole test: gives every shard its turn, moves the clock when nothing is ready, until

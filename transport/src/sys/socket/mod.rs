@@ -8,11 +8,13 @@
 mod addr;
 mod error;
 mod listen;
+mod moved;
 mod options;
 
 pub use addr::{Addr, AddrError, SockAddr, UnixAddr};
 pub use error::{FileLimit, SocketError};
 pub use listen::{DEFAULT_BACKLOG, ListenSpec, Listener};
+pub(crate) use moved::moved;
 pub use options::{SocketSpec, local_addr, peer_addr};
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rustix::event::EventfdFlags;
 
 use crate::buf::Pool;
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Listening, Op, OpKey, Park, Sock, Waker,
+    Completion, Driver, DriverStats, Listening, Moved, Op, OpKey, Park, Sock, Waker,
 };
 use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
 use crate::sys::table::OpTable;
@@ -65,6 +65,8 @@ pub struct UringDriver {
     pub(super) timeouts: Box<[Timeout; MAX_TIMEOUTS]>,
     /// Quick sends posted since the last call: each completes in the next one.
     pub(super) quick_posted: u32,
+    /// The next park returns with its first completion.
+    at_first: bool,
     /// How long the next park lasts at least; 0 where nothing was said.
     pub(super) linger_us: u32,
     can_linger: bool,
@@ -135,6 +137,7 @@ impl UringDriver {
             notify_fd,
             timeouts: Box::new([Timeout::default(); MAX_TIMEOUTS]),
             quick_posted: 0,
+            at_first: false,
             linger_us: 0,
             can_linger: ring_can_linger,
             last_ns: Cell::new(0),
@@ -317,6 +320,10 @@ impl Driver for UringDriver {
         shed
     }
 
+    fn return_at_first(&mut self) {
+        self.at_first = true;
+    }
+
     fn has_posted(&mut self) -> bool {
         !self.ring().submission().is_empty()
     }
@@ -334,12 +341,14 @@ impl Driver for UringDriver {
         let idle =
             self.immediate.is_empty() && self.harvested.is_empty() && self.deferred.is_empty();
         let quick_posted = std::mem::take(&mut self.quick_posted);
+        let at_first = std::mem::take(&mut self.at_first);
         // What cannot be put into the ring goes along with the call.
         let until = match park {
             Park::Until(Some(at)) if idle => (!self.wake_by(at)).then_some(at),
             _ => None,
         };
         let (want, least_us) = match park {
+            Park::Until(_) if idle && at_first => (1, 0),
             Park::Until(_) if idle => completions_wanted(quick_posted, linger_us),
             _ => (0, 0),
         };
@@ -387,8 +396,12 @@ impl Driver for UringDriver {
         self.immediate.pop_front()
     }
 
-    fn refill(&mut self, pool: &Pool) -> bool {
+    fn refill(&mut self, pool: &Pool) -> usize {
         self.group.refill(pool)
+    }
+
+    fn moved(&self, sock: Sock) -> Option<Moved> {
+        socket::moved(self.socks.get(sock)?)
     }
 
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {

@@ -55,14 +55,14 @@ impl Group {
         Ok(group)
     }
 
-    /// Fills empty places; true where none is left.
-    pub(super) fn refill(&mut self, pool: &Pool) -> bool {
+    /// Fills empty places; how many are filled then.
+    pub(super) fn refill(&mut self, pool: &Pool) -> usize {
         if self.empty.is_empty() {
-            return true;
+            return self.places.len();
         }
         let mask = self.places.len() as u16 - 1;
         while let Some(&place) = self.empty.last() {
-            let Some(mut lease) = pool.lease_reserved(self.buffer_len) else {
+            let Some(mut lease) = pool.lease_receive(self.buffer_len) else {
                 break;
             };
             self.empty.pop();
@@ -76,7 +76,7 @@ impl Group {
             self.places[usize::from(place)] = Some(lease);
         }
         self.publish();
-        self.empty.is_empty()
+        self.places.len() - self.empty.len()
     }
 
     fn publish(&self) {

@@ -1,0 +1,122 @@
+//! Memory for what a peer announces and has not sent yet.
+//!
+//! A length in a header costs its sender nothing, so it is not what decides how much is leased. A body begins
+//! in a buffer of [`Conn::first_claim`] bytes and moves to one of [`GROWTH`] times what has come whenever that
+//! is full. While the pool is at ease the first buffer holds a whole frame, and nothing is copied for it; the
+//! more of the pool is in use, the less a claim gets. What one peer's unfinished requests hold together is
+//! bounded by its share, `ringrail.transport.connectionShare`.
+//!
+//! Chunks and other answers that this side asked for are not here: their memory is leased when they are asked
+//! for, or when their credit is granted.
+
+use crate::buf::LeaseMut;
+
+use super::Conn;
+
+/// Bytes that a claim gets at once while less than a quarter of the pool is in use: the longest frame, unless
+/// `ringrail.transport.maxBodyLen` was raised.
+const AT_EASE_LEN: usize = 1 << 20;
+
+/// The same with a quarter of the pool in use.
+const PRESSED_LEN: usize = 16 << 10;
+
+/// The same with half of it in use.
+const SHORT_LEN: usize = 4 << 10;
+
+/// How many times what has come the next buffer of a body holds.
+const GROWTH: usize = 4;
+
+/// Bytes for which a body that grows has room next, with `have` bytes of at most `limit` there.
+///
+/// Half of the body or more is rounded up to the whole: the last two buffers are there at the same time while
+/// one is copied into the other.
+pub(in crate::conn) fn grown(have: usize, limit: usize) -> usize {
+    let next = have.saturating_mul(GROWTH).max(SHORT_LEN);
+    match next >= limit / 2 {
+        true => limit,
+        false => next,
+    }
+}
+
+impl Conn {
+    /// Bytes that are leased for a body of `total` bytes before any of it has come.
+    pub(in crate::conn) fn first_claim(&self, total: usize) -> usize {
+        let pool = &self.local.pool;
+        // Of a longer body an eighth brings it into a buffer of its whole length, see `grown`: to begin with
+        // more would have two large buffers side by side.
+        let at_ease = match total <= AT_EASE_LEN {
+            true => total,
+            false => AT_EASE_LEN.min(total / 8),
+        };
+        let most = match () {
+            () if pool.is_filled(2) => SHORT_LEN,
+            () if pool.is_filled(1) => PRESSED_LEN,
+            () => at_ease,
+        };
+        total.min(most)
+    }
+
+    /// True where a body of so many bytes fits into this peer's share when nothing else is there.
+    pub(in crate::conn) fn could_claim(&self, len: u64) -> bool {
+        self.local.pool.could_hold(len) && len <= self.local.connection_share() as u64
+    }
+
+    /// The key that bounds a body of so many bytes, for errors.
+    pub(in crate::conn) fn claim_key(&self, len: u64) -> &'static str {
+        match self.local.pool.could_hold(len) && len > self.local.connection_share() as u64 {
+            true => "ringrail.transport.connectionShare",
+            false => "ringrail.transport.poolBudget",
+        }
+    }
+
+    /// A buffer for what a peer sends unasked, in place of one of `freed` bytes; `None` where its share or
+    /// the pool is used up.
+    pub(in crate::conn) fn claim(&self, len: usize, freed: usize) -> Option<LeaseMut> {
+        let held = self.inbound.borrow().sliced_len().saturating_sub(freed);
+        if held + len > self.local.connection_share() {
+            return None;
+        }
+        self.local.pool.lease(len)
+    }
+
+    /// A buffer for a frame that straddles two receive buffers. A short one may come from the reserve, for
+    /// control frames are among them; longer ones may not, or slow senders of such frames could use it up.
+    pub(in crate::conn) fn lease_for_frame(&self, len: usize) -> Option<LeaseMut> {
+        match len <= SHORT_LEN {
+            true => self.local.pool.lease_reserved(len),
+            false => self.local.pool.lease(len),
+        }
+    }
+
+    /// Moves the first `have` bytes of a body into a buffer of `len` bytes; gives the old one back where
+    /// there is no memory.
+    pub(in crate::conn) fn enlarge(
+        &self,
+        mut body: LeaseMut,
+        have: usize,
+        len: usize,
+    ) -> Result<LeaseMut, LeaseMut> {
+        let Some(mut larger) = self.claim(len, body.capacity()) else {
+            return Err(body);
+        };
+        larger.buffer_mut()[..have].copy_from_slice(&body.buffer_mut()[..have]);
+        let metrics = &self.local.metrics;
+        metrics.copies_grown.increment();
+        metrics.copies_grown_bytes.add(have as u64);
+        Ok(larger)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_grows_with_what_has_come_and_not_beyond_its_end() {
+        assert_eq!(grown(0, 1 << 30), SHORT_LEN);
+        assert_eq!(grown(1 << 20, 1 << 30), 4 << 20);
+        assert_eq!(grown(1 << 20, (1 << 20) + 16), (1 << 20) + 16);
+        assert_eq!(grown(16 << 20, 128 << 20), 128 << 20);
+        assert_eq!(grown(usize::MAX, 77), 77);
+    }
+}

@@ -1,0 +1,126 @@
+//! Progress of the peer: a body that has begun and does not grow is given up.
+//!
+//! A peer that announces a body and never sends it holds memory, a place in a table, or the connection's
+//! reading. Answers to pings do not count, nor does other traffic of its connection. A body cannot grow while
+//! this side does not read: that time is not counted.
+
+use std::rc::Rc;
+
+use ringrail_codec::native::{FailureCode, Kind};
+
+use crate::error::{CloseReason, Reached, RequestError, RpcFailure};
+use crate::sys::driver::Moved;
+
+use super::Conn;
+
+/// The key that sets how long a body may stand still.
+const KEY: &str = "ringrail.transport.progressTimeout";
+
+/// State of a connection's socket and parser when its keepalive timer fires.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight {
+    /// Bytes that the socket has moved so far, where that can be told.
+    pub(crate) moved: Option<Moved>,
+    /// A frame has begun to arrive.
+    pub(crate) within_a_frame: bool,
+    /// The request or message of that frame, if the frame is a part of a body.
+    pub(crate) body_id: Option<u64>,
+    /// This side does not read.
+    pub(crate) stuck: bool,
+    /// A send is in flight.
+    pub(crate) sending: bool,
+}
+
+impl Conn {
+    /// Takes note of what has moved since the last look: a receive of a whole body, or a send, completes only
+    /// when it is through, and on a slow link that is long after its first bytes.
+    pub(super) fn note_moved(&self, sight: &Sight) {
+        let now_ns = self.local.now_ns();
+        if let Some(moved) = sight.moved {
+            let before = self.moved.replace(moved);
+            if moved.received > before.received {
+                self.last_in_ns.set(now_ns);
+            }
+            if moved.acknowledged > before.acknowledged {
+                self.last_out_ns.set(now_ns);
+                // A peer that takes what it is sent is there. Where nothing more is on its way that says
+                // little: the peer's kernel takes some bytes for a process that hangs.
+                if moved.pending {
+                    self.last_in_ns.set(now_ns);
+                }
+            }
+        }
+        if !sight.sending {
+            self.last_out_ns.set(now_ns);
+        }
+        if sight.stuck || self.is_paused() {
+            self.last_in_ns.set(now_ns);
+            self.inbound.borrow_mut().excuse(now_ns);
+        }
+    }
+
+    /// Bytes of a send have gone.
+    pub(crate) fn note_sent(&self) {
+        self.last_out_ns.set(self.local.turn_ns());
+    }
+
+    /// Why the connection is to end: it stands still in the middle of a frame, or its peer does not read.
+    pub(super) fn standstill(&self, sight: &Sight) -> Option<CloseReason> {
+        let now_ns = self.local.now_ns();
+        let over = |since_ns: u64, after: std::time::Duration| {
+            u128::from(now_ns.saturating_sub(since_ns)) >= after.as_nanos()
+        };
+        let conf = &self.local.conf;
+        if sight.within_a_frame && over(self.last_in_ns.get(), conf.progress_timeout) {
+            let after = conf.progress_timeout;
+            return Some(CloseReason::NoProgress { after });
+        }
+        if sight.sending && over(self.last_out_ns.get(), conf.connection_timeout) {
+            let after = conf.connection_timeout;
+            return Some(CloseReason::NotRead { after });
+        }
+        None
+    }
+
+    /// Gives up bodies that have begun and stand still between two of their slices.
+    pub(super) fn sweep_stalled(self: &Rc<Self>, sight: &Sight) {
+        let after = self.local.conf.progress_timeout;
+        let now_ns = self.local.now_ns();
+        let Some(since_ns) = now_ns.checked_sub(after.as_nanos() as u64) else {
+            return;
+        };
+        // A part that is on its way is looked at as a frame.
+        let growing = sight.body_id;
+        let stalled = self.inbound.borrow().stalled(since_ns, growing);
+        let metrics = &self.local.metrics;
+        let text = format!("the body stood still for {after:?} ({KEY} there)");
+        for id in stalled.requests {
+            metrics.requests_timed_out.increment();
+            self.inbound.borrow_mut().requests.remove(id);
+            let failure =
+                RpcFailure::new(FailureCode::DeadlineExceeded, &*text).with_retryable(true);
+            self.answer_failure_as(Kind::RpcFailure, id, &failure);
+        }
+        for id in stalled.one_ways {
+            metrics.requests_timed_out.increment();
+            self.inbound.borrow_mut().one_ways.remove(id);
+            tracing::warn!(target: "ringrail::conn", peer = %self.peer, text, "message dropped");
+        }
+        for id in stalled.uploads {
+            metrics.requests_timed_out.increment();
+            self.fail_upload(id, FailureCode::DeadlineExceeded, &text);
+        }
+        let answers = self.calls.borrow().stalled(since_ns, growing);
+        for id in answers {
+            metrics.requests_timed_out.increment();
+            self.retract(id);
+            let error = RequestError::TimedOut {
+                peer: self.peer.clone(),
+                after,
+                reached: Reached::Receiving,
+                key: KEY,
+            };
+            self.resolve_failure(id, error);
+        }
+    }
+}

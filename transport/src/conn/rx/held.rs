@@ -1,0 +1,137 @@
+//! Received buffers: parsed at once, or held until the connection goes on.
+//!
+//! A connection is held up by memory, by answers that its peer does not read, or by the frames of others whose
+//! turn it is. What has come until then is kept here, in its order.
+
+use std::rc::Rc;
+
+use ringrail_codec::native::ALIGN;
+
+use crate::buf::{Lease, LeaseMut};
+use crate::conn::Conn;
+
+use super::{Parsed, Rx, Taken};
+
+/// Less than this is copied out of a receive buffer that would be held for it.
+const SMALL_LEN: usize = 4096;
+
+/// Received bytes that are not parsed yet.
+#[derive(Debug)]
+pub(super) enum Unparsed {
+    /// Nothing of them is.
+    Fresh(LeaseMut),
+    /// They are from here on.
+    Begun(Lease, usize),
+}
+
+impl Rx {
+    /// Takes what a multishot receive brought.
+    pub(crate) fn received(&mut self, conn: &Rc<Conn>, data: LeaseMut) -> Parsed {
+        if conn.is_ending() {
+            return Ok(());
+        }
+        let data = match conn.spark() {
+            Some(side) => conn.unseal(side, data, 0)?,
+            None => data,
+        };
+        if self.held.is_empty() && !self.is_stuck() {
+            return self.take(conn, data);
+        }
+        let held = match self.is_worth_a_copy(conn, data.len(), data.len()) {
+            true => copied(conn, data.as_slice()).unwrap_or(data),
+            false => data,
+        };
+        self.held.push_back(Unparsed::Fresh(held));
+        Ok(())
+    }
+
+    /// Parses a buffer from its beginning.
+    fn take(&mut self, conn: &Rc<Conn>, mut data: LeaseMut) -> Parsed {
+        let at = match self.is_within_a_frame() && conn.is_open() && conn.spark().is_none() {
+            true => self.align(conn, &mut data)?,
+            false => 0,
+        };
+        self.go_on(conn, data.freeze(), at)
+    }
+
+    /// Takes the end of a frame that began in an earlier buffer, and moves what lies behind it to an aligned
+    /// place, once: else every archive in it would have to be copied by itself. Receives end anywhere (on an
+    /// Ethernet at multiples of 1,448 bytes), and frames are multiples of 16 bytes.
+    fn align(&mut self, conn: &Rc<Conn>, data: &mut LeaseMut) -> Taken {
+        let mut at = 0;
+        while at < data.len() && self.is_within_a_frame() && !self.starved && conn.is_open() {
+            let bytes = &data.as_slice()[at..];
+            at += match self.body.is_some() {
+                true => self.feed_body(conn, bytes)?,
+                false => self.feed_stash(conn, bytes)?,
+            };
+        }
+        let (skew, end) = (at % ALIGN, data.len());
+        if skew == 0 || at == end {
+            return Ok(at);
+        }
+        data.buffer_mut().copy_within(at..end, at - skew);
+        data.set_len(end - skew);
+        let metrics = &conn.local.metrics;
+        metrics.copies_misaligned.increment();
+        metrics.copies_misaligned_bytes.add((end - at) as u64);
+        Ok(at - skew)
+    }
+
+    fn go_on(&mut self, conn: &Rc<Conn>, data: Lease, at: usize) -> Parsed {
+        let done = self.parse(conn, &data, at)?;
+        if done < data.len() {
+            self.hold_rest(conn, data, done);
+        }
+        Ok(())
+    }
+
+    /// Keeps the rest of a buffer, before what came after it.
+    pub(super) fn hold_rest(&mut self, conn: &Rc<Conn>, data: Lease, at: usize) {
+        let rest = &data[at..];
+        let held = match self.is_worth_a_copy(conn, rest.len(), data.len()) {
+            true => copied(conn, rest).map(|copy| Unparsed::Begun(copy.freeze(), 0)),
+            false => None,
+        };
+        self.held
+            .push_front(held.unwrap_or(Unparsed::Begun(data, at)));
+    }
+
+    /// True where bytes are to be held in a buffer of their own, so that the receive buffer is free again: not
+    /// if they are much of it, nor if they are parsed in a moment, unless memory is short.
+    fn is_worth_a_copy(&self, conn: &Conn, len: usize, of: usize) -> bool {
+        let soon = self.yielded && !conn.local.pool.is_filled(1);
+        !soon && (len <= of / 2 || of < SMALL_LEN)
+    }
+
+    /// Goes on with what is held, now that memory or room may be there.
+    pub(crate) fn resume(&mut self, conn: &Rc<Conn>) -> Parsed {
+        self.clogged = false;
+        self.starved = false;
+        self.yielded = false;
+        conn.serve_held()?;
+        self.resume_body(conn)?;
+        if let Some(side) = conn.spark() {
+            self.grow_flow(conn, side);
+            self.spark_stash_grew(conn, side)?;
+        }
+        while !self.is_stuck() && !self.yielded {
+            match self.held.pop_front() {
+                None => break,
+                Some(Unparsed::Fresh(data)) => self.take(conn, data)?,
+                Some(Unparsed::Begun(data, at)) => self.go_on(conn, data, at)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A copy in a buffer of its own; `None` where there is no memory for it.
+fn copied(conn: &Conn, bytes: &[u8]) -> Option<LeaseMut> {
+    let mut copy = conn.local.pool.lease(bytes.len())?;
+    copy.put(bytes);
+    let metrics = &conn.local.metrics;
+    metrics.copies_straddle.increment();
+    metrics.copies_straddle_bytes.add(bytes.len() as u64);
+    Some(copy)
+}
