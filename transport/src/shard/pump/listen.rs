@@ -16,6 +16,7 @@ use crate::server::{HandlerFactory, ServerBootstrap};
 use crate::shard::command::{ListenOrder, ListenerId};
 use crate::shard::local::TimerFor;
 use crate::shard::log_gate::LogGate;
+use crate::shard::timer::TimerKey;
 use crate::sys::driver::{Completion, Driver, Op, OpKey, Payload, Sock};
 use crate::sys::socket::{Addr, SocketError};
 
@@ -43,8 +44,8 @@ pub(super) struct ListenerLogs {
 #[derive(Clone, Copy, Debug)]
 struct Blocked {
     since_ns: u64,
-    /// A timer is set that tries again.
-    timer: bool,
+    /// Tries again; `None` where the wheel is full or it has fired.
+    timer: Option<TimerKey>,
 }
 
 /// A listener and its accept.
@@ -123,11 +124,11 @@ impl<D: Driver> Pump<D> {
         };
         let blocked = listener.blocked.get_or_insert(Blocked {
             since_ns: now_ns,
-            timer: false,
+            timer: None,
         });
-        if !blocked.timer {
+        if blocked.timer.is_none() {
             let timer = self.local.set_timer(RETRY, TimerFor::Accept(at as u32));
-            blocked.timer = timer.is_some();
+            blocked.timer = timer.map(|(key, _)| key);
         }
     }
 
@@ -140,7 +141,7 @@ impl<D: Driver> Pump<D> {
         let Some(blocked) = &mut listener.blocked else {
             return;
         };
-        blocked.timer = false;
+        blocked.timer = None;
         if listener.op.is_some() {
             // It has been posted meanwhile, and found a descriptor.
             listener.blocked = None;
@@ -188,6 +189,17 @@ impl<D: Driver> Pump<D> {
         self.accept_later(at);
     }
 
+    /// Closes a listener that has no accept in flight.
+    fn remove_listener(&mut self, at: usize) {
+        let Some(listener) = self.listeners[at].take() else {
+            return;
+        };
+        if let Some(timer) = listener.blocked.and_then(|it| it.timer) {
+            self.local.cancel_timer(timer);
+        }
+        self.driver.close(listener.sock);
+    }
+
     pub(super) fn unlisten(&mut self, which: impl Fn(&ListenerState) -> bool) {
         for at in 0..self.listeners.len() {
             let Some(listener) = self.listeners[at].as_mut().filter(|state| which(state)) else {
@@ -196,10 +208,7 @@ impl<D: Driver> Pump<D> {
             listener.closing = true;
             match listener.op {
                 Some(op) => self.driver.cancel(op),
-                None => {
-                    self.driver.close(listener.sock);
-                    self.listeners[at] = None;
-                }
+                None => self.remove_listener(at),
             }
         }
     }
@@ -211,11 +220,11 @@ impl<D: Driver> Pump<D> {
         if !done.more {
             listener.op = None;
         }
-        let (closing, sock) = (listener.closing, listener.sock);
+        let closing = listener.closing;
         let outcome = done.outcome();
         match done.payload {
             Payload::Accepted { sock, peer } if !closing => {
-                listener.blocked = listener.blocked.filter(|it| it.timer);
+                listener.blocked = listener.blocked.filter(|it| it.timer.is_some());
                 if let Some(blocked) = &mut listener.blocked {
                     blocked.since_ns = self.local.now_ns();
                 }
@@ -228,9 +237,7 @@ impl<D: Driver> Pump<D> {
             return;
         }
         if closing {
-            self.driver.close(sock);
-            self.listeners[at] = None;
-            return;
+            return self.remove_listener(at);
         }
         match outcome {
             Ok(_) => self.accept(at),
