@@ -53,7 +53,7 @@ impl Conn {
                 let told = self.farewell().or_else(|| self.auth_farewell());
                 self.close(told.unwrap_or(reason));
             }
-            reason => self.close_after_flush(reason),
+            reason => self.close_after_flush(self.meet_stray(reason)),
         }
     }
 

@@ -24,6 +24,7 @@ mod frames;
 mod open;
 mod requests;
 mod seal;
+mod stray;
 mod write;
 
 use std::cell::{Cell, RefCell};
