@@ -171,6 +171,14 @@ pub enum RequestError {
         /// What was asked for.
         what: &'static str,
     },
+    /// The native protocol has no such thing.
+    #[error(
+        "the native protocol has no {what}: ask on a connection that speaks Spark's, of create_spark_client_factory"
+    )]
+    NotInNative {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The caller retracted it.
     #[error("the request was cancelled")]
     Cancelled,
@@ -215,6 +223,21 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
+    /// A chunk that came by Spark's protocol, which knows no parts of chunks, is longer than the memory of a shard.
+    #[error(
+        "a chunk of {len} bytes does not fit the shard's memory ({limit}): open it as the stream \"{stream}\" \
+         (TransportClient::stream), which comes in pieces, or raise {key}"
+    )]
+    ChunkNoRoom {
+        /// Bytes of the chunk.
+        len: u64,
+        /// The memory that there is for bodies.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+        /// The name under which Spark's servers have the same chunk as a stream.
+        stream: Box<str>,
+    },
     /// What was to be sent could not be read: its file failed, or ended early.
     #[error("what was to be sent to {peer} could not be read here: {failure}")]
     Source {
@@ -250,8 +273,10 @@ impl RequestError {
             }
             RequestError::Cancelled
             | RequestError::NotInProtocol { .. }
+            | RequestError::NotInNative { .. }
             | RequestError::TooLarge { .. }
             | RequestError::NoRoom { .. }
+            | RequestError::ChunkNoRoom { .. }
             | RequestError::Unserialisable { .. }
             | RequestError::ShardStopped => false,
         }

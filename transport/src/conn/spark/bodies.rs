@@ -16,7 +16,7 @@ use crate::conn::failures::panicked;
 use crate::conn::inbound::UploadIn;
 use crate::conn::received::Received;
 use crate::conn::sink::Sink;
-use crate::error::{CloseReason, RpcFailure};
+use crate::error::{CloseReason, RequestError, RpcFailure};
 use crate::metrics::RequestKind;
 use crate::server::{Responder, UploadStart};
 
@@ -90,7 +90,9 @@ impl Conn {
             }
             Frame::OneWayMessage(_) => return Some(WholeOf::OneWay),
             Frame::RpcResponse(response) => self.rpc_call(response.request_id),
-            Frame::MergedBlockMetaSuccess(merged) => self.rpc_call(merged.request_id),
+            Frame::MergedBlockMetaSuccess(merged) => {
+                self.merged_call(side, merged.request_id, merged.num_chunks)
+            }
             Frame::ChunkFetchSuccess(chunk) => {
                 let chunk = (chunk.stream_id, chunk.chunk_index);
                 let call = side.chunks.borrow().find(chunk);
@@ -146,7 +148,26 @@ impl Conn {
                 target: "ringrail::conn", peer = %self.peer, len,
                 "one-way message dropped: no memory (ringrail.transport.poolBudget)"
             ),
-            WholeOf::Answer { call } => self.let_go(call, len),
+            WholeOf::Answer { call } => self.let_go_spark(side, call, len),
+        }
+    }
+
+    /// There is no memory for an answer: a chunk that never fits can be had as a stream.
+    #[cold]
+    fn let_go_spark(&self, side: &Side, call: u64, len: u64) {
+        let chunk = side.chunks.borrow().chunk_of(call);
+        match (self.no_room(len), chunk) {
+            (RequestError::NoRoom { len, limit, key }, Some((stream_id, index))) => {
+                let stream = format!("{stream_id}_{index}").into();
+                let error = RequestError::ChunkNoRoom {
+                    len,
+                    limit,
+                    key,
+                    stream,
+                };
+                self.resolve_failure(call, error);
+            }
+            (error, _) => self.resolve_failure(call, error),
         }
     }
 
