@@ -16,6 +16,15 @@ use crate::sys::socket::Addr;
 
 /// A failure that a handler answers with, and that the caller gets: kind, code and chain intact.
 ///
+/// [`message`](Self::message) is one line that says what happened; [`causes`](Self::causes) say why, each one the
+/// reason of the one before it. `Display` shows all of them in one line.
+///
+/// Spark's protocol has one text for a failure, which Spark fills with a Java stack trace. There the message goes out
+/// as the first line, and each cause as a line `Caused by: …`. Of what comes, the message is the first line (the class
+/// of the exception and its text), the causes are what stands behind `Caused by:`; the lines of the stack in between
+/// are dropped. Code, phase and whether to try again are not sent: the code is read from the text where Spark's words
+/// are known, else it is [`FailureCode::Internal`].
+///
 /// ```
 /// use ringrail_transport::RpcFailure;
 /// use ringrail_codec::native::FailureCode;
@@ -48,7 +57,7 @@ impl RpcFailure {
         }
     }
 
-    /// Adds what caused it; the outermost cause first.
+    /// Adds a cause behind those that are there: what led to the last of them, or to the message.
     #[must_use]
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
         self.body.causes.push(cause.to_string());
@@ -77,12 +86,15 @@ impl RpcFailure {
         self.body.phase
     }
 
-    /// The text.
+    /// What happened, in one line, without the causes. From Spark's servers: the first line of their stack trace, as
+    /// `java.lang.RuntimeException: Failed to open file: …`.
     pub fn message(&self) -> &str {
         &self.body.message
     }
 
-    /// What caused it, the outermost first.
+    /// What caused it, the outermost first: each the reason of the one before it, the first that of
+    /// [`message`](Self::message). Empty where nobody has told any. From Spark's servers: what stands behind
+    /// `Caused by:`, without the stacks.
     pub fn causes(&self) -> &[String] {
         &self.body.causes
     }
@@ -226,7 +238,8 @@ pub enum RequestError {
     /// A chunk that came by Spark's protocol, which knows no parts of chunks, is longer than the memory of a shard.
     #[error(
         "a chunk of {len} bytes does not fit the shard's memory ({limit}): open it as the stream \"{stream}\" \
-         (TransportClient::stream), which comes in pieces, or raise {key}"
+         (TransportClient::stream), which comes in pieces, or raise {key}. A server that hands each chunk out once, \
+         as Spark's does, is to be asked for its blocks again before"
     )]
     ChunkNoRoom {
         /// Bytes of the chunk.

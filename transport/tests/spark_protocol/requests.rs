@@ -165,6 +165,22 @@ fn uploads_are_taken_refused_and_failed() {
     );
 }
 
+/// Up to 16 MiB behind a refusal are dropped, and a byte more costs the connection.
+#[test]
+fn the_rest_of_a_refused_upload_is_dropped_up_to_its_bound() {
+    let server = server();
+    let mut peer = Raw::connect(server.port());
+    let most = 16 << 20;
+    peer.send(&upload(4, b"refuse", &content(1, most)));
+    assert_eq!(peer.get(), Got::rpc_failure(4, "not taken"));
+    assert_eq!(peer.ask(&rpc(5, b"here")), Got::rpc_reply(5, b"here"));
+    let mut asked = upload(6, b"refuse", &[]);
+    let at = asked.len() - 8;
+    asked[at..].copy_from_slice(&(most as i64 + 1).to_be_bytes());
+    assert_eq!(peer.ask(&asked), Got::rpc_failure(6, "not taken"));
+    assert!(peer.is_closed());
+}
+
 #[test]
 fn a_refused_upload_of_which_much_is_coming_ends_its_connection() {
     let server = server();
