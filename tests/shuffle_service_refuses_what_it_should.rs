@@ -118,13 +118,23 @@ fn every_refusal_begins_with_an_exceptions_class() {
         ("java.lang.SecurityException", register(&["/".to_owned()])),
         ("java.lang.IllegalArgumentException", register(&[])),
         ("java.lang.IndexOutOfBoundsException", fetch(1, &[2], false)),
-        ("java.lang.IndexOutOfBoundsException", fetch(1, &[-1], false)),
+        (
+            "java.lang.IndexOutOfBoundsException",
+            fetch(1, &[-1], false),
+        ),
         (
             "java.lang.IndexOutOfBoundsException",
             fetch(1, &[i32::MAX], false),
         ),
-        ("java.lang.IndexOutOfBoundsException", fetch(1, &[2, 1], true)),
-        ("java.lang.IllegalArgumentException", fetch(1, &[1], true)),
+        (
+            "java.lang.IllegalArgumentException",
+            fetch(1, &[2, 1], true),
+        ),
+        (
+            "java.lang.ArrayIndexOutOfBoundsException",
+            fetch(1, &[1], true),
+        ),
+        ("java.lang.IllegalStateException", peer.chunk(0x7777, 0)),
         ("java.io.EOFException", fetch(2, &[0], false)),
         ("java.lang.RuntimeException", fetch(3, &[0], false)),
         ("java.lang.RuntimeException", fetch(4, &[0], false)),

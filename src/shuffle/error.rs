@@ -120,7 +120,12 @@ pub(super) enum ShuffleError {
     #[error("{path}: the index says {need} bytes, the file has {have}: it was shortened")]
     Truncated { path: String, need: u64, have: u64 },
     #[error("Unknown stream ID {id}: it was never opened on this connection, or is finished")]
-    UnknownStream { id: u64 },
+    UnknownStream {
+        id: u64,
+        /// Whether the peer has authenticated: Spark then looks at whose the stream is first, and throws something
+        /// else.
+        authenticated: bool,
+    },
     #[error("chunk {index} of a stream that has {count}")]
     NoSuchChunk { index: u32, count: usize },
     #[error("{what} ({limit}): {advice}")]
@@ -203,15 +208,24 @@ impl ShuffleError {
             ShuffleError::Message(_)
             | ShuffleError::UnknownMergeApp { .. }
             | ShuffleError::OtherAttempt { .. }
-            | ShuffleError::UnknownStream { .. }
+            | ShuffleError::UnknownStream {
+                authenticated: true,
+                ..
+            }
             | ShuffleError::BlockName { .. }
             | ShuffleError::BadExecutor { .. }
             | ShuffleError::BadMergeDir { .. }
-            | ShuffleError::BadMergeNumbers { .. }
-            | ShuffleError::BadBatch { .. } => "java.lang.IllegalArgumentException",
+            | ShuffleError::BadMergeNumbers { .. } => "java.lang.IllegalArgumentException",
+            // Spark takes the length of such a range, which is negative, and Netty refuses that.
+            ShuffleError::BadIndices {
+                first: 1..,
+                end: 0..,
+                ..
+            } => "java.lang.IllegalArgumentException",
             ShuffleError::BadIndices { .. } | ShuffleError::NoSuchPartition { .. } => {
                 "java.lang.IndexOutOfBoundsException"
             }
+            ShuffleError::BadBatch { .. } => "java.lang.ArrayIndexOutOfBoundsException",
             ShuffleError::UnknownExecutor { .. }
             | ShuffleError::Open { .. }
             | ShuffleError::BadIndex { .. }
@@ -220,9 +234,12 @@ impl ShuffleError {
             | ShuffleError::StaleRemoval { .. }
             | ShuffleError::NotInMemory
             | ShuffleError::LookupLost => "java.lang.RuntimeException",
-            ShuffleError::MergeAborted { .. } | ShuffleError::NoSuchChunk { .. } => {
-                "java.lang.IllegalStateException"
-            }
+            ShuffleError::MergeAborted { .. }
+            | ShuffleError::NoSuchChunk { .. }
+            | ShuffleError::UnknownStream {
+                authenticated: false,
+                ..
+            } => "java.lang.IllegalStateException",
             ShuffleError::Truncated { .. } => "java.io.EOFException",
             ShuffleError::MergeIo { .. }
             | ShuffleError::Store(_)

@@ -172,7 +172,11 @@ fn a_wrong_secret_is_told_as_such_where_sasl_is_tried_as_well() {
         };
         let secret = Secret::from("another".to_owned());
         let auth = ClientAuthentication::new(mode, "app", secret);
-        let error = server.connect(Some(auth)).err().expect("refused").to_string();
+        let error = server
+            .connect(Some(auth))
+            .err()
+            .expect("refused")
+            .to_string();
         for part in [
             "not authenticated",
             "spark.network.crypto.saslFallback",

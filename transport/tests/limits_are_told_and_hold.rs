@@ -77,9 +77,11 @@ fn an_echo_without_room_for_its_copy_says_what_to_write_instead() {
         pool_reserve: 8 << 20,
         ..TransportConf::default()
     };
-    let context = TransportContext::new(engine(conf), || Rc::new(EchoOf))
-        .with_protocols(Protocols::Either);
-    let server = context.create_server("127.0.0.1:0".parse().unwrap()).unwrap();
+    let context =
+        TransportContext::new(engine(conf), || Rc::new(EchoOf)).with_protocols(Protocols::Either);
+    let server = context
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
     let address = server.local_addr().to_string();
     let asking = TransportContext::client_only(engine(TransportConf::default()));
     for clients in [
@@ -88,8 +90,16 @@ fn an_echo_without_room_for_its_copy_says_what_to_write_instead() {
     ] {
         let client = clients.create_client_blocking(&address).unwrap();
         let mut body = vec![b'c'; 13 << 20];
-        let error = client.send_rpc(body.clone()).wait().unwrap_err().to_string();
-        for part in ["reply_body", "Received::keep", "ringrail.transport.poolBudget"] {
+        let error = client
+            .send_rpc(body.clone())
+            .wait()
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "reply_body",
+            "Received::keep",
+            "ringrail.transport.poolBudget",
+        ] {
             assert!(error.contains(part), "{part}: {error}");
         }
         body[0] = b'k';

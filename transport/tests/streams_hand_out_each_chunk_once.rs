@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ringrail_codec::native::FailureCode;
 use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::server::{OneForOneStreamManager, ServerBootstrap, StreamManager};
@@ -14,7 +15,6 @@ use ringrail_transport::{
     Connection, Received, RequestError, Responder, RpcHandler, TransportClient, TransportConf,
     TransportContext, TransportServer,
 };
-use ringrail_codec::native::FailureCode;
 use support::{content, engine, eventually};
 
 /// Registers a stream of as many chunks as the request's first byte says; `?` asks how many there are.
@@ -78,7 +78,9 @@ fn ask(client: &TransportClient, body: &'static [u8]) -> u64 {
 }
 
 fn chunk(client: &TransportClient, id: u64, index: u32) -> Result<Bytes, (FailureCode, String)> {
-    let chunk = client.fetch_chunk(id, index, &ChunkOptions::default()).wait();
+    let chunk = client
+        .fetch_chunk(id, index, &ChunkOptions::default())
+        .wait();
     chunk.map(Bytes::from).map_err(refusal)
 }
 
@@ -138,7 +140,10 @@ fn chunks_are_streams_by_name_as_well() {
     };
     let order = "Received out-of-order chunk index";
     is_refused(read(&format!("{id}_1")), FailureCode::OutOfOrder, order);
-    assert_eq!(read(&format!("{id}_0")).expect("the first"), content(0, 100));
+    assert_eq!(
+        read(&format!("{id}_0")).expect("the first"),
+        content(0, 100)
+    );
     assert_eq!(chunk(&client, id, 1).expect("the last"), content(1, 100));
     for name in ["", "_", "1_", "_0", "x_0", "1_-1", "99999999999999999999_0"] {
         is_refused(read(name), FailureCode::NotFound, "was not found");

@@ -59,7 +59,10 @@ impl Stray {
 impl fmt::Display for Stray {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (peer, instead) = match self.peer {
-            Sniff::Http => ("HTTP", "use the port of the HTTP service, or of the metrics"),
+            Sniff::Http => (
+                "HTTP",
+                "use the port of the HTTP service, or of the metrics",
+            ),
             Sniff::Tls => ("TLS", "turn TLS (spark.ssl.rpc.enabled) off at the peer"),
             _ => (
                 "ringrail's native protocol",

@@ -242,7 +242,11 @@ fn a_wrong_secret_is_told_as_such_where_sasl_is_tried_as_well() {
     ] {
         assert!(error.contains(part), "{part}: {error}");
     }
-    assert_eq!(error.matches("Authentication failed.").count(), 1, "{error}");
+    assert_eq!(
+        error.matches("Authentication failed.").count(),
+        1,
+        "{error}"
+    );
     let (_context, client) = connect(&server, Some(client(mode, "app-1", "the secret")));
     assert_eq!(
         client.send_rpc("in").wait().expect("a reply")[..],

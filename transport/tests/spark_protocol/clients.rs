@@ -240,7 +240,9 @@ fn a_chunk_that_does_not_fit_is_to_be_opened_as_a_stream() {
     };
     let context = TransportContext::client_only(engine(conf));
     let clients = context.create_spark_client_factory(None, Vec::new());
-    let client = clients.create_client_blocking(&server.addr()).expect("open");
+    let client = clients
+        .create_client_blocking(&server.addr())
+        .expect("open");
     let len = 20 << 20;
     let refused = client.fetch_chunk(len, 3, &ChunkOptions::default()).wait();
     let error = refused.expect_err("too long");

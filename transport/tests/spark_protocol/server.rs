@@ -113,7 +113,11 @@ impl StreamManager for Handler {
         Ok(content(u64::from(n), len as usize).into())
     }
 
-    fn open_stream(&self, from: &Connection, name: &str) -> Result<Option<ManagedBuffer>, RpcFailure> {
+    fn open_stream(
+        &self,
+        from: &Connection,
+        name: &str,
+    ) -> Result<Option<ManagedBuffer>, RpcFailure> {
         if name == "file" {
             return Ok(ManagedBuffer::whole_file(Arc::clone(&self.file)).ok());
         }

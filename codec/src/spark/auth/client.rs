@@ -144,7 +144,11 @@ impl ClientAuth {
 /// The first line of a failure's text says why; a stack stands behind it.
 fn first_line(text: &str) -> String {
     let text = crate::spark::failure_text(text);
-    text.lines().next().unwrap_or_default().trim_end().to_owned()
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_owned()
 }
 
 impl std::fmt::Debug for ClientAuth {
