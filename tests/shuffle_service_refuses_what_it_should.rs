@@ -134,7 +134,7 @@ fn every_refusal_begins_with_an_exceptions_class() {
             "java.lang.ArrayIndexOutOfBoundsException",
             fetch(1, &[1], true),
         ),
-        ("java.lang.IllegalStateException", peer.chunk(0x7777, 0)),
+        ("java.lang.IllegalArgumentException", peer.chunk(0x7777, 0)),
         ("java.io.EOFException", fetch(2, &[0], false)),
         ("java.lang.RuntimeException", fetch(3, &[0], false)),
         ("java.lang.RuntimeException", fetch(4, &[0], false)),

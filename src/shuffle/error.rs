@@ -120,12 +120,7 @@ pub(super) enum ShuffleError {
     #[error("{path}: the index says {need} bytes, the file has {have}: it was shortened")]
     Truncated { path: String, need: u64, have: u64 },
     #[error("Unknown stream ID {id}: it was never opened on this connection, or is finished")]
-    UnknownStream {
-        id: u64,
-        /// Whether the peer has authenticated: Spark then looks at whose the stream is first, and throws something
-        /// else.
-        authenticated: bool,
-    },
+    UnknownStream { id: u64 },
     #[error("chunk {index} of a stream that has {count}")]
     NoSuchChunk { index: u32, count: usize },
     #[error("{what} ({limit}): {advice}")]
@@ -208,10 +203,7 @@ impl ShuffleError {
             ShuffleError::Message(_)
             | ShuffleError::UnknownMergeApp { .. }
             | ShuffleError::OtherAttempt { .. }
-            | ShuffleError::UnknownStream {
-                authenticated: true,
-                ..
-            }
+            | ShuffleError::UnknownStream { .. }
             | ShuffleError::BlockName { .. }
             | ShuffleError::BadExecutor { .. }
             | ShuffleError::BadMergeDir { .. }
@@ -234,12 +226,9 @@ impl ShuffleError {
             | ShuffleError::StaleRemoval { .. }
             | ShuffleError::NotInMemory
             | ShuffleError::LookupLost => "java.lang.RuntimeException",
-            ShuffleError::MergeAborted { .. }
-            | ShuffleError::NoSuchChunk { .. }
-            | ShuffleError::UnknownStream {
-                authenticated: false,
-                ..
-            } => "java.lang.IllegalStateException",
+            ShuffleError::MergeAborted { .. } | ShuffleError::NoSuchChunk { .. } => {
+                "java.lang.IllegalStateException"
+            }
             ShuffleError::Truncated { .. } => "java.io.EOFException",
             ShuffleError::MergeIo { .. }
             | ShuffleError::Store(_)

@@ -22,7 +22,7 @@ use super::metrics::{Served, ShardCounters};
 use super::requests::{blocks_by_name, blocks_by_number, local_dirs, merged_blocks};
 use super::roots::Wait;
 use super::service::ShuffleService;
-use super::streams::{Chunk, Streams, unknown};
+use super::streams::{Chunk, Streams};
 use super::tasks::{Job, Task};
 
 /// The longest message that a helper thread takes, in bytes.
@@ -262,9 +262,9 @@ impl ShuffleHandler {
     fn look_up_chunk(&self, from: &Connection, chunk: (u64, u32)) -> ShuffleError {
         let mut streams = self.streams.borrow_mut();
         let Some(wanted) = streams.wanted(chunk) else {
-            return unknown(from, chunk.0);
+            return ShuffleError::UnknownStream { id: chunk.0 };
         };
-        match streams.owner(from, chunk, &self.service.shared) {
+        match streams.owner(chunk, &self.service.shared) {
             Ok((owner, app)) => self.look_up(from, (owner, &app), wanted),
             Err(error) => error,
         }

@@ -179,7 +179,7 @@ impl Streams {
         self.make_room(files)?;
         let mine = |stream: &&mut Stream| stream.owner == from.id();
         let stream = self.table.get_mut(&id).filter(mine);
-        let stream = stream.ok_or_else(|| unknown(from, id))?;
+        let stream = stream.ok_or(ShuffleError::UnknownStream { id })?;
         let count = stream.blocks.len();
         if index as usize >= count {
             return Err(ShuffleError::NoSuchChunk { index, count });
@@ -208,12 +208,11 @@ impl Streams {
     /// Nowhere.
     pub(super) fn owner(
         &mut self,
-        from: &Connection,
         (id, index): (u64, u32),
         shared: &Shared,
     ) -> Result<(Owner, Box<str>), ShuffleError> {
         let stream = self.table.get_mut(&id);
-        let stream = stream.ok_or_else(|| unknown(from, id))?;
+        let stream = stream.ok_or(ShuffleError::UnknownStream { id })?;
         let block = stream.blocks[index as usize];
         Ok((stream.owner_of(block, shared)?, stream.app.clone()))
     }
@@ -271,13 +270,6 @@ impl Streams {
                 .retain(|_, stream| stream.owner != connection.id());
         }
     }
-}
-
-/// A stream that was never opened on this connection, or is finished.
-#[cold]
-pub(super) fn unknown(from: &Connection, id: u64) -> ShuffleError {
-    let authenticated = from.client_id().is_some();
-    ShuffleError::UnknownStream { id, authenticated }
 }
 
 /// More chunks than a connection may have waiting.

@@ -170,7 +170,10 @@ fn refusals_begin_with_sparks_exceptions() {
         };
         let sparks = refusals(&Asker::new(sparks));
         let ours = refusals(&Asker::new(kind(version, false)));
+        // Spark itself has another class for these in 3.5 and in 4.1; ours is that of 4.1.
+        let changed = |what| version == Version::V3_5 && what == "a stream that is none";
         let pairs = sparks.into_iter().zip(ours);
+        let pairs = pairs.filter(|((what, _), _)| !changed(*what));
         let differ = |((what, theirs), (_, ours)): (Refused, Refused)| {
             (class(&theirs) != class(&ours)).then(|| format!("{what}:\n  {theirs}\n  {ours}"))
         };
