@@ -16,7 +16,7 @@ use crate::conn::failures::panicked;
 use crate::conn::inbound::UploadIn;
 use crate::conn::received::Received;
 use crate::conn::sink::Sink;
-use crate::error::{CloseReason, RequestError, RpcFailure};
+use crate::error::{CloseReason, RpcFailure};
 use crate::metrics::RequestKind;
 use crate::server::{Responder, UploadStart};
 
@@ -148,26 +148,7 @@ impl Conn {
                 target: "ringrail::conn", peer = %self.peer, len,
                 "one-way message dropped: no memory (ringrail.transport.poolBudget)"
             ),
-            WholeOf::Answer { call } => self.let_go_spark(side, call, len),
-        }
-    }
-
-    /// There is no memory for an answer: a chunk that never fits can be had as a stream.
-    #[cold]
-    fn let_go_spark(&self, side: &Side, call: u64, len: u64) {
-        let chunk = side.chunks.borrow().chunk_of(call);
-        match (self.no_room(len), chunk) {
-            (RequestError::NoRoom { len, limit, key }, Some((stream_id, index))) => {
-                let stream = format!("{stream_id}_{index}").into();
-                let error = RequestError::ChunkNoRoom {
-                    len,
-                    limit,
-                    key,
-                    stream,
-                };
-                self.resolve_failure(call, error);
-            }
-            (error, _) => self.resolve_failure(call, error),
+            WholeOf::Answer { call } => self.let_go(call, len),
         }
     }
 
