@@ -189,13 +189,14 @@ impl ShuffleError {
 }
 
 impl ShuffleError {
-    /// The class of what Spark throws in this case. Its clients are told the first line of a stack trace, which
-    /// begins with it, for RPCs, chunks and streams alike; `None` for what Spark does not refuse so.
-    fn java_class(&self) -> Option<&'static str> {
-        Some(match self {
-            ShuffleError::NotThisApp { .. } | ShuffleError::NotThisStream { .. } => {
-                "java.lang.SecurityException"
-            }
+    /// The class of what Spark throws in this case, or of what it would throw for what it does not refuse. Its
+    /// clients are told the first line of a stack trace, which begins with the class, for RPCs, chunks and streams
+    /// alike.
+    fn java_class(&self) -> &'static str {
+        match self {
+            ShuffleError::NotThisApp { .. }
+            | ShuffleError::NotThisStream { .. }
+            | ShuffleError::NotALocalDir { .. } => "java.lang.SecurityException",
             ShuffleError::Unexpected(_) | ShuffleError::Merge | ShuffleError::MergeRemoval => {
                 "java.lang.UnsupportedOperationException"
             }
@@ -203,15 +204,37 @@ impl ShuffleError {
             | ShuffleError::UnknownMergeApp { .. }
             | ShuffleError::OtherAttempt { .. }
             | ShuffleError::UnknownStream { .. }
-            | ShuffleError::BlockName { .. } => "java.lang.IllegalArgumentException",
+            | ShuffleError::BlockName { .. }
+            | ShuffleError::BadExecutor { .. }
+            | ShuffleError::BadMergeDir { .. }
+            | ShuffleError::BadMergeNumbers { .. } => "java.lang.IllegalArgumentException",
+            // Spark takes the length of such a range, which is negative, and Netty refuses that.
+            ShuffleError::BadIndices {
+                first: 1..,
+                end: 0..,
+                ..
+            } => "java.lang.IllegalArgumentException",
+            ShuffleError::BadIndices { .. } | ShuffleError::NoSuchPartition { .. } => {
+                "java.lang.IndexOutOfBoundsException"
+            }
+            ShuffleError::BadBatch { .. } => "java.lang.ArrayIndexOutOfBoundsException",
             ShuffleError::UnknownExecutor { .. }
             | ShuffleError::Open { .. }
+            | ShuffleError::BadIndex { .. }
             | ShuffleError::StaleFinalize { .. }
             | ShuffleError::StaleFetch { .. }
-            | ShuffleError::StaleRemoval { .. } => "java.lang.RuntimeException",
-            ShuffleError::MergeAborted { .. } => "java.lang.IllegalStateException",
-            _ => return None,
-        })
+            | ShuffleError::StaleRemoval { .. }
+            | ShuffleError::NotInMemory
+            | ShuffleError::LookupLost => "java.lang.RuntimeException",
+            ShuffleError::MergeAborted { .. } | ShuffleError::NoSuchChunk { .. } => {
+                "java.lang.IllegalStateException"
+            }
+            ShuffleError::Truncated { .. } => "java.io.EOFException",
+            ShuffleError::MergeIo { .. }
+            | ShuffleError::Store(_)
+            | ShuffleError::HandedOver
+            | ShuffleError::Limit { .. } => "java.io.IOException",
+        }
     }
 }
 
@@ -219,10 +242,7 @@ impl From<ShuffleError> for RpcFailure {
     #[cold]
     fn from(error: ShuffleError) -> Self {
         let later = matches!(error, ShuffleError::Limit { .. } | ShuffleError::HandedOver);
-        let text = match error.java_class() {
-            Some(class) => format!("{class}: {error}"),
-            None => error.to_string(),
-        };
+        let text = format!("{}: {error}", error.java_class());
         RpcFailure::new(error.code(), text).with_retryable(later)
     }
 }

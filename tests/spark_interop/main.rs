@@ -21,6 +21,7 @@ mod block_clients;
 mod block_refusals;
 mod jobs;
 mod pushed_blocks;
+mod same_refusals;
 mod sparks_clients;
 mod sparks_servers;
 mod support;

@@ -1,9 +1,15 @@
 //! Push-based shuffle: blocks are pushed to the service, merged there, and read in merged form.
 
-use ringrail_spark_peers::Version;
+use ringrail::codec::spark::shuffle::Bitmaps;
+use ringrail::transport::server::MergedBlocksRequest;
+use ringrail::{RequestError, TransportContext};
+use ringrail_spark_peers::{ServiceKind, Version};
 use serde_json::json;
 
-use crate::support::{Conf, Executor, SUB_DIRS, Scene, conf, digest, kind, must, pattern, refusal};
+use crate::support::echo::engine;
+use crate::support::{
+    Conf, Executor, SUB_DIRS, Scene, conf, digest, install, kind, must, pattern, refusal,
+};
 
 const PUSHED: usize = 3000;
 
@@ -121,6 +127,59 @@ fn pushed_blocks_are_merged_and_read() {
         .map(|maps| maps.map(|map| pattern(2 * map, PUSHED)).concat())
         .any(|content| merged == Some(digest(&content).as_str()));
     assert!(whole, "each block once and whole: {}", fetched.0);
+}
+
+/// Pushes four blocks to each of two reducers of shuffle 0, and ends the merge.
+fn push_and_finalize(scene: &Scene) -> crate::support::BlockClient {
+    let client = scene.client("app-1", &conf(&[("attempt", "1")]));
+    register(scene, &client);
+    let ids: Vec<_> = (0..4)
+        .flat_map(|map| [4, 5].map(|reduce| format!("shufflePush_0_0_{map}_{reduce}")))
+        .collect();
+    let call = client
+        .call("push")
+        .arg("ids", ids.join(","))
+        .arg("size", PUSHED);
+    must(&call);
+    must(&client.call("finalize").arg("shuffle", 0).arg("merge", 0));
+    client
+}
+
+/// A ringrail client asks a merging service, Spark's own and ours, what it has merged.
+#[test]
+#[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
+fn a_client_of_ours_asks_what_was_merged() {
+    for version in [Version::V3_5, Version::V4_1] {
+        let sparks = ServiceKind::Spark {
+            install: install(version),
+            merge: true,
+        };
+        for service in [sparks, kind(version, true)] {
+            let scene = Scene::with(service, &merging());
+            let _client = push_and_finalize(&scene);
+            let context = TransportContext::client_only(engine());
+            let clients = context.create_spark_client_factory(None, Vec::new());
+            let address = format!("127.0.0.1:{}", scene.service.port());
+            let client = clients.create_client_blocking(&address).expect("connected");
+            let mut asked = MergedBlocksRequest {
+                app_id: "app-1",
+                shuffle_id: 0,
+                shuffle_merge_id: 0,
+                reduce_id: 5,
+            };
+            let meta = client.merged_block_meta(&asked, None).wait();
+            let meta = meta.expect("merged");
+            assert_eq!(meta.num_chunks, 1);
+            let bitmaps = Bitmaps::of_chunks(&meta.bitmaps).expect("whole bitmaps");
+            let maps = bitmaps.to_roaring().expect("bitmaps");
+            let maps: Vec<Vec<u32>> = maps.iter().map(|chunk| chunk.iter().collect()).collect();
+            assert_eq!(maps, [[0, 1, 2, 3]]);
+            asked.reduce_id = 77;
+            let error = client.merged_block_meta(&asked, None).wait();
+            let error = error.expect_err("no such partition");
+            assert!(matches!(error, RequestError::Remote { .. }), "{error}");
+        }
+    }
 }
 
 /// Every order of four: blocks of one partition are written by several threads, in any order.

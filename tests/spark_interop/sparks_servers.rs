@@ -161,6 +161,34 @@ fn sparks_server_takes_every_kind_of_authentication() {
 
 #[test]
 #[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
+fn a_wrong_secret_is_told_as_such_where_sasl_is_tried_as_well() {
+    for (engine, mut conf) in kinds() {
+        let Some(engine) = engine else { continue };
+        conf.insert("spark.network.crypto.saslFallback".into(), "true".into());
+        let server = SparkServer::start(&conf, Some("the secret"), None);
+        let mode = ClientMode::Engine {
+            engine,
+            sasl_fallback: true,
+        };
+        let secret = Secret::from("another".to_owned());
+        let auth = ClientAuthentication::new(mode, "app", secret);
+        let error = server
+            .connect(Some(auth))
+            .err()
+            .expect("refused")
+            .to_string();
+        for part in [
+            "not authenticated",
+            "spark.network.crypto.saslFallback",
+            "Is spark.authenticate.secret the same on both sides?",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs real Spark: eval \"$(.ci/spark)\""]
 fn sparks_failures_arrive_with_their_words() {
     let server = SparkServer::start(&Conf::new(), None, None);
     let client = server.connect(None).expect("connected");

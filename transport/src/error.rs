@@ -9,100 +9,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringrail_codec::archive::{FailureBody, Phase};
-use ringrail_codec::native::{FailureCode, FrameError};
+use ringrail_codec::native::FrameError;
 
+pub use crate::failure::RpcFailure;
 use crate::sys::socket::Addr;
-
-/// A failure that a handler answers with, and that the caller gets: kind, code and chain intact.
-///
-/// ```
-/// use ringrail_transport::RpcFailure;
-/// use ringrail_codec::native::FailureCode;
-///
-/// let failure = RpcFailure::new(FailureCode::NotFound, "no block 7").caused_by("file is gone");
-/// assert!(!failure.retryable());
-/// assert_eq!(failure.to_string(), "no block 7 (NotFound); caused by: file is gone");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RpcFailure {
-    body: Box<FailureBody>,
-}
-
-impl RpcFailure {
-    /// A failure of the handler's own.
-    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self::in_phase(code, Phase::Handle, message)
-    }
-
-    /// A failure of the engine, in a given phase.
-    pub(crate) fn in_phase(code: FailureCode, phase: Phase, message: impl Into<String>) -> Self {
-        Self {
-            body: Box::new(FailureBody::new(code, phase, message)),
-        }
-    }
-
-    pub(crate) fn from_body(body: FailureBody) -> Self {
-        Self {
-            body: Box::new(body),
-        }
-    }
-
-    /// Adds what caused it; the outermost cause first.
-    #[must_use]
-    pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
-        self.body.causes.push(cause.to_string());
-        self
-    }
-
-    /// Says whether the same request may succeed later.
-    #[must_use]
-    pub fn with_retryable(mut self, retryable: bool) -> Self {
-        self.body.retryable = retryable;
-        self
-    }
-
-    /// What kind of failure it is.
-    pub fn code(&self) -> FailureCode {
-        self.body.failure_code()
-    }
-
-    /// Whether the same request may succeed later.
-    pub fn retryable(&self) -> bool {
-        self.body.retryable
-    }
-
-    /// How far the request had come.
-    pub fn phase(&self) -> Phase {
-        self.body.phase
-    }
-
-    /// The text.
-    pub fn message(&self) -> &str {
-        &self.body.message
-    }
-
-    /// What caused it, the outermost first.
-    pub fn causes(&self) -> &[String] {
-        &self.body.causes
-    }
-
-    pub(crate) fn body(&self) -> &FailureBody {
-        &self.body
-    }
-}
-
-impl fmt::Display for RpcFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.body.message, self.code())?;
-        for cause in &self.body.causes {
-            write!(f, "; caused by: {cause}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for RpcFailure {}
 
 /// How far a request had come when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +81,14 @@ pub enum RequestError {
         /// What was asked for.
         what: &'static str,
     },
+    /// The native protocol has no such thing.
+    #[error(
+        "the native protocol has no {what}: ask on a connection that speaks Spark's, of create_spark_client_factory"
+    )]
+    NotInNative {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The caller retracted it.
     #[error("the request was cancelled")]
     Cancelled,
@@ -215,6 +133,22 @@ pub enum RequestError {
         /// The key that sets it.
         key: &'static str,
     },
+    /// A chunk that came by Spark's protocol, which knows no parts of chunks, is longer than the memory of a shard.
+    #[error(
+        "a chunk of {len} bytes does not fit the shard's memory ({limit}): open it as the stream \"{stream}\" \
+         (TransportClient::stream), which comes in pieces, or raise {key}. A server that hands each chunk out once, \
+         as Spark's does, is to be asked for its blocks again before"
+    )]
+    ChunkNoRoom {
+        /// Bytes of the chunk.
+        len: u64,
+        /// The memory that there is for bodies.
+        limit: u64,
+        /// The key that sets it.
+        key: &'static str,
+        /// The name under which Spark's servers have the same chunk as a stream.
+        stream: Box<str>,
+    },
     /// What was to be sent could not be read: its file failed, or ended early.
     #[error("what was to be sent to {peer} could not be read here: {failure}")]
     Source {
@@ -250,8 +184,10 @@ impl RequestError {
             }
             RequestError::Cancelled
             | RequestError::NotInProtocol { .. }
+            | RequestError::NotInNative { .. }
             | RequestError::TooLarge { .. }
             | RequestError::NoRoom { .. }
+            | RequestError::ChunkNoRoom { .. }
             | RequestError::Unserialisable { .. }
             | RequestError::ShardStopped => false,
         }

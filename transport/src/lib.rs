@@ -20,6 +20,8 @@ mod context;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
+mod failure;
+#[cfg(not(loom))]
 pub mod metrics;
 #[cfg(all(test, not(loom)))]
 mod scenarios;

@@ -18,7 +18,8 @@ pub enum Protocols {
     /// The native protocol alone; Spark's clients are refused.
     #[default]
     Native,
-    /// Spark's protocol alone. What else comes ends in an error of a frame.
+    /// Spark's protocol alone. Peers that begin with HTTP, TLS or the native protocol are told so in their own
+    /// words; what else comes ends in an error of a frame.
     Spark,
     /// Either: a peer's first bytes tell.
     Either,

@@ -91,6 +91,45 @@ fn a_peer_that_failed_is_not_tried_again_within_the_window() {
 }
 
 #[test]
+fn a_peer_that_failed_is_tried_again_when_the_window_is_over() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap();
+    drop(holder);
+    let conf = TransportConf {
+        retry_wait: Duration::from_secs(3),
+        ..TransportConf::default()
+    };
+    let context = TransportContext::client_only(engine(conf));
+    let clients = context.create_client_factory(Vec::new());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let try_it = || runtime.block_on(clients.create_client_fast_fail(&address.to_string()));
+    let error = try_it().unwrap_err();
+    assert!(matches!(error, ConnectError::Io { .. }), "{error}");
+    let side = TransportContext::new(engine(TransportConf::default()), || {
+        std::rc::Rc::new(support::Echo::default())
+    });
+    let server = side.create_server(address.into()).unwrap();
+    let mut client = None;
+    // Refused within the window, though the peer is there by now; nothing but the window refuses it.
+    eventually("the window is over", || match try_it() {
+        Ok(connected) => {
+            client = Some(connected);
+            true
+        }
+        Err(ConnectError::FastFail { ago, .. }) => {
+            assert!(ago < Duration::from_secs(3));
+            false
+        }
+        Err(other) => panic!("{other}"),
+    });
+    let client = client.unwrap();
+    assert_eq!(&client.send_rpc("x").wait().unwrap()[..], b"x");
+    drop(server);
+}
+
+#[test]
 fn a_silent_peer_costs_the_handshake_timeout_and_says_so() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let handshake_timeout = Duration::from_millis(100);

@@ -4,8 +4,12 @@ mod support;
 
 use std::net::TcpListener;
 use std::process::Command;
+use std::rc::Rc;
 
-use ringrail_transport::{Engine, TransportConf, TransportContext};
+use ringrail_transport::spark::Protocols;
+use ringrail_transport::{
+    Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+};
 use support::{engine, eventually, serve};
 
 #[test]
@@ -51,6 +55,57 @@ fn connections_beyond_the_limit_are_turned_away() {
         assert_eq!(&client.send_rpc("x").wait().unwrap()[..], b"x");
     }
     assert!(side.context.engine().metrics().connections_refused >= 1);
+}
+
+/// Answers as the README's example does, or without the copy where the request begins with `k`.
+struct EchoOf;
+
+impl RpcHandler for EchoOf {
+    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+        match body.bytes().first() {
+            Some(b'k') => reply.reply_body(body.keep()),
+            _ => reply.reply(body.bytes()),
+        }
+    }
+}
+
+/// A request that fits the pool, whose copy does not fit beside it.
+#[test]
+fn an_echo_without_room_for_its_copy_says_what_to_write_instead() {
+    let conf = TransportConf {
+        pool_budget: 32 << 20,
+        pool_reserve: 8 << 20,
+        ..TransportConf::default()
+    };
+    let context =
+        TransportContext::new(engine(conf), || Rc::new(EchoOf)).with_protocols(Protocols::Either);
+    let server = context
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
+    let address = server.local_addr().to_string();
+    let asking = TransportContext::client_only(engine(TransportConf::default()));
+    for clients in [
+        asking.create_client_factory(Vec::new()),
+        asking.create_spark_client_factory(None, Vec::new()),
+    ] {
+        let client = clients.create_client_blocking(&address).unwrap();
+        let mut body = vec![b'c'; 13 << 20];
+        let error = client
+            .send_rpc(body.clone())
+            .wait()
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "reply_body",
+            "Received::keep",
+            "ringrail.transport.poolBudget",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        body[0] = b'k';
+        let echo = client.send_rpc(body.clone()).wait().unwrap();
+        assert!(echo[..] == body[..]);
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod kind;
 mod limits;
 mod reader;
 pub mod shuffle;
+mod stray;
 mod wire;
 
 pub use decode::{Head, Step, decode_head};
@@ -28,6 +29,7 @@ pub use frame::*;
 pub use kind::Kind;
 pub use limits::{LimitError, Limits};
 pub use reader::{Event, FrameReader};
+pub use stray::{STRAY_ANSWER_ROOM, Stray};
 pub use wire::FieldError;
 
 pub use crate::native::NoRoom;

@@ -181,7 +181,7 @@ impl ShuffleService {
         let found = Addr::resolve(&text).with_context(|| format!("cannot listen on {text}"))?;
         let first = found.into_iter().next();
         let address = first.ok_or_else(|| anyhow!("cannot listen on {text}: it has no address"))?;
-        let context = service.context(engine).with_protocols(Protocols::Either);
+        let context = service.context(engine).with_protocols(Protocols::Spark);
         let context = match spark_authentication(conf)? {
             Some((mode, secret)) => {
                 context.with_spark_authentication(ServerAuthentication::shared(mode, secret))

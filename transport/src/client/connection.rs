@@ -13,8 +13,9 @@ use ringrail_codec::archive::Encode;
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::sink::Sink;
-use crate::conn::{Conn, Outcome, Pause, ResponseHandler, RpcBody};
+use crate::conn::{ChunkCount, Conn, Outcome, Pause, ResponseHandler, RpcBody};
 use crate::error::{CloseReason, RequestError};
+use crate::server::MergedBlocksRequest;
 use crate::shard::local::ConnKey;
 use crate::sys::socket::Addr;
 
@@ -278,6 +279,18 @@ impl Connection {
     /// Ends the connection; outstanding requests fail.
     pub fn close(&self) {
         self.conn.close_after_flush(CloseReason::Local);
+    }
+
+    pub(super) fn ask_merged(
+        &self,
+        asked: &MergedBlocksRequest<'_>,
+        num_chunks: &ChunkCount,
+        timeout: Option<Duration>,
+    ) -> Result<CallFuture, RequestError> {
+        let sent = self
+            .conn
+            .ask_merged(asked, num_chunks, timeout, || Sink::Future(None));
+        self.future(sent)
     }
 
     fn future(&self, sent: Result<u64, RequestError>) -> Result<CallFuture, RequestError> {

@@ -7,6 +7,7 @@
 mod connection;
 mod factory;
 mod future;
+mod merged;
 mod resolve;
 mod stream;
 mod transport_client;
@@ -14,6 +15,7 @@ mod transport_client;
 pub use connection::{CallFuture, Connection};
 pub use factory::{ClientBootstrap, TransportClientFactory};
 pub use future::RequestFuture;
+pub use merged::{MergedBlockMeta, MergedBlockMetaFuture};
 pub(crate) use stream::StreamFeed;
 pub use stream::StreamReader;
 pub use transport_client::{ChunkOptions, TransportClient};

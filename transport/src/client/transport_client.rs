@@ -15,6 +15,8 @@ use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::{Ask, Command};
 use crate::shard::handle::ShardHandle;
 use crate::shard::inbox::PushError;
+use crate::shard::local::ConnKey;
+use crate::shard::remote_sink::RemoteSink;
 use crate::sys::socket::Addr;
 
 use super::{Connection, RequestFuture, StreamFeed, StreamReader};
@@ -255,6 +257,22 @@ impl TransportClient {
                 sink.send(Err(refusal));
             }
         }
+        future
+    }
+
+    pub(super) fn pair(&self) -> (RequestFuture, RemoteSink) {
+        RequestFuture::pair(self.shard.clone(), self.live.key)
+    }
+
+    pub(super) fn key(&self) -> ConnKey {
+        self.live.key
+    }
+
+    /// The answer to a request that could not be posted.
+    #[cold]
+    pub(super) fn refused(&self, error: &PushError<Command>) -> RequestFuture {
+        let (future, sink) = self.pair();
+        sink.send(Err(self.refusal(error)));
         future
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum CallKind {
     Chunk,
     Stream,
     Upload,
+    /// Spark's question for merged blocks.
+    Merged,
 }
 
 /// When a request's time is up.

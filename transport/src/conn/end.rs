@@ -50,9 +50,10 @@ impl Conn {
     pub(crate) fn fail(&self, reason: CloseReason) {
         match reason {
             CloseReason::Peer | CloseReason::Io(_) => {
-                self.close(self.farewell().unwrap_or(reason));
+                let told = self.farewell().or_else(|| self.auth_farewell());
+                self.close(told.unwrap_or(reason));
             }
-            reason => self.close_after_flush(reason),
+            reason => self.close_after_flush(self.meet_stray(reason)),
         }
     }
 

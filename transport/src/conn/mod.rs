@@ -80,7 +80,7 @@ use pace::Pace;
 pub use pause::Pause;
 pub use received::{Received, Reply};
 pub use sink::{Outcome, ResponseHandler};
-pub(crate) use spark::Speaks;
+pub(crate) use spark::{ChunkCount, Speaks};
 use timeouts::Timeout;
 use tx::Tx;
 

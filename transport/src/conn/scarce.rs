@@ -82,7 +82,8 @@ impl Conn {
     #[cold]
     pub(super) fn let_go(&self, id: u64, len: u64) {
         self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
-        self.resolve_failure(id, self.no_room(len));
+        let error = self.told_of_chunk(id, self.no_room(len));
+        self.resolve_failure(id, error);
     }
 
     /// There is no memory for a body of `len` bytes: now, or never.

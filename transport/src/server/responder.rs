@@ -10,6 +10,7 @@ use ringrail_codec::native::{FailureCode, RpcReply};
 use crate::buf::Body;
 use crate::conn::archive::{Archived, Unwritten};
 use crate::conn::transfer::Carries;
+use crate::conn::tx::NoMemory;
 use crate::conn::{Conn, RpcBody};
 use crate::error::RpcFailure;
 use crate::shard::command::Command;
@@ -40,7 +41,10 @@ impl<'a> Responder<'a> {
         }
     }
 
-    /// Answers with bytes, copied into the send buffer when they are few.
+    /// Answers with bytes, which are copied: into the send buffer when they are few, else into pooled memory of their
+    /// length. Where there is none, the caller gets a failure that says so: what is large is better sent from where
+    /// it lies, by [`reply_body`](Self::reply_body). An echo of any length that fits the pool is
+    /// `reply.reply_body(body.keep())`.
     #[inline]
     pub fn reply(mut self, body: &[u8]) {
         self.answered = true;
@@ -209,12 +213,16 @@ impl Conn {
             return;
         }
         let total_len = body.len() as u64;
+        let copied = matches!(body, RpcBody::Copied(_));
         if self.refuse_long(id, total_len) || !self.admit_reply(id, body.len()) {
             return;
         }
         let reply = RpcReply { id, total_len };
         let written = self.write_rpc(id, Carries::Reply, body, |len| reply.header(len));
-        self.answer_written(id, written.is_ok());
+        match written {
+            Ok(()) => self.answer_written(),
+            Err(NoMemory) => self.refuse_for_memory(id, total_len, copied),
+        }
     }
 
     #[inline(always)]
@@ -233,7 +241,7 @@ impl Conn {
         match written {
             Ok(Archived::Written) => {
                 self.answered();
-                self.answer_written(id, true);
+                self.answer_written();
             }
             Ok(Archived::Apart(lease)) => {
                 self.answer(id, deadline_ns, RpcBody::Shared(Body::Lease(lease)));
@@ -252,24 +260,22 @@ impl Conn {
             Unwritten::NoMemory { len } => {
                 self.answered();
                 if !self.refuse_long(id, *len) {
-                    self.refuse_for_memory(id, *len);
+                    self.refuse_for_memory(id, *len, false);
                 }
             }
         }
     }
 
     #[inline]
-    fn answer_written(&self, id: u64, written: bool) {
-        if !written {
-            return self.refuse_for_memory(id, 0);
-        }
+    fn answer_written(&self) {
         self.local.metrics.frames_out.increment();
         self.mark_dirty();
     }
 
-    /// There is no memory for a reply: the caller is told to come again, unless it will never fit.
+    /// There is no memory for a reply: the caller is told to come again, unless it will never fit. Where the handler
+    /// gave it to be copied, its author is told how to do without the copy.
     #[cold]
-    fn refuse_for_memory(&self, id: u64, len: u64) {
+    fn refuse_for_memory(&self, id: u64, len: u64, copied: bool) {
         self.reenter_request();
         let fits = self.local.pool.could_hold(len);
         let (code, text) = match fits {
@@ -279,7 +285,14 @@ impl Conn {
             ),
             false => (FailureCode::TooLarge, "the reply does not fit the memory"),
         };
-        let text = format!("{text} (ringrail.transport.poolBudget there)");
+        let instead = match copied && len > self.local.conf.inline_max as u64 {
+            true => {
+                "; the handler there can send it without a copy: Responder::reply_body in place of reply, with \
+                 Received::keep for what it has received"
+            }
+            false => "",
+        };
+        let text = format!("{text} ({len} bytes; ringrail.transport.poolBudget there){instead}");
         let failure = RpcFailure::in_phase(code, Phase::Send, text);
         self.answer_failure(id, &failure.with_retryable(fits));
     }

@@ -112,6 +112,22 @@ impl StreamManager for OneForOneStreamManager {
         chunk
     }
 
+    /// A chunk as a stream, by the name `<stream id>_<chunk index>`: it comes in pieces. Handed out in the same order as
+    /// by [`get_chunk`](StreamManager::get_chunk).
+    fn open_stream(
+        &self,
+        from: &Connection,
+        name: &str,
+    ) -> Result<Option<ManagedBuffer>, RpcFailure> {
+        let numbers = name.split_once('_');
+        let numbers = numbers.map(|(id, index)| (id.parse(), index.parse()));
+        let Some((Ok(id), Ok(index))) = numbers else {
+            return Ok(None);
+        };
+        self.check_authorization(from, id)?;
+        self.get_chunk(from, id, index).map(Some)
+    }
+
     fn check_authorization(&self, from: &Connection, stream_id: u64) -> Result<(), RpcFailure> {
         let streams = self.streams.borrow();
         let (Some(client), Some(stream)) = (from.client_id(), streams.get(&stream_id)) else {

@@ -220,6 +220,40 @@ fn a_wrong_secret_or_application_is_refused() {
     }
 }
 
+/// Behind a refusal of the engine the server closes, and SASL gets no answer: the client tells both.
+#[test]
+fn a_wrong_secret_is_told_as_such_where_sasl_is_tried_as_well() {
+    let engine = AuthEngine::default();
+    let sasl_fallback = true;
+    let server = serve(ServerMode::Engine {
+        engine,
+        sasl_fallback,
+    });
+    let mode = ClientMode::Engine {
+        engine,
+        sasl_fallback,
+    };
+    let error = refused(&server, client(mode, "app-1", "another secret"));
+    for part in [
+        "not authenticated",
+        "Authentication failed.",
+        "spark.network.crypto.saslFallback",
+        "Is spark.authenticate.secret the same on both sides?",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(
+        error.matches("Authentication failed.").count(),
+        1,
+        "{error}"
+    );
+    let (_context, client) = connect(&server, Some(client(mode, "app-1", "the secret")));
+    assert_eq!(
+        client.send_rpc("in").wait().expect("a reply")[..],
+        b"in"[..]
+    );
+}
+
 #[test]
 fn engines_of_other_versions_do_not_come_together() {
     let modes = |version| {

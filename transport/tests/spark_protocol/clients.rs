@@ -2,8 +2,9 @@
 
 use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::client::ChunkOptions;
+use ringrail_transport::server::MergedBlocksRequest;
 use ringrail_transport::spark::ClientAuthentication;
-use ringrail_transport::{RequestError, TransportClient, TransportContext};
+use ringrail_transport::{RequestError, TransportClient, TransportConf, TransportContext};
 
 use crate::raw::{Raw, frame, rpc, text};
 use crate::server::{FILE_LEN, Server, server};
@@ -124,6 +125,93 @@ fn failures_come_to_whom_they_are_for() {
     );
 }
 
+fn merged(app_id: &str, reduce_id: i32) -> MergedBlocksRequest<'_> {
+    MergedBlocksRequest {
+        app_id,
+        shuffle_id: 2,
+        shuffle_merge_id: 3,
+        reduce_id,
+    }
+}
+
+#[test]
+fn merged_blocks_are_asked_for() {
+    let server = server();
+    let (context, client) = connect(&server, None);
+    let all: Vec<_> = (0..20)
+        .map(|reduce| client.merged_block_meta(&merged("app-1", reduce), None))
+        .collect();
+    for (reduce, meta) in all.into_iter().enumerate() {
+        let meta = meta.wait().expect("known");
+        assert_eq!(meta.num_chunks, 3);
+        let told = format!("{:?}", merged("app-1", reduce as i32));
+        assert_eq!(meta.bitmaps[..], *told.as_bytes());
+    }
+    let shard = client.shard().index();
+    let there = client.clone();
+    let asked = context.engine().run_on(shard, move |_| {
+        let here = there.here().expect("its shard");
+        here.merged_block_meta(&merged("x", 0), None).is_ok()
+    });
+    assert!(asked.expect("asked"), "a connection asks as well");
+    let long = "x".repeat(2000);
+    let error = client.merged_block_meta(&merged(&long, 0), None).wait();
+    let error = error.expect_err("too long").to_string();
+    assert!(error.contains("ringrail.spark.maxAppIdLen"), "{error}");
+    let native = server.context.create_client_factory(Vec::new());
+    let native = native.create_client_blocking(&server.addr()).expect("open");
+    let error = native.merged_block_meta(&merged("app-1", 0), None).wait();
+    let error = error.expect_err("not of this protocol");
+    assert!(matches!(error, RequestError::NotInNative { .. }), "{error}");
+}
+
+/// An answer of another kind under the same number is nobody's, and so is one to a request that was given up.
+#[test]
+fn answers_of_another_kind_are_not_taken_for_merged_blocks() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let context = TransportContext::client_only(engine(Default::default()));
+    let clients = context.create_spark_client_factory(None, Vec::new());
+    let client = clients
+        .create_client_blocking(&format!("127.0.0.1:{port}"))
+        .expect("connected");
+    let (socket, _) = listener.accept().expect("a connection");
+    let mut peer = Raw { socket };
+    let meta = client.merged_block_meta(&merged("app-1", 4), None);
+    let got = peer.get();
+    let numbers = [2i32, 3, 4].map(i32::to_be_bytes).concat();
+    assert_eq!(got.kind, 11);
+    assert_eq!(got.rest[8..], [&text("app-1"), &numbers[..]].concat());
+    let id = &got.rest[..8];
+    let rpc = client.send_rpc("other");
+    let other = peer.get().rest;
+    let count = |chunks: i32| chunks.to_be_bytes();
+    // The kinds of answer mixed up: neither is taken.
+    peer.send(&frame(4, &[id, &count(3)].concat(), b"rpc"));
+    peer.send(&frame(12, &[&other[..8], &count(9)].concat(), b"xyz"));
+    // A body that comes in many receives.
+    let long = content(3, 300_000);
+    peer.send(&frame(12, &[id, &count(-7)].concat(), &long));
+    let meta = meta.wait().expect("an answer");
+    assert_eq!((meta.num_chunks, &meta.bitmaps[..]), (-7, &long[..]));
+    peer.send(&frame(4, &[&other[..8], &count(2)].concat(), b"ok"));
+    assert_eq!(rpc.wait().expect("a reply")[..], *b"ok");
+    let failed = client.merged_block_meta(&merged("app-1", 5), None);
+    let got = peer.get();
+    peer.send(&frame(5, &[&got.rest[..8], &text("no")[..]].concat(), &[]));
+    let error = failed.wait().expect_err("refused");
+    assert!(matches!(error, RequestError::Remote { .. }), "{error}");
+    let dropped = client.merged_block_meta(&merged("app-1", 6), None);
+    let got = peer.get();
+    drop(dropped);
+    let last = client.merged_block_meta(&merged("app-1", 7), None);
+    let next = peer.get();
+    peer.send(&frame(12, &[&got.rest[..8], &count(1)].concat(), b"late"));
+    peer.send(&frame(12, &[&next.rest[..8], &count(2)].concat(), b"mine"));
+    let meta = last.wait().expect("an answer");
+    assert_eq!((meta.num_chunks, &meta.bitmaps[..]), (2, &b"mine"[..]));
+}
+
 #[test]
 fn what_the_protocol_does_not_know_is_refused_here() {
     let server = server();
@@ -139,6 +227,33 @@ fn what_the_protocol_does_not_know_is_refused_here() {
     );
     let late = client.stream_blocking("100", 5);
     assert!(matches!(late, Err(RequestError::NotInProtocol { .. })));
+}
+
+/// Spark's protocol has no parts of chunks: what does not fit is to be had as a stream.
+#[test]
+fn a_chunk_that_does_not_fit_is_to_be_opened_as_a_stream() {
+    let server = server();
+    let conf = TransportConf {
+        pool_budget: 24 << 20,
+        pool_reserve: 8 << 20,
+        ..TransportConf::default()
+    };
+    let context = TransportContext::client_only(engine(conf));
+    let clients = context.create_spark_client_factory(None, Vec::new());
+    let client = clients
+        .create_client_blocking(&server.addr())
+        .expect("open");
+    let len = 20 << 20;
+    let refused = client.fetch_chunk(len, 3, &ChunkOptions::default()).wait();
+    let error = refused.expect_err("too long");
+    let text = error.to_string();
+    let RequestError::ChunkNoRoom { stream, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(text.contains("TransportClient::stream"), "{text}");
+    assert!(!text.contains("parts"), "{text}");
+    let all = read(&client, &stream).expect("a stream");
+    assert!(all == content(3, len as usize));
 }
 
 #[test]

@@ -1,8 +1,14 @@
 //! Requests of a Spark peer, byte for byte.
 
+use std::rc::Rc;
+
+use ringrail_transport::TransportContext;
+use ringrail_transport::server::NoRpcHandler;
+use ringrail_transport::spark::{Protocols, ServerAuthentication, ServerMode};
+
 use crate::raw::{Got, Raw, chunk, frame, one_way, rpc, stream, text, upload};
 use crate::server::{FILE_LEN, Seen, server};
-use crate::support::content;
+use crate::support::{content, engine};
 
 #[test]
 fn rpcs_of_every_length_are_answered_under_their_own_id() {
@@ -159,6 +165,22 @@ fn uploads_are_taken_refused_and_failed() {
     );
 }
 
+/// Up to 16 MiB behind a refusal are dropped, and a byte more costs the connection.
+#[test]
+fn the_rest_of_a_refused_upload_is_dropped_up_to_its_bound() {
+    let server = server();
+    let mut peer = Raw::connect(server.port());
+    let most = 16 << 20;
+    peer.send(&upload(4, b"refuse", &content(1, most)));
+    assert_eq!(peer.get(), Got::rpc_failure(4, "not taken"));
+    assert_eq!(peer.ask(&rpc(5, b"here")), Got::rpc_reply(5, b"here"));
+    let mut asked = upload(6, b"refuse", &[]);
+    let at = asked.len() - 8;
+    asked[at..].copy_from_slice(&(most as i64 + 1).to_be_bytes());
+    assert_eq!(peer.ask(&asked), Got::rpc_failure(6, "not taken"));
+    assert!(peer.is_closed());
+}
+
 #[test]
 fn a_refused_upload_of_which_much_is_coming_ends_its_connection() {
     let server = server();
@@ -261,6 +283,48 @@ fn one_port_takes_both_protocols() {
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut browser.socket, &mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+/// A port that takes Spark's protocol alone tells nobody of another.
+#[test]
+fn strays_at_a_port_of_sparks_are_told_what_it_takes() {
+    let context = TransportContext::new(engine(Default::default()), || Rc::new(NoRpcHandler))
+        .with_protocols(Protocols::Spark);
+    let open = context
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
+    let guard = ServerAuthentication::shared(ServerMode::Sasl, "the secret".into());
+    let guarded = context
+        .clone()
+        .with_spark_authentication(guard)
+        .create_server("127.0.0.1:0".parse().unwrap())
+        .unwrap();
+    for server in [&open, &guarded] {
+        let port = server.port().expect("tcp");
+        let mut browser = Raw::connect(port);
+        browser.send(b"GET / HTTP/1.1\r\n\r\n");
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut browser.socket, &mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        let told = "this port takes Spark's transport protocol alone";
+        assert!(answer.contains(told), "{answer}");
+        assert!(!answer.contains("native"), "{answer}");
+        let mut tls = Raw::connect(port);
+        tls.send(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
+        let mut alert = Vec::new();
+        std::io::Read::read_to_end(&mut tls.socket, &mut alert).unwrap();
+        assert_eq!(alert, [0x15, 3, 3, 0, 2, 2, 0x46]);
+        let clients = context.create_client_factory(Vec::new());
+        let refused = clients
+            .create_client_blocking(&server.local_addr().to_string())
+            .expect_err("another protocol");
+        assert!(refused.to_string().contains(told), "{refused}");
+        let mut other = Raw::connect(port);
+        other.send(b"SSH-2.0-OpenSSH_9.9\r\n");
+        assert!(other.is_closed(), "of no known protocol: nothing to say");
+    }
+    let metrics = context.engine().metrics();
+    assert_eq!(metrics.errors_foreign_protocol, 6);
 }
 
 #[test]

@@ -113,13 +113,23 @@ impl StreamManager for Handler {
         Ok(content(u64::from(n), len as usize).into())
     }
 
-    fn open_stream(&self, _: &Connection, name: &str) -> Result<Option<ManagedBuffer>, RpcFailure> {
+    fn open_stream(
+        &self,
+        from: &Connection,
+        name: &str,
+    ) -> Result<Option<ManagedBuffer>, RpcFailure> {
         if name == "file" {
             return Ok(ManagedBuffer::whole_file(Arc::clone(&self.file)).ok());
         }
         if name == "mapped" {
             let mapped = Mapping::of(&self.file).ok();
             return Ok(mapped.and_then(|all| all.slice(0, 100_000)).map(Into::into));
+        }
+        // A chunk, as Spark's servers name it.
+        if let Some((len, n)) = name.split_once('_')
+            && let (Ok(len), Ok(n)) = (len.parse(), n.parse())
+        {
+            return self.get_chunk(from, len, n).map(Some);
         }
         Ok(name.parse().ok().map(|len| content(0, len).into()))
     }

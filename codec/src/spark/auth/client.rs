@@ -20,6 +20,8 @@ pub struct ClientAuth {
     app_id: String,
     secret: Secret,
     state: State,
+    /// What the server said when it refused the engine: SASL goes on in its place.
+    engine_refused: Option<String>,
 }
 
 enum State {
@@ -39,6 +41,7 @@ impl ClientAuth {
             app_id: app_id.to_owned(),
             secret,
             state: State::Start,
+            engine_refused: None,
         }
     }
 
@@ -106,7 +109,7 @@ impl ClientAuth {
     /// begun on the same connection: the body of its first RPC is appended to `out`.
     ///
     /// # Errors
-    /// [`AuthError::Refused`]: close the connection.
+    /// [`AuthError::Refused`], or [`AuthError::FallbackRefused`] where SASL was tried already: close the connection.
     pub fn failed(&mut self, text: &str, out: &mut Vec<u8>) -> Result<ClientStep, AuthError> {
         let was = std::mem::replace(&mut self.state, State::Over);
         let fallback = matches!(
@@ -116,14 +119,36 @@ impl ClientAuth {
                 ..
             }
         );
+        let text = first_line(text);
         if fallback && matches!(was, State::Engine(..)) {
             sasl_client::begin(&self.app_id, out);
             self.state = State::Asked;
+            self.engine_refused = Some(text);
             return Ok(ClientStep::Send);
         }
-        let text = crate::spark::failure_text(text).to_owned();
-        Err(AuthError::Refused { text })
+        Err(match self.engine_refused.take() {
+            Some(engine) => AuthError::FallbackRefused { engine, sasl: text },
+            None => AuthError::Refused { text },
+        })
     }
+
+    /// What the end of the connection means in the middle of the handshake: a server that has refused the engine
+    /// usually closes in place of an answer to SASL. `None` where nothing was refused before.
+    pub fn ended(&self) -> Option<AuthError> {
+        let engine = self.engine_refused.clone()?;
+        let sasl = "the server closed the connection".to_owned();
+        Some(AuthError::FallbackRefused { engine, sasl })
+    }
+}
+
+/// The first line of a failure's text says why; a stack stands behind it.
+fn first_line(text: &str) -> String {
+    let text = crate::spark::failure_text(text);
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_owned()
 }
 
 impl std::fmt::Debug for ClientAuth {

@@ -72,10 +72,24 @@ pub enum AuthError {
         then: String,
     },
     /// The server has refused.
-    #[error("the server refuses authentication: {text}")]
+    #[error(
+        "the server refuses authentication: {text} (are spark.authenticate.secret and spark.network.crypto.* \
+         the same on both sides?)"
+    )]
     Refused {
         /// Why, in its words.
         text: String,
+    },
+    /// The server has refused the auth engine, and SASL, which was tried in its place.
+    #[error(
+        "the server refuses authentication: {engine}; and SASL in its place \
+         (spark.network.crypto.saslFallback): {sasl}. Is spark.authenticate.secret the same on both sides?"
+    )]
+    FallbackRefused {
+        /// Why not the engine, in the server's words.
+        engine: String,
+        /// Why not SASL.
+        sasl: String,
     },
     /// A call out of turn, or after the end: an error of the caller, or a peer's second attempt.
     #[error("handshake out of turn: {0}")]

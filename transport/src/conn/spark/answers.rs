@@ -48,6 +48,24 @@ impl Conn {
         self.resolve_failure(id, RequestError::Remote { peer, failure });
     }
 
+    /// What is told of an answer that there is no memory for: a chunk that never fits can be had as a stream.
+    #[cold]
+    pub(in crate::conn) fn told_of_chunk(&self, call: u64, error: RequestError) -> RequestError {
+        let side = self.spark();
+        let chunk = side.and_then(|side| side.chunks.borrow().chunk_of(call));
+        match (error, chunk) {
+            (RequestError::NoRoom { len, limit, key }, Some((stream_id, index))) => {
+                RequestError::ChunkNoRoom {
+                    len,
+                    limit,
+                    key,
+                    stream: format!("{stream_id}_{index}").into(),
+                }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// An answer that nobody asked for: dropped, as by Spark.
     #[cold]
     pub(super) fn unasked(&self, what: &'static str) {

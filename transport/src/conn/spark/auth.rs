@@ -285,6 +285,18 @@ impl Conn {
         }
     }
 
+    /// What the end of the stream means to a client in the middle of its handshake, where it means more than that.
+    #[cold]
+    pub(in crate::conn) fn auth_farewell(&self) -> Option<CloseReason> {
+        let auth = self.spark()?.auth.borrow();
+        let Some(Auth::Client(client)) = auth.as_ref() else {
+            return None;
+        };
+        let error = client.ended()?;
+        self.local.metrics.errors(ErrorKind::Auth).increment();
+        Some(CloseReason::Authentication(error.to_string()))
+    }
+
     /// A frame too long for a handshake, of a peer that has not authenticated.
     #[cold]
     pub(crate) fn refuse_long_auth(self: &Rc<Self>, side: &Side, head: &Head<'_>) -> CloseReason {

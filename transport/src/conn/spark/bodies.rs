@@ -106,7 +106,9 @@ impl Conn {
             }
             Frame::OneWayMessage(_) => return Some(WholeOf::OneWay),
             Frame::RpcResponse(response) => self.rpc_call(response.request_id),
-            Frame::MergedBlockMetaSuccess(merged) => self.rpc_call(merged.request_id),
+            Frame::MergedBlockMetaSuccess(merged) => {
+                self.merged_call(side, merged.request_id, merged.num_chunks)
+            }
             Frame::ChunkFetchSuccess(chunk) => {
                 let chunk = (chunk.stream_id, chunk.chunk_index);
                 let call = side.chunks.borrow().find(chunk);

@@ -24,6 +24,11 @@ impl ChunkCalls {
         self.0.iter().find(|it| it.0 == chunk).map(|it| it.1)
     }
 
+    /// The chunk that a request is for.
+    pub(super) fn chunk_of(&self, id: u64) -> Option<(i64, i32)> {
+        self.0.iter().find(|it| it.1 == id).map(|it| it.0)
+    }
+
     /// Takes it out.
     pub(super) fn take(&mut self, chunk: (i64, i32)) -> Option<u64> {
         let at = self.0.iter().position(|it| it.0 == chunk)?;

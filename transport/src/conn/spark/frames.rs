@@ -37,7 +37,7 @@ impl Conn {
                 self.resolve_spark_chunk(side, (chunk.stream_id, chunk.chunk_index), body);
             }
             Frame::MergedBlockMetaSuccess(answer) => {
-                self.resolve_spark_rpc(answer.request_id, body);
+                self.resolve_merged(side, (answer.request_id, answer.num_chunks), body);
             }
             Frame::RpcFailure(failure) => {
                 self.fail_spark_call(failure.request_id as u64, failure.error);

@@ -21,9 +21,11 @@ mod bodies;
 mod calls;
 mod compose;
 mod frames;
+mod merged;
 mod open;
 mod requests;
 mod seal;
+mod stray;
 mod write;
 
 use std::cell::{Cell, RefCell};
@@ -38,6 +40,8 @@ use asked::Asked;
 use auth::Auth;
 pub(crate) use bodies::{PiecesOf, Plan, WholeOf};
 use calls::ChunkCalls;
+pub(crate) use merged::ChunkCount;
+use merged::MergedCalls;
 pub(crate) use open::Speaks;
 pub(crate) use requests::MergedAsked;
 pub(crate) use write::Lead;
@@ -53,6 +57,8 @@ pub(crate) struct Side {
     chunks: RefCell<ChunkCalls>,
     /// Streams that this side has asked for: answers come in that order.
     streams: RefCell<VecDeque<u64>>,
+    /// Questions for merged blocks that this side has asked.
+    merged: RefCell<MergedCalls>,
     /// While the connection is not authenticated and has to be.
     auth: RefCell<Option<Auth>>,
     /// What everything received goes through.
@@ -72,6 +78,7 @@ impl Side {
             asked: RefCell::default(),
             chunks: RefCell::default(),
             streams: RefCell::default(),
+            merged: RefCell::default(),
             auth: RefCell::new(None),
             opener: RefCell::new(None),
             sealer: RefCell::new(None),

@@ -1,0 +1,183 @@
+//! Asking for merged blocks, in Spark's protocol (Spark: `MergedBlockMetaRequest`).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::conn::sink::Sink;
+use crate::conn::{Conn, Outcome, Reply};
+use crate::error::RequestError;
+use crate::server::MergedBlocksRequest;
+use crate::shard::ShardHandle;
+use crate::shard::blocking::block_on;
+use crate::shard::command::Command;
+use crate::shard::remote_sink::RemoteSink;
+
+use super::{CallFuture, Connection, RequestFuture, TransportClient};
+
+/// What a peer knows of a merged partition (Spark: `MergedBlockMeta`).
+#[derive(Clone, Debug)]
+pub struct MergedBlockMeta {
+    /// How many chunks there are, as the peer says. Not checked against `bitmaps`.
+    pub num_chunks: i32,
+    /// Which maps each chunk has: one bitmap per chunk, one behind the other, as
+    /// [`Bitmaps::of_chunks`](ringrail_codec::spark::shuffle::Bitmaps::of_chunks) reads them.
+    pub bitmaps: Reply,
+}
+
+/// A [`MergedBlockMeta`] to come: from a [`TransportClient`] on any thread, from a [`Connection`] on its shard.
+///
+/// # Cancel safety
+/// Dropping it retracts the request; Spark's protocol does not tell the peer.
+#[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
+pub struct MergedBlockMetaFuture<F = RequestFuture> {
+    answer: F,
+    num_chunks: Arc<AtomicI32>,
+}
+
+impl<F: Future<Output = Outcome> + Unpin> Future for MergedBlockMetaFuture<F> {
+    type Output = Result<MergedBlockMeta, RequestError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = std::task::ready!(Pin::new(&mut self.answer).poll(cx));
+        // Relaxed: it was stored before the answer was published.
+        let num_chunks = self.num_chunks.load(Ordering::Relaxed);
+        Poll::Ready(outcome.map(|bitmaps| MergedBlockMeta {
+            num_chunks,
+            bitmaps,
+        }))
+    }
+}
+
+impl MergedBlockMetaFuture {
+    /// Waits for the answer, blocking this thread.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
+    pub fn wait(self) -> Result<MergedBlockMeta, RequestError> {
+        block_on("MergedBlockMetaFuture::wait", self)
+    }
+}
+
+impl<F> fmt::Debug for MergedBlockMetaFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MergedBlockMetaFuture")
+    }
+}
+
+impl Connection {
+    /// Asks what is known of a merged partition, in Spark's protocol (Spark: `sendMergedBlockMetaReq`). The
+    /// configured request timeout holds where `timeout` is `None`.
+    ///
+    /// # Errors
+    /// The request was not taken: [`RequestError::NotInNative`] on a connection of the native protocol.
+    pub fn merged_block_meta(
+        &self,
+        asked: &MergedBlocksRequest<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<MergedBlockMetaFuture<CallFuture>, RequestError> {
+        let num_chunks = Arc::default();
+        let answer = self.ask_merged(asked, &num_chunks, timeout)?;
+        Ok(MergedBlockMetaFuture { answer, num_chunks })
+    }
+}
+
+impl TransportClient {
+    /// Asks what is known of a merged partition, in Spark's protocol (Spark: `sendMergedBlockMetaReq`). The
+    /// configured request timeout holds where `timeout` is `None`.
+    ///
+    /// ```no_run
+    /// use ringrail_codec::spark::shuffle::Bitmaps;
+    /// use ringrail_transport::server::MergedBlocksRequest;
+    /// use ringrail_transport::{Engine, TransportConf, TransportContext};
+    ///
+    /// let engine = Engine::builder(TransportConf::default()).shards(1).start()?;
+    /// let clients = TransportContext::client_only(engine).create_spark_client_factory(None, Vec::new());
+    /// let client = clients.create_client_blocking("127.0.0.1:7337")?;
+    /// let asked = MergedBlocksRequest {
+    ///     app_id: "app-1",
+    ///     shuffle_id: 0,
+    ///     shuffle_merge_id: 0,
+    ///     reduce_id: 4,
+    /// };
+    /// let meta = client.merged_block_meta(&asked, None).wait()?;
+    /// println!("{} chunks, {:?}", meta.num_chunks, Bitmaps::of_chunks(&meta.bitmaps)?.to_roaring()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// By the future: why there is no answer. [`RequestError::NotInNative`] on a connection of the native protocol.
+    pub fn merged_block_meta(
+        &self,
+        asked: &MergedBlocksRequest<'_>,
+        timeout: Option<Duration>,
+    ) -> MergedBlockMetaFuture {
+        let (answer, sink) = self.pair();
+        let num_chunks: Arc<AtomicI32> = Arc::default();
+        let question = Question {
+            app_id: asked.app_id.into(),
+            numbers: [asked.shuffle_id, asked.shuffle_merge_id, asked.reduce_id],
+            num_chunks: Arc::clone(&num_chunks),
+            timeout,
+            sink,
+        };
+        let key = self.key();
+        // It is asked too rarely to have a command of its own.
+        let run = move |shard: &ShardHandle| match shard.here().and_then(|here| here.conn(key)) {
+            Some(conn) => question.ask(&conn),
+            None => question.sink.send(Err(RequestError::NotConnected)),
+        };
+        let answer = match self.shard().post(Command::Run(Box::new(run))) {
+            Ok(()) => answer,
+            Err(error) => self.refused(&error),
+        };
+        MergedBlockMetaFuture { answer, num_chunks }
+    }
+}
+
+/// A question on its way to the shard of its connection.
+struct Question {
+    app_id: Box<str>,
+    /// The shuffle, its merge, the partition.
+    numbers: [i32; 3],
+    num_chunks: Arc<AtomicI32>,
+    timeout: Option<Duration>,
+    sink: RemoteSink,
+}
+
+impl Question {
+    fn ask(self, conn: &Conn) {
+        if self.sink.is_retracted() {
+            return;
+        }
+        let Some(ticket) = self.sink.ticket() else {
+            return;
+        };
+        let [shuffle_id, shuffle_merge_id, reduce_id] = self.numbers;
+        let asked = MergedBlocksRequest {
+            app_id: &self.app_id,
+            shuffle_id,
+            shuffle_merge_id,
+            reduce_id,
+        };
+        let mut sink = Some(self.sink);
+        let place = || sink.take().map_or(Sink::Future(None), Sink::Remote);
+        match conn.ask_merged(&asked, &self.num_chunks, self.timeout, place) {
+            Ok(id) if ticket.sent_as(id) => {}
+            Ok(id) => conn.cancel(id),
+            Err(error) => {
+                if let Some(sink) = sink {
+                    sink.send(Err(error));
+                }
+            }
+        }
+    }
+}

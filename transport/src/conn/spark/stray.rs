@@ -1,0 +1,38 @@
+//! Peers of another protocol, which Spark's is alone served to: told so, in their own.
+
+use ringrail_codec::spark::{STRAY_ANSWER_ROOM, Stray};
+
+use crate::conn::Conn;
+use crate::error::CloseReason;
+use crate::metrics::ErrorKind;
+
+impl Conn {
+    /// Tells a peer of another protocol that it is at the wrong port. Returns why the connection ends: for that, or as
+    /// before.
+    #[cold]
+    pub(in crate::conn) fn meet_stray(&self, reason: CloseReason) -> CloseReason {
+        let CloseReason::Spark(error) = &reason else {
+            return reason;
+        };
+        // Behind a handshake that encrypts, no bytes of the peer are what they seem.
+        if self.is_client || self.seals() {
+            return reason;
+        }
+        let Some(stray) = Stray::of(error) else {
+            return reason;
+        };
+        let metrics = &self.local.metrics;
+        metrics.errors(ErrorKind::ForeignProtocol).increment();
+        metrics.connections_refused.increment();
+        let mut answer = [0; STRAY_ANSWER_ROOM];
+        let len = stray.answer(&mut answer);
+        let said = self.say(len, false, |out| {
+            out[..len].copy_from_slice(&answer[..len]);
+            Ok(len)
+        });
+        tracing::warn!(
+            target: "ringrail::conn", peer = %self.peer, %stray, told = said.is_ok(), "connection refused"
+        );
+        CloseReason::Handshake(stray.to_string())
+    }
+}
