@@ -138,14 +138,19 @@
 //! with `default-features = false` and depend on none of the command's crates.
 #![forbid(unsafe_code)]
 
+/// The runtime of [hosted](ParkMode::Hosted) shards, whose files and timers futures there can use.
+pub use ringrail_transport::tokio_uring;
+/// The crate of the archives: the derives of messages use it as `#[rkyv(crate = ringrail::rkyv)]`.
+pub use rkyv;
+
 pub use ringrail_codec as codec;
 pub use ringrail_transport as transport;
 
 pub use ringrail_transport::{
-    Addr, Checksum, CloseReason, ConnectError, Connection, Engine, EngineError, Outcome, ParkMode,
-    Pin, Reached, Received, Reply, RequestError, Responder, ResponseHandler, RpcFailure,
-    RpcHandler, ShardHandle, TransportClient, TransportClientFactory, TransportConf,
-    TransportContext, TransportServer,
+    Addr, Checksum, ChunkOptions, CloseReason, ConnectError, Connection, Engine, EngineError,
+    Outcome, ParkMode, Pin, Reached, Received, Reply, RequestError, Responder, ResponseContext,
+    ResponseHandler, RpcFailure, RpcHandler, ShardHandle, TransportClient, TransportClientFactory,
+    TransportConf, TransportContext, TransportServer,
 };
 
 pub mod block;

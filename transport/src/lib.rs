@@ -33,7 +33,9 @@ mod sync;
 pub mod sys;
 
 #[cfg(not(loom))]
-pub use client::{Connection, TransportClient, TransportClientFactory};
+pub use client::{
+    ChunkOptions, Connection, ResponseContext, TransportClient, TransportClientFactory,
+};
 #[cfg(not(loom))]
 pub use conf::{Checksum, ParkMode, Pin, TransportConf};
 #[cfg(not(loom))]

@@ -197,7 +197,11 @@ fn chunks_come_in_the_order_of_asking_whatever_has_to_be_read_first() {
             for n in 0..200u32 {
                 // Small and large ones in turn: read, and sent straight from the file.
                 let len = if n % 3 == 0 { 1 << 20 } else { pages };
-                conn.fetch_chunk_with((len, n % 30), Some(len), None, &handler, u64::from(n))
+                let options = ChunkOptions {
+                    len_hint: Some(len),
+                    ..ChunkOptions::default()
+                };
+                conn.fetch_chunk_with(len, n % 30, &options, &handler, u64::from(n))
                     .expect("there is room");
             }
         })
@@ -212,6 +216,7 @@ struct Order(std::sync::mpsc::Sender<u64>);
 impl ringrail_transport::ResponseHandler for Order {
     fn on_response(
         &self,
+        _: &ringrail_transport::ResponseContext<'_>,
         token: u64,
         outcome: Result<Received<'_>, ringrail_transport::RequestError>,
     ) {

@@ -56,7 +56,7 @@ mod uploads;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -131,6 +131,8 @@ pub(crate) type Opened = oneshot::Sender<Result<Live, ConnectError>>;
 
 /// One connection. See the module.
 pub(crate) struct Conn {
+    /// Itself, for the callbacks that are called with their connection.
+    this: Weak<Conn>,
     pub(crate) key: ConnKey,
     pub(crate) peer: Arc<Addr>,
     /// This side connected.
@@ -195,7 +197,8 @@ impl Conn {
         opened: Option<Opened>,
     ) -> Rc<Self> {
         let now = local.now_ns();
-        Rc::new(Self {
+        Rc::new_cyclic(|this| Self {
+            this: this.clone(),
             key,
             peer,
             is_client,

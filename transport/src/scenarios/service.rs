@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ringrail_codec::native::FailureCode;
 
 use crate::buf::{Lease, ManagedBuffer};
-use crate::client::Connection;
+use crate::client::{Connection, ResponseContext};
 use crate::conn::{Received, ResponseHandler};
 use crate::error::{RequestError, RpcFailure};
 use crate::server::{
@@ -61,7 +61,7 @@ impl RpcHandler for Service {
                 let token = self.returns.expect(reply.defer(), order, back);
                 let body = back.request(body.len() / 2);
                 if let Err(error) = from.send_rpc_with(&body, None, &returns, token) {
-                    returns.on_response(token, Err(error));
+                    self.returns.settle(token, Err(error));
                 }
             }
         }
@@ -172,7 +172,18 @@ impl Returns {
 }
 
 impl ResponseHandler for Returns {
-    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<Received<'_>, RequestError>,
+    ) {
+        self.settle(token, outcome);
+    }
+}
+
+impl Returns {
+    fn settle(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
         let mut waiting = self.waiting.borrow_mut();
         let at = waiting.iter().position(|entry| entry.0 == token);
         let (_, reply, order, back) = waiting.remove(at.expect("answered once"));

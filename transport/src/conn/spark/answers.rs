@@ -1,5 +1,7 @@
 //! Answers of the peer, each to the request that waits for it.
 
+use std::rc::Rc;
+
 use ringrail_codec::native::FailureCode;
 
 use crate::conn::Conn;
@@ -18,7 +20,7 @@ impl Conn {
 
     /// The answer to an RPC or an upload, in a receive buffer.
     #[inline]
-    pub(super) fn resolve_spark_rpc(&self, request_id: i64, body: Received<'_>) {
+    pub(super) fn resolve_spark_rpc(self: &Rc<Self>, request_id: i64, body: Received<'_>) {
         let id = request_id as u64;
         if self.waits_for(id, &[CallKind::Rpc, CallKind::Upload]) {
             self.note_rpc();
