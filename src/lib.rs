@@ -28,13 +28,13 @@
 //! use std::rc::Rc;
 //!
 //! use ringrail::{
-//!     Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+//!     Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 //! };
 //!
 //! struct Echo;
 //!
 //! impl RpcHandler for Echo {
-//!     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+//!     fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
 //!         reply.reply(body.bytes());
 //!     }
 //! }
@@ -62,7 +62,7 @@
 //! ```
 //! # use std::rc::Rc;
 //! # use ringrail::{
-//! #     Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+//! #     Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 //! # };
 //! use ringrail::RpcFailure;
 //! use ringrail::codec::native::FailureCode;
@@ -70,7 +70,7 @@
 //! struct Adder;
 //!
 //! impl RpcHandler for Adder {
-//!     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+//!     fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
 //!         match body.access::<Vec<u64>>() {
 //!             Ok(numbers) => {
 //!                 let sum: u64 = numbers.iter().map(|number| number.to_native()).sum();
@@ -145,9 +145,9 @@ pub use ringrail_transport as transport;
 
 pub use ringrail_transport::{
     Addr, Checksum, ChunkOptions, CloseReason, ConnectError, Connection, Engine, EngineError,
-    Outcome, ParkMode, Pin, Reached, Received, Reply, RequestError, Responder, ResponseContext,
-    ResponseHandler, RpcFailure, RpcHandler, ShardHandle, TransportClient, TransportClientFactory,
-    TransportConf, TransportContext, TransportServer,
+    Outcome, ParkMode, Pin, Reached, ReceivedBytes, Reply, RequestError, Responder,
+    ResponseContext, ResponseHandler, RpcFailure, RpcHandler, ShardHandle, TransportClient,
+    TransportClientFactory, TransportConf, TransportContext, TransportServer,
 };
 
 pub mod block;

@@ -18,7 +18,12 @@ use ringrail::{
 struct Echo;
 
 impl RpcHandler for Echo {
-    fn receive(&self, _from: &Connection, body: transport::Received<'_>, reply: Responder<'_>) {
+    fn receive(
+        &self,
+        _from: &Connection,
+        body: transport::ReceivedBytes<'_>,
+        reply: Responder<'_>,
+    ) {
         reply.reply(body.bytes());
     }
 }
@@ -35,7 +40,7 @@ impl ResponseHandler for Load {
         &self,
         context: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<transport::Received<'_>, RequestError>,
+        outcome: Result<transport::ReceivedBytes<'_>, RequestError>,
     ) {
         // The body lies in the receive buffer, and is gone when this returns.
         let sent = outcome.and_then(|body| {

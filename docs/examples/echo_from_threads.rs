@@ -9,14 +9,14 @@ use std::error::Error;
 use std::rc::Rc;
 
 use ringrail::{
-    Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+    Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 };
 
 /// One of these lives on each shard, and is called by that shard alone: it needs no lock.
 struct Echo;
 
 impl RpcHandler for Echo {
-    fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         // Read in the receive buffer, written into the send buffer.
         reply.reply(body.bytes());
     }

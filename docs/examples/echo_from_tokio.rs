@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ringrail::{
-    Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+    Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 };
 
 struct Echo;
 
 impl RpcHandler for Echo {
-    fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if body.bytes() == b"later" {
             // Kept, and answered from another thread; the shard goes on meanwhile.
             let reply = reply.defer();

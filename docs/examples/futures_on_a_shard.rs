@@ -23,7 +23,12 @@ struct Echo {
 }
 
 impl RpcHandler for Echo {
-    fn receive(&self, _from: &Connection, body: transport::Received<'_>, reply: Responder<'_>) {
+    fn receive(
+        &self,
+        _from: &Connection,
+        body: transport::ReceivedBytes<'_>,
+        reply: Responder<'_>,
+    ) {
         match body.bytes() {
             b"never" => self.kept.borrow_mut().push(reply.defer()),
             bytes => reply.reply(bytes),

@@ -38,7 +38,12 @@ async fn read(path: PathBuf) -> io::Result<Vec<u8>> {
 }
 
 impl RpcHandler for Notes {
-    fn receive(&self, from: &Connection, _body: transport::Received<'_>, reply: Responder<'_>) {
+    fn receive(
+        &self,
+        from: &Connection,
+        _body: transport::ReceivedBytes<'_>,
+        reply: Responder<'_>,
+    ) {
         // Held on this shard; the shard goes on while the file is read.
         let (reply, path) = (reply.hold(), self.path.clone());
         let answering = async move {

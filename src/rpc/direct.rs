@@ -9,7 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use ringrail_transport::{Received as WireBody, RequestError, ResponseContext, ResponseHandler};
+use ringrail_transport::{
+    ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler,
+};
 
 use super::RpcError;
 use super::body::BodyRef;

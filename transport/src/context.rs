@@ -18,12 +18,12 @@ use crate::sys::socket::{Addr, SocketError};
 /// ```no_run
 /// use std::rc::Rc;
 /// use ringrail_transport::{
-///     Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+///     Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 /// };
 ///
 /// struct Echo;
 /// impl RpcHandler for Echo {
-///     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+///     fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
 ///         reply.reply(body.bytes());
 ///     }
 /// }

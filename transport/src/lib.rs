@@ -39,7 +39,7 @@ pub use client::{
 #[cfg(not(loom))]
 pub use conf::{Checksum, ParkMode, Pin, TransportConf};
 #[cfg(not(loom))]
-pub use conn::{Outcome, Received, Reply, ResponseHandler};
+pub use conn::{Outcome, ReceivedBytes, Reply, ResponseHandler};
 #[cfg(not(loom))]
 pub use context::TransportContext;
 #[cfg(not(loom))]

@@ -12,7 +12,7 @@ use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::metrics::MetricsSnapshot;
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
-    Checksum, Connection, Received, Responder, RpcFailure, RpcHandler, TransportConf,
+    Checksum, Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext,
 };
 use support::{content, engine};
@@ -24,7 +24,7 @@ const SMALL: usize = 32 << 10;
 struct Portions(ManagedBuffer);
 
 impl RpcHandler for Portions {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         reply.reply(body.bytes());
     }
 
@@ -218,7 +218,7 @@ impl ringrail_transport::ResponseHandler for Order {
         &self,
         _: &ringrail_transport::ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, ringrail_transport::RequestError>,
+        outcome: Result<ReceivedBytes<'_>, ringrail_transport::RequestError>,
     ) {
         outcome.expect("a chunk");
         // The test may have seen enough.

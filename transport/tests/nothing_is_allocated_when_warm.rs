@@ -12,7 +12,7 @@ use std::sync::mpsc;
 
 use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
-    ChunkOptions, Connection, Received, RequestError, ResponseContext, ResponseHandler,
+    ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
     TransportConf,
 };
 use support::serve_as;
@@ -78,7 +78,7 @@ impl ResponseHandler for Load {
         &self,
         _: &ResponseContext<'_>,
         _: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         let len = outcome.expect("an answer").bytes().len() as u64;
         assert_eq!(len, self.chunk_len.unwrap_or(64));

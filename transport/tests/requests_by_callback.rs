@@ -12,8 +12,9 @@ use bytes::Bytes;
 use ringrail_transport::buf::Lease;
 use ringrail_transport::server::{DeferredResponder, StreamManager, UploadSink, UploadStart};
 use ringrail_transport::{
-    ChunkOptions, Connection, Received, RequestError, Responder, ResponseContext, ResponseHandler,
-    RpcFailure, RpcHandler, TransportClient, TransportConf, TransportContext, TransportServer,
+    ChunkOptions, Connection, ReceivedBytes, RequestError, Responder, ResponseContext,
+    ResponseHandler, RpcFailure, RpcHandler, TransportClient, TransportConf, TransportContext,
+    TransportServer,
 };
 use support::{Echo, content, engine};
 
@@ -28,7 +29,7 @@ struct Lengths {
 }
 
 impl RpcHandler for Lengths {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match body.bytes() {
             b"keep" => self.kept.borrow_mut().push(reply.defer()),
             b"release" => {
@@ -80,7 +81,7 @@ impl ResponseHandler for Tell {
         &self,
         _: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         // The test may have seen enough.
         let _ = self.0.send((token, outcome.map(|body| body.to_vec())));
@@ -247,7 +248,7 @@ impl ResponseHandler for AskOn {
         &self,
         context: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         let len = outcome.unwrap().len();
         assert!(len > 0);

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use ringrail::block::{BlockClient, BlockRequest, RailUri};
 use ringrail::codec::archive::encode_to_vec;
 use ringrail::{
-    Connection, Engine, ParkMode, Received, RequestError, ResponseContext, ResponseHandler,
+    Connection, Engine, ParkMode, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
     TransportConf, TransportContext,
 };
 use serde::Serialize;
@@ -127,7 +127,7 @@ impl ResponseHandler for Pinger {
         &self,
         context: &ResponseContext<'_>,
         _token: u64,
-        outcome: std::result::Result<Received<'_>, RequestError>,
+        outcome: std::result::Result<ReceivedBytes<'_>, RequestError>,
     ) {
         if let Err(error) = outcome {
             return self.end(Err(error));

@@ -15,7 +15,9 @@ use std::task::{Poll, Waker};
 
 use slab::Slab;
 
-use ringrail_transport::{Received as WireBody, RequestError, ResponseContext, ResponseHandler};
+use ringrail_transport::{
+    ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler,
+};
 
 use crate::rpc::body::{BodyBuf, BodyRef};
 use crate::rpc::endpoint_ref::Accepts;

@@ -75,7 +75,7 @@ use calls::Calls;
 use inbound::Inbound;
 use pace::Pace;
 pub use pause::Pause;
-pub use received::{Received, Reply};
+pub use received::{ReceivedBytes, Reply};
 pub use sink::{Outcome, ResponseHandler};
 pub(crate) use spark::Speaks;
 use timeouts::Timeout;

@@ -9,7 +9,7 @@ use crate::error::RequestError;
 
 use super::Conn;
 use super::calls::CallKind;
-use super::received::{Received, Reply};
+use super::received::{ReceivedBytes, Reply};
 use super::sink::{Outcome, Sink};
 use super::transfer::TransferKey;
 
@@ -68,7 +68,7 @@ impl Conn {
 
     /// A reply that lies in a receive buffer.
     #[inline(always)]
-    pub(crate) fn resolve_received(self: &Rc<Self>, id: u64, body: Received<'_>) {
+    pub(crate) fn resolve_received(self: &Rc<Self>, id: u64, body: ReceivedBytes<'_>) {
         if let Some(sink) = self.resolve(id, || Ok(self.keep(body))) {
             self.guarded(|| sink.deliver(self, body, || self.keep(body)));
         }

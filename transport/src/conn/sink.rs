@@ -9,7 +9,7 @@ use crate::shard::executor::Wakeup;
 use crate::shard::remote_sink::RemoteSink;
 
 use super::Conn;
-use super::received::{Received, Reply};
+use super::received::{ReceivedBytes, Reply};
 
 /// What became of a request.
 pub type Outcome = Result<Reply, RequestError>;
@@ -33,7 +33,7 @@ pub trait ResponseHandler {
         &self,
         context: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     );
 }
 
@@ -57,7 +57,12 @@ pub(crate) enum Sink {
 impl Sink {
     /// Delivers a body that lies in a receive buffer; `keep` takes it out where it must last.
     #[inline]
-    pub(crate) fn deliver(self, conn: &Rc<Conn>, body: Received<'_>, keep: impl FnOnce() -> Lease) {
+    pub(crate) fn deliver(
+        self,
+        conn: &Rc<Conn>,
+        body: ReceivedBytes<'_>,
+        keep: impl FnOnce() -> Lease,
+    ) {
         match self {
             Sink::Callback { handler, token } => {
                 handler.on_response(&ResponseContext::new(conn, &handler), token, Ok(body));
@@ -70,7 +75,7 @@ impl Sink {
     pub(crate) fn deliver_lease(self, conn: &Rc<Conn>, lease: Lease) {
         match self {
             Sink::Callback { handler, token } => {
-                let body = Received::new(&lease, &lease);
+                let body = ReceivedBytes::new(&lease, &lease);
                 handler.on_response(&ResponseContext::new(conn, &handler), token, Ok(body));
             }
             other => other.settle(Ok(Reply::new(lease))),

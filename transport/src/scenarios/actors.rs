@@ -10,7 +10,7 @@ use ringrail_codec::native::FailureCode;
 use tokio::sync::oneshot;
 
 use crate::client::{ChunkOptions, Connection, ResponseContext, StreamReader, TransportClient};
-use crate::conn::{Received, ResponseHandler};
+use crate::conn::{ReceivedBytes, ResponseHandler};
 use crate::error::RequestError;
 
 use super::content::{self, ChunkName, Deed, Order};
@@ -205,7 +205,7 @@ impl ResponseHandler for Callbacks {
         &self,
         _: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         self.settle(token, outcome.map(|body| body.keep().into()));
     }

@@ -10,7 +10,7 @@ use ringrail_codec::native::FailureCode;
 
 use crate::buf::{Lease, ManagedBuffer};
 use crate::client::{Connection, ResponseContext};
-use crate::conn::{Received, ResponseHandler};
+use crate::conn::{ReceivedBytes, ResponseHandler};
 use crate::error::{RequestError, RpcFailure};
 use crate::server::{
     DeferredResponder, HandlerFactory, Responder, RpcHandler, StreamManager, UploadSink,
@@ -36,7 +36,7 @@ struct Service {
 }
 
 impl RpcHandler for Service {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if body.len() < ORDER_LEN {
             return reply.reply(&body);
         }
@@ -67,7 +67,7 @@ impl RpcHandler for Service {
         }
     }
 
-    fn receive_one_way(&self, _: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, _: &Connection, body: ReceivedBytes<'_>) {
         match Order::read(&body) {
             Ok(order) => self.board.note_one_way(order.tag),
             Err(text) => self.board.wrong(text),
@@ -176,14 +176,14 @@ impl ResponseHandler for Returns {
         &self,
         _: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         self.settle(token, outcome);
     }
 }
 
 impl Returns {
-    fn settle(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn settle(&self, token: u64, outcome: Result<ReceivedBytes<'_>, RequestError>) {
         let mut waiting = self.waiting.borrow_mut();
         let at = waiting.iter().position(|entry| entry.0 == token);
         let (_, reply, order, back) = waiting.remove(at.expect("answered once"));

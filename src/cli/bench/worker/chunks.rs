@@ -11,7 +11,7 @@ use ringrail_floors::report::ClientReport;
 use ringrail_floors::usage::Who;
 use ringrail_floors::workload::Workload;
 use ringrail_transport::{
-    ChunkOptions, Connection, Received, RequestError, ResponseContext, ResponseHandler,
+    ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
 };
 
 use super::book::TurnClock;
@@ -119,7 +119,7 @@ impl ResponseHandler for ChunkLoad {
         &self,
         context: &ResponseContext<'_>,
         id: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         let size = self.shared.borrow().size;
         let checked = match outcome {

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use hdrhistogram::Histogram;
 use ringrail_floors::workload::{Length, Workload};
 use ringrail_transport::{
-    ChunkOptions, Connection, Received, RequestError, ResponseContext, ResponseHandler,
+    ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
     TransportContext,
 };
 use serde::{Deserialize, Serialize};
@@ -208,7 +208,7 @@ impl ResponseHandler for Load {
         &self,
         context: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         if self.done.borrow().is_none() {
             return;

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use anyhow::anyhow;
 use ringrail_floors::pattern;
 use ringrail_floors::workload::Workload;
-use ringrail_transport::{Connection, Received, RequestError, ResponseContext, ResponseHandler};
+use ringrail_transport::{
+    Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
+};
 
 use super::book::{Book, Shared};
 use super::client::{Done, per_connection};
@@ -60,7 +62,7 @@ impl ResponseHandler for RpcLoad {
         &self,
         context: &ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, RequestError>,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
     ) {
         if self.book.turn(context.now_ns()) {
             return self.finish(Ok(()));
