@@ -82,6 +82,7 @@ fn read_through(file: &File, from: u64, len: u64, mut take: impl FnMut(&[u8])) -
 }
 
 /// One of the kinds that Spark writes.
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 enum Checksum {
     Adler32(adler2::Adler32),
     Crc(crc_fast::Digest),
