@@ -28,33 +28,31 @@
 //! use std::rc::Rc;
 //!
 //! use ringrail::{
-//!     Connection, Engine, ParkMode, Received, Responder, RpcHandler, TransportConf,
-//!     TransportContext,
+//!     Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 //! };
 //!
 //! struct Echo;
 //!
 //! impl RpcHandler for Echo {
-//!     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+//!     fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
 //!         reply.reply(body.bytes());
 //!     }
 //! }
 //!
 //! let conf = TransportConf::default();
-//! let engine = Engine::builder(conf).shards(1).unpinned().park(ParkMode::Bare).start()?;
+//! let engine = Engine::builder(conf).shards(1).start()?;
 //! let context = TransportContext::new(engine, || Rc::new(Echo));
 //! let server = context.create_server("127.0.0.1:0".parse()?)?;
 //!
-//! let clients = context.create_client_factory(Vec::new());
-//! let client = clients.create_client_blocking(&server.local_addr().to_string())?;
+//! let client = context.connect(&server.local_addr().to_string())?;
 //! let reply = client.send_rpc("hello").wait()?; // or `.await`, in any runtime
 //! assert_eq!(&reply[..], b"hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The engine lives as long as a clone of it, a context, a factory or a server does. A
-//! [`TransportClient`] does not keep it alive: when the shards have stopped, its requests fail with
-//! [`RequestError::ShardStopped`].
+//! [`TransportClient`] does not keep it alive: when the engine stops, what it waits for fails with
+//! [`RequestError::Closed`], what it asks later with [`RequestError::ShardStopped`].
 //!
 //! # Messages that are read in place
 //!
@@ -64,8 +62,7 @@
 //! ```
 //! # use std::rc::Rc;
 //! # use ringrail::{
-//! #     Connection, Engine, ParkMode, Received, Responder, RpcHandler, TransportConf,
-//! #     TransportContext,
+//! #     Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 //! # };
 //! use ringrail::RpcFailure;
 //! use ringrail::codec::native::FailureCode;
@@ -73,7 +70,7 @@
 //! struct Adder;
 //!
 //! impl RpcHandler for Adder {
-//!     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+//!     fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
 //!         match body.access::<Vec<u64>>() {
 //!             Ok(numbers) => {
 //!                 let sum: u64 = numbers.iter().map(|number| number.to_native()).sum();
@@ -87,11 +84,10 @@
 //! }
 //!
 //! # let conf = TransportConf::default();
-//! # let engine = Engine::builder(conf).shards(1).unpinned().park(ParkMode::Bare).start()?;
+//! # let engine = Engine::builder(conf).shards(1).start()?;
 //! # let context = TransportContext::new(engine, || Rc::new(Adder));
 //! # let server = context.create_server("127.0.0.1:0".parse()?)?;
-//! # let clients = context.create_client_factory(Vec::new());
-//! # let client = clients.create_client_blocking(&server.local_addr().to_string())?;
+//! # let client = context.connect(&server.local_addr().to_string())?;
 //! let answer = client.send_archive(&vec![1u64, 2, 3], None).wait()?;
 //! assert_eq!(answer.access::<u64>()?.to_native(), 6);
 //!
@@ -130,7 +126,8 @@
 //! - *The shard itself*: [`Connection`], with callbacks or futures and without an allocation per
 //!   request; a client's [`here`](TransportClient::here) gives it.
 //!
-//! The programs in `docs/examples` show each; `docs/design.md` tells how the parts work together.
+//! `docs/embedding.md` says what each costs and what to put into Cargo.toml; the programs in
+//! `docs/examples` show each; `docs/design.md` tells how the parts work together.
 //!
 //! # Features
 //!
@@ -138,14 +135,19 @@
 //! with `default-features = false` and depend on none of the command's crates.
 #![forbid(unsafe_code)]
 
+/// The runtime of [hosted](ParkMode::Hosted) shards, whose files and timers futures there can use.
+pub use ringrail_transport::tokio_uring;
+/// The crate of the archives: the derives of messages use it as `#[rkyv(crate = ringrail::rkyv)]`.
+pub use rkyv;
+
 pub use ringrail_codec as codec;
 pub use ringrail_transport as transport;
 
 pub use ringrail_transport::{
-    Addr, Checksum, CloseReason, ConnectError, Connection, Engine, EngineError, Outcome, ParkMode,
-    Pin, Reached, Received, Reply, RequestError, Responder, ResponseHandler, RpcFailure,
-    RpcHandler, ShardHandle, TransportClient, TransportClientFactory, TransportConf,
-    TransportContext, TransportServer,
+    Addr, Checksum, ChunkOptions, CloseReason, ConnectError, Connection, Engine, EngineError,
+    Outcome, ParkMode, Pin, Reached, ReceivedBytes, Reply, RequestError, Responder,
+    ResponseContext, ResponseHandler, RpcFailure, RpcHandler, ShardHandle, TransportClient,
+    TransportClientFactory, TransportConf, TransportContext, TransportServer,
 };
 
 pub mod block;

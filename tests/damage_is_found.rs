@@ -12,7 +12,7 @@ use ringrail::block::{BlockHandler, BlockId, BlockServer, BlockServerConf};
 use ringrail::transport::buf::{Body, ManagedBuffer};
 use ringrail::transport::server::StreamManager;
 use ringrail::{
-    Addr, Connection, Received, Responder, RpcFailure, RpcHandler, TransportContext,
+    Addr, Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportContext,
     TransportServer,
 };
 use support::{CHUNK, conf, data, engine, fetcher, memory};
@@ -24,11 +24,11 @@ struct Flipping {
 }
 
 impl RpcHandler for Flipping {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         self.inner.receive(from, body, reply);
     }
 
-    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         self.inner.receive_one_way(from, body);
     }
 

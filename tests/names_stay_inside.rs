@@ -14,7 +14,7 @@ use ringrail::block::{
 use ringrail::codec::archive::decode;
 use ringrail::codec::native::FailureCode;
 use ringrail::{
-    Addr, Connection, Received, Responder, RpcHandler, TransportContext, TransportServer,
+    Addr, Connection, ReceivedBytes, Responder, RpcHandler, TransportContext, TransportServer,
 };
 use support::{conf, engine, fetcher, look, serve, write};
 
@@ -128,7 +128,7 @@ fn pipes_and_sockets_are_left_out_and_hang_nobody() {
 struct Hostile(Vec<Entry>);
 
 impl RpcHandler for Hostile {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match body.access::<BlockRequest>().unwrap() {
             ArchivedBlockRequest::Manifest { .. } => {
                 reply.reply_archive(&ManifestReply::Inline(Page {

@@ -8,7 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ringrail::rpc::{
-    Any, FnEndpoint, LocalRef, Message, Received, ReplyHandler, RpcEndpointRef, RpcEnv, RpcError,
+    Any, FnEndpoint, LocalRef, Message, Received, ReplyContext, ReplyHandler, RpcEndpointRef,
+    RpcEnv, RpcError,
 };
 use ringrail::{Engine, ParkMode, TransportConf};
 use rkyv::{Archive, Deserialize, Serialize};
@@ -124,7 +125,12 @@ impl Asker {
 }
 
 impl ReplyHandler<(u64, u64)> for Asker {
-    fn on_reply(&self, token: u64, outcome: Result<Received<'_, (u64, u64)>, RpcError>) {
+    fn on_reply(
+        &self,
+        _: ReplyContext<'_, (u64, u64)>,
+        token: u64,
+        outcome: Result<Received<'_, (u64, u64)>, RpcError>,
+    ) {
         let (n, there) = outcome.unwrap().take().unwrap();
         assert_eq!(n, token);
         let over = self.over.get() + 1;

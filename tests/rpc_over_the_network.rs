@@ -18,8 +18,8 @@ use ringrail::rpc::{
 use ringrail::transport::client::ClientBootstrap;
 use ringrail::transport::server::{ServerBootstrap, StreamManager};
 use ringrail::{
-    Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportClient,
-    TransportConf, TransportContext,
+    Connection, Engine, ParkMode, ReceivedBytes, Responder, RpcFailure, RpcHandler,
+    TransportClient, TransportConf, TransportContext,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -331,7 +331,7 @@ struct Gatekeeper {
 }
 
 impl RpcHandler for Gatekeeper {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if self.known.get() {
             self.inner.receive(from, body, reply);
         } else if body.bytes() == b"open sesame" {
@@ -344,7 +344,7 @@ impl RpcHandler for Gatekeeper {
         }
     }
 
-    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         if self.known.get() {
             self.inner.receive_one_way(from, body);
         } else {

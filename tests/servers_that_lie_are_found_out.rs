@@ -14,7 +14,9 @@ use ringrail::block::{
 };
 use ringrail::transport::buf::ManagedBuffer;
 use ringrail::transport::server::StreamManager;
-use ringrail::{Addr, Connection, Received, Responder, RpcFailure, RpcHandler, TransportContext};
+use ringrail::{
+    Addr, Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportContext,
+};
 use support::{CHUNK, conf, engine, fetcher, memory};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,7 +44,7 @@ struct Liar {
 }
 
 impl RpcHandler for Liar {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let request = body.access::<BlockRequest>().unwrap();
         let (stream, pages) = (77, 3);
         match (self.lie, request) {
@@ -80,7 +82,7 @@ impl RpcHandler for Liar {
         }
     }
 
-    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         self.inner.receive_one_way(from, body);
     }
 

@@ -4,12 +4,18 @@
     reason = "each example has a main of its own, which is not called here"
 )]
 
+#[path = "../docs/examples/callbacks_on_a_shard.rs"]
+mod callbacks_on_a_shard;
 #[path = "../docs/examples/chunks_of_a_file.rs"]
 mod chunks_of_a_file;
 #[path = "../docs/examples/echo_from_threads.rs"]
 mod echo_from_threads;
 #[path = "../docs/examples/echo_from_tokio.rs"]
 mod echo_from_tokio;
+#[path = "../docs/examples/futures_on_a_shard.rs"]
+mod futures_on_a_shard;
+#[path = "../docs/examples/hosted_shard.rs"]
+mod hosted_shard;
 #[path = "../docs/examples/rpc_call_backs.rs"]
 mod rpc_call_backs;
 #[path = "../docs/examples/rpc_fan_out.rs"]
@@ -41,6 +47,30 @@ fn threads_get_their_echoes() {
 #[test]
 fn tasks_get_their_echoes() {
     assert_eq!(echo_from_tokio::run(100).unwrap(), 101);
+}
+
+#[test]
+fn callbacks_ask_on_until_all_is_answered() {
+    for (calls, in_flight) in [(1, 1), (3, 8), (1000, 16)] {
+        assert_eq!(callbacks_on_a_shard::run(calls, in_flight).unwrap(), calls);
+    }
+}
+
+#[test]
+fn futures_on_a_shard_ask_rest_and_give_up() {
+    let (right, error) = futures_on_a_shard::run(100).unwrap();
+    assert_eq!(right, 100);
+    assert!(error.contains("20ms"), "{error}");
+}
+
+#[test]
+fn a_hosted_shard_reads_a_file_while_it_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes");
+    std::fs::write(&path, "three\n").unwrap();
+    assert_eq!(hosted_shard::run(&path).unwrap(), b"three\n");
+    let missing = hosted_shard::run(&dir.path().join("missing"));
+    assert!(missing.unwrap_err().to_string().contains("No such file"));
 }
 
 #[test]

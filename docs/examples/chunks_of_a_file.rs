@@ -17,7 +17,7 @@ use ringrail::transport::buf::ManagedBuffer;
 use ringrail::transport::client::{ChunkOptions, RequestFuture};
 use ringrail::transport::server::{OneForOneStreamManager, StreamManager};
 use ringrail::{
-    Checksum, Connection, Engine, Received, Responder, RpcFailure, RpcHandler, TransportConf,
+    Checksum, Connection, Engine, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext,
 };
 
@@ -34,7 +34,7 @@ struct FileHandler {
 }
 
 impl RpcHandler for FileHandler {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if body.bytes() != b"open" {
             let failure = RpcFailure::new(FailureCode::InvalidArgument, "say `open`");
             return reply.fail(&failure);

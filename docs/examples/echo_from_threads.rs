@@ -9,14 +9,14 @@ use std::error::Error;
 use std::rc::Rc;
 
 use ringrail::{
-    Connection, Engine, ParkMode, Received, Responder, RpcHandler, TransportConf, TransportContext,
+    Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 };
 
 /// One of these lives on each shard, and is called by that shard alone: it needs no lock.
 struct Echo;
 
 impl RpcHandler for Echo {
-    fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         // Read in the receive buffer, written into the send buffer.
         reply.reply(body.bytes());
     }
@@ -24,15 +24,12 @@ impl RpcHandler for Echo {
 
 /// Asks from `threads` threads, `calls` times each; how many answers were right.
 pub(crate) fn run(threads: usize, calls: usize) -> Result<usize, Box<dyn Error>> {
-    // No futures run on these shards, so they may sleep in their rings.
     let engine = Engine::builder(TransportConf::default())
         .shards(1)
-        .park(ParkMode::Bare)
         .start()?;
     let context = TransportContext::new(engine, || Rc::new(Echo));
     let server = context.create_server("127.0.0.1:0".parse()?)?;
-    let clients = context.create_client_factory(Vec::new());
-    let client = clients.create_client_blocking(&server.local_addr().to_string())?;
+    let client = context.connect(&server.local_addr().to_string())?;
 
     let workers: Vec<_> = (0..threads)
         .map(|thread| {

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ringrail::{
-    Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+    Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 };
 
 struct Echo;
 
 impl RpcHandler for Echo {
-    fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if body.bytes() == b"later" {
             // Kept, and answered from another thread; the shard goes on meanwhile.
             let reply = reply.defer();
@@ -37,11 +37,10 @@ pub(crate) fn run(calls: usize) -> Result<usize, Box<dyn Error>> {
     let context = TransportContext::new(engine, || Rc::new(Echo));
     let server = context.create_server("127.0.0.1:0".parse()?)?;
     let address = server.local_addr().to_string();
-    let clients = context.create_client_factory(Vec::new());
 
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let right = runtime.block_on(async {
-        let client = clients.create_client(&address).await?;
+        let client = context.connect_async(&address).await?;
         let tasks: Vec<_> = (0..calls)
             .map(|call| {
                 let client = client.clone();

@@ -7,12 +7,14 @@
 
 use std::error::Error;
 
+use ringrail::rkyv::{Archive, Deserialize, Serialize};
 use ringrail::rpc::{
     Handle, Message, Received, RpcCallContext, RpcEndpoint, RpcEnv, RpcError, View,
 };
-use rkyv::{Archive, Deserialize, Serialize};
 
+/// A program that depends on `ringrail` alone tells the derives where `rkyv` is.
 #[derive(Archive, Serialize, Deserialize)]
+#[rkyv(crate = ringrail::rkyv)]
 struct Hello {
     name: String,
 }

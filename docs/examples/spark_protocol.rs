@@ -18,7 +18,7 @@ use ringrail::transport::spark::{
     ServerAuthentication, ServerMode,
 };
 use ringrail::transport::{
-    Connection, Engine, Received, Responder, RpcFailure, RpcHandler, TransportConf,
+    Connection, Engine, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext,
 };
 
@@ -26,7 +26,7 @@ use ringrail::transport::{
 struct Service;
 
 impl RpcHandler for Service {
-    fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         reply.reply(body.bytes());
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rkyv::util::AlignedVec;
 
 use ringrail_codec::archive::{Encode, EncodeError, encode_into};
-use ringrail_transport::Received as WireBody;
+use ringrail_transport::ReceivedBytes as WireBody;
 use ringrail_transport::buf::Lease;
 
 /// An aligned vector: archives can be read in it.

@@ -9,12 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use ringrail_transport::{Received as WireBody, RequestError, ResponseHandler};
+use ringrail_transport::{
+    ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler,
+};
 
 use super::RpcError;
 use super::body::BodyRef;
 use super::message::Payload;
-use super::node::{Node, ReplyHandler, translate};
+use super::node::{Node, ReplyContext, ReplyHandler, translate};
 use super::outbox::Link;
 use super::peer::Peer;
 use super::received::Received;
@@ -87,13 +89,20 @@ impl<R: Payload> Port<R> {
 
 impl<R: Payload> ResponseHandler for Port<R> {
     #[inline]
-    fn on_response(&self, token: u64, outcome: Result<WireBody<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<WireBody<'_>, RequestError>,
+    ) {
         let outcome = match &outcome {
             Ok(body) => Received::archived(BodyRef::of_wire(body), Some(&self.peer))
                 .map_err(|error| RpcError::bad_reply(Some(&self.peer), &error)),
             Err(error) => Err(self.error(error.clone())),
         };
-        let call = AssertUnwindSafe(|| self.handler.on_reply(token, outcome));
+        let handler = &self.handler;
+        let context = ReplyContext { handler };
+        let call = AssertUnwindSafe(|| handler.on_reply(context, token, outcome));
         let Some(node) = self.node.upgrade() else {
             // The thread is ending: there is nothing to be run after it.
             let _ = catch_unwind(call);

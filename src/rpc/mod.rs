@@ -170,7 +170,7 @@ pub use local::LocalFactory;
 pub use local_ref::{LocalAsk, LocalRef};
 pub use lost::LostMessage;
 pub use message::{Lane, Message, Payload};
-pub use node::{MAX_OUTSTANDING, ReplyHandler};
+pub use node::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub use received::{Kept, Received, View};
 pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;

@@ -11,7 +11,7 @@ use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::server::{
     MergedBlocks, MergedBlocksRequest, StreamManager, UploadSink, UploadStart,
 };
-use ringrail_transport::{Connection, Received, Responder, RpcFailure, RpcHandler};
+use ringrail_transport::{Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler};
 
 use super::block::Block;
 use super::error::ShuffleError;
@@ -326,7 +326,7 @@ fn check_client(from: &Connection, app: &str) -> Result<(), ShuffleError> {
 }
 
 impl RpcHandler for ShuffleHandler {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let since = Instant::now();
         let message = match self.read(from, body.bytes()) {
             Ok(message) => message,
@@ -356,7 +356,7 @@ impl RpcHandler for ShuffleHandler {
     }
 
     /// Spark has merged files deleted by a message that wants no answer.
-    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         match self.read(from, body.bytes()) {
             Ok(Message::RemoveShuffleMerge(_)) => self.delegate(body.bytes(), None),
             Ok(other) => tracing::warn!(

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ringrail::conf::Conf;
 use ringrail::rpc::{
     Async, EndpointContext, FnEndpoint, Handle, HandleAsync, HeldCall, INSPECTOR_NAME, Inspect,
-    Kept, LocalRef, Ping, Received, ReplyHandler, RpcCallContext, RpcEndpoint, RpcEndpointRef,
-    RpcError, ask_all,
+    Kept, LocalRef, Ping, Received, ReplyContext, ReplyHandler, RpcCallContext, RpcEndpoint,
+    RpcEndpointRef, RpcError, ask_all,
 };
 
 use crate::actors::{Echo, message};
@@ -160,17 +160,20 @@ struct Chained {
     to: LocalRef<ringrail::rpc::Any>,
     call: RefCell<Option<HeldCall<u64>>>,
     sum: Cell<u64>,
-    this: std::rc::Weak<Chained>,
 }
 
 impl ReplyHandler<u64> for Chained {
-    fn on_reply(&self, token: u64, outcome: Result<Received<'_, u64>, RpcError>) {
+    fn on_reply(
+        &self,
+        context: ReplyContext<'_, u64>,
+        token: u64,
+        outcome: Result<Received<'_, u64>, RpcError>,
+    ) {
         let n = outcome.unwrap().take().unwrap();
         assert_eq!(n, token);
         self.sum.set(self.sum.get() + n);
         if n < 1000 {
-            let this = self.this.upgrade().unwrap() as Rc<dyn ReplyHandler<u64>>;
-            self.to.ask_with(Echo { n: n + 1 }, &this, n + 1).unwrap();
+            context.ask(&self.to, Echo { n: n + 1 }, n + 1).unwrap();
         } else if let Some(call) = self.call.take() {
             call.reply(self.sum.get());
         }
@@ -188,11 +191,10 @@ impl Handle<Begin> for Chain {
             call.reply(0);
             return Ok(());
         };
-        let chained = Rc::new_cyclic(|this| Chained {
+        let chained = Rc::new(Chained {
             to,
             call: RefCell::new(Some(call.hold())),
             sum: Cell::new(0),
-            this: this.clone(),
         });
         let handler = Rc::clone(&chained) as Rc<dyn ReplyHandler<u64>>;
         chained.to.ask_with(Echo { n: 1 }, &handler, 1)?;

@@ -59,7 +59,13 @@ impl Checksum {
     }
 }
 
-/// How the engine runs and what bounds it. Every field names its key.
+/// How the engine runs and what bounds it: the one place of every setting of an engine but the number of
+/// its shards, and whether it raises the limit of open files, which
+/// [`EngineBuilder`](crate::shard::EngineBuilder) has.
+///
+/// Every field names the key that fills it where a program reads its settings by name. The builder's
+/// `park`, `pin_from` and `unpinned` are short forms: each sets the field that it names, and the
+/// last one to be set counts. An engine's settings do not change once it has started.
 #[derive(Clone, Debug)]
 pub struct TransportConf {
     /// Limits on what a peer may send: `ringrail.transport.max…`.
@@ -114,8 +120,9 @@ pub struct TransportConf {
     pub inbox: usize,
     /// Futures that run on one shard. `ringrail.transport.maxFutures`, 65 536.
     pub max_futures: usize,
-    /// Checksums (CRC32C) on bodies in slices, if either side wants them.
-    /// `ringrail.transport.checksum`, on connections that leave this host.
+    /// Checksums (CRC32C) on bodies in slices, if either side wants them. Files do not leave by `sendfile`
+    /// on a connection that has them: they are read first. `docs/security.md` says what they protect, and
+    /// when something else does. `ringrail.transport.checksum`, on connections that leave this host.
     pub checksum: Checksum,
     /// How idle shards wait. `ringrail.transport.parkMode`, in their ring.
     pub park: ParkMode,

@@ -4,8 +4,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::client::{ClientBootstrap, TransportClientFactory};
+use crate::client::{ClientBootstrap, TransportClient, TransportClientFactory};
 use crate::conn::Speaks;
+use crate::error::ConnectError;
 use crate::server::{HandlerFactory, NoRpcHandler, RpcHandler, ServerBootstrap, TransportServer};
 use crate::shard::Engine;
 use crate::spark::{ClientAuthentication, Protocols, ServerAuthentication};
@@ -17,12 +18,12 @@ use crate::sys::socket::{Addr, SocketError};
 /// ```no_run
 /// use std::rc::Rc;
 /// use ringrail_transport::{
-///     Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+///     Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 /// };
 ///
 /// struct Echo;
 /// impl RpcHandler for Echo {
-///     fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+///     fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
 ///         reply.reply(body.bytes());
 ///     }
 /// }
@@ -30,8 +31,7 @@ use crate::sys::socket::{Addr, SocketError};
 /// let engine = Engine::builder(TransportConf::default()).shards(1).start()?;
 /// let context = TransportContext::new(engine, || Rc::new(Echo));
 /// let server = context.create_server("127.0.0.1:0".parse()?)?;
-/// let clients = context.create_client_factory(Vec::new());
-/// let client = clients.create_client_blocking(&server.local_addr().to_string())?;
+/// let client = context.connect(&server.local_addr().to_string())?;
 /// let reply = client.send_rpc("hello").wait()?;
 /// assert_eq!(&reply[..], b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -132,7 +132,35 @@ impl TransportContext {
         Ok(TransportServer::new(self.engine.clone(), id, addr))
     }
 
-    /// A pool of connections, each prepared by the bootstraps, in order.
+    /// A connection of the caller's own to `address` (`host:port`, `[v6]:port`, `unix:/path`), on the next
+    /// shard in turn. [`create_client_factory`](Self::create_client_factory) has what this has not: a pool,
+    /// bootstraps, the choice of a shard (Spark: `createUnmanagedClient`).
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    #[track_caller]
+    pub fn connect(&self, address: &str) -> Result<TransportClient, ConnectError> {
+        self.create_client_factory(Vec::new())
+            .create_unmanaged_client_blocking(address)
+    }
+
+    /// As [`connect`](Self::connect), for any runtime.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the connection up.
+    pub async fn connect_async(&self, address: &str) -> Result<TransportClient, ConnectError> {
+        let factory = self.create_client_factory(Vec::new());
+        factory.create_unmanaged_client(address).await
+    }
+
+    /// A pool of connections, each prepared by the bootstraps, in order; there need be none. For a single
+    /// connection there is [`connect`](Self::connect).
     pub fn create_client_factory(
         &self,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,

@@ -224,6 +224,7 @@ pub enum CloseReason {
     Spark(ringrail_codec::spark::FrameError),
     /// What came could not be decrypted.
     #[error("the encryption failed: {0}")]
+    #[cfg(feature = "spark")]
     Unsealed(ringrail_codec::spark::auth::RecordError),
     /// The peer has not proved who it is, or this side could not.
     #[error("not authenticated: {0}")]

@@ -35,11 +35,13 @@ mod sync;
 pub mod sys;
 
 #[cfg(not(loom))]
-pub use client::{Connection, TransportClient, TransportClientFactory};
+pub use client::{
+    ChunkOptions, Connection, ResponseContext, TransportClient, TransportClientFactory,
+};
 #[cfg(not(loom))]
 pub use conf::{Checksum, ParkMode, Pin, TransportConf};
 #[cfg(not(loom))]
-pub use conn::{Outcome, Received, Reply, ResponseHandler};
+pub use conn::{Outcome, ReceivedBytes, Reply, ResponseHandler};
 #[cfg(not(loom))]
 pub use context::TransportContext;
 #[cfg(not(loom))]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::{
-    Connection, Received, RequestError, Responder, RpcFailure, RpcHandler, TransportConf,
+    Connection, ReceivedBytes, RequestError, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext, TransportServer,
 };
 use support::engine;
@@ -15,7 +15,7 @@ use support::engine;
 struct Successor;
 
 impl RpcHandler for Successor {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match body.access::<u64>() {
             Ok(number) => reply.reply_archive(&(number.to_native() + 1)),
             Err(error) => {

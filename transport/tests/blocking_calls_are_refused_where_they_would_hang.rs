@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use ringrail_transport::client::TransportClientFactory;
 use ringrail_transport::{
-    Connection, Engine, ParkMode, Received, Responder, RpcHandler, TransportClient, TransportConf,
-    TransportContext,
+    Connection, Engine, ParkMode, ReceivedBytes, Responder, RpcHandler, TransportClient,
+    TransportConf, TransportContext,
 };
 use support::serve;
 
@@ -91,7 +91,7 @@ static TOOLS: OnceLock<Tools> = OnceLock::new();
 struct Caller;
 
 impl RpcHandler for Caller {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let panic = TOOLS
             .get()
             .and_then(|tools| tools.call(usize::from(body[0])));

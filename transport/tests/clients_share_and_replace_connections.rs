@@ -16,7 +16,7 @@ use ringrail_transport::buf::Lease;
 use ringrail_transport::client::{ChunkOptions, ClientBootstrap};
 use ringrail_transport::server::{ServerBootstrap, UploadSink, UploadStart};
 use ringrail_transport::{
-    ConnectError, Connection, Received, RequestError, Responder, RpcFailure, RpcHandler,
+    ConnectError, Connection, ReceivedBytes, RequestError, Responder, RpcFailure, RpcHandler,
     TransportClient, TransportConf, TransportContext,
 };
 use support::{content, engine, eventually, serve};
@@ -179,7 +179,7 @@ impl ServerBootstrap for Guard {
 }
 
 impl RpcHandler for Guarded {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if from.client_id().is_some() {
             return self.inner.receive(from, body, reply);
         }
@@ -246,7 +246,7 @@ struct Taker;
 struct Taking(u64);
 
 impl RpcHandler for Taker {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         // Asks back over the connection that the client opened.
         let (reply, ask) = (reply.defer(), from.client());
         let body = body.bytes().to_vec();
@@ -333,7 +333,7 @@ fn a_server_asks_back_over_the_connection_of_its_client() {
 struct Mute(Arc<AtomicUsize>);
 
 impl RpcHandler for Mute {
-    fn receive(&self, _: &Connection, _: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, _: ReceivedBytes<'_>, reply: Responder<'_>) {
         let (kept, retracted) = (reply.defer(), Arc::clone(&self.0));
         std::thread::spawn(move || {
             while !kept.is_retracted() {

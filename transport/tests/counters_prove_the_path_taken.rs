@@ -12,7 +12,7 @@ use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::metrics::MetricsSnapshot;
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
-    Checksum, Connection, Received, Responder, RpcFailure, RpcHandler, TransportConf,
+    Checksum, Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext,
 };
 use support::{content, engine};
@@ -24,7 +24,7 @@ const SMALL: usize = 32 << 10;
 struct Portions(ManagedBuffer);
 
 impl RpcHandler for Portions {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         reply.reply(body.bytes());
     }
 
@@ -197,7 +197,11 @@ fn chunks_come_in_the_order_of_asking_whatever_has_to_be_read_first() {
             for n in 0..200u32 {
                 // Small and large ones in turn: read, and sent straight from the file.
                 let len = if n % 3 == 0 { 1 << 20 } else { pages };
-                conn.fetch_chunk_with((len, n % 30), Some(len), None, &handler, u64::from(n))
+                let options = ChunkOptions {
+                    len_hint: Some(len),
+                    ..ChunkOptions::default()
+                };
+                conn.fetch_chunk_with(len, n % 30, &options, &handler, u64::from(n))
                     .expect("there is room");
             }
         })
@@ -212,8 +216,9 @@ struct Order(std::sync::mpsc::Sender<u64>);
 impl ringrail_transport::ResponseHandler for Order {
     fn on_response(
         &self,
+        _: &ringrail_transport::ResponseContext<'_>,
         token: u64,
-        outcome: Result<Received<'_>, ringrail_transport::RequestError>,
+        outcome: Result<ReceivedBytes<'_>, ringrail_transport::RequestError>,
     ) {
         outcome.expect("a chunk");
         // The test may have seen enough.

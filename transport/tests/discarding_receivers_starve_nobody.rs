@@ -15,7 +15,7 @@ use ringrail_codec::native::{ChunkRequest, Hello, Limits, Terms};
 use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
-    Connection, Received, Responder, RpcFailure, RpcHandler, TransportConf, TransportContext,
+    Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportConf, TransportContext,
 };
 use support::{engine, eventually};
 
@@ -26,7 +26,7 @@ const CHUNKS: u64 = 1500;
 struct Files(Arc<File>);
 
 impl RpcHandler for Files {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         reply.reply(body.bytes());
     }
 

@@ -13,8 +13,8 @@ use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::server::{Pause, StreamManager};
 use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
-    Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportClient,
-    TransportConf, TransportContext, TransportServer,
+    Connection, Engine, ParkMode, ReceivedBytes, Responder, RpcFailure, RpcHandler,
+    TransportClient, TransportConf, TransportContext, TransportServer,
 };
 
 /// What the handler was asked, in order.
@@ -40,7 +40,7 @@ impl Slow {
 }
 
 impl RpcHandler for Slow {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let text = String::from_utf8_lossy(body.bytes()).into_owned();
         self.log.lock().unwrap().push(text);
         reply.reply(body.bytes());

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
-    Connection, Engine, Received, Responder, RpcHandler, TransportConf, TransportContext,
+    Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
 };
 use support::{engine, eventually, serve};
 
@@ -61,7 +61,7 @@ fn connections_beyond_the_limit_are_turned_away() {
 struct EchoOf;
 
 impl RpcHandler for EchoOf {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match body.bytes().first() {
             Some(b'k') => reply.reply_body(body.keep()),
             _ => reply.reply(body.bytes()),
@@ -97,7 +97,7 @@ fn an_echo_without_room_for_its_copy_says_what_to_write_instead() {
             .to_string();
         for part in [
             "reply_body",
-            "Received::keep",
+            "ReceivedBytes::keep",
             "ringrail.transport.poolBudget",
         ] {
             assert!(error.contains(part), "{part}: {error}");

@@ -11,8 +11,8 @@ use std::sync::mpsc;
 
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::{
-    Connection, Received, Reply, RequestError, Responder, ResponseHandler, RpcHandler,
-    TransportClient, TransportConf, TransportContext, TransportServer,
+    Connection, ReceivedBytes, Reply, RequestError, Responder, ResponseContext, ResponseHandler,
+    RpcHandler, TransportClient, TransportConf, TransportContext, TransportServer,
 };
 use rkyv::rancor::{Fallible, Source, fail};
 use rkyv::with::{ArchiveWith, SerializeWith};
@@ -63,7 +63,7 @@ fn lines(count: usize) -> Lines {
     Lines { lines }
 }
 
-fn check(body: Received<'_>, count: usize) {
+fn check(body: ReceivedBytes<'_>, count: usize) {
     let lines = body.access::<Lines>().expect("an archive");
     assert_eq!(lines.lines.len(), count);
     for (n, line) in lines.lines.iter().enumerate() {
@@ -75,7 +75,7 @@ fn check(body: Received<'_>, count: usize) {
 struct Lister;
 
 impl RpcHandler for Lister {
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if body.bytes().len() == size_of::<u64>() {
             let count = body.access::<u64>().expect("a number").to_native();
             return reply.reply_archive(&lines(count as usize));
@@ -124,7 +124,12 @@ fn narrow() -> TransportConf {
 struct Hand(mpsc::Sender<Result<u64, RequestError>>);
 
 impl ResponseHandler for Hand {
-    fn on_response(&self, _: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        _: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
         let count = outcome.map(|body| body.access::<u64>().expect("a number").to_native());
         self.0.send(count).expect("the test waits");
     }
@@ -141,9 +146,11 @@ impl Sides {
         let client = self.client.clone();
         let send = move |_: &_| {
             let conn = client.here().expect("open");
+            let refused = hand.clone();
             let hand: Rc<dyn ResponseHandler> = Rc::new(Hand(hand));
-            conn.send_archive_with(&lines(count), None, &hand, 0)
-                .expect("taken in");
+            if let Err(error) = conn.send_archive_with(&lines(count), None, &hand, 0) {
+                refused.send(Err(error)).expect("the test waits");
+            }
         };
         self.asking
             .engine()

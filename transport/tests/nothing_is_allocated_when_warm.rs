@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use ringrail_transport::spark::Protocols;
-use ringrail_transport::{Connection, Received, RequestError, ResponseHandler, TransportConf};
+use ringrail_transport::{
+    ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
+    TransportConf,
+};
 use support::serve_as;
 
 struct Counting;
@@ -58,16 +61,25 @@ impl Load {
         let Some(this) = &*this else { return };
         let asked = match self.chunk_len {
             None => self.conn.send_rpc_with(&[3; 64], None, this, 0),
-            Some(len) => self
-                .conn
-                .fetch_chunk_with((len, 0), Some(len), None, this, 0),
+            Some(len) => {
+                let options = ChunkOptions {
+                    len_hint: Some(len),
+                    ..ChunkOptions::default()
+                };
+                self.conn.fetch_chunk_with(len, 0, &options, this, 0)
+            }
         };
         asked.expect("there is room");
     }
 }
 
 impl ResponseHandler for Load {
-    fn on_response(&self, _: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        _: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
         let len = outcome.expect("an answer").bytes().len() as u64;
         assert_eq!(len, self.chunk_len.unwrap_or(64));
         self.left.set(self.left.get() - 1);

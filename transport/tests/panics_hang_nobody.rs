@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ringrail_transport::{
-    Addr, Connection, Engine, ParkMode, Received, RequestError, Responder, RpcHandler,
+    Addr, Connection, Engine, ParkMode, ReceivedBytes, RequestError, Responder, RpcHandler,
     TransportConf, TransportContext,
 };
 
@@ -13,7 +13,7 @@ use ringrail_transport::{
 struct Silent;
 
 impl RpcHandler for Silent {
-    fn receive(&self, _: &Connection, _: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, _: ReceivedBytes<'_>, reply: Responder<'_>) {
         std::mem::forget(reply.defer());
     }
 }

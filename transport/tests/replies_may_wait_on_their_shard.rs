@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::server::HeldResponder;
 use ringrail_transport::{
-    Connection, Engine, ParkMode, Received, RequestError, Responder, RpcHandler, TransportClient,
-    TransportConf, TransportContext, TransportServer,
+    Connection, Engine, ParkMode, ReceivedBytes, RequestError, Responder, RpcHandler,
+    TransportClient, TransportConf, TransportContext, TransportServer,
 };
 
 /// Holds every request until one says what becomes of those before it.
@@ -20,7 +20,7 @@ struct Holder {
 }
 
 impl RpcHandler for Holder {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let seen = from
             .extension()
             .map_or(0, |seen| *seen.downcast_ref::<usize>().expect("set here"));

@@ -8,8 +8,8 @@ use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::server::{OneForOneStreamManager, StreamManager};
 use ringrail_transport::{
-    Addr, Connection, Engine, ParkMode, Received, RequestError, Responder, RpcFailure, RpcHandler,
-    TransportConf, TransportContext,
+    Addr, Connection, Engine, ParkMode, ReceivedBytes, RequestError, Responder, RpcFailure,
+    RpcHandler, TransportConf, TransportContext,
 };
 
 /// Echoes requests; a request `open N` registers a stream of N chunks of 1 MiB, named by index.
@@ -24,7 +24,7 @@ fn chunk(index: u64, len: usize) -> Bytes {
 }
 
 impl RpcHandler for Handler {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let text = body.bytes();
         if let Some(count) = text.strip_prefix(b"open ") {
             let count: u64 = std::str::from_utf8(count).unwrap().parse().unwrap();
@@ -128,7 +128,7 @@ fn chunks_come_whole_and_in_order() {
 fn a_failure_keeps_its_code_and_causes() {
     struct Failing;
     impl RpcHandler for Failing {
-        fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+        fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
             match body.bytes() {
                 b"fail" => reply.fail(
                     &RpcFailure::new(

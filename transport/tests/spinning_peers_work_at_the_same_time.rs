@@ -10,8 +10,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ringrail_transport::{
-    Engine, ParkMode, Received, RequestError, ResponseHandler, TransportClient, TransportConf,
-    TransportContext,
+    Engine, ParkMode, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
+    TransportClient, TransportConf, TransportContext,
 };
 use support::{Echo, engine};
 
@@ -26,7 +26,12 @@ struct InOrder {
 }
 
 impl ResponseHandler for InOrder {
-    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
         assert_eq!(outcome.expect("an answer").bytes(), token.to_le_bytes());
         assert_eq!(token, self.next.replace(token + 1));
         if token + 1 == BATCH {

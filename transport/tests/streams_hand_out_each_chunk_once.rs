@@ -12,7 +12,7 @@ use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::client::ChunkOptions;
 use ringrail_transport::server::{OneForOneStreamManager, ServerBootstrap, StreamManager};
 use ringrail_transport::{
-    Connection, Received, RequestError, Responder, RpcHandler, TransportClient, TransportConf,
+    Connection, ReceivedBytes, RequestError, Responder, RpcHandler, TransportClient, TransportConf,
     TransportContext, TransportServer,
 };
 use support::{content, engine, eventually};
@@ -24,7 +24,7 @@ struct Streams {
 }
 
 impl RpcHandler for Streams {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let answer = match body.bytes() {
             [b'?'] => self.manager.len() as u64,
             bytes => {

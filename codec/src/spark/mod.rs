@@ -12,6 +12,7 @@
 //! [`shuffle`] has the messages of the shuffle service, which are bodies of RPCs; [`auth`] the
 //! handshakes in front of them and what encrypts the bytes afterwards.
 
+#[cfg(feature = "spark")]
 pub mod auth;
 mod decode;
 mod error;
@@ -19,6 +20,7 @@ pub mod frame;
 mod kind;
 mod limits;
 mod reader;
+#[cfg(feature = "spark")]
 pub mod shuffle;
 mod stray;
 mod wire;

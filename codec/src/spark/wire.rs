@@ -69,11 +69,13 @@ impl<'a> Fields<'a> {
     }
 
     /// What has not been read.
+    #[cfg(feature = "spark")]
     pub(super) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// The bytes that `walk` reads.
+    #[cfg(feature = "spark")]
     pub(super) fn span(
         &mut self,
         walk: impl FnOnce(&mut Self) -> Result<(), FieldError>,
@@ -166,6 +168,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The next `len` bytes of the buffer, for the caller to write.
+    #[cfg(feature = "spark")]
     pub(super) fn next(&mut self, len: usize) -> &mut [u8] {
         let next = &mut self.out[self.at..][..len];
         self.at += len;

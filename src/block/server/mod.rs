@@ -25,7 +25,7 @@ use ringrail_codec::native::FailureCode;
 use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
-    Connection, Engine, Received, Responder, RpcFailure, RpcHandler, TransportContext,
+    Connection, Engine, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportContext,
 };
 
 use budget::Budget;
@@ -245,7 +245,7 @@ impl BlockHandler {
 }
 
 impl RpcHandler for BlockHandler {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let request = match body.access::<BlockRequest>() {
             Ok(request) => request,
             Err(error) => {
@@ -273,7 +273,7 @@ impl RpcHandler for BlockHandler {
         }
     }
 
-    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         match body.access::<BlockRequest>() {
             Ok(ArchivedBlockRequest::Close { streams }) => {
                 let mut table = self.streams.borrow_mut();

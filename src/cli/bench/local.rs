@@ -3,7 +3,6 @@
 //! On one shard, from one shard to another, from a thread, and ten thousand endpoints in one call. There is
 //! no floor to compare with: the figures are times of a call.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -14,8 +13,8 @@ use clap::Args;
 use ringrail::Conf;
 use ringrail::conf::transport_conf;
 use ringrail::rpc::{
-    EndpointOptions, FnEndpoint, LocalRef, Message, Received, ReplyHandler, RpcEndpointRef, RpcEnv,
-    RpcError, ask_all,
+    EndpointOptions, FnEndpoint, LocalRef, Message, Received, ReplyContext, ReplyHandler,
+    RpcEndpointRef, RpcEnv, RpcError, ask_all,
 };
 use ringrail_transport::{Engine, ParkMode};
 use rkyv::{Archive, Deserialize, Serialize};
@@ -190,8 +189,6 @@ struct Chain {
     asks: u64,
     started: Instant,
     done: Done,
-    /// Itself, for its asks; emptied at the end.
-    this: RefCell<Option<Rc<dyn ReplyHandler<u64>>>>,
 }
 
 impl Chain {
@@ -201,18 +198,13 @@ impl Chain {
             asks,
             started: Instant::now(),
             done,
-            this: RefCell::new(None),
         });
-        *chain.this.borrow_mut() = Some(chain.clone());
-        chain.ask();
+        let handler: Rc<dyn ReplyHandler<u64>> = chain.clone();
+        chain.ask(&handler);
     }
 
-    fn ask(&self) {
-        let asked = match &*self.this.borrow() {
-            Some(this) => self.adder.ask_with(Add(1), this, 0),
-            None => Ok(()),
-        };
-        if let Err(error) = asked {
+    fn ask(&self, handler: &Rc<dyn ReplyHandler<u64>>) {
+        if let Err(error) = self.adder.ask_with(Add(1), handler, 0) {
             self.end(Err(error));
         }
     }
@@ -221,15 +213,18 @@ impl Chain {
     fn end(&self, outcome: Result<Duration, RpcError>) {
         // Whoever measures may have given up.
         let _ = self.done.send(outcome);
-        let this = self.this.take();
-        drop(this);
     }
 }
 
 impl ReplyHandler<u64> for Chain {
-    fn on_reply(&self, _token: u64, outcome: Result<Received<'_, u64>, RpcError>) {
+    fn on_reply(
+        &self,
+        context: ReplyContext<'_, u64>,
+        _token: u64,
+        outcome: Result<Received<'_, u64>, RpcError>,
+    ) {
         match outcome.and_then(Received::take) {
-            Ok(total) if total < self.asks => self.ask(),
+            Ok(total) if total < self.asks => self.ask(context.handler()),
             Ok(_) => self.end(Ok(self.started.elapsed())),
             Err(error) => self.end(Err(error)),
         }

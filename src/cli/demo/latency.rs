@@ -11,8 +11,8 @@ use hdrhistogram::Histogram;
 use ringrail::block::{BlockClient, BlockRequest, RailUri};
 use ringrail::codec::archive::encode_to_vec;
 use ringrail::{
-    Connection, Engine, ParkMode, Received, RequestError, ResponseHandler, TransportConf,
-    TransportContext,
+    Connection, Engine, ParkMode, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
+    TransportConf, TransportContext,
 };
 use serde::Serialize;
 
@@ -100,23 +100,18 @@ type Result = std::result::Result<Histogram<u64>, RequestError>;
 
 /// Sends the next request when a reply has come, on the shard.
 struct Pinger {
-    connection: Connection,
     request: Vec<u8>,
     left: Cell<u32>,
     begun: Cell<Instant>,
     counts_from: u32,
     times: RefCell<Histogram<u64>>,
     done: SyncSender<Result>,
-    this: RefCell<Option<Rc<dyn ResponseHandler>>>,
 }
 
 impl Pinger {
-    fn send(&self) {
-        let Some(this) = self.this.borrow().clone() else {
-            return;
-        };
+    fn send(&self, connection: &Connection, this: &Rc<dyn ResponseHandler>) {
         self.begun.set(Instant::now());
-        if let Err(error) = self.connection.send_rpc_with(&self.request, None, &this, 0) {
+        if let Err(error) = connection.send_rpc_with(&self.request, None, this, 0) {
             self.end(Err(error));
         }
     }
@@ -124,12 +119,16 @@ impl Pinger {
     fn end(&self, result: Result) {
         // Whoever waits has gone only where the measurement was given up.
         let _ = self.done.try_send(result);
-        self.this.borrow_mut().take();
     }
 }
 
 impl ResponseHandler for Pinger {
-    fn on_response(&self, _token: u64, outcome: std::result::Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        context: &ResponseContext<'_>,
+        _token: u64,
+        outcome: std::result::Result<ReceivedBytes<'_>, RequestError>,
+    ) {
         if let Err(error) = outcome {
             return self.end(Err(error));
         }
@@ -144,7 +143,7 @@ impl ResponseHandler for Pinger {
             return self.end(Ok(times));
         }
         self.left.set(left - 1);
-        self.send();
+        self.send(&context.connection(), context.handler());
     }
 }
 
@@ -162,17 +161,15 @@ fn on_shard(engine: &Engine, client: &BlockClient, count: u32) -> anyhow::Result
     engine.run_on(client.shard().index(), move |_| {
         let connection = client.here()?;
         let pinger = Rc::new(Pinger {
-            connection,
             request,
             left: Cell::new(WARM_UP + count),
             begun: Cell::new(Instant::now()),
             counts_from: count,
             times: RefCell::new(times),
             done,
-            this: RefCell::default(),
         });
-        *pinger.this.borrow_mut() = Some(Rc::clone(&pinger) as Rc<dyn ResponseHandler>);
-        pinger.send();
+        let handler = Rc::clone(&pinger) as Rc<dyn ResponseHandler>;
+        pinger.send(&connection, &handler);
         Some(())
     })?;
     let times = result.recv().context("the connection has ended")??;

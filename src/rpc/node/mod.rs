@@ -45,7 +45,7 @@ pub(crate) use links::Way;
 pub(crate) use mail::{Forwarded, Mail};
 pub(crate) use recent::{LaterOnce, OnceCall, Recent};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
-pub use replies::{MAX_OUTSTANDING, ReplyHandler};
+pub use replies::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub(crate) use thread::start_thread;
 
 /// Hashes numbers that are hashes already.

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -14,12 +15,15 @@ use std::task::{Poll, Waker};
 
 use slab::Slab;
 
-use ringrail_transport::{Received as WireBody, RequestError, ResponseHandler};
+use ringrail_transport::{
+    ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler,
+};
 
 use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::endpoint_ref::Accepts;
 use crate::rpc::error::{AskPhase, RpcError};
-use crate::rpc::local_ref::Whom;
-use crate::rpc::message::Payload;
+use crate::rpc::local_ref::{LocalRef, Whom};
+use crate::rpc::message::{Message, Payload};
 use crate::rpc::outbox::Link;
 use crate::rpc::parcel::Answering;
 use crate::rpc::received::{Kept, Received};
@@ -29,12 +33,49 @@ use super::Node;
 
 /// Takes replies on the thread that asked, without an allocation per ask: the fastest way.
 ///
-/// One handler serves any number of asks; `token` is the caller's own number for each.
+/// One handler serves any number of asks; `token` is the caller's own number for each. A handler that
+/// asks on does so through the context that it is called with, so it needs no reference to itself.
 pub trait ReplyHandler<R: Payload> {
     /// The reply to the ask with this token, or why there is none. Called once per ask, on the
     /// thread that asked, never before [`ask_with`](crate::rpc::LocalRef::ask_with) was called, but
-    /// perhaps before it returns. It may ask on.
-    fn on_reply(&self, token: u64, outcome: Result<Received<'_, R>, RpcError>);
+    /// perhaps before it returns. It may ask on, by `context`.
+    fn on_reply(
+        &self,
+        context: ReplyContext<'_, R>,
+        token: u64,
+        outcome: Result<Received<'_, R>, RpcError>,
+    );
+}
+
+/// The handler that is being called, for asks whose replies it shall get too.
+pub struct ReplyContext<'a, R: Payload> {
+    pub(crate) handler: &'a Rc<dyn ReplyHandler<R>>,
+}
+
+impl<'a, R: Payload> ReplyContext<'a, R> {
+    /// The handler that is being called.
+    pub fn handler(&self) -> &'a Rc<dyn ReplyHandler<R>> {
+        self.handler
+    }
+
+    /// Asks `to`; the reply comes to the handler that is being called, with `token`.
+    ///
+    /// # Errors
+    /// As [`LocalRef::ask_with`]: the ask was not taken in, and the handler is not called for it.
+    #[inline]
+    pub fn ask<E, M, How>(&self, to: &LocalRef<E>, message: M, token: u64) -> Result<(), RpcError>
+    where
+        M: Message<Reply = R>,
+        E: Accepts<M, How>,
+    {
+        to.ask_with(message, self.handler, token)
+    }
+}
+
+impl<R: Payload> fmt::Debug for ReplyContext<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplyContext")
+    }
 }
 
 /// Where a reply goes.
@@ -256,7 +297,8 @@ impl<R: Payload> Replies<R> {
         token: u64,
         outcome: Result<Received<'_, R>, RpcError>,
     ) {
-        let call = AssertUnwindSafe(|| handler.on_reply(token, outcome));
+        let context = ReplyContext { handler };
+        let call = AssertUnwindSafe(|| handler.on_reply(context, token, outcome));
         let Some(node) = self.node.upgrade() else {
             // The thread is ending: there is nothing to be run after it.
             let _ = catch_unwind(call);
@@ -381,7 +423,12 @@ pub(crate) fn translate(
 }
 
 impl<R: Payload> ResponseHandler for Replies<R> {
-    fn on_response(&self, token: u64, outcome: Result<WireBody<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<WireBody<'_>, RequestError>,
+    ) {
         match outcome {
             Ok(body) => self.settle_body(token, BodyRef::of_wire(&body)),
             Err(error) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{
-    CloseReason, Connection, Engine, Received, RequestError, Responder, RpcHandler,
+    CloseReason, Connection, Engine, ReceivedBytes, RequestError, Responder, RpcHandler,
     TransportContext,
 };
 
@@ -58,7 +58,7 @@ impl RingHandler {
 
 impl RpcHandler for RingHandler {
     #[inline]
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match (self.live(), peer_of(from)) {
             (Some(node), Some(peer)) => {
                 let call = Some(WireCall::Responder(reply));
@@ -68,7 +68,7 @@ impl RpcHandler for RingHandler {
         }
     }
 
-    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         if let (Some(node), Some(peer)) = (self.live(), peer_of(from)) {
             node.receive(peer, BodyRef::of_wire(&body), None);
         }

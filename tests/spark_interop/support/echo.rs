@@ -12,7 +12,7 @@ use ringrail::transport::buf::{Lease, ManagedBuffer};
 use ringrail::transport::server::{DeferredResponder, StreamManager, UploadSink, UploadStart};
 use ringrail::transport::spark::{Protocols, ServerAuthentication};
 use ringrail::{
-    Connection, Engine, ParkMode, Received, RequestError, Responder, RpcFailure, RpcHandler,
+    Connection, Engine, ParkMode, ReceivedBytes, RequestError, Responder, RpcFailure, RpcHandler,
     TransportConf, TransportContext, TransportServer,
 };
 use sha2::{Digest, Sha256};
@@ -101,7 +101,7 @@ fn failure(text: &str) -> RpcFailure {
 }
 
 impl RpcHandler for Handler {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match body.bytes() {
             b"!never" => self.silent.borrow_mut().push(reply.defer()),
             b"!close" => {
@@ -115,7 +115,7 @@ impl RpcHandler for Handler {
         }
     }
 
-    fn receive_one_way(&self, _: &Connection, _: Received<'_>) {
+    fn receive_one_way(&self, _: &Connection, _: ReceivedBytes<'_>) {
         self.one_ways.fetch_add(1, Ordering::SeqCst);
     }
 

@@ -242,6 +242,7 @@ impl Gather {
     ///
     /// # Panics
     /// Where a part is mapped: user space does not look at those.
+    #[cfg(any(feature = "spark", test))]
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let head = self.head.as_slice();
         self.pieces.iter().map(move |piece| match piece {

@@ -8,7 +8,12 @@ use bytes::Bytes;
 
 use super::{Body, Lease, MapSlice, Mapping};
 
-/// A part of a file, sent without passing through user space where it lies in memory.
+/// A part of a file, sent by `sendfile` where it lies in memory, is long enough
+/// (`ringrail.transport.sendfileMin`), and its connection has neither checksums nor encryption.
+///
+/// A CRC32C is computed over bytes that have been read, so on a connection with checksums
+/// ([`TransportConf::checksum`](crate::TransportConf::checksum): by default on those that leave this
+/// host) a file is read into pooled memory and sent from there.
 #[derive(Clone, Debug)]
 pub struct FileSegment {
     /// The file; its own position is not used.
@@ -35,7 +40,8 @@ pub enum ManagedBuffer {
 }
 
 impl ManagedBuffer {
-    /// A part of a file.
+    /// A part of a file. See [`FileSegment`] for when it leaves by `sendfile`: never on a connection with
+    /// checksums.
     pub fn file(file: Arc<File>, offset: u64, len: u64) -> Self {
         let mapping = None;
         ManagedBuffer::File(FileSegment {
@@ -46,7 +52,8 @@ impl ManagedBuffer {
         })
     }
 
-    /// A part of a file that is mapped as a whole.
+    /// A part of a file that is mapped as a whole. See [`FileSegment`] for when it leaves by `sendfile`;
+    /// shorter parts are sent from the mapping. Neither happens on a connection with checksums.
     ///
     /// Only the kernel reads the mapping. Where the file is shortened while a part of it is being
     /// sent, the connection ends: what was promised cannot be sent any more.

@@ -13,21 +13,25 @@ use ringrail_codec::archive::Encode;
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::sink::Sink;
-use crate::conn::{ChunkCount, Conn, Outcome, Pause, ResponseHandler, RpcBody};
+use crate::conn::{ChunkCount, Conn, Outcome, Pause, RpcBody};
 use crate::error::{CloseReason, RequestError};
 use crate::server::MergedBlocksRequest;
 use crate::shard::local::ConnKey;
 use crate::sys::socket::Addr;
 
-use super::TransportClient;
+use super::{ChunkOptions, TransportClient};
 
 /// One connection, for code on its shard: handlers, futures, callbacks.
 ///
 /// Requests go both ways over one connection, whoever opened it. Nothing here allocates per
 /// request after warm-up. Not `Send`; [`client`](Self::client) gives a handle that is.
+///
+/// A request by callback (the methods that end in `_with`) that is not taken returns `Err`, and the
+/// callback is not called; otherwise they return the number for [`cancel`](Self::cancel). A request by
+/// future tells everything by the future, a refusal too, as [`TransportClient`] does.
 #[derive(Clone)]
 pub struct Connection {
-    conn: Rc<Conn>,
+    pub(super) conn: Rc<Conn>,
 }
 
 impl Connection {
@@ -96,38 +100,14 @@ impl Connection {
         )
     }
 
-    /// Sends a request; `handler` gets the answer, with `token`. The fastest way to call.
-    ///
-    /// # Errors
-    /// The request was not taken, and `handler` is not called.
-    #[inline]
-    pub fn send_rpc_with(
-        &self,
-        body: &[u8],
-        timeout: Option<Duration>,
-        handler: &Rc<dyn ResponseHandler>,
-        token: u64,
-    ) -> Result<(), RequestError> {
-        let sink = || Sink::Callback {
-            handler: Rc::clone(handler),
-            token,
-        };
-        let sent = self.conn.send_rpc(RpcBody::Copied(body), timeout, sink);
-        sent.map(|_| ())
-    }
-
     /// Sends a request of bytes.
     ///
     /// # Errors
-    /// The request was not taken.
+    /// By the future: why there is no answer.
     ///
     /// # Cancel safety
     /// Dropping the future retracts the request.
-    pub fn send_rpc(
-        &self,
-        body: &[u8],
-        timeout: Option<Duration>,
-    ) -> Result<CallFuture, RequestError> {
+    pub fn send_rpc(&self, body: &[u8], timeout: Option<Duration>) -> CallFuture {
         let sent = self
             .conn
             .send_rpc(RpcBody::Copied(body), timeout, || Sink::Future(None));
@@ -137,12 +117,8 @@ impl Connection {
     /// Sends a request whose body is sent from where it lies.
     ///
     /// # Errors
-    /// The request was not taken.
-    pub fn send_rpc_body(
-        &self,
-        body: impl Into<Body>,
-        timeout: Option<Duration>,
-    ) -> Result<CallFuture, RequestError> {
+    /// By the future: why there is no answer.
+    pub fn send_rpc_body(&self, body: impl Into<Body>, timeout: Option<Duration>) -> CallFuture {
         let sent = self
             .conn
             .send_rpc(RpcBody::Shared(body.into()), timeout, || Sink::Future(None));
@@ -152,39 +128,16 @@ impl Connection {
     /// Sends a request whose body is the archive of `value`, serialised in the send buffer.
     ///
     /// # Errors
-    /// The request was not taken.
-    pub fn send_archive(
-        &self,
-        value: &impl Encode,
-        timeout: Option<Duration>,
-    ) -> Result<CallFuture, RequestError> {
+    /// By the future: why there is no answer.
+    pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> CallFuture {
         let sent = self
             .conn
             .send_archive(value, timeout, || Sink::Future(None));
         self.future(sent)
     }
 
-    /// As [`send_rpc_with`](Self::send_rpc_with), with the archive of `value` for a body, serialised
-    /// in the send buffer.
-    ///
-    /// # Errors
-    /// The request was not taken, and `handler` is not called.
-    #[inline]
-    pub fn send_archive_with(
-        &self,
-        value: &impl Encode,
-        timeout: Option<Duration>,
-        handler: &Rc<dyn ResponseHandler>,
-        token: u64,
-    ) -> Result<u64, RequestError> {
-        let sink = || Sink::Callback {
-            handler: Rc::clone(handler),
-            token,
-        };
-        self.conn.send_archive(value, timeout, sink)
-    }
-
-    /// Retracts a request by the number that sending it returned; its handler is not called.
+    /// Retracts a request by the number that sending it returned: its handler is not called, and the peer is
+    /// told. Nothing happens where it has been answered.
     pub fn cancel(&self, request: u64) {
         self.conn.cancel(request);
     }
@@ -205,59 +158,39 @@ impl Connection {
         self.conn.send_one_way(RpcBody::Copied(body))
     }
 
-    /// Asks for a chunk; `handler` gets it, with `token`. `len_hint` is its length if known:
-    /// memory is leased for it before the request leaves, which saves a round trip.
+    /// Asks for a chunk, or a part of it.
     ///
     /// # Errors
-    /// The request was not taken, and `handler` is not called.
-    pub fn fetch_chunk_with(
-        &self,
-        (stream_id, index): (u64, u32),
-        len_hint: Option<u64>,
-        timeout: Option<Duration>,
-        handler: &Rc<dyn ResponseHandler>,
-        token: u64,
-    ) -> Result<(), RequestError> {
-        let sink = || Sink::Callback {
-            handler: Rc::clone(handler),
-            token,
-        };
-        let (chunk, range) = ((stream_id, index), (0, u64::MAX));
-        let sent = self.conn.fetch_chunk(chunk, range, len_hint, timeout, sink);
-        sent.map(|_| ())
-    }
-
-    /// Asks for a chunk.
-    ///
-    /// # Errors
-    /// The request was not taken.
+    /// By the future: why it did not come.
     ///
     /// # Cancel safety
     /// Dropping the future retracts the request.
-    pub fn fetch_chunk(
+    pub fn fetch_chunk(&self, stream_id: u64, index: u32, options: &ChunkOptions) -> CallFuture {
+        let chunk = (stream_id, index);
+        self.future(self.fetch_to(chunk, options, || Sink::Future(None)))
+    }
+
+    pub(super) fn fetch_to(
         &self,
-        stream_id: u64,
-        index: u32,
-        len_hint: Option<u64>,
-        timeout: Option<Duration>,
-    ) -> Result<CallFuture, RequestError> {
-        let (chunk, range) = ((stream_id, index), (0, u64::MAX));
-        let sent = self
-            .conn
-            .fetch_chunk(chunk, range, len_hint, timeout, || Sink::Future(None));
-        self.future(sent)
+        chunk: (u64, u32),
+        options: &ChunkOptions,
+        sink: impl FnOnce() -> Sink,
+    ) -> Result<u64, RequestError> {
+        let range = (options.offset, options.max_len);
+        let (hint, timeout) = (options.len_hint, options.timeout);
+        self.conn.fetch_chunk(chunk, range, hint, timeout, sink)
     }
 
     /// Uploads `data`, with `meta` in front (Spark: `uploadStream`).
     ///
     /// # Errors
-    /// The request was not taken.
+    /// By the future: why there is no answer.
     pub fn upload_stream(
         &self,
         meta: &[u8],
         data: ManagedBuffer,
         timeout: Option<Duration>,
-    ) -> Result<CallFuture, RequestError> {
+    ) -> CallFuture {
         let sent = self.conn.upload(meta, data, timeout, || Sink::Future(None));
         self.future(sent)
     }
@@ -286,18 +219,23 @@ impl Connection {
         asked: &MergedBlocksRequest<'_>,
         num_chunks: &ChunkCount,
         timeout: Option<Duration>,
-    ) -> Result<CallFuture, RequestError> {
+    ) -> CallFuture {
         let sent = self
             .conn
             .ask_merged(asked, num_chunks, timeout, || Sink::Future(None));
         self.future(sent)
     }
 
-    fn future(&self, sent: Result<u64, RequestError>) -> Result<CallFuture, RequestError> {
-        sent.map(|id| CallFuture {
+    fn future(&self, sent: Result<u64, RequestError>) -> CallFuture {
+        let (id, refusal) = match sent {
+            Ok(id) => (id, None),
+            Err(error) => (0, Some(Box::new(error))),
+        };
+        CallFuture {
             conn: Rc::clone(&self.conn),
             id,
-        })
+            refusal,
+        }
     }
 }
 
@@ -311,13 +249,19 @@ impl fmt::Debug for Connection {
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
 pub struct CallFuture {
     conn: Rc<Conn>,
+    /// 0 where no request is outstanding.
     id: u64,
+    /// Why the request was not taken.
+    refusal: Option<Box<RequestError>>,
 }
 
 impl Future for CallFuture {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if let Some(refusal) = self.refusal.take() {
+            return Poll::Ready(Err(*refusal));
+        }
         match self.conn.poll_call(self.id, cx.waker()) {
             Some(outcome) => {
                 self.id = 0;

@@ -78,15 +78,15 @@ impl Connection {
     /// configured request timeout holds where `timeout` is `None`.
     ///
     /// # Errors
-    /// The request was not taken: [`RequestError::NotInNative`] on a connection of the native protocol.
+    /// By the future: why there is no answer. [`RequestError::NotInNative`] on a connection of the native protocol.
     pub fn merged_block_meta(
         &self,
         asked: &MergedBlocksRequest<'_>,
         timeout: Option<Duration>,
-    ) -> Result<MergedBlockMetaFuture<CallFuture>, RequestError> {
+    ) -> MergedBlockMetaFuture<CallFuture> {
         let num_chunks = Arc::default();
-        let answer = self.ask_merged(asked, &num_chunks, timeout)?;
-        Ok(MergedBlockMetaFuture { answer, num_chunks })
+        let answer = self.ask_merged(asked, &num_chunks, timeout);
+        MergedBlockMetaFuture { answer, num_chunks }
     }
 }
 

@@ -4,6 +4,7 @@
 //! futures. [`TransportClient`] is for everybody else: `Send + Sync`, cheap to clone, usable from
 //! any executor and from plain threads. [`TransportClientFactory`] pools connections per peer.
 
+mod callbacks;
 mod connection;
 mod factory;
 mod future;
@@ -12,6 +13,7 @@ mod resolve;
 mod stream;
 mod transport_client;
 
+pub use callbacks::ResponseContext;
 pub use connection::{CallFuture, Connection};
 pub use factory::{ClientBootstrap, TransportClientFactory};
 pub use future::RequestFuture;

@@ -27,7 +27,11 @@ const STREAM_WINDOW: u64 = 1 << 20;
 /// One connection, for any thread (Spark: `TransportClient`).
 ///
 /// `Send + Sync`, cheap to clone. Requests are posted to the connection's shard; answers come back
-/// as futures that any executor can poll, or by [`RequestFuture::wait`] on a plain thread.
+/// as futures that any executor can poll, or by [`RequestFuture::wait`] on a plain thread. A refusal
+/// comes by the future, too.
+///
+/// It does not keep its [`Engine`](crate::Engine) alive. When the engine stops, outstanding requests fail with
+/// [`RequestError::Closed`], later ones with [`RequestError::ShardStopped`].
 #[derive(Clone, Debug)]
 pub struct TransportClient {
     shard: ShardHandle,

@@ -13,7 +13,7 @@ use crate::error::{CloseReason, RequestError, RpcFailure};
 
 use super::Conn;
 use super::dispatch::{Handled, beyond_credit, broken};
-use super::received::Received;
+use super::received::ReceivedBytes;
 use super::sink::Sink;
 use super::transfer::TransferKey;
 
@@ -33,7 +33,7 @@ impl Conn {
             return Ok(());
         };
         if complete {
-            self.resolve_lease(header.id, self.keep(Received::new(body, source)));
+            self.resolve_lease(header.id, self.keep(ReceivedBytes::new(body, source)));
         } else {
             self.grant_chunk(header.id);
         }
@@ -64,9 +64,9 @@ impl Conn {
             return Ok(());
         };
         let full = match &call.sink {
-            Sink::Stream(feed) if !body.is_empty() => {
-                feed.push(self.keep(Received::new(body, source))).is_err()
-            }
+            Sink::Stream(feed) if !body.is_empty() => feed
+                .push(self.keep(ReceivedBytes::new(body, source)))
+                .is_err(),
             _ => false,
         };
         drop(calls);

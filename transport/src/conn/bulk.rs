@@ -12,7 +12,7 @@ use crate::buf::{Lease, LeaseMut};
 use crate::error::CloseReason;
 
 use super::Conn;
-use super::received::Received;
+use super::received::ReceivedBytes;
 
 /// Where the body of a frame goes.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Conn {
         if header.flags.contains(Flags::ONE_WAY) {
             inbound.one_ways.remove(id);
             drop(inbound);
-            self.accept_one_way(Received::new(&lease, &lease));
+            self.accept_one_way(ReceivedBytes::new(&lease, &lease));
             return Ok(());
         }
         let deadline_ns = inbound
@@ -139,7 +139,7 @@ impl Conn {
         if self.drops_overdue(deadline_ns) {
             return Ok(());
         }
-        self.accept_rpc(id, deadline_ns, Received::new(&lease, &lease));
+        self.accept_rpc(id, deadline_ns, ReceivedBytes::new(&lease, &lease));
         Ok(())
     }
 }

@@ -90,13 +90,13 @@ impl Conn {
         match written {
             Ok(Archived::Written) => self.sent_request(id, Ok(()), timeout, RequestKind::Rpc),
             Ok(Archived::Apart(lease)) => self.send_apart(id, lease, timeout),
-            Err(why) => Ok(self.refuse_unwritten(id, why)),
+            Err(why) => self.refuse_unwritten(id, why),
         }
     }
 
     #[cold]
-    fn refuse_unwritten(&self, id: u64, why: Unwritten) -> u64 {
-        self.refuse_later(id, self.unwritten(why))
+    fn refuse_unwritten(&self, id: u64, why: Unwritten) -> Result<u64, RequestError> {
+        self.refuse_entered(id, self.unwritten(why))
     }
 
     /// Sends a request whose archive lies in memory of its own.
@@ -105,7 +105,7 @@ impl Conn {
         let len = archive.len();
         let fits = self.check_rpc_len(len);
         if let Err(error) = fits.and_then(|()| self.admit_own_body(len)) {
-            return Ok(self.refuse_later(id, error));
+            return self.refuse_entered(id, error);
         }
         let deadline_us = timeout.us;
         let request = RpcRequest {
@@ -232,7 +232,7 @@ impl Conn {
         kind: RequestKind,
     ) -> Result<u64, RequestError> {
         if written.is_err() {
-            return Ok(self.refuse_later(id, self.busy_memory()));
+            return self.refuse_entered(id, self.busy_memory());
         }
         let now = self.local.now_ns();
         self.expect_by(now.saturating_add(timeout.ns));
@@ -246,10 +246,16 @@ impl Conn {
         Ok(id)
     }
 
-    /// A request that is in the table and cannot be sent: its sink is told.
+    /// A request that is in the table and cannot be sent. Whoever asked on this shard gets the error as
+    /// that of any other refusal; a caller on another thread waits at the sink.
     #[cold]
-    fn refuse_later(&self, id: u64, error: RequestError) -> u64 {
-        self.resolve_failure(id, error);
-        id
+    fn refuse_entered(&self, id: u64, error: RequestError) -> Result<u64, RequestError> {
+        match self.forget(id) {
+            Some(Sink::Remote(sink)) => {
+                sink.send(Err(error));
+                Ok(id)
+            }
+            _ => Err(error),
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::error::{CloseReason, RequestError};
 
 use super::Conn;
 use super::bulk::BodyPlan;
-use super::received::Received;
+use super::received::ReceivedBytes;
 use super::requests::deadline_from;
 use super::transfer::{Carries, Transfer, TransferKey};
 
@@ -70,7 +70,7 @@ impl Conn {
         match header.kind {
             Kind::RpcReply if !more => {
                 RpcReply::from_header(header).map_err(CloseReason::protocol)?;
-                self.resolve_received(header.id, Received::new(body, source));
+                self.resolve_received(header.id, ReceivedBytes::new(body, source));
                 Ok(())
             }
             Kind::RpcRequest if !more => {
@@ -79,7 +79,7 @@ impl Conn {
                     return Ok(());
                 }
                 let deadline_ns = deadline_from(self.local.now_ns(), frame.deadline_us);
-                self.accept_rpc(frame.id, deadline_ns, Received::new(body, source));
+                self.accept_rpc(frame.id, deadline_ns, ReceivedBytes::new(body, source));
                 Ok(())
             }
             _ => self.dispatch_other(*header, body, source),
@@ -93,14 +93,14 @@ impl Conn {
         match header.kind {
             Kind::OneWay if !more => {
                 OneWay::from_header(header).map_err(CloseReason::protocol)?;
-                self.accept_one_way(Received::new(body, source));
+                self.accept_one_way(ReceivedBytes::new(body, source));
                 Ok(())
             }
             Kind::ChunkRequest | Kind::StreamRequest => {
                 if !self.begin_request(header) {
                     return Ok(());
                 }
-                self.accept_frame(header, Received::new(body, source))
+                self.accept_frame(header, ReceivedBytes::new(body, source))
             }
             Kind::RpcReply | Kind::RpcRequest | Kind::OneWay | Kind::RpcSlice => {
                 self.copy_part(header, body)

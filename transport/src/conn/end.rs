@@ -156,9 +156,9 @@ impl Conn {
             CloseReason::Spark(
                 SparkFrameError::BeyondLimit { .. } | SparkFrameError::TooLarge { .. },
             ) => ErrorKind::Oversized,
-            CloseReason::Protocol(_) | CloseReason::Spark(_) | CloseReason::Unsealed(_) => {
-                ErrorKind::Malformed
-            }
+            #[cfg(feature = "spark")]
+            CloseReason::Unsealed(_) => ErrorKind::Malformed,
+            CloseReason::Protocol(_) | CloseReason::Spark(_) => ErrorKind::Malformed,
             CloseReason::BeyondCredit { .. } => ErrorKind::FlowControl,
             CloseReason::BadArchive(_) => ErrorKind::Archive,
             CloseReason::Misbehaved(_) => ErrorKind::Unexpected,

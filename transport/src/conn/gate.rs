@@ -20,7 +20,7 @@ use crate::buf::Lease;
 use crate::error::{CloseReason, RpcFailure};
 
 use super::Conn;
-use super::received::Received;
+use super::received::ReceivedBytes;
 use super::spark::MergedAsked;
 
 /// Answers may wait up to this size whatever the settings say.
@@ -191,7 +191,7 @@ impl Conn {
             && self.spark().is_none();
         match (held, full) {
             // Nobody can be told that it was refused, and it causes no answer.
-            (Held::OneWay { body }, true) => self.handle_one_way(Received::new(&body, &body)),
+            (Held::OneWay { body }, true) => self.handle_one_way(ReceivedBytes::new(&body, &body)),
             (held, true) => self.refuse_held(&held),
             (held, false) => self.inbound.borrow_mut().waiting.push(held, source),
         }
@@ -223,17 +223,19 @@ impl Conn {
                     body,
                 }) => {
                     if !self.drops_overdue(deadline_ns) {
-                        self.handle_rpc(id, deadline_ns, Received::new(&body, &body));
+                        self.handle_rpc(id, deadline_ns, ReceivedBytes::new(&body, &body));
                     }
                 }
                 Some(Held::Spark { id }) => self.serve_spark(id),
                 Some(Held::Merged { id, asked }) => self.serve_merged(id, &asked),
-                Some(Held::OneWay { body }) => self.handle_one_way(Received::new(&body, &body)),
+                Some(Held::OneWay { body }) => {
+                    self.handle_one_way(ReceivedBytes::new(&body, &body))
+                }
                 Some(Held::Frame {
                     header,
                     body,
                     arrived_ns,
-                }) => self.serve_frame(&header, Received::new(&body, &body), arrived_ns)?,
+                }) => self.serve_frame(&header, ReceivedBytes::new(&body, &body), arrived_ns)?,
             }
         }
         Ok(())

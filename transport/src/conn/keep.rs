@@ -7,7 +7,7 @@
 use crate::buf::{Lease, MIN_LEASE_LEN};
 
 use super::Conn;
-use super::received::Received;
+use super::received::ReceivedBytes;
 
 /// Part of the pool in use, in 1/256, from which small bodies are copied out.
 const SHORT: usize = 64;
@@ -22,7 +22,7 @@ pub(super) struct CopiedOut {
 impl Conn {
     /// Keeps a body beyond its turn.
     #[inline]
-    pub(super) fn keep(&self, body: Received<'_>) -> Lease {
+    pub(super) fn keep(&self, body: ReceivedBytes<'_>) -> Lease {
         if self.local.pool.pressure() < SHORT {
             return body.keep();
         }
@@ -31,7 +31,7 @@ impl Conn {
 
     /// A copy in a buffer of its own, where that costs less memory than the receive buffer does.
     #[cold]
-    fn copy_small(&self, body: Received<'_>) -> Option<Lease> {
+    fn copy_small(&self, body: ReceivedBytes<'_>) -> Option<Lease> {
         let source = body.source();
         let (whole, buffer) = (source.capacity(), source.as_ptr() as usize);
         let own = body.len().max(MIN_LEASE_LEN);

@@ -58,7 +58,7 @@ mod uploads;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -78,7 +78,7 @@ use calls::Calls;
 use inbound::Inbound;
 use pace::Pace;
 pub use pause::Pause;
-pub use received::{Received, Reply};
+pub use received::{ReceivedBytes, Reply};
 pub use sink::{Outcome, ResponseHandler};
 pub(crate) use spark::{ChunkCount, Speaks};
 use timeouts::Timeout;
@@ -134,6 +134,8 @@ pub(crate) type Opened = oneshot::Sender<Result<Live, ConnectError>>;
 
 /// One connection. See the module.
 pub(crate) struct Conn {
+    /// Itself, for the callbacks that are called with their connection.
+    this: Weak<Conn>,
     pub(crate) key: ConnKey,
     pub(crate) peer: Arc<Addr>,
     /// This side connected.
@@ -202,7 +204,8 @@ impl Conn {
         opened: Option<Opened>,
     ) -> Rc<Self> {
         let now = local.now_ns();
-        Rc::new(Self {
+        Rc::new_cyclic(|this| Self {
+            this: this.clone(),
             key,
             peer,
             is_client,

@@ -12,12 +12,12 @@ use crate::buf::Lease;
 /// Read it in place, or [`keep`](Self::keep) it: that counts a reference and copies nothing. The
 /// bytes start aligned to 16, so an rkyv archive can be accessed where it lies.
 #[derive(Clone, Copy)]
-pub struct Received<'a> {
+pub struct ReceivedBytes<'a> {
     bytes: &'a [u8],
     source: &'a Lease,
 }
 
-impl<'a> Received<'a> {
+impl<'a> ReceivedBytes<'a> {
     /// `bytes` must be a part of `source`.
     pub(crate) fn new(bytes: &'a [u8], source: &'a Lease) -> Self {
         debug_assert!(bytes.is_empty() || source.as_ptr_range().contains(&bytes.as_ptr()));
@@ -54,7 +54,7 @@ impl<'a> Received<'a> {
     }
 }
 
-impl Deref for Received<'_> {
+impl Deref for ReceivedBytes<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -62,9 +62,9 @@ impl Deref for Received<'_> {
     }
 }
 
-impl fmt::Debug for Received<'_> {
+impl fmt::Debug for ReceivedBytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Received({} bytes)", self.bytes.len())
+        write!(f, "ReceivedBytes({} bytes)", self.bytes.len())
     }
 }
 

@@ -15,7 +15,7 @@ use super::Conn;
 use super::dispatch::Handled;
 use super::failures::{failure_kind, panicked};
 use super::gate::Held;
-use super::received::Received;
+use super::received::ReceivedBytes;
 use super::transfer::Carries;
 
 impl Conn {
@@ -48,7 +48,7 @@ impl Conn {
 
     /// Takes in an RPC, whole: its handler gets it now, or when there is room for its answer.
     #[inline(always)]
-    pub(crate) fn accept_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
+    pub(crate) fn accept_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: ReceivedBytes<'_>) {
         self.local.metrics.requests_in_rpc.increment();
         self.note_rpc();
         if self.is_draining() {
@@ -66,7 +66,7 @@ impl Conn {
         self.handle_rpc(id, deadline_ns, body);
     }
 
-    pub(crate) fn accept_one_way(self: &Rc<Self>, body: Received<'_>) {
+    pub(crate) fn accept_one_way(self: &Rc<Self>, body: ReceivedBytes<'_>) {
         self.local.metrics.requests_in_one_way.increment();
         self.note_use();
         if self.holds_back() {
@@ -76,7 +76,11 @@ impl Conn {
         self.handle_one_way(body);
     }
 
-    pub(super) fn accept_frame(self: &Rc<Self>, header: &Header, body: Received<'_>) -> Handled {
+    pub(super) fn accept_frame(
+        self: &Rc<Self>,
+        header: &Header,
+        body: ReceivedBytes<'_>,
+    ) -> Handled {
         let arrived_ns = self.local.now_ns();
         let kind = match header.kind {
             Kind::ChunkRequest => RequestKind::Chunk,
@@ -104,7 +108,7 @@ impl Conn {
     pub(crate) fn serve_frame(
         self: &Rc<Self>,
         header: &Header,
-        body: Received<'_>,
+        body: ReceivedBytes<'_>,
         arrived_ns: u64,
     ) -> Handled {
         match header.kind {
@@ -114,7 +118,7 @@ impl Conn {
     }
 
     #[inline(always)]
-    pub(crate) fn handle_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: Received<'_>) {
+    pub(crate) fn handle_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: ReceivedBytes<'_>) {
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));
         let reply = Responder::new(self, id, deadline_ns);
@@ -133,7 +137,7 @@ impl Conn {
         tracing::warn!(target: "ringrail::conn", peer = %self.peer, id, "request lost in a panic");
     }
 
-    pub(crate) fn handle_one_way(self: &Rc<Self>, body: Received<'_>) {
+    pub(crate) fn handle_one_way(self: &Rc<Self>, body: ReceivedBytes<'_>) {
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));
         self.guarded(|| handler.receive_one_way(&connection, body));
@@ -142,7 +146,7 @@ impl Conn {
     fn on_chunk_request(
         self: &Rc<Self>,
         header: &Header,
-        body: Received<'_>,
+        body: ReceivedBytes<'_>,
         arrived_ns: u64,
     ) -> Handled {
         let request = ChunkRequest::from_header(header, body.bytes());
@@ -192,7 +196,7 @@ impl Conn {
     fn on_stream_request(
         self: &Rc<Self>,
         header: &Header,
-        body: Received<'_>,
+        body: ReceivedBytes<'_>,
         arrived_ns: u64,
     ) -> Handled {
         let request = StreamRequest::from_header(header, body.bytes());
@@ -222,7 +226,7 @@ impl Conn {
 
     /// Keeps a request whose handler has paused the connection.
     #[cold]
-    fn keep_frame(&self, header: &Header, body: Received<'_>, arrived_ns: u64) {
+    fn keep_frame(&self, header: &Header, body: ReceivedBytes<'_>, arrived_ns: u64) {
         self.hold_first(Held::Frame {
             header: *header,
             body: self.keep(body),

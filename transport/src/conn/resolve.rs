@@ -1,5 +1,7 @@
 //! How requests of this side end: answered, failed, retracted.
 
+use std::rc::Rc;
+
 use ringrail_codec::native::Cancel;
 
 use crate::buf::Lease;
@@ -7,7 +9,7 @@ use crate::error::RequestError;
 
 use super::Conn;
 use super::calls::CallKind;
-use super::received::{Received, Reply};
+use super::received::{ReceivedBytes, Reply};
 use super::sink::{Outcome, Sink};
 use super::transfer::TransferKey;
 
@@ -66,9 +68,9 @@ impl Conn {
 
     /// A reply that lies in a receive buffer.
     #[inline(always)]
-    pub(crate) fn resolve_received(&self, id: u64, body: Received<'_>) {
+    pub(crate) fn resolve_received(self: &Rc<Self>, id: u64, body: ReceivedBytes<'_>) {
         if let Some(sink) = self.resolve(id, || Ok(self.keep(body))) {
-            self.guarded(|| sink.deliver(body, || self.keep(body)));
+            self.guarded(|| sink.deliver(self, body, || self.keep(body)));
         }
     }
 
@@ -77,8 +79,8 @@ impl Conn {
         let mut lease = Some(lease);
         let gone = || Box::new(RequestError::Cancelled);
         let sink = self.resolve(id, || lease.take().ok_or_else(gone));
-        if let (Some(sink), Some(lease)) = (sink, lease) {
-            self.guarded(|| sink.deliver_lease(lease));
+        if let (Some(sink), Some(lease), Some(this)) = (sink, lease, self.this.upgrade()) {
+            self.guarded(|| sink.deliver_lease(&this, lease));
         }
     }
 
@@ -88,8 +90,8 @@ impl Conn {
         let sink = self.resolve(id, || {
             Err(Box::new(error.take().unwrap_or(RequestError::Cancelled)))
         });
-        if let (Some(sink), Some(error)) = (sink, error) {
-            self.guarded(|| sink.fail(error));
+        if let (Some(sink), Some(error), Some(this)) = (sink, error, self.this.upgrade()) {
+            self.guarded(|| sink.fail(&this, error));
         }
     }
 

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use crate::buf::Lease;
-use crate::client::StreamFeed;
+use crate::client::{ResponseContext, StreamFeed};
 use crate::error::RequestError;
 use crate::shard::executor::Wakeup;
 use crate::shard::remote_sink::RemoteSink;
 
-use super::received::{Received, Reply};
+use super::Conn;
+use super::received::{ReceivedBytes, Reply};
 
 /// What became of a request.
 pub type Outcome = Result<Reply, RequestError>;
@@ -17,10 +18,23 @@ pub type Outcome = Result<Reply, RequestError>;
 ///
 /// One handler serves any number of requests; `token` is the caller's own number for each
 /// (Spark: `RpcResponseCallback`, `ChunkReceivedCallback`).
+///
+/// The transport keeps the handler as long as one of its requests is outstanding. A handler that asks
+/// on does so through the context that it is called with, so it needs no reference to itself.
 pub trait ResponseHandler {
-    /// The answer to the request with this token, or why there is none. Called exactly once per
-    /// request, on the shard's thread; may send further requests.
-    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>);
+    /// The answer to the request with this token, or why there is none. `context` is the connection
+    /// that the request went over, with a way to ask on by this handler.
+    ///
+    /// Called once per request that was taken and not [retracted](crate::Connection::cancel), on the
+    /// shard's thread, never before the call that sent the request has returned. When the connection
+    /// closes, and when the engine stops, it is called for every outstanding request with
+    /// [`RequestError::Closed`]; a further request is refused then.
+    fn on_response(
+        &self,
+        context: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    );
 }
 
 /// The receiving end of one request.
@@ -43,27 +57,37 @@ pub(crate) enum Sink {
 impl Sink {
     /// Delivers a body that lies in a receive buffer; `keep` takes it out where it must last.
     #[inline]
-    pub(crate) fn deliver(self, body: Received<'_>, keep: impl FnOnce() -> Lease) {
+    pub(crate) fn deliver(
+        self,
+        conn: &Rc<Conn>,
+        body: ReceivedBytes<'_>,
+        keep: impl FnOnce() -> Lease,
+    ) {
         match self {
-            Sink::Callback { handler, token } => handler.on_response(token, Ok(body)),
+            Sink::Callback { handler, token } => {
+                handler.on_response(&ResponseContext::new(conn, &handler), token, Ok(body));
+            }
             other => other.settle(Ok(Reply::new(keep()))),
         }
     }
 
     /// Delivers a body of its own lease.
-    pub(crate) fn deliver_lease(self, lease: Lease) {
+    pub(crate) fn deliver_lease(self, conn: &Rc<Conn>, lease: Lease) {
         match self {
             Sink::Callback { handler, token } => {
-                handler.on_response(token, Ok(Received::new(&lease, &lease)));
+                let body = ReceivedBytes::new(&lease, &lease);
+                handler.on_response(&ResponseContext::new(conn, &handler), token, Ok(body));
             }
             other => other.settle(Ok(Reply::new(lease))),
         }
     }
 
     /// Delivers a failure.
-    pub(crate) fn fail(self, error: RequestError) {
+    pub(crate) fn fail(self, conn: &Rc<Conn>, error: RequestError) {
         match self {
-            Sink::Callback { handler, token } => handler.on_response(token, Err(error)),
+            Sink::Callback { handler, token } => {
+                handler.on_response(&ResponseContext::new(conn, &handler), token, Err(error));
+            }
             other => other.settle(Err(error)),
         }
     }

@@ -16,7 +16,7 @@ use super::Conn;
 use super::dispatch::{Handled, beyond_credit, broken};
 use super::failures::panicked;
 use super::inbound::UploadIn;
-use super::received::Received;
+use super::received::ReceivedBytes;
 use super::requests::deadline_from;
 
 impl Conn {
@@ -88,7 +88,7 @@ impl Conn {
         };
         drop(inbound);
         self.chunk_hint.set(self.chunk_hint.get().max(body.len()));
-        let lease = self.keep(Received::new(body, source));
+        let lease = self.keep(ReceivedBytes::new(body, source));
         match self.guarded(|| sink.on_data(lease)) {
             Some(Ok(())) => self.took_slice(frame.id, sink, u64::from(header.body_len)),
             Some(Err(failure)) => {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use ringrail_codec::native::FailureCode;
 use tokio::sync::oneshot;
 
-use crate::client::{ChunkOptions, Connection, StreamReader, TransportClient};
-use crate::conn::{Received, ResponseHandler};
+use crate::client::{ChunkOptions, Connection, ResponseContext, StreamReader, TransportClient};
+use crate::conn::{ReceivedBytes, ResponseHandler};
 use crate::error::RequestError;
 
 use super::content::{self, ChunkName, Deed, Order};
@@ -201,15 +201,24 @@ pub(super) struct Callbacks {
 }
 
 impl ResponseHandler for Callbacks {
-    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
-        let waiting = self.waiting.borrow_mut().remove(&token);
-        let waiting = waiting.expect("each request is answered once");
-        // A task that was dropped has no use for it.
-        let _ = waiting.send(outcome.map(|body| body.keep().into()));
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
+        self.settle(token, outcome.map(|body| body.keep().into()));
     }
 }
 
 impl Callbacks {
+    fn settle(&self, token: u64, outcome: Result<Bytes, RequestError>) {
+        let waiting = self.waiting.borrow_mut().remove(&token);
+        let waiting = waiting.expect("each request is answered once");
+        // A task that was dropped has no use for it.
+        let _ = waiting.send(outcome);
+    }
+
     /// Makes a request whose answer comes to this handler.
     pub(super) fn ask<S>(
         self: &Rc<Self>,
@@ -217,13 +226,13 @@ impl Callbacks {
         send: S,
     ) -> impl Future<Output = Result<Bytes, RequestError>> + use<S>
     where
-        S: FnOnce(&Rc<dyn ResponseHandler>) -> Result<(), RequestError>,
+        S: FnOnce(&Rc<dyn ResponseHandler>) -> Result<u64, RequestError>,
     {
         let (answer, waiting) = oneshot::channel();
         self.waiting.borrow_mut().insert(token, answer);
         let handler = Rc::clone(self) as Rc<dyn ResponseHandler>;
         if let Err(error) = send(&handler) {
-            handler.on_response(token, Err(error));
+            self.settle(token, Err(error));
         }
         async move { waiting.await.expect("every request is answered") }
     }
@@ -253,10 +262,7 @@ pub(super) async fn order_on_shard(
     clock: Clock,
 ) -> Ended {
     let body = order.request(len);
-    let ask = || {
-        let sent = connection.send_rpc_body(body.clone(), None);
-        async move { sent?.await }
-    };
+    let ask = || connection.send_rpc_body(body.clone(), None);
     let outcome = when_not_busy(&clock, ask).await;
     judge(order, outcome.map(Bytes::from))
 }
@@ -269,10 +275,11 @@ pub(super) async fn chunk_on_shard(
     hint: Option<u64>,
     clock: Clock,
 ) -> Ended {
-    let ask = || {
-        let sent = connection.fetch_chunk(name.stream_id(), index, hint, None);
-        async move { sent?.await }
+    let options = ChunkOptions {
+        len_hint: hint,
+        ..ChunkOptions::default()
     };
+    let ask = || connection.fetch_chunk(name.stream_id(), index, &options);
     let got = when_not_busy(&clock, ask).await?;
     expect("chunk", &got, &name.bytes(index));
     Ok(())

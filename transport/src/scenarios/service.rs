@@ -9,8 +9,8 @@ use bytes::Bytes;
 use ringrail_codec::native::FailureCode;
 
 use crate::buf::{Lease, ManagedBuffer};
-use crate::client::Connection;
-use crate::conn::{Received, ResponseHandler};
+use crate::client::{Connection, ResponseContext};
+use crate::conn::{ReceivedBytes, ResponseHandler};
 use crate::error::{RequestError, RpcFailure};
 use crate::server::{
     DeferredResponder, HandlerFactory, Responder, RpcHandler, StreamManager, UploadSink,
@@ -36,7 +36,7 @@ struct Service {
 }
 
 impl RpcHandler for Service {
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if body.len() < ORDER_LEN {
             return reply.reply(&body);
         }
@@ -61,13 +61,13 @@ impl RpcHandler for Service {
                 let token = self.returns.expect(reply.defer(), order, back);
                 let body = back.request(body.len() / 2);
                 if let Err(error) = from.send_rpc_with(&body, None, &returns, token) {
-                    returns.on_response(token, Err(error));
+                    self.returns.settle(token, Err(error));
                 }
             }
         }
     }
 
-    fn receive_one_way(&self, _: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, _: &Connection, body: ReceivedBytes<'_>) {
         match Order::read(&body) {
             Ok(order) => self.board.note_one_way(order.tag),
             Err(text) => self.board.wrong(text),
@@ -172,7 +172,18 @@ impl Returns {
 }
 
 impl ResponseHandler for Returns {
-    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        _: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
+        self.settle(token, outcome);
+    }
+}
+
+impl Returns {
+    fn settle(&self, token: u64, outcome: Result<ReceivedBytes<'_>, RequestError>) {
         let mut waiting = self.waiting.borrow_mut();
         let at = waiting.iter().position(|entry| entry.0 == token);
         let (_, reply, order, back) = waiting.remove(at.expect("answered once"));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::buf::{Lease, ManagedBuffer};
 use crate::client::Connection;
-use crate::conn::Received;
+use crate::conn::ReceivedBytes;
 use crate::error::{RequestError, RpcFailure};
 
 use ringrail_codec::native::FailureCode;
@@ -21,10 +21,10 @@ use super::Responder;
 pub trait RpcHandler {
     /// A request that wants a reply: answer by `reply`, now or later
     /// ([`Responder::defer`]). Dropping it answers that nobody replied.
-    fn receive(&self, from: &Connection, body: Received<'_>, reply: Responder<'_>);
+    fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>);
 
     /// A message that wants no reply. Ignored with a warning unless overridden.
-    fn receive_one_way(&self, from: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         tracing::warn!(
             target: "ringrail::server",
             peer = %from.peer(),
@@ -88,7 +88,7 @@ pub type HandlerFactory = dyn Fn() -> Rc<dyn RpcHandler> + Send + Sync;
 pub struct NoRpcHandler;
 
 impl RpcHandler for NoRpcHandler {
-    fn receive(&self, _from: &Connection, _body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, _body: ReceivedBytes<'_>, reply: Responder<'_>) {
         reply.fail(&RpcFailure::new(
             FailureCode::Unsupported,
             "this side takes no requests",

@@ -298,6 +298,18 @@ impl Drop for Inner {
 
 /// The shards of a program. Cheap to clone; the last clone's drop stops and joins them.
 ///
+/// Contexts, client factories and servers hold a clone; a
+/// [`TransportClient`](crate::TransportClient) does not.
+///
+/// # The end
+///
+/// The drop of the last clone stops the shards and waits for their threads. Each connection is closed with
+/// [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Who waits for an answer is told, by
+/// [`RequestError::Closed`](crate::RequestError::Closed): callbacks are called, on their shard, before the
+/// drop returns; futures and threads get their outcome. What is asked of a shard that has stopped fails with
+/// [`RequestError::ShardStopped`](crate::RequestError::ShardStopped), the name for an engine that is gone.
+/// To let what is under way be answered first, call [`drain`](Self::drain).
+///
 /// ```no_run
 /// use ringrail_transport::{Engine, TransportConf};
 ///

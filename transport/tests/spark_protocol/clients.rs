@@ -149,11 +149,13 @@ fn merged_blocks_are_asked_for() {
     }
     let shard = client.shard().index();
     let there = client.clone();
-    let asked = context.engine().run_on(shard, move |_| {
+    let asked = context.engine().spawn_on(shard, move |_| async move {
         let here = there.here().expect("its shard");
-        here.merged_block_meta(&merged("x", 0), None).is_ok()
+        let meta = here.merged_block_meta(&merged("x", 0), None).await;
+        meta.map(|meta| meta.num_chunks)
     });
-    assert!(asked.expect("asked"), "a connection asks as well");
+    let asked = asked.wait().expect("it ran").expect("known");
+    assert_eq!(asked, 3, "a connection asks as well");
     let long = "x".repeat(2000);
     let error = client.merged_block_meta(&merged(&long, 0), None).wait();
     let error = error.expect_err("too long").to_string();

@@ -14,7 +14,7 @@ use ringrail_transport::server::{
 };
 use ringrail_transport::spark::{Protocols, ServerAuthentication};
 use ringrail_transport::{
-    Connection, Received, RequestError, Responder, RpcFailure, RpcHandler, TransportConf,
+    Connection, ReceivedBytes, RequestError, Responder, RpcFailure, RpcHandler, TransportConf,
     TransportContext, TransportServer,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Handler {
 
 impl RpcHandler for Handler {
     /// `fail…` fails, `late…` waits for `now`, `hold…` is never answered; everything else is echoed.
-    fn receive(&self, _: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         let bytes = body.bytes();
         if bytes.starts_with(b"fail") {
             let failure = RpcFailure::new(FailureCode::Internal, "it failed");
@@ -54,7 +54,7 @@ impl RpcHandler for Handler {
         reply.reply(bytes);
     }
 
-    fn receive_one_way(&self, _: &Connection, body: Received<'_>) {
+    fn receive_one_way(&self, _: &Connection, body: ReceivedBytes<'_>) {
         let _ = self.seen.send(Seen::OneWay(body.bytes().to_vec()));
     }
 

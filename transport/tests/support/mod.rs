@@ -13,8 +13,8 @@ use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
-    Connection, Engine, ParkMode, Received, Responder, RpcFailure, RpcHandler, TransportClient,
-    TransportConf, TransportContext, TransportServer,
+    Connection, Engine, ParkMode, ReceivedBytes, Responder, RpcFailure, RpcHandler,
+    TransportClient, TransportConf, TransportContext, TransportServer,
 };
 
 /// Echoes requests; serves chunk `n` of stream `len` as `len` bytes that depend on `n`.
@@ -36,7 +36,7 @@ pub(crate) fn content(seed: u64, len: usize) -> Bytes {
 }
 
 impl RpcHandler for Echo {
-    fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         reply.reply(body.bytes());
     }
 

@@ -1,13 +1,12 @@
 //! The same load by the RPC environment: `ask` from a ref, an endpoint, its reply.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::mpsc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use ringrail::rpc::{
-    Handle, LocalRef, Message, Received, ReplyHandler, RpcCallContext, RpcEndpoint, RpcEndpointRef,
-    RpcEnv, RpcError, View,
+    Handle, LocalRef, Message, Received, ReplyContext, ReplyHandler, RpcCallContext, RpcEndpoint,
+    RpcEndpointRef, RpcEnv, RpcError, View,
 };
 use ringrail_floors::pattern;
 use ringrail_floors::report::{ClientReport, ServerReport};
@@ -117,8 +116,6 @@ struct Load<const N: usize> {
     echo: LocalRef<ringrail::rpc::Any>,
     request: [u8; N],
     book: Book,
-    /// Itself, for its asks; emptied at the end.
-    this: RefCell<Option<Rc<dyn ReplyHandler<Echo<N>>>>>,
 }
 
 impl<const N: usize> Load<N> {
@@ -132,21 +129,17 @@ impl<const N: usize> Load<N> {
             book: Book::new(workload, &shared, echo.now_ns()),
             echo,
             request,
-            this: RefCell::new(None),
         });
-        *load.this.borrow_mut() = Some(Rc::clone(&load) as Rc<dyn ReplyHandler<Echo<N>>>);
+        let handler = Rc::clone(&load) as Rc<dyn ReplyHandler<Echo<N>>>;
         for _ in 0..workload.in_flight {
-            load.send();
+            load.send(&handler);
         }
     }
 
     #[inline]
-    fn send(&self) {
+    fn send(&self, handler: &Rc<dyn ReplyHandler<Echo<N>>>) {
         let token = self.book.next();
-        let sent = match &*self.this.borrow() {
-            Some(this) => self.echo.ask_with(Echo(self.request), this, token),
-            None => Ok(()),
-        };
+        let sent = self.echo.ask_with(Echo(self.request), handler, token);
         if let Err(error) = sent {
             self.finish(Err(anyhow!("ask {token} was not taken: {error}")));
         }
@@ -154,15 +147,18 @@ impl<const N: usize> Load<N> {
 
     #[cold]
     fn finish(&self, outcome: anyhow::Result<()>) {
-        let this = self.this.borrow_mut().take();
         self.book.finish(outcome);
-        drop(this);
     }
 }
 
 impl<const N: usize> ReplyHandler<Echo<N>> for Load<N> {
     #[inline]
-    fn on_reply(&self, token: u64, outcome: Result<Received<'_, Echo<N>>, RpcError>) {
+    fn on_reply(
+        &self,
+        context: ReplyContext<'_, Echo<N>>,
+        token: u64,
+        outcome: Result<Received<'_, Echo<N>>, RpcError>,
+    ) {
         if self.book.turn(self.echo.now_ns()) {
             return self.finish(Ok(()));
         }
@@ -174,7 +170,7 @@ impl<const N: usize> ReplyHandler<Echo<N>> for Load<N> {
             Err(error) => Err(anyhow!("ask {token} failed: {error}")),
         };
         match checked {
-            Ok(()) => self.send(),
+            Ok(()) => self.send(context.handler()),
             Err(error) => self.finish(Err(error)),
         }
     }

@@ -149,7 +149,7 @@ fn by_futures(
                     let (tally, conn, request) = (Rc::clone(&tally), conn.clone(), request.clone());
                     tasks.push(shard.spawn(async move {
                         one_by_one(&tally, || async {
-                            Ok(conn.send_rpc(&request, None)?.await?)
+                            Ok(conn.send_rpc(&request, None).await?)
                         })
                         .await
                     })?);

@@ -10,7 +10,9 @@ use ringrail_floors::pattern;
 use ringrail_floors::report::ClientReport;
 use ringrail_floors::usage::Who;
 use ringrail_floors::workload::Workload;
-use ringrail_transport::{Connection, Received, RequestError, ResponseHandler};
+use ringrail_transport::{
+    ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
+};
 
 use super::book::TurnClock;
 use super::client::{Done, per_connection};
@@ -28,7 +30,6 @@ pub(super) struct ChunkLoad {
     chunks: u64,
     state: RefCell<State>,
     shared: Rc<RefCell<Shared>>,
-    this: std::rc::Weak<ChunkLoad>,
 }
 
 struct State {
@@ -51,7 +52,7 @@ impl ChunkLoad {
         let shared = Rc::new(RefCell::new(shared));
         let loads = per_connection(conns, |index, conn| {
             let first = workload.first_id(index);
-            Rc::new_cyclic(|this| ChunkLoad {
+            Rc::new(ChunkLoad {
                 clock: TurnClock::new(conn.now_ns()),
                 conn,
                 chunks: workload.source_chunks(),
@@ -61,30 +62,27 @@ impl ChunkLoad {
                     due: first,
                 }),
                 shared: Rc::clone(&shared),
-                this: this.clone(),
             })
         });
         for load in &loads {
+            let handler = Rc::clone(load) as Rc<dyn ResponseHandler>;
             for _ in 0..workload.in_flight {
-                load.send();
+                load.send(&handler);
             }
         }
     }
 
-    fn send(&self) {
-        let Some(this) = self.this.upgrade() else {
-            return;
-        };
-        let handler: Rc<dyn ResponseHandler> = this;
+    fn send(&self, handler: &Rc<dyn ResponseHandler>) {
         let mut state = self.state.borrow_mut();
         let id = state.next;
         state.next += 1;
         state.log.push(1, self.clock.at(self.conn.now_ns()));
         drop(state);
-        let size = u64::from(self.shared.borrow().size);
-        let asked = self
-            .conn
-            .fetch_chunk_with((id, 0), Some(size), None, &handler, id);
+        let options = ChunkOptions {
+            len_hint: Some(u64::from(self.shared.borrow().size)),
+            ..ChunkOptions::default()
+        };
+        let asked = self.conn.fetch_chunk_with(id, 0, &options, handler, id);
         if let Err(error) = asked {
             self.finish(Err(anyhow!("chunk {id} was not asked for: {error}")));
         }
@@ -117,7 +115,12 @@ impl ChunkLoad {
 }
 
 impl ResponseHandler for ChunkLoad {
-    fn on_response(&self, id: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        context: &ResponseContext<'_>,
+        id: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
         let size = self.shared.borrow().size;
         let checked = match outcome {
             Ok(body) => self.check(id, body.bytes(), size),
@@ -141,7 +144,7 @@ impl ResponseHandler for ChunkLoad {
         if over {
             self.finish(Ok(()))
         } else {
-            self.send()
+            self.send(context.handler())
         }
     }
 }

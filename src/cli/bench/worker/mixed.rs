@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use hdrhistogram::Histogram;
 use ringrail_floors::workload::{Length, Workload};
-use ringrail_transport::{Connection, Received, RequestError, ResponseHandler, TransportContext};
+use ringrail_transport::{
+    ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
+    TransportContext,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Side, say};
@@ -103,7 +106,6 @@ struct Load {
     alone: RefCell<Option<Latency>>,
     latency: RefCell<Histogram<u64>>,
     done: RefCell<Option<Done>>,
-    this: RefCell<Option<Rc<dyn ResponseHandler>>>,
 }
 
 impl Load {
@@ -134,40 +136,38 @@ impl Load {
             alone: RefCell::new(None),
             latency: RefCell::new(latency),
             done: RefCell::new(Some(done)),
-            this: RefCell::new(None),
         });
-        *load.this.borrow_mut() = Some(Rc::clone(&load) as Rc<dyn ResponseHandler>);
-        load.send_rpc();
+        let handler = Rc::clone(&load) as Rc<dyn ResponseHandler>;
+        load.send_rpc(&handler);
     }
 
-    fn send_rpc(&self) {
-        let this = self.this.borrow().clone();
-        let Some(this) = this else { return };
+    fn send_rpc(&self, this: &Rc<dyn ResponseHandler>) {
         self.sent_ns.set(self.conn.now_ns());
         let sent = self
             .conn
-            .send_rpc_with(&[7; RPC_SIZE], None, &this, RPC_TOKEN);
+            .send_rpc_with(&[7; RPC_SIZE], None, this, RPC_TOKEN);
         if let Err(error) = sent {
             self.finish(Err(anyhow!("an RPC was not taken: {error}")));
         }
     }
 
-    fn send_chunk(&self) {
-        let this = self.this.borrow().clone();
-        let Some(this) = this else { return };
+    fn send_chunk(&self, this: &Rc<dyn ResponseHandler>) {
         let id = self.next_chunk.get();
         self.next_chunk.set((id + 1) % self.chunks);
-        let len = Some(self.chunk_len);
-        if let Err(error) = self.bulk.fetch_chunk_with((id, 0), len, None, &this, id) {
+        let options = ChunkOptions {
+            len_hint: Some(self.chunk_len),
+            ..ChunkOptions::default()
+        };
+        if let Err(error) = self.bulk.fetch_chunk_with(id, 0, &options, this, id) {
             self.finish(Err(anyhow!("a chunk was not asked for: {error}")));
         }
     }
 
-    fn rpc_answered(&self) {
+    fn rpc_answered(&self, this: &Rc<dyn ResponseHandler>) {
         let took = self.conn.now_ns().saturating_sub(self.sent_ns.get());
         self.latency.borrow_mut().saturating_record(took.max(1));
         if self.started.get().elapsed() < self.phase {
-            return self.send_rpc();
+            return self.send_rpc(this);
         }
         let latency = summary(&self.latency.borrow());
         if self.loaded.replace(true) {
@@ -177,9 +177,9 @@ impl Load {
         self.latency.borrow_mut().reset();
         self.started.set(Instant::now());
         for _ in 0..self.in_flight {
-            self.send_chunk();
+            self.send_chunk(this);
         }
-        self.send_rpc();
+        self.send_rpc(this);
     }
 
     fn finish_loaded(&self, loaded: Latency) {
@@ -197,22 +197,31 @@ impl Load {
     }
 
     fn finish(&self, outcome: anyhow::Result<MixedReport>) {
-        let this = self.this.borrow_mut().take();
         if let Some(done) = self.done.borrow_mut().take() {
             let _ = done.send(outcome);
         }
-        drop(this);
     }
 }
 
 impl ResponseHandler for Load {
-    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
+    fn on_response(
+        &self,
+        context: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
+        if self.done.borrow().is_none() {
+            return;
+        }
+        let this = context.handler();
         match outcome {
             Err(error) => self.finish(Err(anyhow!("request {token} failed: {error}"))),
-            Ok(body) if token == RPC_TOKEN && body.bytes() == [7; RPC_SIZE] => self.rpc_answered(),
+            Ok(body) if token == RPC_TOKEN && body.bytes() == [7; RPC_SIZE] => {
+                self.rpc_answered(this)
+            }
             Ok(body) if token != RPC_TOKEN && body.bytes().len() as u64 == self.chunk_len => {
                 self.bytes.set(self.bytes.get() + self.chunk_len);
-                self.send_chunk();
+                self.send_chunk(this);
             }
             Ok(_) => self.finish(Err(anyhow!("answer {token} is not what was asked for"))),
         }

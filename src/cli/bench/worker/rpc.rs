@@ -1,12 +1,13 @@
 //! RPCs, pipelined or one at a time.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use anyhow::anyhow;
 use ringrail_floors::pattern;
 use ringrail_floors::workload::Workload;
-use ringrail_transport::{Connection, Received, RequestError, ResponseHandler};
+use ringrail_transport::{
+    Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
+};
 
 use super::book::{Book, Shared};
 use super::client::{Done, per_connection};
@@ -16,8 +17,6 @@ pub(super) struct RpcLoad {
     conn: Connection,
     request: Vec<u8>,
     book: Book,
-    /// Itself, for its requests; emptied at the end.
-    this: RefCell<Option<Rc<dyn ResponseHandler>>>,
 }
 
 impl RpcLoad {
@@ -28,47 +27,44 @@ impl RpcLoad {
             return;
         };
         let loads = per_connection(conns, |_, conn| {
-            let load = Rc::new(RpcLoad {
+            Rc::new(RpcLoad {
                 book: Book::new(workload, &shared, conn.now_ns()),
                 conn,
                 request: request.clone(),
-                this: RefCell::new(None),
-            });
-            *load.this.borrow_mut() = Some(Rc::clone(&load) as Rc<dyn ResponseHandler>);
-            load
+            })
         });
         for load in &loads {
+            let handler = Rc::clone(load) as Rc<dyn ResponseHandler>;
             for _ in 0..workload.in_flight {
-                load.send();
+                load.send(|body, token| load.conn.send_rpc_with(body, None, &handler, token));
             }
         }
     }
 
     #[inline]
-    fn send(&self) {
+    fn send(&self, send: impl FnOnce(&[u8], u64) -> Result<u64, RequestError>) {
         let token = self.book.next();
-        let sent = match &*self.this.borrow() {
-            Some(this) => self.conn.send_rpc_with(&self.request, None, this, token),
-            None => Ok(()),
-        };
-        if let Err(error) = sent {
+        if let Err(error) = send(&self.request, token) {
             self.finish(Err(anyhow!("request {token} was not taken: {error}")));
         }
     }
 
+    /// Answers still come for the other requests in flight, and find the work over.
     #[cold]
     fn finish(&self, outcome: anyhow::Result<()>) {
-        // Answers still come for the other requests in flight, and find the work over.
-        let this = self.this.borrow_mut().take();
         self.book.finish(outcome);
-        drop(this);
     }
 }
 
 impl ResponseHandler for RpcLoad {
     #[inline]
-    fn on_response(&self, token: u64, outcome: Result<Received<'_>, RequestError>) {
-        if self.book.turn(self.conn.now_ns()) {
+    fn on_response(
+        &self,
+        context: &ResponseContext<'_>,
+        token: u64,
+        outcome: Result<ReceivedBytes<'_>, RequestError>,
+    ) {
+        if self.book.turn(context.now_ns()) {
             return self.finish(Ok(()));
         }
         let checked = match outcome {
@@ -76,7 +72,7 @@ impl ResponseHandler for RpcLoad {
             Err(error) => Err(anyhow!("request {token} failed: {error}")),
         };
         match checked {
-            Ok(()) => self.send(),
+            Ok(()) => self.send(|body, token| context.send_rpc(body, None, token)),
             Err(error) => self.finish(Err(error)),
         }
     }

@@ -15,7 +15,7 @@ use ringrail_transport::buf::{ManagedBuffer, Mapping, Pool};
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
-    Connection, Received, Responder, RpcFailure, RpcHandler, TransportContext,
+    Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportContext,
 };
 
 use super::{Side, say};
@@ -102,7 +102,7 @@ struct Serving {
 }
 
 impl RpcHandler for Serving {
-    fn receive(&self, _from: &Connection, body: Received<'_>, reply: Responder<'_>) {
+    fn receive(&self, _from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         if self.chunks.is_some() || body.bytes().len() == self.reply.len() {
             reply.reply(body.bytes());
         } else {

@@ -11,7 +11,7 @@ use ringrail_codec::spark::{Head, Kind, Step, decode_head};
 use crate::buf::{Lease, LeaseMut};
 use crate::conn::claim::grown;
 use crate::conn::spark::{PiecesOf, Plan, Side, WholeOf};
-use crate::conn::{Conn, Received};
+use crate::conn::{Conn, ReceivedBytes};
 use crate::error::CloseReason;
 
 use super::body::SCARCE_NS;
@@ -491,5 +491,5 @@ fn take_whole(
     if side.awaits_auth() {
         return conn.on_auth_frame(side, head, body);
     }
-    conn.on_spark(side, &head.frame, Received::new(body, source))
+    conn.on_spark(side, &head.frame, ReceivedBytes::new(body, source))
 }

@@ -1,10 +1,12 @@
 //! Answers of the peer, each to the request that waits for it.
 
+use std::rc::Rc;
+
 use ringrail_codec::native::FailureCode;
 
 use crate::conn::Conn;
 use crate::conn::calls::CallKind;
-use crate::conn::received::Received;
+use crate::conn::received::ReceivedBytes;
 use crate::error::{RequestError, RpcFailure};
 
 use super::Side;
@@ -18,7 +20,7 @@ impl Conn {
 
     /// The answer to an RPC or an upload, in a receive buffer.
     #[inline]
-    pub(super) fn resolve_spark_rpc(&self, request_id: i64, body: Received<'_>) {
+    pub(super) fn resolve_spark_rpc(self: &Rc<Self>, request_id: i64, body: ReceivedBytes<'_>) {
         let id = request_id as u64;
         if self.waits_for(id, &[CallKind::Rpc, CallKind::Upload]) {
             self.note_rpc();
@@ -27,7 +29,12 @@ impl Conn {
     }
 
     /// A chunk, in a receive buffer.
-    pub(super) fn resolve_spark_chunk(&self, side: &Side, chunk: (i64, i32), body: Received<'_>) {
+    pub(super) fn resolve_spark_chunk(
+        &self,
+        side: &Side,
+        chunk: (i64, i32),
+        body: ReceivedBytes<'_>,
+    ) {
         self.expect_chunks_of(body.len() as u64);
         let Some(id) = side.chunks.borrow_mut().take(chunk) else {
             return self.unasked("a chunk");

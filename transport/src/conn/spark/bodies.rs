@@ -14,7 +14,7 @@ use crate::conn::Conn;
 use crate::conn::calls::CallKind;
 use crate::conn::failures::panicked;
 use crate::conn::inbound::UploadIn;
-use crate::conn::received::Received;
+use crate::conn::received::ReceivedBytes;
 use crate::conn::sink::Sink;
 use crate::error::{CloseReason, RpcFailure};
 use crate::metrics::RequestKind;
@@ -170,9 +170,9 @@ impl Conn {
     pub(crate) fn finish_spark(self: &Rc<Self>, side: &Side, of: WholeOf, body: Lease) {
         match of {
             WholeOf::Rpc { request_id } => {
-                self.accept_spark_rpc(side, request_id, Received::new(&body, &body));
+                self.accept_spark_rpc(side, request_id, ReceivedBytes::new(&body, &body));
             }
-            WholeOf::OneWay => self.accept_one_way(Received::new(&body, &body)),
+            WholeOf::OneWay => self.accept_one_way(ReceivedBytes::new(&body, &body)),
             WholeOf::Answer { call } => self.resolve_lease(call, body),
         }
     }

@@ -6,7 +6,7 @@ use ringrail_codec::spark::Frame;
 
 use crate::conn::Conn;
 use crate::conn::dispatch::{Handled, broken};
-use crate::conn::received::Received;
+use crate::conn::received::ReceivedBytes;
 
 use super::Side;
 use super::asked::Asking;
@@ -18,7 +18,7 @@ impl Conn {
         self: &Rc<Self>,
         side: &Side,
         frame: &Frame<'_>,
-        body: Received<'_>,
+        body: ReceivedBytes<'_>,
     ) -> Handled {
         match frame {
             Frame::RpcRequest(request) => self.accept_spark_rpc(side, request.request_id, body),

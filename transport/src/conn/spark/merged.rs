@@ -3,6 +3,7 @@
 //! The answer is a number in its frame's head and a body. The body goes the way of every answer; the number is put
 //! beside it, where the asker looks when the body is there.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use ringrail_codec::spark::MergedBlockMetaRequest;
 
 use crate::conn::Conn;
 use crate::conn::calls::CallKind;
-use crate::conn::received::Received;
+use crate::conn::received::ReceivedBytes;
 use crate::conn::sink::Sink;
 use crate::error::RequestError;
 use crate::metrics::RequestKind;
@@ -79,7 +80,12 @@ impl Conn {
     }
 
     /// An answer whole in a receive buffer.
-    pub(super) fn resolve_merged(&self, side: &Side, head: (i64, i32), body: Received<'_>) {
+    pub(super) fn resolve_merged(
+        self: &Rc<Self>,
+        side: &Side,
+        head: (i64, i32),
+        body: ReceivedBytes<'_>,
+    ) {
         match self.merged_call(side, head.0, head.1) {
             Some(id) => self.resolve_received(id, body),
             None => self.unasked("an answer of merged blocks"),

@@ -12,10 +12,12 @@
 //! pump ◄─ seal ◄─ compose ◄─ tx: frames, then bodies, each whole ◄── calls ◄────┘
 //! ```
 //!
-//! [`auth`] has the handshakes in front of all this, [`seal`] what encrypts afterwards.
+//! `auth` has the handshakes in front of all this, `seal` what encrypts afterwards; without the feature
+//! `spark`, `plain` is in the place of both.
 
 mod answers;
 mod asked;
+#[cfg(feature = "spark")]
 mod auth;
 mod bodies;
 mod calls;
@@ -23,7 +25,10 @@ mod compose;
 mod frames;
 mod merged;
 mod open;
+#[cfg(not(feature = "spark"))]
+mod plain;
 mod requests;
+#[cfg(feature = "spark")]
 mod seal;
 mod stray;
 mod write;
@@ -32,18 +37,24 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use ringrail_codec::spark::Limits;
+#[cfg(feature = "spark")]
 use ringrail_codec::spark::auth::{Opener, Sealer};
 
 use crate::buf::Gather;
 
 use asked::Asked;
+#[cfg(feature = "spark")]
 use auth::Auth;
 pub(crate) use bodies::{PiecesOf, Plan, WholeOf};
 use calls::ChunkCalls;
 pub(crate) use merged::ChunkCount;
 use merged::MergedCalls;
 pub(crate) use open::Speaks;
+#[cfg(not(feature = "spark"))]
+use plain::{Auth, Opener, Sealer, comes_in_segments};
 pub(crate) use requests::MergedAsked;
+#[cfg(feature = "spark")]
+use seal::comes_in_segments;
 pub(crate) use write::Lead;
 
 use super::Conn;
@@ -99,7 +110,7 @@ impl Side {
 
     /// True where received bytes are not those of the frames, one for one.
     pub(crate) fn opens_records(&self) -> bool {
-        matches!(&*self.opener.borrow(), Some(Opener::Gcm(_)))
+        self.opener.borrow().as_ref().is_some_and(comes_in_segments)
     }
 
     /// True once, right behind the frame from which on everything received is encrypted.

@@ -9,8 +9,8 @@ use crate::conn::{Conn, PeerTerms, State};
 use crate::error::CloseReason;
 use crate::spark::{ClientAuthentication, ServerAuthentication};
 
+use super::Auth;
 use super::Side;
-use super::auth::Auth;
 
 /// What a connection speaks.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +46,10 @@ impl Conn {
 
     /// From here on the connection speaks Spark's protocol. It is open at once, unless somebody has
     /// to be authenticated first.
+    #[cfg_attr(
+        not(feature = "spark"),
+        allow(unreachable_code, reason = "nobody authenticates then")
+    )]
     pub(in crate::conn) fn speak_spark(self: &Rc<Self>) {
         let side = Side::new(self.local.conf.spark_limits);
         *side.auth.borrow_mut() = match &self.speaks {

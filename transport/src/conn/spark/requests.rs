@@ -12,7 +12,7 @@ use crate::client::Connection;
 use crate::conn::Conn;
 use crate::conn::failures::panicked;
 use crate::conn::gate::Held;
-use crate::conn::received::Received;
+use crate::conn::received::ReceivedBytes;
 use crate::conn::transfer::Carries;
 use crate::error::RpcFailure;
 use crate::metrics::RequestKind;
@@ -49,14 +49,19 @@ impl Conn {
         self: &Rc<Self>,
         side: &Side,
         request_id: i64,
-        body: Received<'_>,
+        body: ReceivedBytes<'_>,
     ) {
         let id = self.enter_spark(side, Asking::Rpc { request_id });
         self.accept_rpc(id, u64::MAX, body);
     }
 
     /// Takes in a request for a chunk or a stream: served now, or when there is room for its answer.
-    pub(super) fn accept_spark(self: &Rc<Self>, side: &Side, asking: Asking, frame: Received<'_>) {
+    pub(super) fn accept_spark(
+        self: &Rc<Self>,
+        side: &Side,
+        asking: Asking,
+        frame: ReceivedBytes<'_>,
+    ) {
         let kind = match asking {
             Asking::Stream { .. } => RequestKind::Stream,
             _ => RequestKind::Chunk,
@@ -129,7 +134,7 @@ impl Conn {
         self: &Rc<Self>,
         side: &Side,
         request: &MergedBlockMetaRequest<'_>,
-        frame: Received<'_>,
+        frame: ReceivedBytes<'_>,
     ) {
         self.local.metrics.requests_in_rpc.increment();
         let request_id = request.request_id;

@@ -100,6 +100,11 @@ impl Conn {
     }
 }
 
+/// True where received bytes are not those of the frames, one for one.
+pub(super) fn comes_in_segments(opener: &Opener) -> bool {
+    matches!(opener, Opener::Gcm(_))
+}
+
 fn open_segments(
     opener: &mut Opener,
     mut input: &mut [u8],

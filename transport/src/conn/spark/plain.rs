@@ -1,0 +1,69 @@
+//! In the place of `auth` and `seal` where the crate is built without its feature `spark`: no peer authenticates, and
+//! nothing is encrypted. Neither a handshake nor a cipher can exist, so what would need one has nothing to do.
+
+use std::rc::Rc;
+
+use ringrail_codec::spark::Head;
+
+use crate::buf::{Gather, LeaseMut};
+use crate::conn::Conn;
+use crate::conn::compose::Outgoing;
+use crate::conn::dispatch::Handled;
+use crate::error::CloseReason;
+use crate::spark::{ClientAuthentication, ServerAuthentication};
+
+use super::Side;
+
+/// A handshake.
+pub(super) enum Auth {}
+
+/// What decrypts.
+pub(super) enum Opener {}
+
+/// What encrypts.
+pub(super) enum Sealer {}
+
+pub(super) fn comes_in_segments(opener: &Opener) -> bool {
+    match *opener {}
+}
+
+impl Auth {
+    pub(super) fn server(with: &ServerAuthentication) -> Self {
+        match *with {}
+    }
+
+    pub(super) fn client(with: &ClientAuthentication) -> Self {
+        match *with {}
+    }
+}
+
+impl Conn {
+    pub(super) fn begin_auth(self: &Rc<Self>) {}
+
+    pub(crate) fn is_too_long_for_auth(_: &Head<'_>) -> bool {
+        false
+    }
+
+    pub(crate) fn on_auth_frame(self: &Rc<Self>, _: &Side, _: &Head<'_>, _: &[u8]) -> Handled {
+        Ok(())
+    }
+
+    pub(super) fn note_auth_sent(self: &Rc<Self>, _: &Side) {}
+
+    pub(crate) fn refuse_long_auth(self: &Rc<Self>, _: &Side, _: &Head<'_>) -> CloseReason {
+        CloseReason::Authentication(String::from("this program is built without it"))
+    }
+
+    pub(super) fn sealed(&self, _: &Side, gather: Gather) -> Outgoing {
+        Outgoing::Gather(gather)
+    }
+
+    pub(crate) fn unseal(
+        &self,
+        _: &Side,
+        data: LeaseMut,
+        _from: usize,
+    ) -> Result<LeaseMut, Box<CloseReason>> {
+        Ok(data)
+    }
+}

@@ -1,0 +1,9 @@
+//! In the place of authentication where the crate is built without its feature `spark`: it does not exist.
+
+/// Without the feature `spark`, a server asks nobody to authenticate.
+#[derive(Clone, Copy, Debug)]
+pub enum ServerAuthentication {}
+
+/// Without the feature `spark`, a client cannot authenticate.
+#[derive(Clone, Copy, Debug)]
+pub enum ClientAuthentication {}
