@@ -52,7 +52,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     no_pin: bool,
     /// Send no checksums (CRC32C); files then go out by sendfile, at about half the processor time
-    /// [key: ringrail.transport.checksum, default auto: on connections that leave this host]
+    /// [key: ringrail.transport.checksum, default auto]
     #[arg(long)]
     no_checksum: bool,
     /// How long an idle shard spins before it sleeps, in µs: lower latency for a busy processor

@@ -41,7 +41,9 @@ impl WakeList {
         // whose summary was missed is found by the taker that sees `any`.
         self.words[word].fetch_or(1 << bit, Ordering::Release);
         self.summary[word / BITS].fetch_or(1 << (word % BITS), Ordering::Release);
-        self.any.store(true, Ordering::Release);
+        // A read-modify-write: the taker's swap then comes before it, and it is seen by the next take, or
+        // after it, and sees the bits.
+        self.any.swap(true, Ordering::AcqRel);
     }
 
     /// Whether a slot may be marked.
@@ -70,7 +72,7 @@ impl WakeList {
 }
 
 fn take_word(word: &AtomicU64) -> u64 {
-    match word.load(Ordering::Relaxed) {
+    match word.load(Ordering::Acquire) {
         0 => 0,
         _ => word.swap(0, Ordering::AcqRel),
     }

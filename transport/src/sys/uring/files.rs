@@ -70,11 +70,15 @@ fn places(offset: u64, len: usize, every: u64) -> impl Iterator<Item = u64> {
     (offset..end).step_by(every as usize).skip(1).chain(last)
 }
 
-/// True where a byte could not be read without waiting.
+/// True where a byte is not there to be sent: it could not be read without waiting, or at all.
 fn must_wait(file: &File, place: u64) -> bool {
     let read = read_now(file, place, &mut [0], libc::RWF_NOWAIT);
-    // File systems without that flag (tmpfs) have no disk to wait for.
-    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    // File systems without that flag (tmpfs) have no disk to wait for. Behind the end of a file that was
+    // shortened there is nothing to send: a read finds that out before a header promises it.
+    match read {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
 }
 
 /// Whether all pages of a range are in the page cache; `None` where the kernel cannot tell.
