@@ -54,6 +54,10 @@ impl Conn {
         CloseReason::Authentication(String::from("this program is built without it"))
     }
 
+    pub(in crate::conn) fn auth_farewell(&self) -> Option<CloseReason> {
+        None
+    }
+
     pub(super) fn sealed(&self, _: &Side, gather: Gather) -> Outgoing {
         Outgoing::Gather(gather)
     }
