@@ -173,7 +173,7 @@ impl Demo {
             "disk to disk"
         };
         let checks = if results.verified {
-            "CRC32C and BLAKE3 checked"
+            "BLAKE3 checked"
         } else {
             "no checksums"
         };
