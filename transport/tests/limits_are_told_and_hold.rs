@@ -73,7 +73,7 @@ impl RpcHandler for EchoOf {
 #[test]
 fn an_echo_without_room_for_its_copy_says_what_to_write_instead() {
     let conf = TransportConf {
-        pool_budget: 32 << 20,
+        pool_budget: 31 << 20,
         pool_reserve: 8 << 20,
         ..TransportConf::default()
     };
@@ -89,7 +89,7 @@ fn an_echo_without_room_for_its_copy_says_what_to_write_instead() {
         asking.create_spark_client_factory(None, Vec::new()),
     ] {
         let client = clients.create_client_blocking(&address).unwrap();
-        let mut body = vec![b'c'; 13 << 20];
+        let mut body = vec![b'c'; 11 << 20];
         let error = client
             .send_rpc(body.clone())
             .wait()

@@ -288,7 +288,7 @@ impl Conn {
         let instead = match copied && len > self.local.conf.inline_max as u64 {
             true => {
                 "; the handler there can send it without a copy: Responder::reply_body in place of reply, with \
-                 Received::keep for what it has received"
+                 ReceivedBytes::keep for what it has received"
             }
             false => "",
         };

@@ -79,7 +79,7 @@ fn a_peer_that_asks_and_never_reads_holds_a_bounded_amount() {
 #[test]
 fn peers_that_announce_bodies_and_never_send_them_stop_nobody() {
     let conf = TransportConf {
-        pool_budget: 96 << 20,
+        pool_budget: 112 << 20,
         progress_timeout: Duration::from_secs(2),
         ..TransportConf::default()
     };
