@@ -121,7 +121,7 @@ pub(super) struct Common {
     /// Directory for the file that chunks come from
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
-    /// Who asks, in measurements of requests
+    /// Kinds of callers, in measurements of requests
     #[arg(long, value_enum, value_delimiter = ',', default_value = "callback")]
     from: Vec<Caller>,
     /// Wait at most so long before each run for other programs to leave the processors alone

@@ -8,7 +8,7 @@ use crate::error::RequestError;
 
 use super::handle::with_current;
 use super::local::ShardLocal;
-use super::remote::{Answerer, Delivery, Ticket};
+use super::remote::{Answerer, Deliveries, Delivery, Ticket};
 
 /// Answers one caller. Dropped without an answer, it says that the shard has stopped.
 pub(crate) struct RemoteSink(Option<Answerer<Outcome>>);
@@ -76,11 +76,7 @@ impl ShardLocal {
         if self.deliveries.borrow().is_empty() {
             return;
         }
-        // Out while wakers run, which are other people's code and may answer somebody in turn.
-        let mut deliveries = self.deliveries.take();
-        deliveries.flush(self.turn_ns());
-        let newer = self.deliveries.replace(deliveries);
-        self.deliveries.borrow_mut().append(newer);
+        self.wake_callers(Deliveries::flush);
     }
 
     /// Wakes those whose leader has not run in its time.
@@ -89,8 +85,13 @@ impl ShardLocal {
         if due_ns.is_none_or(|due| due > self.turn_ns()) {
             return;
         }
+        self.wake_callers(Deliveries::wake_overdue);
+    }
+
+    /// Takes the deliveries out while wakers run, which are embedders' code and may answer other callers.
+    fn wake_callers(&self, wake: impl FnOnce(&mut Deliveries<Outcome>, u64)) {
         let mut deliveries = self.deliveries.take();
-        deliveries.wake_overdue(self.turn_ns());
+        wake(&mut deliveries, self.turn_ns());
         let newer = self.deliveries.replace(deliveries);
         self.deliveries.borrow_mut().append(newer);
     }

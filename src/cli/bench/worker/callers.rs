@@ -19,7 +19,7 @@ use ringrail_transport::client::RequestFuture;
 use ringrail_transport::{Connection, Engine, TransportClient};
 use serde::{Deserialize, Serialize};
 
-/// Who asks.
+/// The kind of program that sends the requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub(crate) enum Caller {
     /// Callbacks on the shard.
@@ -39,7 +39,7 @@ const COMPARE_EVERY: u64 = 64;
 /// Answers per reading of the clock, where many are under way.
 const CLOCK_EVERY: u64 = 16;
 
-/// What all requests of a load share.
+/// State that all requests of a load share.
 struct Tally {
     meter: Meter,
     answer: Vec<u8>,

@@ -79,7 +79,7 @@ pub(crate) struct Setup {
     pub(crate) spark: bool,
     /// By `ask` through the RPC environment instead of bare requests.
     pub(crate) asks: bool,
-    /// Who asks, where requests are bare.
+    /// The kind of caller, where requests are bare.
     #[serde(default)]
     pub(crate) caller: Caller,
 }
