@@ -179,8 +179,8 @@ impl RpcEnvBuilder {
     /// [configuration](Self::conf). [`ParkMode::Hosted`] is for endpoints that await timers or files of a
     /// runtime on their shard; [`ParkMode::Bare`] costs fewer system calls.
     ///
-    /// The shards of an engine that an env starts by itself are pinned to processors only where they spin
-    /// (`ringrail.transport.spinUs`): several envs of one process would share the first processors otherwise.
+    /// The shards of an engine that an env starts by itself are pinned to processors where they spin
+    /// (`ringrail.transport.spinUs`), or `ringrail.transport.pin` says so: several envs of one process would share the first processors otherwise.
     /// Start an [`Engine`] and [share it](Self::engine) to choose.
     pub fn park(mut self, park: ParkMode) -> Self {
         self.config.park = Some(park);

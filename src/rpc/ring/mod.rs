@@ -142,14 +142,11 @@ fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcErro
 
 fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
     let conf = transport_conf(&config.conf).map_err(|error| failed(&error.to_string()))?;
-    let spins = conf.spin_us > 0;
     let shards = match config.thread_count(env.settings().shards)? {
         0 => thread::available_parallelism().map_or(1, |count| count.get().min(MOST_SHARDS)),
         count => count,
     };
     let builder = Engine::builder(conf).shards(shards);
-    // Several envs of one process had better not share a processor; one that spins must have its own.
-    let builder = if spins { builder } else { builder.unpinned() };
     let builder = match config.park {
         Some(park) => builder.park(park),
         None => builder,
