@@ -149,7 +149,7 @@ impl Gather {
     /// # Panics
     /// Where they do not fit: look at [`head_room`](Self::head_room) and
     /// [`piece_room`](Self::piece_room) first.
-    #[inline]
+    #[inline(always)]
     pub fn put_with(&mut self, len: usize, write: impl FnOnce(&mut [u8])) {
         let start = self.head.len();
         write(&mut self.head.buffer_mut()[start..start + len]);

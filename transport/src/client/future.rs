@@ -1,5 +1,6 @@
 //! Answers for other threads: a future for any executor, and a blocking wait.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,12 +13,15 @@ use crate::shard::blocking::block_on;
 use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
 use crate::shard::local::ConnKey;
-use crate::shard::remote::{Caller, WakeBatch, pair};
-use crate::shard::remote_sink::RemoteSink;
+use crate::shard::remote::{Caller, Spare, WakeBatch};
+use crate::shard::remote_sink::{Question, RemoteSink};
 
 thread_local! {
     /// The callers of this thread, which wake each other.
     static BATCH: Arc<WakeBatch> = WakeBatch::new();
+
+    /// Cells of this thread's requests that are over.
+    static SPARE: RefCell<Spare<Question, Outcome>> = const { RefCell::new(Spare::new()) };
 }
 
 /// An answer to come, on any thread and any executor.
@@ -30,15 +34,20 @@ thread_local! {
 /// sent is cancelled at the peer.
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
 pub struct RequestFuture {
-    caller: Caller<Outcome>,
+    caller: Caller<Question, Outcome>,
     shard: ShardHandle,
     key: ConnKey,
     over: bool,
 }
 
 impl RequestFuture {
-    pub(super) fn pair(shard: ShardHandle, key: ConnKey) -> (Self, RemoteSink) {
-        let (caller, answerer) = pair();
+    /// A request to come, with the shard's end of it, which holds the question.
+    pub(super) fn pair(
+        shard: ShardHandle,
+        key: ConnKey,
+        question: Option<Question>,
+    ) -> (Self, RemoteSink) {
+        let (caller, answerer) = SPARE.with_borrow_mut(|spare| spare.pair(question));
         let future = Self {
             caller,
             shard,
@@ -75,6 +84,11 @@ impl Future for RequestFuture {
 impl Drop for RequestFuture {
     fn drop(&mut self) {
         if self.over {
+            // Emptied first: what is dropped with it may be code of the embedder, which may ask on.
+            if let Some(used) = self.caller.used() {
+                // While a thread ends, its cells have gone before.
+                let _ = SPARE.try_with(|spare| spare.borrow_mut().keep(used));
+            }
             return;
         }
         if let Some(id) = self.caller.retract() {

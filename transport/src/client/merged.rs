@@ -158,9 +158,6 @@ impl Question {
         if self.sink.is_retracted() {
             return;
         }
-        let Some(ticket) = self.sink.ticket() else {
-            return;
-        };
         let [shuffle_id, shuffle_merge_id, reduce_id] = self.numbers;
         let asked = MergedBlocksRequest {
             app_id: &self.app_id,
@@ -171,8 +168,7 @@ impl Question {
         let mut sink = Some(self.sink);
         let place = || sink.take().map_or(Sink::Future(None), Sink::Remote);
         match conn.ask_merged(&asked, &self.num_chunks, self.timeout, place) {
-            Ok(id) if ticket.sent_as(id) => {}
-            Ok(id) => conn.cancel(id),
+            Ok(id) => conn.tell_id(id),
             Err(error) => {
                 if let Some(sink) = sink {
                     sink.send(Err(error));

@@ -12,7 +12,7 @@ use crate::buf::{Body, ManagedBuffer};
 use crate::conn::Live;
 use crate::error::RequestError;
 use crate::shard::blocking::refuse_on_shard;
-use crate::shard::command::{Ask, Command};
+use crate::shard::command::{Ask, Command, StreamOrder};
 use crate::shard::handle::ShardHandle;
 use crate::shard::inbox::PushError;
 use crate::shard::local::ConnKey;
@@ -126,7 +126,7 @@ impl TransportClient {
     pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> RequestFuture {
         let mut bytes = Vec::new();
         if let Err(error) = encode_to_vec(value, &mut bytes) {
-            let (future, sink) = RequestFuture::pair(self.shard.clone(), self.live.key);
+            let (future, sink) = self.pair();
             let detail = error.to_string().into();
             sink.send(Err(RequestError::Unserialisable { detail }));
             return future;
@@ -204,16 +204,16 @@ impl TransportClient {
         let credit = STREAM_WINDOW;
         let (feed, reader) = StreamFeed::pair(self.shard.clone(), self.live.key, credit);
         let (begun, wait) = oneshot::channel();
-        let (key, timeout) = (self.live.key, None);
-        let posted = self.shard.post(Command::Stream {
-            key,
+        let order = Box::new(StreamOrder {
             name,
             offset,
             credit,
-            timeout,
+            timeout: None,
             feed,
             begun,
         });
+        let key = self.live.key;
+        let posted = self.shard.post(Command::Stream { key, order });
         posted.map_err(|error| self.refusal(&error))?;
         Ok((reader, wait))
     }
@@ -248,14 +248,10 @@ impl TransportClient {
     }
 
     fn ask(&self, ask: Ask, timeout: Option<Duration>) -> RequestFuture {
-        let (future, sink) = RequestFuture::pair(self.shard.clone(), self.live.key);
-        let command = Command::Ask {
-            key: self.live.key,
-            ask,
-            timeout,
-            sink,
-        };
-        if let Err(error) = self.shard.post(command) {
+        let key = self.live.key;
+        let question = Some((ask, timeout));
+        let (future, sink) = RequestFuture::pair(self.shard.clone(), key, question);
+        if let Err(error) = self.shard.post(Command::Ask { key, sink }) {
             let refusal = self.refusal(&error);
             if let Command::Ask { sink, .. } = error.into_inner() {
                 sink.send(Err(refusal));
@@ -264,8 +260,9 @@ impl TransportClient {
         future
     }
 
+    /// A request that has no command of its own.
     pub(super) fn pair(&self) -> (RequestFuture, RemoteSink) {
-        RequestFuture::pair(self.shard.clone(), self.live.key)
+        RequestFuture::pair(self.shard.clone(), self.live.key, None)
     }
 
     pub(super) fn key(&self) -> ConnKey {

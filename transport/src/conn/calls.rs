@@ -1,8 +1,13 @@
 //! Requests of this side that wait for an answer: the outstanding table of a connection.
 //!
-//! A slab; a request's id is its slot and a count, so an answer that comes after its slot was
-//! given to another request finds nobody. Bodies that arrive in slices are put together in
-//! `bulks`, apart, so that the table of plain RPCs stays small in the cache.
+//! A request's id is its slot and a count, so an answer that comes after its slot was given to
+//! another request finds no entry. Bodies that arrive in slices are put together in `bulks`, apart,
+//! so that the table of plain RPCs stays small in the cache.
+//!
+//! Entries are written and read field by field, in their place. A table that moves whole entries, as
+//! `Slab` does, builds them on the stack first and copies them with wide loads, which wait for the
+//! narrow stores before them: 5 % of the processor time of a client that keeps 512 requests of 64
+//! bytes outstanding.
 
 use slab::Slab;
 
@@ -35,10 +40,15 @@ pub(crate) struct Due {
     pub(crate) timeout_ms: u32,
 }
 
-/// One outstanding request.
+/// Ends the list of free slots.
+const NO_SLOT: u64 = u64::MAX;
+
+/// One outstanding request, or a free slot.
 pub(crate) struct Call {
+    /// 0 for a free slot; requests count from 1.
     pub(crate) id: u64,
     pub(crate) sink: Sink,
+    /// In a free slot, the next free one.
     pub(crate) deadline_ns: u64,
     pub(crate) timeout_ms: u32,
     pub(crate) kind: CallKind,
@@ -113,7 +123,10 @@ impl BulkIn {
 
 /// The outstanding table.
 pub(crate) struct Calls {
-    calls: Slab<Call>,
+    slots: Vec<Call>,
+    /// The slot that was freed last.
+    free: u64,
+    len: usize,
     bulks: Slab<BulkIn>,
     count: u64,
 }
@@ -121,7 +134,9 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new() -> Self {
         Self {
-            calls: Slab::new(),
+            slots: Vec::new(),
+            free: NO_SLOT,
+            len: 0,
             bulks: Slab::new(),
             count: 0,
         }
@@ -129,14 +144,17 @@ impl Calls {
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.calls.len()
+        self.len
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.slots.iter().filter(|call| call.id != 0)
     }
 
     /// How many wait for an answer: those whose answer a future has yet to fetch do not.
     pub(crate) fn waiting(&self) -> usize {
-        self.calls
-            .iter()
-            .filter(|(_, call)| !matches!(call.sink, Sink::Ready(_)))
+        self.iter()
+            .filter(|call| !matches!(call.sink, Sink::Ready(_)))
             .count()
     }
 
@@ -149,37 +167,57 @@ impl Calls {
     /// Enters a request and gives it its id.
     ///
     /// The sink is made here, in its place in the table, instead of being moved there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, kind: CallKind, sink: impl FnOnce() -> Sink, due: Due) -> u64 {
         self.count += 1;
-        let slot = self.calls.vacant_entry();
-        let id = (self.count << SLOT_BITS) | slot.key() as u64;
-        slot.insert(Call {
-            id,
-            sink: sink(),
-            deadline_ns: due.deadline_ns,
-            timeout_ms: due.timeout_ms,
-            kind,
+        if self.free == NO_SLOT {
+            self.grow();
+        }
+        let slot = self.free;
+        let id = (self.count << SLOT_BITS) | slot;
+        let call = &mut self.slots[slot as usize];
+        debug_assert_eq!(call.id, 0, "a slot of the free list is in use");
+        self.free = call.deadline_ns;
+        call.id = id;
+        call.deadline_ns = due.deadline_ns;
+        call.timeout_ms = due.timeout_ms;
+        call.kind = kind;
+        call.sink = sink();
+        self.len += 1;
+        id
+    }
+
+    /// Adds a free slot.
+    #[cold]
+    fn grow(&mut self) {
+        let slot = self.slots.len() as u64;
+        assert!(slot < SLOT_MASK, "more requests than ids have slots for");
+        self.slots.push(Call {
+            id: 0,
+            sink: Sink::Future(None),
+            deadline_ns: self.free,
+            timeout_ms: 0,
+            kind: CallKind::Rpc,
             bulk: None,
         });
-        id
+        self.free = slot;
     }
 
     #[inline]
     pub(crate) fn get(&mut self, id: u64) -> Option<&mut Call> {
-        self.calls
+        // An id that a peer made up may be 0, which free slots have.
+        self.slots
             .get_mut((id & SLOT_MASK) as usize)
-            .filter(|call| call.id == id)
+            .filter(|call| call.id == id && id != 0)
     }
 
     /// Requests that still wait at their deadline, and the earliest deadline of the others.
     pub(crate) fn expired(&self, now_ns: u64) -> (Vec<u64>, Option<u64>) {
         let waiting = self
-            .calls
             .iter()
-            .filter(|(_, call)| !matches!(call.sink, Sink::Ready(_)));
+            .filter(|call| !matches!(call.sink, Sink::Ready(_)));
         let (mut expired, mut next) = (Vec::new(), None);
-        for (_, call) in waiting {
+        for call in waiting {
             if call.deadline_ns <= now_ns {
                 expired.push(call.id);
             } else {
@@ -199,33 +237,39 @@ impl Calls {
             let bulk = call.bulk.and_then(|key| self.bulks.get(key as usize));
             bulk.is_some_and(|bulk| bulk.stands_still(since_ns))
         };
-        let calls = self.calls.iter().map(|(_, call)| call);
-        calls.filter(stalled).map(|call| call.id).collect()
+        self.iter().filter(stalled).map(|call| call.id).collect()
     }
 
-    pub(crate) fn remove(&mut self, id: u64) -> Option<Call> {
-        self.get(id)?;
-        Some(self.remove_found(id))
+    /// Takes a request off the table: where its answer goes, and what was asked.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<(Sink, CallKind)> {
+        let kind = self.get(id)?.kind;
+        Some((self.remove_found(id), kind))
     }
 
-    /// Removes a request that is known to be there.
+    /// Takes a request that is known to be there off the table.
     ///
     /// # Panics
-    /// Where its slot is empty.
+    /// Where it is not.
     #[inline(always)]
-    pub(crate) fn remove_found(&mut self, id: u64) -> Call {
-        let call = self.calls.remove((id & SLOT_MASK) as usize);
-        debug_assert_eq!(call.id, id);
-        if let Some(bulk) = call.bulk {
+    pub(crate) fn remove_found(&mut self, id: u64) -> Sink {
+        let slot = id & SLOT_MASK;
+        let call = &mut self.slots[slot as usize];
+        assert!(call.id == id, "a request that is not on the table");
+        call.id = 0;
+        call.deadline_ns = self.free;
+        self.free = slot;
+        self.len -= 1;
+        if let Some(bulk) = call.bulk.take() {
             self.bulks.remove(bulk as usize);
         }
-        call
+        std::mem::replace(&mut call.sink, Sink::Future(None))
     }
 
     /// The place of a body in slices, made on first use.
     pub(crate) fn bulk(&mut self, id: u64) -> Option<&mut BulkIn> {
         let slot = (id & SLOT_MASK) as usize;
-        let call = self.calls.get_mut(slot).filter(|call| call.id == id)?;
+        let call = self.slots.get_mut(slot);
+        let call = call.filter(|call| call.id == id && id != 0)?;
         let key = *call
             .bulk
             .get_or_insert_with(|| self.bulks.insert(BulkIn::default()) as u32);
@@ -234,6 +278,6 @@ impl Calls {
 
     /// Ids of all requests, in no order.
     pub(crate) fn ids(&self) -> Vec<u64> {
-        self.calls.iter().map(|(_, call)| call.id).collect()
+        self.iter().map(|call| call.id).collect()
     }
 }

@@ -17,12 +17,12 @@ impl Conn {
     /// Takes a request off the table.
     #[inline]
     pub(crate) fn forget(&self, id: u64) -> Option<Sink> {
-        let call = self.calls.borrow_mut().remove(id)?;
+        let (sink, kind) = self.calls.borrow_mut().remove(id)?;
         // One whose answer waits to be fetched was counted when that came.
-        if !matches!(call.sink, Sink::Ready(_)) {
-            self.note_call_over(call.kind);
+        if !matches!(sink, Sink::Ready(_)) {
+            self.note_call_over(kind);
         }
-        Some(call.sink)
+        Some(sink)
     }
 
     #[inline(always)]
@@ -50,10 +50,10 @@ impl Conn {
             // It has its answer, and nothing that comes later changes that.
             Sink::Ready(_) => return None,
             _ => {
-                let call = calls.remove_found(id);
+                let sink = calls.remove_found(id);
                 drop(calls);
                 self.note_call_over(kind);
-                return Some(call.sink);
+                return Some(sink);
             }
         };
         let wakeup = wakeup.take();
@@ -92,6 +92,23 @@ impl Conn {
         });
         if let (Some(sink), Some(error), Some(this)) = (sink, error, self.this.upgrade()) {
             self.guarded(|| sink.fail(&this, error));
+        }
+    }
+
+    /// Tells a caller on another thread the id of its request, by which it can be cancelled; cancels it
+    /// where the caller has let go meanwhile.
+    #[inline]
+    pub(crate) fn tell_id(&self, id: u64) {
+        let is_wanted = match self.calls.borrow_mut().get(id) {
+            Some(call) => match &call.sink {
+                Sink::Remote(sink) => sink.sent_as(id),
+                _ => true,
+            },
+            // It was refused, and the caller has been told.
+            None => true,
+        };
+        if !is_wanted {
+            self.cancel(id);
         }
     }
 
@@ -135,7 +152,7 @@ impl Conn {
             }
             return None;
         }
-        match calls.remove(id)?.sink {
+        match calls.remove(id)?.0 {
             Sink::Ready(outcome) => Some(outcome.map(Reply::new).map_err(|error| *error)),
             _ => Some(Err(RequestError::Cancelled)),
         }

@@ -101,7 +101,10 @@ impl Tx {
     }
 
     /// Writes a frame whose body is copied behind its header.
-    #[inline]
+    ///
+    /// Inlined, so that the header stays in registers: read back from memory by wide loads, it would
+    /// wait for the narrow stores that wrote it.
+    #[inline(always)]
     pub(crate) fn frame(
         &mut self,
         pool: &Pool,

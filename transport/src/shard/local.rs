@@ -14,14 +14,14 @@ use slab::Slab;
 
 use crate::buf::Pool;
 use crate::conf::TransportConf;
-use crate::conn::{Conn, Outcome};
+use crate::conn::Conn;
 use crate::metrics::ShardMetrics;
 
 use super::command::Command;
 use super::executor::{Executor, Sleepers};
 use super::handle::ShardHandle;
 use super::letters::Letters;
-use super::remote::Deliveries;
+use super::remote_sink::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
 
@@ -132,7 +132,7 @@ pub(crate) struct ShardLocal {
     /// What embedders run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     /// Callers on other threads that this turn has answers for.
-    pub(super) deliveries: RefCell<Deliveries<Outcome>>,
+    pub(super) deliveries: RefCell<Deliveries>,
     /// Futures that run in the shard's turns.
     pub(crate) executor: Executor,
     pub(super) sleepers: RefCell<Sleepers>,

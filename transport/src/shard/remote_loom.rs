@@ -5,7 +5,15 @@ use std::task::{Context, Poll, Wake, Waker};
 use loom::sync::Arc;
 use loom::thread;
 
-use super::{Answerer, Caller, Deliveries, WakeBatch, pair};
+use super::{Spare, WakeBatch};
+
+type Caller = super::Caller<u8, u32>;
+type Answerer = super::Answerer<u8, u32>;
+type Deliveries = super::Deliveries<u8, u32>;
+
+fn pair() -> (Caller, Answerer) {
+    Spare::new().pair(None)
+}
 
 struct Unpark(thread::Thread);
 
@@ -22,7 +30,11 @@ fn explore(model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// Parks until the outcome is there.
-fn wait(mut caller: Caller<u32>, batch: &Arc<WakeBatch>) -> Option<u32> {
+fn wait(mut caller: Caller, batch: &Arc<WakeBatch>) -> Option<u32> {
+    wait_for(&mut caller, batch)
+}
+
+fn wait_for(caller: &mut Caller, batch: &Arc<WakeBatch>) -> Option<u32> {
     let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
@@ -34,7 +46,7 @@ fn wait(mut caller: Caller<u32>, batch: &Arc<WakeBatch>) -> Option<u32> {
 }
 
 /// The shard: answers everybody, and wakes them in one batch.
-fn answer(answerers: Vec<Answerer<u32>>) -> Deliveries<u32> {
+fn answer(answerers: Vec<Answerer>) -> Deliveries {
     let mut deliveries = Deliveries::default();
     for (n, answerer) in answerers.into_iter().enumerate() {
         if let Some(delivery) = answerer.publish(n as u32) {
@@ -105,10 +117,34 @@ fn loom_a_leader_that_never_runs_is_replaced_in_time() {
 #[test]
 fn loom_a_request_is_sent_or_retracted() {
     explore(|| {
-        let (mut caller, answerer) = pair::<u32>();
-        let shard = thread::spawn(move || answerer.ticket().sent_as(7));
+        let (mut caller, answerer) = pair();
+        let shard = thread::spawn(move || answerer.sent_as(7));
         let cancelled = caller.retract();
         let sent = shard.join().unwrap();
         assert_eq!(cancelled.is_some(), sent);
+    });
+}
+
+/// A cell that is used again has left nothing of its first request behind.
+#[test]
+fn loom_a_cell_is_used_again_once_both_ends_have_let_go() {
+    explore(|| {
+        let batch = WakeBatch::new();
+        let mut spare = Spare::new();
+        for round in 0..2 {
+            let (mut caller, mut answerer) = spare.pair(Some(round));
+            let shard = thread::spawn(move || {
+                assert_eq!(answerer.question(), Some(round));
+                assert_eq!(answerer.question(), None);
+                if let Some(delivery) = answerer.publish(u32::from(round)) {
+                    delivery.wake();
+                }
+            });
+            assert_eq!(wait_for(&mut caller, &batch), Some(u32::from(round)));
+            if let Some(used) = caller.used() {
+                spare.keep(used);
+            }
+            shard.join().unwrap();
+        }
     });
 }

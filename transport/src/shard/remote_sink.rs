@@ -2,19 +2,30 @@
 //! that its wake-up waits for the end of the turn.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::conn::Outcome;
 use crate::error::RequestError;
 
+use super::command::Ask;
 use super::handle::with_current;
 use super::local::ShardLocal;
-use super::remote::{Answerer, Deliveries, Delivery, Ticket};
+use super::remote;
+
+/// What another thread asks of a connection, and the time that it may take.
+pub(crate) type Question = (Ask, Option<Duration>);
+
+type Answerer = remote::Answerer<Question, Outcome>;
+type Delivery = remote::Delivery<Question, Outcome>;
+
+/// The callers of other threads that a turn has answers for.
+pub(super) type Deliveries = remote::Deliveries<Question, Outcome>;
 
 /// Answers one caller. Dropped without an answer, it says that the shard has stopped.
-pub(crate) struct RemoteSink(Option<Answerer<Outcome>>);
+pub(crate) struct RemoteSink(Option<Answerer>);
 
 impl RemoteSink {
-    pub(crate) fn new(answerer: Answerer<Outcome>) -> Self {
+    pub(crate) fn new(answerer: Answerer) -> Self {
         Self(Some(answerer))
     }
 
@@ -28,9 +39,14 @@ impl RemoteSink {
         self.0.as_ref().is_none_or(Answerer::is_retracted)
     }
 
-    /// Ties the request that is being sent to its caller.
-    pub(crate) fn ticket(&self) -> Option<Ticket<Outcome>> {
-        self.0.as_ref().map(Answerer::ticket)
+    /// What is asked; `None` where it has been taken before.
+    pub(crate) fn question(&mut self) -> Option<Question> {
+        self.0.as_mut()?.question()
+    }
+
+    /// The request has got its id; false where the caller has retracted it.
+    pub(crate) fn sent_as(&self, id: u64) -> bool {
+        self.0.as_ref().is_some_and(|answerer| answerer.sent_as(id))
     }
 
     fn settle(&mut self, outcome: Outcome) {
@@ -56,7 +72,7 @@ impl fmt::Debug for RemoteSink {
 }
 
 /// Wakes a caller: in a turn, with the others at its end.
-fn deliver(delivery: Delivery<Outcome>) {
+fn deliver(delivery: Delivery) {
     let mut delivery = Some(delivery);
     with_current(|local| {
         if local.in_turn.get()
@@ -89,7 +105,7 @@ impl ShardLocal {
     }
 
     /// Takes the deliveries out while wakers run, which are embedders' code and may answer other callers.
-    fn wake_callers(&self, wake: impl FnOnce(&mut Deliveries<Outcome>, u64)) {
+    fn wake_callers(&self, wake: impl FnOnce(&mut Deliveries, u64)) {
         let mut deliveries = self.deliveries.take();
         wake(&mut deliveries, self.turn_ns());
         let newer = self.deliveries.replace(deliveries);

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use crate::conn::sink::Sink;
 use crate::conn::{Conn, State};
 use crate::error::{CloseReason, RequestError};
-use crate::shard::command::{Ask, Command};
+use crate::shard::command::{Ask, Command, StreamOrder};
+use crate::shard::local::ConnKey;
 use crate::shard::remote_sink::RemoteSink;
 use crate::sys::driver::Driver;
 
@@ -47,17 +48,12 @@ impl<D: Driver> Pump<D> {
             Command::Connect(order) => self.connect(*order),
             Command::Listen(order) => self.listen(*order),
             Command::Unlisten(id) => self.unlisten(|listener| listener.id == id),
-            Command::Ask {
-                key,
-                ask,
-                timeout,
-                sink,
-            } => {
+            Command::Ask { key, sink } => {
                 let Some(conn) = self.local.conn(key) else {
                     sink.send(Err(RequestError::NotConnected));
                     return;
                 };
-                ask_on(&conn, ask, timeout, sink);
+                ask_on(&conn, sink);
             }
             Command::OneWay { key, body } => {
                 let sent = self
@@ -68,27 +64,7 @@ impl<D: Driver> Pump<D> {
                     tracing::warn!(target: "ringrail::client", %error, "one-way message dropped");
                 }
             }
-            Command::Stream {
-                key,
-                name,
-                offset,
-                credit,
-                timeout,
-                feed,
-                begun,
-            } => {
-                let Some(conn) = self.local.conn(key) else {
-                    // Whoever asked may have gone too.
-                    let _ = begun.send(Err(RequestError::NotConnected));
-                    return;
-                };
-                let sink = || Sink::Stream(feed);
-                let opened = conn.open_stream(&name, offset, credit, timeout, sink);
-                let id = opened.as_ref().ok().copied();
-                if let (Err(_), Some(id)) = (begun.send(opened), id) {
-                    conn.cancel(id);
-                }
-            }
+            Command::Stream { key, order } => self.open_stream(key, *order),
             Command::Answer {
                 key,
                 id,
@@ -132,6 +108,20 @@ impl<D: Driver> Pump<D> {
         }
     }
 
+    fn open_stream(&self, key: ConnKey, order: StreamOrder) {
+        let Some(conn) = self.local.conn(key) else {
+            // The caller may have gone too.
+            let _ = order.begun.send(Err(RequestError::NotConnected));
+            return;
+        };
+        let sink = || Sink::Stream(order.feed);
+        let opened = conn.open_stream(&order.name, order.offset, order.credit, order.timeout, sink);
+        let id = opened.as_ref().ok().copied();
+        if let (Err(_), Some(id)) = (order.begun.send(opened), id) {
+            conn.cancel(id);
+        }
+    }
+
     pub(super) fn drain(&mut self, done: oneshot::Sender<()>) {
         self.unlisten(|_| true);
         self.local.draining.set(true);
@@ -147,11 +137,13 @@ impl<D: Driver> Pump<D> {
 }
 
 /// Passes a request from another thread on to its connection.
-fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, sink: RemoteSink) {
+fn ask_on(conn: &Rc<Conn>, mut sink: RemoteSink) {
     if sink.is_retracted() {
         return;
     }
-    let Some(ticket) = sink.ticket() else { return };
+    let Some((ask, timeout)) = sink.question() else {
+        return;
+    };
     let mut done = Some(sink);
     let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
     let sent = match ask {
@@ -164,8 +156,7 @@ fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, sink:
         Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, &mut sink),
     };
     match sent {
-        Ok(id) if ticket.sent_as(id) => {}
-        Ok(id) => conn.cancel(id),
+        Ok(id) => conn.tell_id(id),
         Err(error) => {
             if let Some(done) = done {
                 done.send(Err(error));
