@@ -53,7 +53,7 @@ impl StreamManager for Flipping {
             return Ok(chunk);
         }
         self.times.set(self.times.get() - 1);
-        let ManagedBuffer::Memory(Body::Bytes(bytes)) = chunk else {
+        let Some(Body::Bytes(bytes)) = chunk.as_memory() else {
             panic!("the store is in memory");
         };
         let mut bytes = bytes.to_vec();

@@ -166,6 +166,10 @@ impl Conn {
     ) {
         let slice_max = self.local.conf.slice_len.min(self.terms.get().max_body_len);
         let transfer = Transfer::new(id, carries, data, slice_max, credit, deadline_ns);
+        let transfer = match self.sends_crc() {
+            true => transfer.with_sums(),
+            false => transfer,
+        };
         self.tx.borrow_mut().transfers.push(transfer);
         self.mark_dirty();
     }

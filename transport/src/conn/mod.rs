@@ -31,6 +31,7 @@ mod drain;
 mod end;
 mod failures;
 mod fetch;
+pub(crate) mod file_sums;
 mod gate;
 mod guard;
 mod ids;

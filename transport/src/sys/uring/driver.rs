@@ -12,7 +12,7 @@ use rustix::event::EventfdFlags;
 
 use crate::buf::Pool;
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Listening, Moved, Op, OpKey, Park, Sock, Waker,
+    Completion, Driver, DriverStats, FileState, Listening, Moved, Op, OpKey, Park, Sock, Waker,
 };
 use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
 use crate::sys::table::OpTable;
@@ -407,6 +407,10 @@ impl Driver for UringDriver {
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {
         let now_ns = self.last_ns.get();
         files::is_resident(file, offset, len, now_ns, &self.disk_busy_until_ns)
+    }
+
+    fn file_state(&self, file: &File) -> Option<FileState> {
+        files::state(file)
     }
 
     fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {

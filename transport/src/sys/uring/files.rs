@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::buf::Gather;
+use crate::sys::driver::FileState;
 
 use super::ops::MsgScratch;
 
@@ -107,6 +108,23 @@ fn is_cached(file: &File, offset: u64, len: usize) -> Option<bool> {
     let page = 4096;
     let pages = (offset + len as u64).div_ceil(page) - offset / page;
     Some(stat.cached >= pages)
+}
+
+/// How long ago a file must have changed last for its times to tell of every further change. The coarsest
+/// time stamps of a file system that is in use (FAT's) have this resolution.
+const SETTLED_S: i64 = 2;
+
+/// The state of a file, where it has not changed for [`SETTLED_S`].
+pub(super) fn state(file: &File) -> Option<FileState> {
+    let state = FileState::of(file)?;
+    let now_s = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec;
+    is_settled(&state, now_s).then_some(state)
+}
+
+/// Also false for times in the future, as another host's clock may have set them.
+fn is_settled(state: &FileState, now_s: i64) -> bool {
+    let last = state.changed.0.max(state.modified.0);
+    last < now_s.saturating_sub(SETTLED_S)
 }
 
 /// Reads what is in the page cache (`RWF_NOWAIT`).
@@ -287,6 +305,24 @@ mod tests {
         assert_eq!(busy.get(), 0);
         assert_eq!(is_resident(&file, 0, 1 << 20, 5, &busy), Some(false));
         assert_eq!(busy.get(), 5 + BUSY_NS);
+    }
+
+    #[test]
+    fn a_file_that_changed_just_now_is_not_vouched_for() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(state(&file), None);
+        let state = FileState::of(&file).unwrap();
+        let (changed, _) = state.changed;
+        assert!(!is_settled(&state, changed + SETTLED_S));
+        assert!(is_settled(&state, changed + SETTLED_S + 1));
+        assert!(!is_settled(&state, changed - 100), "the clock was set back");
+        assert!(!is_settled(&state, i64::MIN));
+        // A time that a program has set to the past does not hide the change.
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let state = FileState::of(&file).unwrap();
+        assert!(state.modified.0 == 0 && !is_settled(&state, changed));
+        assert_eq!(FileState::of(&File::open("/dev/null").unwrap()), None);
     }
 
     #[test]
