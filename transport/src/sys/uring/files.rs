@@ -110,21 +110,32 @@ fn is_cached(file: &File, offset: u64, len: usize) -> Option<bool> {
     Some(stat.cached >= pages)
 }
 
-/// How long ago a file must have changed last for its times to tell of every further change. The coarsest
-/// time stamps of a file system that is in use (FAT's) have this resolution.
-const SETTLED_S: i64 = 2;
+/// How long ago, in ns, a file must have changed last for its times to tell of every further change: some ticks
+/// of the kernel's clock, of which its time stamps are made.
+const SETTLED_NS: i64 = 100_000_000;
 
-/// The state of a file, where it has not changed for [`SETTLED_S`].
+/// The same for times of whole seconds: the coarsest time stamps of a file system that is in use (FAT's) are
+/// two seconds apart.
+const SETTLED_COARSE_NS: i64 = 3_000_000_000;
+
+/// The state of a file, where it has settled.
 pub(super) fn state(file: &File) -> Option<FileState> {
     let state = FileState::of(file)?;
-    let now_s = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec;
-    is_settled(&state, now_s).then_some(state)
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    is_settled(&state, (now.tv_sec, now.tv_nsec)).then_some(state)
 }
 
-/// Also false for times in the future, as another host's clock may have set them.
-fn is_settled(state: &FileState, now_s: i64) -> bool {
-    let last = state.changed.0.max(state.modified.0);
-    last < now_s.saturating_sub(SETTLED_S)
+/// True where a change from now on would have other times. Times in the future, as another host's clock may
+/// have set them, never settle.
+fn is_settled(state: &FileState, now: (i64, i64)) -> bool {
+    let ns = |(s, ns): (i64, i64)| s.saturating_mul(1_000_000_000).saturating_add(ns);
+    let coarse = state.changed.1 == 0 || state.modified.1 == 0;
+    let least = match coarse {
+        true => SETTLED_COARSE_NS,
+        false => SETTLED_NS,
+    };
+    let last = ns(state.changed.max(state.modified));
+    ns(now).saturating_sub(last) > least
 }
 
 /// Reads what is in the page cache (`RWF_NOWAIT`).
@@ -311,17 +322,23 @@ mod tests {
     fn a_file_that_changed_just_now_is_not_vouched_for() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"new").unwrap();
-        assert_eq!(state(&file), None);
-        let state = FileState::of(&file).unwrap();
-        let (changed, _) = state.changed;
-        assert!(!is_settled(&state, changed + SETTLED_S));
-        assert!(is_settled(&state, changed + SETTLED_S + 1));
-        assert!(!is_settled(&state, changed - 100), "the clock was set back");
-        assert!(!is_settled(&state, i64::MIN));
-        // A time that a program has set to the past does not hide the change.
+        let (s, ns) = (1000, 500_000_000);
+        let state = FileState {
+            modified: (s, ns),
+            changed: (s, ns),
+            ..FileState::of(&file).unwrap()
+        };
+        assert!(!is_settled(&state, (s, ns)));
+        assert!(!is_settled(&state, (s, ns + 99_000_000)));
+        assert!(is_settled(&state, (s, ns + 101_000_000)));
+        assert!(!is_settled(&state, (s - 9, 0)), "the clock was set back");
+        assert!(!is_settled(&state, (i64::MIN, 0)));
+        // A time that a program has set to the past does not hide the change, nor that it may be coarse.
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
-        let state = FileState::of(&file).unwrap();
-        assert!(state.modified.0 == 0 && !is_settled(&state, changed));
+        let set = FileState::of(&file).unwrap();
+        let (s, ns) = set.changed;
+        assert!(set.modified == (0, 0) && !is_settled(&set, (s + 2, ns)));
+        assert!(is_settled(&set, (s + 4, ns)));
         assert_eq!(FileState::of(&File::open("/dev/null").unwrap()), None);
     }
 
