@@ -170,9 +170,7 @@ impl ManagedBuffer {
                 ManagedBuffer::Memory(body.slice(offset as usize..(offset + len) as usize))
             }
             ManagedBuffer::Summed(summed) => ManagedBuffer::Summed(SummedBody {
-                body: summed
-                    .body
-                    .slice(offset as usize..(offset + len) as usize),
+                body: summed.body.slice(offset as usize..(offset + len) as usize),
                 sums: Arc::clone(&summed.sums),
                 offset: summed.offset + offset,
             }),

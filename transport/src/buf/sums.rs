@@ -154,7 +154,7 @@ pub(crate) fn granular_len(at: u64, left: u64, most: u64) -> u64 {
     let want = left.min(most);
     let head = (GRANULE_LEN - at % GRANULE_LEN) % GRANULE_LEN;
     if head != 0 {
-        return match want >= head + WORTH_CUTTING {
+        return match want >= head && left >= head + WORTH_CUTTING {
             true => head,
             false => want,
         };
@@ -230,6 +230,8 @@ mod tests {
         assert_eq!(granular_len(16, 4 * MIB, MIB), GRANULE_LEN - 16, "its head");
         assert_eq!(granular_len(0, MIB + 7, 4 * MIB), MIB, "then its end");
         assert_eq!(granular_len(MIB, 7, 4 * MIB), 7);
+        assert_eq!(granular_len(16, 4 * MIB, 1 << 16), GRANULE_LEN - 16);
+        assert_eq!(granular_len(16, 4 * MIB, 4096), 4096);
         assert_eq!(granular_len(16, 100_000, MIB), 100_000, "too short");
         assert_eq!(granular_len(0, 100_000, MIB), 100_000, "too short");
         assert_eq!(granular_len(0, MIB, 4096), 4096, "slices of less than one");

@@ -86,8 +86,7 @@ impl FileSums {
         let Some(slot) = self.entry(state, now_ns) else {
             return Look::Never;
         };
-        let entry = &mut self.entries[slot];
-        entry.used = true;
+        let entry = &self.entries[slot];
         match entry.sums.known(offset, len) {
             Some(crc) => Look::Known(crc),
             None => Look::Unknown(SumTicket {
@@ -108,9 +107,10 @@ impl FileSums {
     fn entry(&mut self, state: &FileState, now_ns: u64) -> Option<usize> {
         let key = (state.dev, state.ino);
         if let Some(&slot) = self.index.get(&key) {
-            let entry = &self.entries[slot];
+            let entry = &mut self.entries[slot];
             let believed = now_ns < entry.made_ns.saturating_add(BELIEVED_NS);
             if entry.state == *state && believed {
+                entry.used = true;
                 return Some(slot);
             }
             self.forget(slot);
@@ -137,7 +137,11 @@ impl FileSums {
 
     /// Forgets a file that was not asked for since the last time round.
     fn forget_one(&mut self) {
-        assert!(!self.entries.is_empty(), "{} bytes are in no entry", self.used);
+        assert!(
+            !self.entries.is_empty(),
+            "{} bytes are in no entry",
+            self.used
+        );
         loop {
             self.hand = (self.hand + 1) % self.entries.capacity().max(1);
             match self.entries.get_mut(self.hand) {

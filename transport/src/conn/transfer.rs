@@ -4,8 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use ringrail_codec::native::{
-    ALIGN, ChunkData, FailureCode, Header, Next, OneWay, RpcReply, RpcRequest, RpcSlice, Slice, SliceOf,
-    Slicer, StreamData, UploadData,
+    ALIGN, ChunkData, FailureCode, Header, Next, OneWay, RpcReply, RpcRequest, RpcSlice, Slice,
+    SliceOf, Slicer, StreamData, UploadData,
 };
 
 use crate::buf::{Body, Gather, Lease, ManagedBuffer, Mapping, Summed, granular_len};

@@ -188,10 +188,7 @@ impl Rx {
             scarce_since_ns: None,
             discard: false,
             got: 0,
-            sum: header
-                .flags
-                .contains(Flags::CRC)
-                .then(RunningCrc::default),
+            sum: header.flags.contains(Flags::CRC).then(RunningCrc::default),
         });
         // A part may begin where its buffer is full.
         self.body_grew(conn)
