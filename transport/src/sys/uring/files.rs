@@ -39,13 +39,90 @@ const PROBE_EVERY_CALM: u64 = 512 << 10;
 /// How long the disk is taken to work after a range was found not to be in memory, in ns.
 const BUSY_NS: u64 = 1_000_000_000;
 
+/// Ranges that [`Residency`] remembers; a power of two. Two chunks in flight of each of some connections.
+const REMEMBERED: usize = 256;
+
+/// How long a range that was looked at closely is asked about by `cachestat` alone, in ns.
+const REMEMBERED_NS: u64 = 1_000_000_000;
+
+/// A range that was found to be in memory, all of it read: what was asked about, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    file: RawFd,
+    offset: u64,
+    len: usize,
+    at_ns: u64,
+}
+
+/// What a driver knows of the files that it was asked about.
+///
+/// Ranges are remembered by descriptor: where another file has the same by now, `cachestat` still says whether its
+/// pages are there, and all that is lost is the look for pages that the disk is still writing to.
+#[derive(Debug)]
+pub(super) struct Residency {
+    /// Until when ranges are looked at closely.
+    busy_until_ns: Cell<u64>,
+    seen: Box<[Cell<Seen>; REMEMBERED]>,
+}
+
+impl Residency {
+    /// Nothing is known.
+    pub(super) fn new() -> Self {
+        Self {
+            busy_until_ns: Cell::new(0),
+            seen: Box::new([const { Cell::new(Seen::NONE) }; REMEMBERED]),
+        }
+    }
+
+    /// Whether a range can be read without waiting for the disk; see [`is_resident`].
+    pub(super) fn ask(&self, file: &File, offset: u64, len: usize, now_ns: u64) -> Option<bool> {
+        let place = self.place(file, offset);
+        let seen = place.get();
+        let same = (seen.file, seen.offset, seen.len) == (file.as_raw_fd(), offset, len);
+        let calm = now_ns >= self.busy_until_ns.get();
+        if same && calm && now_ns < seen.at_ns.saturating_add(REMEMBERED_NS) {
+            let cached = is_cached(file, offset, len)?;
+            if cached {
+                return Some(true);
+            }
+        }
+        let resident = is_resident(file, offset, len, now_ns, &self.busy_until_ns);
+        place.set(match resident {
+            Some(true) => Seen {
+                file: file.as_raw_fd(),
+                offset,
+                len,
+                at_ns: now_ns,
+            },
+            _ => Seen::NONE,
+        });
+        resident
+    }
+
+    fn place(&self, file: &File, offset: u64) -> &Cell<Seen> {
+        let number = (offset >> 12) ^ (file.as_raw_fd() as u64) << 20;
+        let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        &self.seen[hash as usize % REMEMBERED]
+    }
+}
+
+impl Seen {
+    /// No file has this descriptor.
+    const NONE: Self = Self {
+        file: -1,
+        offset: 0,
+        len: 0,
+        at_ns: 0,
+    };
+}
+
 /// Whether a range can be read without waiting for the disk; `None` where the kernel cannot tell.
 ///
 /// That all of its pages are in the page cache is not enough: those that the disk is still writing to,
 /// because the kernel reads ahead, are there as well, and whoever wants them waits. They fill in
 /// order, piece by piece, so a byte here and there tells; the more of them, the less it is since
 /// something was missing, which `busy_until_ns` remembers.
-pub(super) fn is_resident(
+fn is_resident(
     file: &File,
     offset: u64,
     len: usize,
@@ -316,6 +393,46 @@ mod tests {
         assert_eq!(busy.get(), 0);
         assert_eq!(is_resident(&file, 0, 1 << 20, 5, &busy), Some(false));
         assert_eq!(busy.get(), 5 + BUSY_NS);
+    }
+
+    /// System calls that read: every look at a byte is one.
+    fn reads() -> u64 {
+        let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let count = io.lines().find_map(|line| line.strip_prefix("syscr: "));
+        count.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_range_that_was_looked_at_is_asked_about_by_one_call_for_a_while() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; 2 << 20]).unwrap();
+        let residency = Residency::new();
+        let ask = |offset, now_ns| residency.ask(&file, offset, 1 << 20, now_ns);
+        let own = {
+            let before = reads();
+            reads() - before
+        };
+        let looks = |offset, now_ns| {
+            let before = reads();
+            let resident = ask(offset, now_ns);
+            (resident, reads() - before - own)
+        };
+        let (resident, count) = looks(0, 5);
+        if resident != Some(true) {
+            return; // This kernel cannot tell.
+        }
+        assert_eq!(count, 2, "every 512 KiB, and the last byte");
+        assert_eq!(looks(0, 6), (Some(true), 0));
+        assert_eq!(looks(1 << 20, 6), (Some(true), 2), "another range");
+        assert_eq!(looks(0, 5 + REMEMBERED_NS), (Some(true), 2));
+        // While the disk works nothing is taken for granted.
+        residency.busy_until_ns.set(u64::MAX);
+        assert_eq!(looks(0, 7 + REMEMBERED_NS), (Some(true), 8));
+        // Nor what has gone: behind the end of a file that was shortened there is nothing.
+        residency.busy_until_ns.set(0);
+        ask(0, 9 + REMEMBERED_NS);
+        file.set_len(4096).unwrap();
+        assert_eq!(ask(0, 10 + REMEMBERED_NS), Some(false));
     }
 
     #[test]
