@@ -279,6 +279,7 @@ impl ByHand {
             max_len: ChunkRequest::TO_THE_END,
             credit,
             deadline_us: 0,
+            unsummed: false,
         };
         self.0.write_all(&request.header().encode()).unwrap();
         self.0.write_all(&request.body()).unwrap();
@@ -365,4 +366,24 @@ fn a_file_that_is_shortened_midway_fails_its_chunk() {
     // The connection and its other requests go on.
     drop(peer);
     sides.client.send_rpc("alive").wait().unwrap();
+}
+
+#[test]
+fn what_a_digest_covers_comes_without_a_checksum_though_both_sides_want_them() {
+    let whole = content(4, 4 * MIB);
+    let sides = Sides::new(ManagedBuffer::whole_file(settled_file(&whole)).unwrap());
+    let before = (sides.settled(), sides.asking.engine().metrics());
+    let options = ChunkOptions {
+        checksum: false,
+        ..ChunkOptions::default()
+    };
+    let chunk = sides.client.fetch_chunk(2 * MIB as u64, 1, &options);
+    assert!(chunk.wait().unwrap()[..] == whole[2 * MIB..]);
+    let served = sides.settled().since(&before.0);
+    let asked = sides.asking.engine().metrics().since(&before.1);
+    assert_eq!(served.bytes_out_sendfile, 2 * MIB as u64, "{served}");
+    assert_eq!((served.bytes_out_summed, asked.bytes_in_summed), (0, 0));
+    // Others on the same connection have theirs.
+    let others = sides.fetch_all(&whole, MIB);
+    assert_eq!(others.bytes_out_summed, 4 * MIB as u64, "{others}");
 }

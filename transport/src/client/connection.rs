@@ -177,7 +177,7 @@ impl Connection {
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
         let range = (options.offset, options.max_len);
-        let (hint, timeout) = (options.len_hint, options.timeout);
+        let (hint, timeout) = ((options.len_hint, options.checksum), options.timeout);
         self.conn.fetch_chunk(chunk, range, hint, timeout, sink)
     }
 

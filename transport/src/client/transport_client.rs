@@ -50,6 +50,9 @@ pub struct ChunkOptions {
     pub len_hint: Option<u64>,
     /// Time for the answer; the configured request timeout where `None`.
     pub timeout: Option<Duration>,
+    /// Take checksums (CRC32C) where the connection has them; `false` where a digest that is verified end to end
+    /// covers the chunk, as BLAKE3 does in `ringrail fetch`.
+    pub checksum: bool,
 }
 
 impl Default for ChunkOptions {
@@ -59,6 +62,7 @@ impl Default for ChunkOptions {
             max_len: u64::MAX,
             len_hint: None,
             timeout: None,
+            checksum: true,
         }
     }
 }
@@ -154,12 +158,13 @@ impl TransportClient {
     pub fn fetch_chunk(&self, stream_id: u64, index: u32, options: &ChunkOptions) -> RequestFuture {
         let chunk = (stream_id, index);
         let range = (options.offset, options.max_len);
-        let len_hint = options.len_hint;
+        let (len_hint, checksum) = (options.len_hint, options.checksum);
         self.ask(
             Ask::Chunk {
                 chunk,
                 range,
                 len_hint,
+                checksum,
             },
             options.timeout,
         )

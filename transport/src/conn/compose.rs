@@ -227,7 +227,9 @@ impl Conn {
             return Step::Added(len);
         }
         let header = match body.as_slice() {
-            Some(bytes) if self.sends_crc() => header.with_crc(self.sum(transfer, bytes, driver)),
+            Some(bytes) if transfer.is_summed() => {
+                header.with_crc(self.sum(transfer, bytes, driver))
+            }
             _ => header,
         };
         put_by_reference(gather, &header, body);

@@ -105,7 +105,7 @@ impl Conn {
         if self.seals() {
             return None;
         }
-        if !self.sends_crc() {
+        if !transfer.is_summed() {
             return Some(Unseen { crc: None });
         }
         if range.mapping.is_none() && range.len < self.direct_min(range) {

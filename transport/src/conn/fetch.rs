@@ -16,12 +16,13 @@ use super::transfer::{Carries, Transfer};
 
 impl Conn {
     /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is how long
-    /// it probably is: memory for that is leased before the request leaves.
+    /// it probably is: memory for that is leased before the request leaves. Without `checksum` its slices
+    /// need none.
     pub(crate) fn fetch_chunk(
         &self,
         (stream_id, chunk_index): (u64, u32),
         (offset, max_len): (u64, u64),
-        hint: Option<u64>,
+        (hint, checksum): (Option<u64>, bool),
         timeout: Option<Duration>,
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
@@ -45,6 +46,7 @@ impl Conn {
             max_len,
             credit,
             deadline_us,
+            unsummed: !checksum,
         };
         let mut tx = self.tx.borrow_mut();
         let written = tx.frame(&self.local.pool, &request.header(), &request.body());
@@ -164,9 +166,21 @@ impl Conn {
         credit: u64,
         deadline_ns: u64,
     ) {
+        let summed = self.sends_crc();
+        self.push_body((id, carries), data, (credit, deadline_ns), summed);
+    }
+
+    /// Sends a body in slices, with checksums or without.
+    pub(super) fn push_body(
+        &self,
+        (id, carries): (u64, Carries),
+        data: ManagedBuffer,
+        (credit, deadline_ns): (u64, u64),
+        summed: bool,
+    ) {
         let slice_max = self.local.conf.slice_len.min(self.terms.get().max_body_len);
         let transfer = Transfer::new(id, carries, data, slice_max, credit, deadline_ns);
-        let transfer = match self.sends_crc() {
+        let transfer = match summed {
             true => transfer.with_sums(),
             false => transfer,
         };

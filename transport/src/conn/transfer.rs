@@ -201,6 +201,11 @@ impl Transfer {
         }
     }
 
+    /// True where its slices carry a CRC32C.
+    pub(crate) fn is_summed(&self) -> bool {
+        self.summed
+    }
+
     /// True where its parts have no headers.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {

@@ -47,6 +47,8 @@ pub(crate) enum Ask {
         chunk: (u64, u32),
         range: (u64, u64),
         len_hint: Option<u64>,
+        /// Its slices are to carry checksums where the connection has them.
+        checksum: bool,
     },
     Upload {
         meta: Vec<u8>,

@@ -160,7 +160,8 @@ fn ask_on(conn: &Rc<Conn>, ask: Ask, timeout: Option<std::time::Duration>, sink:
             chunk,
             range,
             len_hint,
-        } => conn.fetch_chunk(chunk, range, len_hint, timeout, &mut sink),
+            checksum,
+        } => conn.fetch_chunk(chunk, range, (len_hint, checksum), timeout, &mut sink),
         Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, &mut sink),
     };
     match sent {
