@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ringrail_codec::archive::{Encode, encode_to_vec};
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::RpcFailure;
-use ringrail_transport::buf::{Body, ManagedBuffer};
+use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::server::DeferredResponder;
 
 use super::Shared;
@@ -190,7 +190,7 @@ fn digest(data: &ManagedBuffer, cut: &Chunking, index: u32) -> Result<Digest, Rp
         )
     })?;
     match data {
-        ManagedBuffer::Memory(_) | ManagedBuffer::Summed(_) => match memory_of(data) {
+        ManagedBuffer::Memory(_) | ManagedBuffer::Summed(_) => match data.as_slice() {
             Some(bytes) => Ok(cut.digest(index, &bytes[offset as usize..][..len as usize])),
             None => {
                 let text = "this block is mapped; such blocks have no digests";
@@ -206,11 +206,6 @@ fn digest(data: &ManagedBuffer, cut: &Chunking, index: u32) -> Result<Digest, Rp
             Ok(hasher.finish())
         }
     }
-}
-
-/// The bytes of a block in memory; `None` where they are mapped.
-fn memory_of(data: &ManagedBuffer) -> Option<&[u8]> {
-    data.as_memory().and_then(Body::as_slice)
 }
 
 /// Reads a part of a file piece by piece.

@@ -29,19 +29,42 @@ pub struct FileSegment {
     pub mapping: Option<Arc<Mapping>>,
 }
 
-/// Memory that does not change, with the sums of its block; made by [`ManagedBuffer::block`].
+/// A part of memory that does not change, with the sums of its block; made by [`ManagedBuffer::block`].
 #[derive(Clone, Debug)]
 pub struct SummedBody {
-    body: Body,
-    sums: Arc<BlockSums>,
-    /// Where in the block the body begins.
+    block: Arc<Block>,
+    /// Where in the block it begins.
     offset: u64,
+    len: u64,
+}
+
+#[derive(Debug)]
+struct Block {
+    body: Body,
+    sums: BlockSums,
 }
 
 impl SummedBody {
-    /// The bytes.
-    pub fn body(&self) -> &Body {
-        &self.body
+    /// The bytes, as the body of something to send.
+    pub fn body(&self) -> Body {
+        self.part(0, self.len)
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True for no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// `len` bytes from `start` on.
+    pub(crate) fn part(&self, start: u64, len: u64) -> Body {
+        assert!(start + len <= self.len, "{start}+{len} of {}", self.len);
+        let start = (self.offset + start) as usize;
+        self.block.body.slice(start..start + len as usize)
     }
 
     /// Where in its block it begins.
@@ -51,7 +74,7 @@ impl SummedBody {
 
     /// The sum of `bytes`, which are this body's from `at` on.
     pub(crate) fn sum(&self, at: u64, bytes: &[u8]) -> Summed {
-        self.sums.fill(self.offset + at, bytes)
+        self.block.sums.fill(self.offset + at, bytes)
     }
 }
 
@@ -88,19 +111,24 @@ impl ManagedBuffer {
         if body.as_slice().is_none() {
             return ManagedBuffer::Memory(body);
         }
-        let sums = Arc::new(BlockSums::new(body.len() as u64));
+        let len = body.len() as u64;
+        let sums = BlockSums::new(len);
         ManagedBuffer::Summed(SummedBody {
-            body,
-            sums,
+            block: Arc::new(Block { body, sums }),
             offset: 0,
+            len,
         })
     }
 
-    /// The memory, where it is that.
-    pub fn as_memory(&self) -> Option<&Body> {
+    /// The bytes, where they lie in memory that user space may look at: not those of a file, mapped or not.
+    pub fn as_slice(&self) -> Option<&[u8]> {
         match self {
-            ManagedBuffer::Memory(body) => Some(body),
-            ManagedBuffer::Summed(summed) => Some(&summed.body),
+            ManagedBuffer::Memory(body) => body.as_slice(),
+            ManagedBuffer::Summed(summed) => {
+                let (start, len) = (summed.offset as usize, summed.len as usize);
+                let block = summed.block.body.as_slice();
+                block.map(|bytes| &bytes[start..start + len])
+            }
             ManagedBuffer::File(_) => None,
         }
     }
@@ -144,7 +172,7 @@ impl ManagedBuffer {
     pub fn len(&self) -> u64 {
         match self {
             ManagedBuffer::Memory(body) => body.len() as u64,
-            ManagedBuffer::Summed(summed) => summed.body.len() as u64,
+            ManagedBuffer::Summed(summed) => summed.len,
             ManagedBuffer::File(segment) => segment.len,
         }
     }
@@ -170,9 +198,9 @@ impl ManagedBuffer {
                 ManagedBuffer::Memory(body.slice(offset as usize..(offset + len) as usize))
             }
             ManagedBuffer::Summed(summed) => ManagedBuffer::Summed(SummedBody {
-                body: summed.body.slice(offset as usize..(offset + len) as usize),
-                sums: Arc::clone(&summed.sums),
+                block: Arc::clone(&summed.block),
                 offset: summed.offset + offset,
+                len,
             }),
             ManagedBuffer::File(segment) => {
                 let offset = segment.offset + offset;

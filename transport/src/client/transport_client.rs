@@ -10,6 +10,7 @@ use ringrail_codec::archive::{Encode, encode_to_vec};
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::Live;
+use crate::conn::fetch::ChunkWish;
 use crate::error::RequestError;
 use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::{Ask, Command};
@@ -53,6 +54,13 @@ pub struct ChunkOptions {
     /// Take checksums (CRC32C) where the connection has them; `false` where a digest that is verified end to end
     /// covers the chunk, as BLAKE3 does in `ringrail fetch`.
     pub checksum: bool,
+}
+
+impl ChunkOptions {
+    /// What they say of the chunk itself.
+    pub(super) fn wish(&self) -> ChunkWish {
+        ChunkWish::new(self.len_hint, self.checksum)
+    }
 }
 
 impl Default for ChunkOptions {
@@ -158,16 +166,8 @@ impl TransportClient {
     pub fn fetch_chunk(&self, stream_id: u64, index: u32, options: &ChunkOptions) -> RequestFuture {
         let chunk = (stream_id, index);
         let range = (options.offset, options.max_len);
-        let (len_hint, checksum) = (options.len_hint, options.checksum);
-        self.ask(
-            Ask::Chunk {
-                chunk,
-                range,
-                len_hint,
-                checksum,
-            },
-            options.timeout,
-        )
+        let wish = options.wish();
+        self.ask(Ask::Chunk { chunk, range, wish }, options.timeout)
     }
 
     /// Opens a stream by name, from `offset` on (Spark: `stream`).

@@ -14,15 +14,35 @@ use super::calls::CallKind;
 use super::sink::Sink;
 use super::transfer::{Carries, Transfer};
 
+/// What is wanted of a chunk: 16 bytes, for a command of another thread has no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkWish {
+    /// How long it probably is; `u64::MAX` where nobody knows.
+    len: u64,
+    /// Its slices carry checksums where the connection has them.
+    checksum: bool,
+}
+
+impl ChunkWish {
+    /// A chunk of probably that many bytes, with checksums or without.
+    pub(crate) fn new(len_hint: Option<u64>, checksum: bool) -> Self {
+        let len = len_hint.unwrap_or(u64::MAX);
+        Self { len, checksum }
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        (self.len != u64::MAX).then_some(self.len)
+    }
+}
+
 impl Conn {
-    /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is how long
-    /// it probably is: memory for that is leased before the request leaves. Without `checksum` its slices
-    /// need none.
+    /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. Memory for as long as it
+    /// probably is is leased before the request leaves.
     pub(crate) fn fetch_chunk(
         &self,
         (stream_id, chunk_index): (u64, u32),
         (offset, max_len): (u64, u64),
-        (hint, checksum): (Option<u64>, bool),
+        wish: ChunkWish,
         timeout: Option<Duration>,
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
@@ -36,7 +56,7 @@ impl Conn {
             .calls
             .borrow_mut()
             .insert(CallKind::Chunk, sink, self.due(timeout));
-        let credit = self.lease_for_chunk(id, hint, max_len);
+        let credit = self.lease_for_chunk(id, wish.len_hint(), max_len);
         let deadline_us = timeout.us;
         let request = ChunkRequest {
             id,
@@ -46,7 +66,7 @@ impl Conn {
             max_len,
             credit,
             deadline_us,
-            unsummed: !checksum,
+            unsummed: !wish.checksum,
         };
         let mut tx = self.tx.borrow_mut();
         let written = tx.frame(&self.local.pool, &request.header(), &request.body());

@@ -30,7 +30,7 @@ mod dispatch;
 mod drain;
 mod end;
 mod failures;
-mod fetch;
+pub(crate) mod fetch;
 pub(crate) mod file_sums;
 mod gate;
 mod guard;

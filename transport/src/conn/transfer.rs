@@ -305,9 +305,13 @@ impl Transfer {
 
     fn body_of(&mut self, slice: &Slice) -> Body {
         let len = slice.len as usize;
-        if let Some(body) = self.source.as_memory() {
-            let start = slice.offset as usize;
-            return body.slice(start..start + len);
+        match &self.source {
+            ManagedBuffer::Memory(body) => {
+                let start = slice.offset as usize;
+                return body.slice(start..start + len);
+            }
+            ManagedBuffer::Summed(summed) => return summed.part(slice.offset, len as u64),
+            ManagedBuffer::File(_) => {}
         }
         let Load::Ready(mut lease) = std::mem::replace(&mut self.load, Load::Idle) else {
             unreachable!("a file's slice is cut when it has been read");
