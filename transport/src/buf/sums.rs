@@ -144,7 +144,7 @@ impl Iterator for Parts {
     }
 }
 
-/// What a cut must leave whole to be worth a frame of its own.
+/// Bytes of whole granules that a cut must make, to be worth a frame of its own.
 const WORTH_CUTTING: u64 = 4 * GRANULE_LEN;
 
 /// How long a slice should be that begins at `at` of a block, where `left` bytes are to be sent and a slice has

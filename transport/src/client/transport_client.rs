@@ -57,7 +57,7 @@ pub struct ChunkOptions {
 }
 
 impl ChunkOptions {
-    /// What they say of the chunk itself.
+    /// The part of them that the connection needs to know.
     pub(super) fn wish(&self) -> ChunkWish {
         ChunkWish::new(self.len_hint, self.checksum)
     }

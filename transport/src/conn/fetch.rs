@@ -14,7 +14,7 @@ use super::calls::CallKind;
 use super::sink::Sink;
 use super::transfer::{Carries, Transfer};
 
-/// What is wanted of a chunk: 16 bytes, for a command of another thread has no more.
+/// The wishes of a request for a chunk, in 16 bytes: a command of another thread has no room for more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkWish {
     /// How long it probably is; `u64::MAX` where nobody knows.

@@ -24,7 +24,7 @@ use crate::sys::driver::FileState;
 /// How long the sums of a file are believed after the first of them was computed.
 const BELIEVED_NS: u64 = 60_000_000_000;
 
-/// What an entry takes besides its sums, in bytes: its part of the slab and of the index.
+/// Bytes of an entry besides its sums: its part of the slab and of the index.
 const ENTRY_LEN: u64 = 192;
 
 /// Names the sums of a file for the length of one read: they are another's once the file has changed.
@@ -34,7 +34,7 @@ pub(crate) struct SumTicket {
     generation: u64,
 }
 
-/// What is known of a range.
+/// The outcome of a look at a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     /// Its sum.
@@ -81,7 +81,7 @@ impl FileSums {
         }
     }
 
-    /// What is known of `len` bytes from `offset` on of a file that is in this state now.
+    /// Looks up the sum of `len` bytes from `offset` on, of a file that is in this state now.
     pub(crate) fn look(&mut self, state: &FileState, offset: u64, len: u64, now_ns: u64) -> Look {
         let Some(slot) = self.entry(state, now_ns) else {
             return Look::Never;

@@ -243,7 +243,7 @@ pub enum Listening {
     Spec(ListenSpec),
 }
 
-/// What the kernel says a regular file is; see [`Driver::file_state`]. Two states that are equal are of the same
+/// Identity, length and times of a regular file; see [`Driver::file_state`]. Two states that are equal are of the same
 /// content, as far as its times tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileState {

@@ -55,7 +55,7 @@ struct Seen {
     at_ns: u64,
 }
 
-/// What a driver knows of the files that it was asked about.
+/// The ranges of files that a driver was asked about lately.
 ///
 /// Ranges are remembered by descriptor. Where another file has the same by now, as where pages were taken back, a
 /// send waits for the disk; a file that was shortened is noticed at its last byte.
