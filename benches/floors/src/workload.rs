@@ -88,7 +88,7 @@ impl Source {
     }
 }
 
-/// Which cores the two processes run on. The harness pins them before they start.
+/// Which cores the two processes run on. The harness pins them before they start, if at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Placement {
@@ -96,6 +96,8 @@ pub enum Placement {
     SameCore,
     /// The server on one core, the client on another.
     TwoCores,
+    /// Wherever the scheduler puts their threads, as for a program that is simply started.
+    NotPinned,
 }
 
 /// How a side waits for the other.
@@ -299,6 +301,7 @@ impl fmt::Display for Workload {
         f.write_str(match self.placement {
             Placement::SameCore => ", same core",
             Placement::TwoCores => ", two cores",
+            Placement::NotPinned => ", not pinned",
         })?;
         f.write_str(match self.wait {
             Wait::Parked => ", parked",

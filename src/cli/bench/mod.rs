@@ -105,6 +105,9 @@ struct Width {
     /// Put server and client on the same processor
     #[arg(long)]
     same_core: bool,
+    /// Leave it to the scheduler where the threads of both run
+    #[arg(long, conflicts_with_all = ["same_core", "spin"])]
+    unpinned: bool,
     /// Look for work without ever sleeping
     #[arg(long)]
     spin: bool,
@@ -184,10 +187,10 @@ impl Width {
             work,
             conns: self.conns,
             in_flight: self.in_flight,
-            placement: if self.same_core {
-                Placement::SameCore
-            } else {
-                Placement::TwoCores
+            placement: match (self.same_core, self.unpinned) {
+                (true, _) => Placement::SameCore,
+                (false, true) => Placement::NotPinned,
+                (false, false) => Placement::TwoCores,
             },
             wait: if self.spin {
                 Wait::Spinning

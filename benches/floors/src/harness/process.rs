@@ -6,7 +6,7 @@ use super::cores::{self, Cores};
 use super::error::{HarnessError, Side};
 use super::load::Watch;
 use crate::report::{ClientReport, ServerReport};
-use crate::workload::{Length, Workload};
+use crate::workload::{Length, Placement, Workload};
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -41,12 +41,13 @@ pub fn run_once(candidate: &dyn Candidate, workload: &Workload) -> Result<Run, H
         Length::Seconds(seconds) => PATIENCE + Duration::from_secs_f64(seconds * 1.5),
         Length::Ops(_) => PATIENCE,
     };
+    let pinned = workload.placement != Placement::NotPinned;
     let watch = Watch::start(cores);
     let mut server = Process::start(
         candidate.server_cmd(workload),
         name,
         Side::Server,
-        cores.server,
+        pinned.then_some(cores.server),
     )?;
     let line = server.line(PATIENCE)?;
     let Some(addr) = line.strip_prefix("ready ") else {
@@ -59,7 +60,7 @@ pub fn run_once(candidate: &dyn Candidate, workload: &Workload) -> Result<Run, H
         candidate.client_cmd(workload, addr),
         name,
         Side::Client,
-        cores.client,
+        pinned.then_some(cores.client),
     )?;
     let client_report = client.report(patience)?;
     client.end()?;
@@ -85,14 +86,16 @@ impl Process {
         mut command: Command,
         candidate: &str,
         side: Side,
-        core: usize,
+        core: Option<usize>,
     ) -> Result<Self, HarnessError> {
         let stdin = match side {
             Side::Server => Stdio::piped(),
             Side::Client => Stdio::null(),
         };
         command.stdin(stdin).stdout(Stdio::piped());
-        cores::pin(&mut command, core);
+        if let Some(core) = core {
+            cores::pin(&mut command, core);
+        }
         let mut child = command.spawn().map_err(|source| HarnessError::Start {
             candidate: candidate.to_owned(),
             side,
