@@ -19,12 +19,12 @@ use crate::shard::remote_sink::RemoteSink;
 
 use super::{CallFuture, Connection, RequestFuture, TransportClient};
 
-/// What a peer knows of a merged partition (Spark: `MergedBlockMeta`).
+/// Metadata of one merged partition, as the peer reports it (Spark: `MergedBlockMeta`).
 #[derive(Clone, Debug)]
 pub struct MergedBlockMeta {
-    /// How many chunks there are, as the peer says. Not checked against `bitmaps`.
+    /// Number of chunks that the peer reports. Not checked against `bitmaps`.
     pub num_chunks: i32,
-    /// Which maps each chunk has: one bitmap per chunk, one behind the other, as
+    /// One bitmap per chunk, concatenated, with the maps that the chunk holds;
     /// [`Bitmaps::of_chunks`](ringrail_codec::spark::shuffle::Bitmaps::of_chunks) reads them.
     pub bitmaps: Reply,
 }

@@ -138,7 +138,7 @@ impl Shared {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
                 if !job.done.is_closed() {
-                    // Whoever asked may be gone by now.
+                    // The connection attempt that asked may have been dropped meanwhile.
                     let _ = job.done.send((self.look_up)(&job.address));
                 }
                 state = self.lock();

@@ -17,7 +17,7 @@ use crate::shard::local::ConnKey;
 /// Slices that may wait for the reader; bytes are bounded by credit, this bounds their number.
 pub(crate) const MAX_WAITING_SLICES: usize = 4096;
 
-/// What the shard gives the reader.
+/// A message from the shard to the reader.
 #[derive(Debug)]
 enum Event {
     Data(Lease),
@@ -145,7 +145,8 @@ impl StreamReader {
     }
 
     fn grant(&mut self, len: u64) {
-        // What arrives was granted, or the connection would have ended.
+        // The shard closes a connection that sends more than it was granted, so this fits the
+        // window.
         if self.window.receive(len).is_ok()
             && let Some(bytes) = self.window.release(len)
         {

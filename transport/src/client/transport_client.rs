@@ -39,12 +39,12 @@ pub struct TransportClient {
     peer: Arc<Addr>,
 }
 
-/// What to fetch of a chunk, and how.
+/// The part of a chunk to fetch, and the options of the fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkOptions {
-    /// First byte wanted: where an earlier attempt broke off.
+    /// Offset of the first byte wanted, in bytes: the end of an earlier, interrupted attempt.
     pub offset: u64,
-    /// Bytes wanted at most.
+    /// Upper bound on the bytes fetched.
     pub max_len: u64,
     /// Its length if known: memory is leased before the request leaves, which saves a round trip.
     pub len_hint: Option<u64>,

@@ -17,7 +17,7 @@ impl Conn {
         }
     }
 
-    /// Which of the bounds a request meets.
+    /// The error for the first limit that a new request exceeds.
     #[cold]
     fn refusal(&self) -> RequestError {
         if self.state.get() != State::Open {

@@ -15,12 +15,12 @@ use crate::error::RequestError;
 use super::Conn;
 use super::tx::NoMemory;
 
-/// Where an archive is now.
+/// The place an archive was serialised to.
 #[derive(Debug)]
 pub(crate) enum Archived {
-    /// In the send buffer, behind its header.
+    /// In the send buffer, directly after its header.
     Written,
-    /// In memory of its own.
+    /// In a buffer of its own.
     Apart(Lease),
 }
 

@@ -14,10 +14,10 @@ use crate::error::CloseReason;
 use super::Conn;
 use super::received::ReceivedBytes;
 
-/// Where the body of a frame goes.
+/// The destination of a frame's body.
 #[derive(Debug)]
 pub(crate) enum BodyPlan {
-    /// Into this buffer from `at` on; then to [`Conn::finish_body`].
+    /// Received into this buffer from offset `at`, then handed to [`Conn::finish_body`].
     Into {
         buf: LeaseMut,
         at: usize,
@@ -31,12 +31,12 @@ pub(crate) enum BodyPlan {
     NoMemory,
 }
 
-/// What a body is once it is there.
+/// The role of a received body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finish {
-    /// The body of its frame alone.
+    /// The whole body of its frame.
     Whole,
-    /// A part of a larger one, or the last part.
+    /// A slice of a larger body; `complete` on the last slice.
     Part { complete: bool },
 }
 

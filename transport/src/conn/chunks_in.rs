@@ -99,7 +99,7 @@ impl Conn {
         let Some(bulk) = calls.bulk(id) else {
             return true;
         };
-        // What was granted fits; what the peer announces need not.
+        // The granted bytes fit the pool; the length that the peer announces may not.
         let need = padded_len(bulk.granted.min(total_len) as usize);
         if bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need) {
             return true;

@@ -18,13 +18,13 @@ use super::transfer::{Carries, Transfer, TransferKey};
 
 pub(super) type Handled = Result<(), Box<CloseReason>>;
 
-/// What ends a connection whose peer breaks a rule.
+/// The close reason for a peer that violates the protocol.
 #[cold]
 pub(super) fn broken(error: impl ToString) -> Box<CloseReason> {
     Box::new(CloseReason::Misbehaved(error.to_string()))
 }
 
-/// What ends a connection whose peer sends more than it was granted.
+/// The close reason for a peer that sends more than its credit, in bytes.
 #[cold]
 pub(super) fn beyond_credit(received: u64, granted: u64) -> Box<CloseReason> {
     Box::new(CloseReason::BeyondCredit { received, granted })

@@ -1,10 +1,13 @@
-//! Ends that lose nothing: a side that drains, and the peer of one.
+//! Graceful shutdown without loss: the side that drains, and its peer.
 //!
-//! Who drains says so, refuses further requests, and lets what is under way in either direction
-//! come to its end. Then it sends what is left, ends its direction of the stream and waits for the
-//! peer to end the other: only so does it know that the peer has everything. (To close at once would
-//! reset the connection where requests are still on their way here, and the reset could overtake
-//! the last answers.) The peer sends no further requests here, and closes when the stream ends.
+//! The draining side announces the drain, refuses further requests and lets requests under way in
+//! both
+//! directions complete. It then flushes its send queue, shuts down its write half and waits until
+//! the peer
+//! shuts down the other: only then has the peer received everything. (Closing at once would reset
+//! the
+//! connection while requests are still in flight to this side, and the reset could overtake the last
+//! answers.) The peer sends no further requests, and closes when the stream ends.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -81,7 +84,7 @@ impl Conn {
         self.active.store(false, Ordering::Release);
     }
 
-    /// What the end of the stream means, where it was announced.
+    /// The close reason that the end of the stream stands for, if a drain was announced.
     pub(super) fn farewell(&self) -> Option<CloseReason> {
         if self.draining.get() {
             return Some(CloseReason::Shutdown);

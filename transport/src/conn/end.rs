@@ -111,7 +111,7 @@ impl Conn {
             },
             _ => ConnectError::Handshake { peer, reason },
         };
-        // Whoever waited may be gone.
+        // The waiting future may have been dropped.
         let _ = opened.send(Err(error));
     }
 

@@ -1,15 +1,20 @@
 //! Requests that wait until answers have left, or until their handler has what it needs.
 //!
-//! Answers to a peer that asks much and reads little pile up here. Once more of them wait than
-//! `ringrail.transport.sendQueue` allows, its further requests are held, in their order, and handled
-//! as answers leave. Whatever else it sends is taken as ever: two sides that both hold requests back
-//! must still get each other's replies, credits and cancellations, or neither would ever go on.
+//! Answers to a peer that sends many requests and reads slowly accumulate here. Once more of them
+//! are queued
+//! than `ringrail.transport.sendQueue` allows, its further requests are queued in order and handled
+//! as
+//! answers leave. All other frames are still processed: two sides that both hold back requests must
+//! still
+//! get each other's replies, credits and cancellations, or neither makes progress.
 //!
 //! A handler may [pause](super::pause) its connection, which holds requests in the same way.
 //!
-//! What is held is bounded as well. Beyond that, a side that waits for nothing from this peer stops
-//! reading, so that the socket holds the peer back; one that does wait for something goes on
-//! reading, and refuses requests: the answer that would end the jam may be behind them.
+//! The queue of held requests is bounded as well. Beyond that bound, a side with no pending request
+//! to this
+//! peer stops reading, so that TCP backpressure reaches the peer. A side with pending requests goes
+//! on
+//! reading and refuses requests, because the reply that resolves the deadlock may follow them.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -30,13 +35,13 @@ const LEAST_ROOM: usize = 1024;
 /// not read any more.
 const UNHELD_ROOM: usize = 64 << 10;
 
-/// What one entry costs beside the memory that it keeps, in bytes.
+/// Cost of one entry in addition to the memory that it retains, in bytes.
 const ENTRY_LEN: usize = 128;
 
-/// A request that waits. It counts as outstanding since it came.
+/// A queued request. It counts as outstanding from its arrival.
 #[derive(Debug)]
 pub(crate) enum Held {
-    /// An RPC, whole.
+    /// A complete RPC request.
     Rpc {
         id: u64,
         deadline_ns: u64,
@@ -79,9 +84,9 @@ impl Held {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     queue: VecDeque<(Held, usize)>,
-    /// What they cost: the buffers that they keep, whole.
+    /// Total size of the retained buffers, in bytes; each buffer counts whole.
     bytes: usize,
-    /// The buffer that the last one lies in.
+    /// Address of the buffer that holds the last request.
     last: usize,
 }
 

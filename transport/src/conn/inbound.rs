@@ -18,11 +18,11 @@ use super::ids::IdState;
 /// A large request or one-way message on its way in.
 #[derive(Debug)]
 pub(crate) struct SlicedIn {
-    /// Where it goes; out while a receive is writing to it.
+    /// The destination buffer; `None` while a receive operation owns it.
     pub(crate) buf: Option<LeaseMut>,
-    /// Bytes of that buffer, wherever it is.
+    /// Capacity of that buffer in bytes, also while a receive operation owns it.
     pub(crate) capacity: usize,
-    /// Bytes that the peer may have sent when it has used all its credit.
+    /// Bytes that the peer may have sent once all its credit is used.
     pub(crate) granted: u64,
     pub(crate) assembly: Assembly,
     pub(crate) deadline_ns: u64,

@@ -1,8 +1,10 @@
-//! What outlives the receive buffer that it lies in.
+//! Retention of bytes beyond the receive buffer that they arrived in.
 //!
-//! Usually a reference is kept, and with it the whole buffer: nothing is copied. While memory is
-//! short, small bodies are copied out instead, or a few kept replies of some bytes each would hold
-//! all receive buffers of the shard, and its connections would stand still.
+//! Usually a reference to the whole receive buffer is retained and nothing is copied. While memory
+//! is short,
+//! small bodies are copied out instead: otherwise a few retained replies of some bytes each could
+//! pin all
+//! receive buffers of the shard and stall its connections.
 
 use crate::buf::{Lease, MIN_LEASE_LEN};
 
@@ -12,7 +14,7 @@ use super::received::ReceivedBytes;
 /// Part of the pool in use, in 1/256, from which small bodies are copied out.
 const SHORT: usize = 64;
 
-/// Which receive buffer bodies were copied out of last, and how much memory that took.
+/// The receive buffer that bodies were last copied out of, and the memory that the copies took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CopiedOut {
     buffer: usize,

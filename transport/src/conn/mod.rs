@@ -87,7 +87,7 @@ use tx::Tx;
 /// How long after an RPC others are expected, for whose sake bodies are cut small.
 const MIXED_FOR_NS: u64 = 20_000_000;
 
-/// What the handshake found that sending looks at.
+/// The limits from the peer's handshake that the send path reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PeerTerms {
     pub(crate) max_rpc_len: u64,
@@ -109,7 +109,7 @@ impl From<Negotiated> for PeerTerms {
     }
 }
 
-/// Where a connection stands.
+/// The lifecycle state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Being connected, or waiting for the peer's Hello.
@@ -129,7 +129,7 @@ pub(crate) struct Live {
     pub(crate) active: Arc<AtomicBool>,
 }
 
-/// Who waits for a connection of ours to be open.
+/// Completes once an outgoing connection is open or has failed.
 pub(crate) type Opened = oneshot::Sender<Result<Live, ConnectError>>;
 
 /// One connection. See the module.
@@ -254,7 +254,7 @@ impl Conn {
         self.state.get()
     }
 
-    /// What is still under way, in either direction, for tests that expect nothing.
+    /// Work still under way in either direction, for tests that expect none.
     #[cfg(test)]
     pub(crate) fn loose_ends(&self) -> Vec<(&'static str, usize)> {
         let (inbound, tx) = (self.inbound.borrow(), self.tx.borrow());

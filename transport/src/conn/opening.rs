@@ -195,12 +195,12 @@ impl Conn {
     }
 }
 
-/// What [`Conn::on_hello`] found.
+/// The result of [`Conn::on_hello`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HelloRead {
     /// The Hello took this many bytes; the connection is open.
     Done(usize),
-    /// It is none: the peer speaks Spark's protocol, which it may.
+    /// No Hello: the peer speaks Spark's protocol, and this connection permits it.
     Spark,
     /// It cannot be read before this many bytes are there.
     NeedMore(usize),

@@ -1,4 +1,4 @@
-//! What arrived: a view of the receive buffer for handlers, and owned bytes for everybody else.
+//! Received data: a view of the receive buffer for handlers, and owned bytes for all others.
 
 use std::fmt;
 use std::ops::Deref;
@@ -35,10 +35,10 @@ impl<'a> ReceivedBytes<'a> {
         self.source
     }
 
-    /// The archive of a `T`, validated, where it lies.
+    /// Validates the bytes as an archive of a `T` and returns it in place, without a copy.
     ///
     /// # Errors
-    /// Where the bytes are not a valid archive of a `T`: they come from a peer.
+    /// If the bytes are not a valid archive of a `T`; the peer decides their content.
     pub fn access<T: ArchiveBody>(&self) -> Result<&'a T::Archived, ArchiveError> {
         checked::<T>(self.bytes)
     }
@@ -79,10 +79,10 @@ impl Reply {
         Self { lease }
     }
 
-    /// The archive of a `T`, validated, where it lies.
+    /// Validates the bytes as an archive of a `T` and returns it in place, without a copy.
     ///
     /// # Errors
-    /// Where the bytes are not a valid archive of a `T`.
+    /// If the bytes are not a valid archive of a `T`.
     pub fn access<T: ArchiveBody>(&self) -> Result<&T::Archived, ArchiveError> {
         checked::<T>(&self.lease)
     }

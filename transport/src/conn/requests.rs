@@ -234,7 +234,7 @@ impl Conn {
         });
     }
 
-    /// What a stream of that name has, from `offset` on.
+    /// Looks up the stream `name` and returns its content from `offset` (bytes) on.
     pub(super) fn find_stream(
         self: &Rc<Self>,
         name: &str,

@@ -34,8 +34,9 @@ impl Conn {
         }
     }
 
-    /// Where the answer to a request goes: out of the table, unless a future on the shard has to
-    /// find it there; then `ready` is put into its place.
+    /// Returns the sink for the answer to request `id` and removes the request from the table. If a
+    /// future on the
+    /// shard awaits the request, the entry stays and `ready` is stored in it instead.
     #[inline(always)]
     fn resolve(
         &self,

@@ -16,7 +16,7 @@ use super::bulk::{BodyPlan, Finish};
 use super::failures::failure_kind;
 
 impl Conn {
-    /// Where the body of a frame goes that is not a part of a larger one.
+    /// Plans the destination of a body that is not a slice of a larger one.
     pub(super) fn plan_whole(self: &Rc<Self>, header: &Header) -> BodyPlan {
         let limit = header.padded_body_len();
         let buf = match self.could_claim(limit as u64) {

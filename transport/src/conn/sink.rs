@@ -1,4 +1,4 @@
-//! Where an answer goes: to a callback on the shard, to a future on the shard, to another thread.
+//! The destination of an answer: a callback on the shard, a future on the shard, or another thread.
 
 use std::rc::Rc;
 
@@ -11,10 +11,10 @@ use crate::shard::remote_sink::RemoteSink;
 use super::Conn;
 use super::received::{ReceivedBytes, Reply};
 
-/// What became of a request.
+/// The result of a request.
 pub type Outcome = Result<Reply, RequestError>;
 
-/// Takes answers on the shard, without an allocation per request: the fastest way to call.
+/// Takes answers on the shard without an allocation per request: the fastest way to call.
 ///
 /// One handler serves any number of requests; `token` is the caller's own number for each
 /// (Spark: `RpcResponseCallback`, `ChunkReceivedCallback`).

@@ -18,13 +18,13 @@ pub(super) const SCARCE_NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct BodyIn {
     header: Header,
-    /// Where it goes; out while a receive writes to it.
+    /// The destination buffer; `None` while a receive operation owns it.
     pub(super) buf: Option<LeaseMut>,
     pub(super) at: usize,
     finish: Finish,
-    /// Bytes that the buffer may grow to.
+    /// Size in bytes that the buffer may grow to.
     limit: usize,
-    /// Since when it has found no memory to grow.
+    /// The time since which no memory was available for growth.
     scarce_since_ns: Option<u64>,
     discard: bool,
     /// Bytes so far, padding included.

@@ -30,24 +30,24 @@ const CALM_FRAMES: u32 = 16;
 /// it at work while it is: one that is parsed, and one that has come meanwhile.
 const HELD_BUFFERS: usize = 2;
 
-/// What the pump is to post next.
+/// The receive operation that the pump posts next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Nothing: what is held must be worked off first.
+    /// None: held frames must be processed first.
     Nothing,
     /// A multishot receive.
     Multi,
     /// A receive of `len` bytes into `buf[at..]`; give the buffer back by [`Rx::filled`].
     Fill {
-        /// Where.
+        /// The destination.
         buf: LeaseMut,
-        /// First byte.
+        /// Offset of the first byte in `buf`.
         at: usize,
-        /// How many.
+        /// Length in bytes.
         len: usize,
-        /// Wait for all of them; where not, what is there suffices.
+        /// Complete only with all `len` bytes; otherwise with any number.
         whole: bool,
-        /// Where the header behind the body goes: to be received right after, in one go.
+        /// Destination of the header that follows the body, received in the same operation.
         header: Option<LeaseMut>,
     },
 }
@@ -132,7 +132,7 @@ impl Rx {
         between
     }
 
-    /// What to post when no receive is outstanding.
+    /// The receive operation to post when none is outstanding.
     pub(crate) fn next(&mut self, conn: &Conn) -> Next {
         if self.is_stuck() || !self.held.is_empty() {
             return Next::Nothing;

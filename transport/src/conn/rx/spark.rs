@@ -30,12 +30,12 @@ pub(super) struct Flow {
     to: To,
     /// Bytes that have not come.
     left: u64,
-    /// Where the next ones go: all of a whole body, or the piece that is being filled. Out while a
-    /// receive writes to it.
+    /// The destination of the next bytes: all of a whole body, or the current piece. `None` while a
+    /// receive operation owns it.
     buf: Option<LeaseMut>,
-    /// Bytes in it.
+    /// Bytes received into it.
     got: usize,
-    /// Bytes that it will hold.
+    /// Bytes that it will hold when full.
     want: usize,
 }
 
@@ -359,7 +359,7 @@ impl Rx {
         Ok(())
     }
 
-    /// What to post when no receive is outstanding.
+    /// The receive operation to post when none is outstanding.
     pub(super) fn next_spark(&mut self, conn: &Conn, side: &Side) -> Next {
         if !self.wants_exact_spark(conn, side) {
             return Next::Multi;

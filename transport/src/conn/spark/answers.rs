@@ -55,7 +55,8 @@ impl Conn {
         self.resolve_failure(id, RequestError::Remote { peer, failure });
     }
 
-    /// What is told of an answer that there is no memory for: a chunk that never fits can be had as a stream.
+    /// Extends the error for an answer that exceeds the pool: a chunk that never fits can be
+    /// fetched as a stream.
     #[cold]
     pub(in crate::conn) fn told_of_chunk(&self, call: u64, error: RequestError) -> RequestError {
         let side = self.spark();
@@ -83,8 +84,8 @@ impl Conn {
     }
 }
 
-/// What is known of a failure that Spark tells by a text alone: the first line says what happened, the rest
-/// is a stack.
+/// Derives a failure code from Spark's failure text: the first line names the cause, the rest is a stack
+/// trace.
 fn failure_of(text: &str) -> RpcFailure {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let code = match first {

@@ -1,8 +1,10 @@
-//! Who the peer is: the handshake of Spark's authentication, in front of all other frames.
+//! Authentication of the peer: Spark's handshake, which precedes all other frames.
 //!
-//! Until it has succeeded the connection is not open: no handler hears of it, and whatever else the peer
-//! asks for is refused, chunks and streams too. The side that was asked answers in plain; what it sends
-//! behind that answer, and what it receives, is encrypted where the handshake says so.
+//! The connection is not open until the handshake succeeds: no handler is told of it, and every other
+//! request
+//! of the peer is refused, chunks and streams included. The server answers in plain text; after that
+//! answer
+//! both directions are encrypted if the handshake says so.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -180,7 +182,8 @@ impl Conn {
         Ok(())
     }
 
-    /// What was taken to be sent had the answer to a handshake in it: from here on the peer is known.
+    /// Called when the send that carries the handshake's answer is taken: the peer is authenticated
+    /// from here on.
     pub(super) fn note_auth_sent(self: &Rc<Self>, side: &Side) {
         let mut place = side.auth.borrow_mut();
         match place.take() {
@@ -285,7 +288,8 @@ impl Conn {
         }
     }
 
-    /// What the end of the stream means to a client in the middle of its handshake, where it means more than that.
+    /// The close reason for an end of stream during a client's handshake, if it is more specific
+    /// than a plain end.
     #[cold]
     pub(in crate::conn) fn auth_farewell(&self) -> Option<CloseReason> {
         let auth = self.spark()?.auth.borrow();
@@ -303,7 +307,7 @@ impl Conn {
         if let Frame::RpcRequest(request) = &head.frame
             && self.state() == State::Opening
         {
-            // Whatever it says, the connection ends.
+            // The connection ends whether or not the refusal can be sent.
             let _ = self.refuse_auth(side, request.request_id, &AuthError::ExpectedSasl);
         }
         let kind: Kind = head.frame.kind();

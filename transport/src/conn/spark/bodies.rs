@@ -27,18 +27,18 @@ use super::asked::Asking;
 /// connection may stay. Behind more than that it ends, as Spark's always does.
 const DROPPED_UPLOAD_LEN: u64 = 16 << 20;
 
-/// What a body is that is received whole.
+/// The kind of a body that is received whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WholeOf {
-    /// An RPC of the peer.
+    /// An RPC request of the peer.
     Rpc { request_id: i64 },
-    /// A message of the peer.
+    /// A one-way message of the peer.
     OneWay,
     /// The answer to a request of ours.
     Answer { call: u64 },
 }
 
-/// What a body is that goes on in pieces.
+/// The kind of a body that is received in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PiecesOf {
     /// An upload of the peer.
@@ -47,12 +47,12 @@ pub(crate) enum PiecesOf {
     Stream { call: u64 },
 }
 
-/// Where the body behind a head goes.
+/// The destination of the body that follows a head.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    /// Whole into this buffer.
+    /// Received whole into this buffer.
     Whole { buf: LeaseMut, of: WholeOf },
-    /// In pieces.
+    /// Received in pieces.
     Pieces(PiecesOf),
     /// Nowhere: nobody waits for it, or it was refused.
     Nowhere,
@@ -97,7 +97,7 @@ impl Conn {
         }
     }
 
-    /// What the body in a frame is; `None` where nobody waits for it.
+    /// The kind of the body in a frame; `None` if no request is pending for it.
     fn whole_of(&self, side: &Side, frame: &Frame<'_>) -> Option<WholeOf> {
         let call = match frame {
             Frame::RpcRequest(request) => {
@@ -304,7 +304,7 @@ impl Conn {
     fn take_stream_piece(&self, call: u64, piece: Lease) {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(call) else { return };
-        // What is still granted is counted down: nobody but this side has to know how far it goes.
+        // Spark's protocol has no credit frames: the grant is accounted on this side only.
         bulk.granted = bulk.granted.saturating_sub(piece.len() as u64);
         let full = match calls.get(call).map(|call| &call.sink) {
             Some(Sink::Stream(feed)) => feed.push(piece).is_err(),

@@ -1,8 +1,10 @@
-//! What leaves next: frames that wait, then bodies, one behind the other.
+//! Composition of the next send: queued frames first, then bodies in order.
 //!
-//! A body that has begun goes on until it ends, and nothing goes between. Before one begins, the frames
-//! that wait are sent: an answer to an RPC overtakes all bodies but the one that is running. Bodies keep
-//! their order, for answers to streams have no other name.
+//! A body that has begun continues until its end, with no frame in between. Queued frames are sent
+//! before the
+//! next body begins, so an RPC's answer overtakes all bodies except the current one. Bodies keep their
+//! order,
+//! because an answer to a stream request is identified by its position alone.
 
 use std::rc::Rc;
 

@@ -59,12 +59,12 @@ pub(crate) use write::Lead;
 
 use super::Conn;
 
-/// What a connection has that speaks Spark's protocol.
+/// The state of a connection that speaks Spark's protocol.
 pub(crate) struct Side {
     pub(crate) limits: Limits,
-    /// Requests of the peer, by the number that each has on this side.
+    /// Outstanding requests of the peer, by this side's number for each.
     asked: RefCell<Asked>,
-    /// Chunks that this side has asked for, the first one first.
+    /// Outstanding chunk requests of this side, oldest first.
     chunks: RefCell<ChunkCalls>,
     /// Streams that this side has asked for: answers come in that order.
     streams: RefCell<VecDeque<u64>>,
@@ -72,13 +72,14 @@ pub(crate) struct Side {
     merged: RefCell<MergedCalls>,
     /// While the connection is not authenticated and has to be.
     auth: RefCell<Option<Auth>>,
-    /// What everything received goes through.
+    /// Decrypts all received bytes, once the handshake has agreed on encryption.
     opener: RefCell<Option<Opener>>,
-    /// What everything sent goes through.
+    /// Encrypts all sent bytes, once the handshake has agreed on encryption.
     sealer: RefCell<Option<Sealer>>,
-    /// The opener has come with the frame that was just taken: what lies behind that is for it.
+    /// The opener was installed by the frame just handled: the bytes after that frame are
+    /// encrypted.
     fresh: Cell<bool>,
-    /// Taken to be sent, while there was no memory to encrypt it into.
+    /// Data taken for sending that awaits memory for its encrypted form.
     unsealed: RefCell<Option<Gather>>,
 }
 

@@ -12,17 +12,17 @@ use crate::spark::{ClientAuthentication, ServerAuthentication};
 use super::Auth;
 use super::Side;
 
-/// What a connection speaks.
+/// The protocol and role of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Speaks {
     /// The native protocol.
     #[default]
     Native,
-    /// What the peer's first bytes say.
+    /// Decided by the peer's first bytes.
     Either,
-    /// Spark's protocol, as the side that was connected to.
+    /// Spark's protocol, as the accepting side.
     SparkServer(Option<Arc<ServerAuthentication>>),
-    /// Spark's protocol, as the side that connects.
+    /// Spark's protocol, as the connecting side.
     SparkClient(Option<Arc<ClientAuthentication>>),
 }
 

@@ -17,10 +17,10 @@ use super::Side;
 /// A handshake.
 pub(super) enum Auth {}
 
-/// What decrypts.
+/// Placeholder for the decryptor in builds without Spark's authentication; has no values.
 pub(super) enum Opener {}
 
-/// What encrypts.
+/// Placeholder for the encryptor in builds without Spark's authentication; has no values.
 pub(super) enum Sealer {}
 
 pub(super) fn comes_in_segments(opener: &Opener) -> bool {

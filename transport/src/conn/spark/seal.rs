@@ -15,10 +15,11 @@ use super::Side;
 use super::auth::Entropy;
 
 impl Conn {
-    /// What is gathered, encrypted where it has to be.
+    /// Encrypts a gathered send, if the connection is encrypted.
     pub(super) fn sealed(&self, side: &Side, gather: Gather) -> Outgoing {
         if side.is_sealed() && gather.body_bytes().1 > 0 {
-            // A mapping that is shortened meanwhile must not be read here; files are, with care.
+            // Reading a mapping that another process truncates raises SIGBUS; file reads return an
+            // error instead.
             let text = "mapped memory is not encrypted: give it as a part of its file";
             self.close(CloseReason::BodyBroken(text.into()));
             return Outgoing::Nothing;

@@ -22,12 +22,12 @@ use crate::metrics::RequestKind;
 use super::Side;
 use super::asked::Asking;
 
-/// What goes in front of a body that has no headers within.
+/// The bytes in front of a body that contains no headers.
 #[derive(Clone, Debug)]
 pub(crate) enum Lead {
     /// A head of the usual length.
     Fixed([u8; 21]),
-    /// Any other.
+    /// A head of any other length.
     Long(Bytes),
 }
 
@@ -348,7 +348,8 @@ impl Conn {
     }
 }
 
-/// What Spark's clients are told of a failure: a text like a stack trace, the causes as Java writes them.
+/// The text of a failure for Spark's clients: formatted like a stack trace, with causes as Java
+/// prints them.
 fn text_of(failure: &RpcFailure) -> String {
     let mut text = failure.message().to_owned();
     for cause in failure.causes() {
