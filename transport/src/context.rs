@@ -171,8 +171,9 @@ impl TransportContext {
     /// As [`create_client_factory`](Self::create_client_factory), of connections that speak Spark's
     /// protocol, authenticated where `authentication` says how.
     ///
-    /// What that protocol does not know fails with [`RequestError::NotInProtocol`]: parts of chunks, streams
-    /// from an offset on. Deadlines and retractions are not told to the peer.
+    /// Operations that Spark's protocol lacks fail with [`RequestError::NotInProtocol`]: parts of chunks,
+    /// and streams
+    /// from an offset. Deadlines and cancellations are not sent to the peer.
     ///
     /// [`RequestError::NotInProtocol`]: crate::RequestError::NotInProtocol
     pub fn create_spark_client_factory(

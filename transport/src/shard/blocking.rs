@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker};
 
 use super::handle;
 
-/// Sees that this is not the thread of a shard.
+/// Checks that the calling thread is not a shard's.
 ///
 /// # Panics
-/// Where it is.
+/// If it is.
 #[track_caller]
 pub(crate) fn refuse_on_shard(what: &str) {
     if let Some(local) = handle::current() {

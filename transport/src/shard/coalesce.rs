@@ -47,7 +47,7 @@ const HURRY_NS: u64 = 100_000_000;
 /// and waits for the answer.
 const ONE_AT_A_TIME: u8 = 64;
 
-/// What one connection brought between two sleeps, and how often that was a single frame.
+/// The frames that one connection received between two sleeps, and how often it was a single frame.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     sleep: u64,
@@ -73,7 +73,7 @@ impl Batch {
     }
 }
 
-/// What was counted in a window.
+/// The counts of one window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     began_ns: u64,

@@ -166,7 +166,7 @@ impl EngineBuilder {
     }
 }
 
-/// What the thread of a shard needs to begin.
+/// The state that a shard's thread takes over at its start.
 struct ShardStart {
     handle: ShardHandle,
     conf: Arc<TransportConf>,
@@ -180,7 +180,7 @@ impl ShardStart {
         let index = self.handle.index();
         let outcome = match self.set_up() {
             Err(error) => {
-                // Whoever starts the engine is waiting for exactly this.
+                // The thread that starts the engine waits for this result.
                 let _ = ready.send(Err(error));
                 return;
             }
@@ -200,7 +200,7 @@ impl ShardStart {
             }
         };
         unsettle();
-        // Whoever still posts is told that nobody is here.
+        // Posting to a closed inbox fails, so later callers get an error.
         self.handle.inbox().close();
         if let Err(error) = outcome {
             tracing::error!(target: "ringrail::shard", shard = index, %error, "the shard ended");
@@ -253,7 +253,7 @@ impl ShardStart {
 
 /// A shard has ended that was not told to: whoever waits for it gets an error, not silence.
 fn fail_everything<D: Driver>(pump: &mut Pump<D>) {
-    // What panicked once may do so again; each step stands for itself.
+    // A panicking step may panic again; each step has a guard of its own.
     let closed = catch_unwind(AssertUnwindSafe(|| pump.begin_shut_down()));
     let handle = pump.local.handle.clone();
     handle.inbox().close();
@@ -393,7 +393,7 @@ impl Engine {
         refuse_on_shard("run_on");
         let (done, result) = oneshot::channel();
         let command = Command::Run(Box::new(move |shard: &ShardHandle| {
-            // Whoever asked may have gone.
+            // The caller may have dropped its receiver.
             let _ = done.send(run(shard));
         }));
         self.inner.shards[shard].post_surely(command);
@@ -404,10 +404,11 @@ impl Engine {
     /// which may hold what is not `Send`. See [`ShardHandle::spawn`].
     ///
     /// # Errors
-    /// By what is returned: the future gave no output, or the shard does not take it.
+    /// The returned handle resolves to the error: the future gave no output, or the shard did not
+    /// take it.
     ///
     /// # Panics
-    /// Where there is no shard of this number.
+    /// If there is no shard of this number.
     pub fn spawn_on<F>(
         &self,
         shard: usize,
@@ -425,7 +426,7 @@ impl Engine {
             let spawned = shard.spawn(async move {
                 let output = future.await;
                 if let Some(done) = of_future.take() {
-                    // Whoever asked may have gone.
+                    // The caller may have dropped its receiver.
                     let _ = done.send(Ok(output));
                 }
             });

@@ -99,7 +99,7 @@ impl ShardHandle {
         }
     }
 
-    /// Which shard of its engine.
+    /// The shard's index in its engine.
     pub fn index(&self) -> usize {
         self.shared.index
     }

@@ -119,12 +119,12 @@ impl<T> fmt::Display for PushError<T> {
 
 impl<T> std::error::Error for PushError<T> {}
 
-/// What an inbox has counted since it was made.
+/// The counters of an inbox since its creation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InboxStats {
     /// Messages accepted.
     pub pushed: u64,
-    /// Messages given back because the inbox was full.
+    /// Messages rejected because the inbox was full.
     pub full: u64,
     /// Pushes that had to wake the shard.
     pub wakes: u64,
@@ -315,8 +315,9 @@ impl<T> Inbox<T> {
         while self.queue.pop().is_some() {}
     }
 
-    /// What was counted so far. From any thread; figures taken while others push
-    /// may be a message apart.
+    /// The counters so far. Callable from any thread; figures read during concurrent pushes may
+    /// differ by a
+    /// message.
     pub fn stats(&self) -> InboxStats {
         InboxStats {
             pushed: self.shard.popped.load(Ordering::Relaxed) + self.queue.len() as u64,

@@ -147,7 +147,7 @@ fn loom_closing_strands_no_message() {
     });
 }
 
-/// What an eventfd does: a wake-up that comes early is kept.
+/// Models an eventfd: an early wake-up is retained.
 #[derive(Default)]
 struct Bell {
     rung: Mutex<bool>,
@@ -186,7 +186,7 @@ fn loom_work_of_a_task_is_seen_before_or_wakes_the_sleeper() {
         });
         while work.load(Ordering::Relaxed) == 0 {
             if inbox.prepare_sleep() {
-                // What the shard asks of its tasks once it has announced that it will sleep.
+                // The shard checks its tasks after it has announced its sleep.
                 if work.load(Ordering::Relaxed) == 0 {
                     bell.wait();
                 }

@@ -62,7 +62,7 @@ impl Letters {
                 bag.lost.insert((key.slot, key.generation));
                 Some(command)
             }
-            // What belongs to no connection is rare: listeners, connects, the end.
+            // Commands without a connection are rare: listeners, connects, shutdown.
             None => {
                 bag.commands.push_back(command);
                 self.count += 1;

@@ -9,7 +9,7 @@ use crate::sys::driver::{OpKey, Sock};
 
 use super::coalesce::Batch;
 
-/// Which receive is outstanding.
+/// The kind of the outstanding receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiving {
     Multi {
@@ -26,11 +26,12 @@ pub(super) struct Link {
     pub(super) sock: Sock,
     pub(super) rx: Rx,
     pub(super) recv: Option<(OpKey, Receiving)>,
-    /// What it brought between two sleeps of the shard.
+    /// The frames received between two sleeps of the shard.
     pub(super) batch: Batch,
-    /// The receive of the header behind the body that `recv` is for; takes its place when that ends.
+    /// The receive of the header after the body that `recv` is for; moves to `recv` when that
+    /// completes.
     pub(super) recv_header: Option<OpKey>,
-    /// Its parse goes on next turn.
+    /// Parsing continues in the next turn.
     pub(super) put_off: bool,
     /// It is among those that wait for a receive buffer.
     pub(super) waits_for_buffer: bool,

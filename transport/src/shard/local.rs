@@ -1,7 +1,7 @@
-//! What lives on a shard's thread and everything there shares: memory, connections, timers.
+//! State of a shard's thread that everything on it shares: memory, connections, timers.
 //!
-//! Not generic over the driver: connections, handlers and futures work on this, and mark what is
-//! to be sent; the pump, which has the driver, comes round and does it.
+//! Not generic over the driver: connections, handlers and futures change this state and mark the
+//! connections that have data to send; the pump, which owns the driver, then posts the sends.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -39,10 +39,10 @@ impl ConnKey {
     }
 }
 
-/// What a timer is for.
+/// The purpose of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerFor {
-    /// The requests of a connection: the time of one is up.
+    /// The earliest deadline among a connection's requests.
     Calls(ConnKey),
     /// Connecting and the handshake.
     Opening(ConnKey),
@@ -59,9 +59,9 @@ pub(crate) enum TimerFor {
     Accept(u32),
     /// A task's own.
     Task {
-        /// Which task.
+        /// The slot of the task.
         slot: u32,
-        /// Its word for it.
+        /// The token that the task chose.
         token: u32,
     },
 }
@@ -115,7 +115,7 @@ pub(crate) struct ShardLocal {
     now_ns: Cell<u64>,
     /// Since when a shard that spins has found nothing to do; `u64::MAX` where it has.
     pub(super) idle_since_ns: Cell<u64>,
-    /// What tells the time between turns; without it time stands still there, as in a simulation.
+    /// Reads the time between turns; without it the time is constant there, as in a simulation.
     clock: Cell<Option<fn() -> u64>>,
     timers: RefCell<TimerWheel>,
     conns: RefCell<Slab<Rc<Conn>>>,
@@ -129,7 +129,7 @@ pub(crate) struct ShardLocal {
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
     pub(crate) letters: RefCell<Letters>,
-    /// What embedders run in the shard's turns.
+    /// Tasks of embedders, run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     /// Callers on other threads that this turn has answers for.
     pub(super) deliveries: RefCell<Deliveries>,

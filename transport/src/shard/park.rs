@@ -1,4 +1,4 @@
-//! What a shard does when nothing is left to do: spin a little, then sleep.
+//! Idle behaviour of a shard: it spins for a short time, then sleeps.
 //!
 //! *Bare*: the shard sleeps in the ring itself. One system call both submits and waits; no futures
 //! run on the shard. *Hosted*: the shard's loop is a task of a `tokio_uring` runtime, so that
@@ -128,7 +128,7 @@ fn may_sleep<D: Driver>(pump: &mut Pump<D>) -> bool {
     if pump.has_work() || !pump.local.handle.inbox().prepare_sleep() {
         return false;
     }
-    // Whoever gave a task work before the announcement has not woken the shard.
+    // Work given to a task before the announcement did not wake the shard.
     if pump.local.tasks_have_work() {
         pump.local.handle.inbox().finish_sleep();
         return false;

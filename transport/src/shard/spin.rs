@@ -26,7 +26,7 @@ pub const FORCED_PARK_INTERVAL_NS: u64 = 100_000;
 /// The shortest spin, unless the configured one is shorter; less becomes none.
 const SPIN_MIN_NS: u64 = 1_000;
 
-/// Where a shard runs, as far as spinning is concerned.
+/// The placement of a shard's thread, as far as it matters for spinning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// The thread is pinned to one processor.

@@ -1,4 +1,4 @@
-//! What becomes of a spawned future: its output for who waits on the shard or on another thread.
+//! The output of a spawned future, for a waiter on the shard or on another thread.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -10,9 +10,10 @@
 //!  Pump::turn: completions, inbox, timers, tasks, run() ─► poll ─► sends, posted at the turn's end
 //! ```
 //!
-//! What a future sends while it is polled leaves with what the turn's handlers have sent, in one
-//! send per connection. A future that wakes itself runs again in the next turn, so sockets and other
-//! tasks have their turn in between.
+//! Sends of a polled future leave together with those of the turn's handlers, in one send per
+//! connection. A
+//! future that wakes itself runs again in the next turn, so sockets and other tasks are served in
+//! between.
 
 mod join;
 mod sleep;
@@ -39,12 +40,12 @@ pub use join::{JoinError, JoinHandle, RemoteJoin};
 pub(crate) use sleep::Sleepers;
 pub use sleep::{Elapsed, Sleep, Timeout};
 
-/// Who is to be woken when an answer is there.
+/// The task or waker to wake when an answer arrives.
 #[derive(Debug)]
 pub(crate) enum Wakeup {
-    /// The task of this shard that has this number.
+    /// The task of this shard with this slot number.
     Task(u32),
-    /// Somebody that has given a waker.
+    /// A waker, as of a task on another executor.
     Waker(Waker),
 }
 

@@ -31,10 +31,10 @@ impl WakeList {
         }
     }
 
-    /// Marks a slot as woken. From any thread.
+    /// Marks a slot as woken. Callable from any thread.
     ///
     /// # Panics
-    /// Where the slot is beyond the list.
+    /// If the slot is beyond the list.
     pub(super) fn set(&self, slot: usize) {
         let (word, bit) = (slot / BITS, slot % BITS);
         // Release, in this order: a taker that sees a later store sees the earlier ones, so a bit

@@ -1,4 +1,4 @@
-//! What other threads ask of the shard: taken from the inbox, some each turn.
+//! Commands from other threads: taken from the inbox, a bounded number per turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -97,7 +97,7 @@ impl<D: Driver> Pump<D> {
             }
             Command::Run(run) => {
                 let handle = self.local.handle.clone();
-                // Whoever posted it finds that nothing came back; the shard goes on.
+                // The caller sees that no result was returned; the shard continues.
                 let ran = catch_unwind(AssertUnwindSafe(|| run(&handle)));
                 if ran.is_err() {
                     self.local.metrics.handler_panics.increment();

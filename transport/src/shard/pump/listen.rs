@@ -1,9 +1,12 @@
-//! Listeners: begun and ended by command, and what they accept.
+//! Listeners: start, stop and accepted connections.
 //!
-//! Where the process or the system has no descriptor left, an accept fails at once, whether a
-//! connection waits or not. It is then posted again when a connection closes and every
-//! [`RETRY`], never at once. Connections that wait meanwhile are served if a descriptor comes free
-//! within [`SHED_AFTER_NS`], and closed beyond that, so that their peers try elsewhere.
+//! When the process or the system is out of file descriptors, an accept fails at once, whether or
+//! not a
+//! connection is pending. It is posted again when a connection closes and after every [`RETRY`],
+//! never
+//! immediately. Pending connections are served if a descriptor becomes free within
+//! [`SHED_AFTER_NS`], and
+//! closed after that, so that their peers can try another server.
 
 use std::io;
 use std::rc::Rc;

@@ -114,7 +114,7 @@ impl<D: Driver> Pump<D> {
             worked = true;
             self.complete(done);
             if self.local.metrics.frames_in.get() - frames >= self.turn_frames {
-                // What is left has the next turn; `has_work` sees it.
+                // The rest is processed in the next turn; `has_work` reports it.
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! What connections receive: completions to the parser, and the next receive that fits.
+//! Receives: completions go to the parser, and the next fitting receive is posted.
 
 use std::rc::Rc;
 
@@ -78,7 +78,7 @@ impl<D: Driver> Pump<D> {
         self.post_receive(key);
     }
 
-    /// What a receive brought: bulk does not wait for company, nor does a peer that waits for each answer.
+    /// Feeds the moderation: bulk data, and a peer that sends one request at a time, are not delayed.
     fn note_frames(&mut self, key: ConnKey, frames: u64, exact: bool) {
         let sleeps = self.sleeps;
         let Some(link) = self.link_of(key) else {
@@ -121,7 +121,7 @@ impl<D: Driver> Pump<D> {
             return;
         }
         if state == State::Flushing {
-            // Whatever comes now is for nobody.
+            // The connection is closed: later bytes are dropped.
             link.rx = Rx::default();
         }
         let conn = &link.conn;

@@ -1,4 +1,4 @@
-//! What connections send: one send in flight each, file reads for those that need them.
+//! Sends: one in flight per connection, and file reads for the bodies that need them.
 
 use std::rc::Rc;
 

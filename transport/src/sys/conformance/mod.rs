@@ -1,4 +1,4 @@
-//! What every driver must do, as one suite that all of them pass.
+//! Requirements of every driver, as one test suite that all of them pass.
 //!
 //! A [`Rig`] makes drivers and lets time pass: the io_uring rig waits in the kernel, the simulated
 //! one moves its world's clock. The tests know only the trait.

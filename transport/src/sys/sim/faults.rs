@@ -1,4 +1,4 @@
-//! What may go wrong, and how often.
+//! Injected faults and their rates.
 
 /// Probabilities (0 to 1) and sizes of what the simulation injects. Nothing by default.
 ///
@@ -132,7 +132,7 @@ impl Kind {
     }
 }
 
-/// Which way bytes go on a connection.
+/// A direction of transfer on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the side that connected.
@@ -141,12 +141,12 @@ pub enum Direction {
     ToClient,
 }
 
-/// What is done to a connection.
+/// A scripted fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injury {
     /// Both ends get a reset.
     Reset,
-    /// Bytes go nowhere from now on, and neither end is told.
+    /// Both directions silently lose all bytes from now on.
     Vanish,
 }
 
@@ -162,10 +162,10 @@ pub enum When {
 /// One injury at one point of one connection; see [`SimWorld::script`](super::SimWorld::script).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Which connection: 0 is the first that the world establishes, 1 the second.
+    /// The connection: 0 is the first that the world establishes, 1 the second.
     pub connection: usize,
-    /// When.
+    /// The time of the fault.
     pub when: When,
-    /// What.
+    /// The fault.
     pub injury: Injury,
 }

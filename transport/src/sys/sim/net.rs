@@ -25,7 +25,7 @@ const CONNECT_RETRY_NS: u64 = 1_000_000_000;
 /// How often it is.
 const CONNECT_RETRIES: usize = 6;
 
-/// Where an operation of a socket stands.
+/// The position of an operation on its socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) sock: Sock,

@@ -34,7 +34,7 @@ impl UringDriver {
             if self.ops.in_flight() == 0 && !self.wake_armed {
                 return true;
             }
-            // What waits in the submission queue cannot be cancelled yet.
+            // Operations still in the submission queue cannot be cancelled yet.
             if self.enter(Park::No).is_err() {
                 return false;
             }

@@ -54,7 +54,7 @@ pub struct UringDriver {
     pub(super) immediate: VecDeque<Completion>,
     /// File sends that go on after the next call, for the budget of this one is used up.
     pub(super) deferred: VecDeque<OpKey>,
-    /// What is left of [`FILE_BUDGET`].
+    /// The unused part of [`FILE_BUDGET`], in bytes.
     pub(super) file_budget: usize,
     pub(super) wake_fd: Arc<OwnedFd>,
     pub(super) wake_count: Box<u64>,
@@ -70,9 +70,9 @@ pub struct UringDriver {
     /// How long the next park lasts at least; 0 where nothing was said.
     pub(super) linger_us: u32,
     can_linger: bool,
-    /// What the clock said last.
+    /// The last reading of the clock, in nanoseconds.
     pub(super) last_ns: Cell<u64>,
-    /// Until when files are looked at closely; see [`files::is_resident`].
+    /// The end of the period in which files are checked closely; see [`files::is_resident`].
     disk_busy_until_ns: Cell<u64>,
     /// Being dropped: no further wake-up is wanted.
     pub(super) closing: bool,
@@ -342,7 +342,7 @@ impl Driver for UringDriver {
             self.immediate.is_empty() && self.harvested.is_empty() && self.deferred.is_empty();
         let quick_posted = std::mem::take(&mut self.quick_posted);
         let at_first = std::mem::take(&mut self.at_first);
-        // What cannot be put into the ring goes along with the call.
+        // A timeout that cannot be put into the ring is passed to the system call.
         let until = match park {
             Park::Until(Some(at)) if idle => (!self.wake_by(at)).then_some(at),
             _ => None,

@@ -24,7 +24,7 @@ fn is_passing(errno: i32) -> bool {
     )
 }
 
-/// What both have.
+/// State that both peers have.
 pub(super) struct Peer {
     pub(super) driver: SimDriver,
     pool: Pool,
