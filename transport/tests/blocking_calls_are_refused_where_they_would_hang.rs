@@ -14,7 +14,7 @@ use ringrail_transport::{
 };
 use support::serve;
 
-/// What a test calls, by number.
+/// The calls under test, by number.
 const CALLS: [&str; 8] = [
     "create_client_blocking",
     "create_unmanaged_client_blocking",

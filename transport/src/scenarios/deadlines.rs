@@ -66,7 +66,7 @@ fn requests_that_were_held_beyond_their_deadline_are_never_handled() {
         cluster.raws[raw].listens = true;
         cluster.raws[raw].go_on();
         cluster.assert_at_rest();
-        // What is in the sockets comes as well.
+        // Bytes still in the sockets arrive as well.
         cluster.run_for(1000 * MS);
         let mut answered = BTreeMap::<u64, u32>::new();
         for (header, _) in cluster.hear(raw) {
@@ -105,7 +105,8 @@ fn a_late_answer_is_not_sent() {
     });
 }
 
-/// What its peer leaves standing half done, and does not retract, goes when its time is over.
+/// Transfers that the peer leaves incomplete, without a cancellation, are removed at their
+/// deadline.
 #[test]
 fn what_stands_still_beyond_its_deadline_is_swept_up() {
     seeds::each(40, |seed| {

@@ -17,7 +17,7 @@ use super::ground::{Ground, Simulated};
 use super::service::UploadPlan;
 use super::{actors, seeds, settings, wire};
 
-/// What a client by hand does wrong, and what that is called.
+/// A protocol violation of a scripted client, and the kind of error that it causes.
 fn a_misdeed(rng: &mut Rng) -> (Vec<(Header, Vec<u8>)>, ErrorKind) {
     let limits = settings::plain().limits;
     let request = |total_len| RpcRequest {

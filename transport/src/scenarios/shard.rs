@@ -19,7 +19,7 @@ pub(super) struct Shard<D> {
     pub(super) pump: Pump<D>,
     /// Sleeps in its ring; see the ground's `step`.
     pub(super) asleep: bool,
-    /// What its handler saw.
+    /// The observations of its handler.
     pub(super) board: Arc<Board>,
     pub(super) handlers: Arc<HandlerFactory>,
 }

@@ -99,7 +99,7 @@ impl Tasks {
 
 type Place<T> = Rc<RefCell<(Option<T>, Option<Waker>)>>;
 
-/// What a task will return.
+/// The pending result of a task.
 pub(super) struct Join<T>(Place<T>);
 
 impl<T> Join<T> {

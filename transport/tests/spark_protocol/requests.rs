@@ -222,7 +222,7 @@ fn one_way_messages_reach_the_handler() {
     }
 }
 
-/// Whatever pieces the bytes come in, they say the same.
+/// The pieces that the bytes arrive in do not change their meaning.
 #[test]
 fn requests_may_be_cut_anywhere() {
     let server = server();
@@ -239,7 +239,8 @@ fn requests_may_be_cut_anywhere() {
     for cut in 1..script.len() {
         let mut peer = Raw::connect(server.port());
         peer.send(&script[..cut]);
-        // What has come is looked at before the rest is there: an answer, or a moment, proves it.
+        // The first piece is processed before the rest arrives: an answer, or a short wait, proves
+        // it.
         if cut >= rpc(1, b"abc").len() {
             assert_eq!(peer.get(), Got::rpc_reply(1, b"abc"));
         } else {
