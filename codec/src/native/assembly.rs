@@ -7,7 +7,7 @@
 use super::slicer::next_seq;
 use super::{ChunkData, RpcSlice, StreamData, StreamEnd, UNKNOWN_LEN, UploadData, UploadEnd};
 
-/// Where an accepted slice belongs.
+/// The position of an accepted slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// Its offset in the body, in bytes.

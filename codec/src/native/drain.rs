@@ -76,7 +76,7 @@ impl Drainer {
     }
 }
 
-/// What the peer has announced by its Drain frames.
+/// The peer's announcements in its Drain frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainNotice {
     last_id: Option<u64>,

@@ -26,7 +26,7 @@ const _: () = assert!(usize::BITS >= 64, "ringrail needs a 64-bit target");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the frame is.
+    /// The kind of the frame.
     pub kind: Kind,
     /// The flags, only those that the kind allows.
     pub flags: Flags,

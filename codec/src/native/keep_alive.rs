@@ -6,7 +6,7 @@ use super::{Ping, Pong};
 /// The most pings that a peer may send while the pongs for the earlier ones wait in the send queue.
 pub const MAX_PENDING_PONGS: u32 = 16;
 
-/// What [`KeepAlive::poll`] says.
+/// The result of [`KeepAlive::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepAliveStep {
     /// Nothing to do before this moment.
@@ -65,7 +65,7 @@ impl KeepAlive {
         }
     }
 
-    /// What is to be done now. At most one ping is out at a time.
+    /// The action that is due now. At most one ping is outstanding at a time.
     pub const fn poll(&mut self, now_us: u64) -> KeepAliveStep {
         let silent_us = now_us.saturating_sub(self.heard_us);
         if silent_us >= self.dead_after_us {

@@ -9,9 +9,9 @@ use super::{Limits, VERSION, padded_len};
 codes! {
     /// Why a connection is refused.
     RefusalCode {
-        /// What came is not a Hello.
+        /// The received bytes are not a Hello.
         NotNative = 1,
-        /// The version of the protocol is not spoken here.
+        /// This side does not support the version of the protocol.
         Version = 2,
         /// The archive format (rkyv's features) differs.
         Format = 3,
@@ -55,7 +55,7 @@ pub struct Refusal<'a> {
     pub text: &'a str,
 }
 
-/// What [`Refusal::decode`] found.
+/// The result of [`Refusal::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalStep<'a> {
     /// The refusal is not complete.

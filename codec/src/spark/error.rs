@@ -1,4 +1,4 @@
-//! What can be wrong with Spark's frames. A [`FrameError`] ends its connection, and nothing else.
+//! Errors of Spark's frames. A [`FrameError`] is fatal for its connection only.
 
 use super::{FieldError, Kind};
 
@@ -35,7 +35,7 @@ pub enum FrameError {
     Malformed {
         /// The frame's type.
         kind: Kind,
-        /// Which field, and what is wrong with it.
+        /// The field and its error.
         field: FieldError,
     },
     /// A frame that Spark would take but that passes a limit of this side.
@@ -43,11 +43,11 @@ pub enum FrameError {
     BeyondLimit {
         /// The frame's type.
         kind: Kind,
-        /// What is too long.
+        /// The part that is too long.
         what: &'static str,
-        /// Its length, or of all that is too long together.
+        /// Its length in bytes, or the total length of all such parts.
         len: u64,
-        /// The longest that is taken.
+        /// The largest accepted length.
         limit: u64,
         /// The config key that sets the limit.
         key: &'static str,

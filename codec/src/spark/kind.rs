@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::FrameError;
 
-/// What a frame is; Spark's `Message.Type`. The discriminant is the byte behind the length.
+/// The kind of a frame; Spark's `Message.Type`. The discriminant is the byte after the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {

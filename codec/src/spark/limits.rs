@@ -6,7 +6,8 @@
 
 use super::{FrameError, Kind};
 
-/// What this side takes from a peer. Checked once with [`Limits::check`], then read for every frame.
+/// The limits that this side accepts. Checked once with [`Limits::check`], then read for every
+/// frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest body of an RpcRequest, RpcResponse, OneWayMessage or MergedBlockMetaSuccess, in bytes. Key

@@ -6,12 +6,12 @@
 
 use super::{FrameError, Head, Limits, Step, decode_head};
 
-/// What a [`FrameReader`] found in a piece.
+/// An event that a [`FrameReader`] found in a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The piece is used up and there is no head yet.
     NeedMore {
-        /// The bytes that are missing at least.
+        /// The least number of missing bytes.
         missing: usize,
     },
     /// A head. If its `body_len` is not 0, the body follows.
@@ -44,7 +44,7 @@ pub struct FrameReader {
     limits: Limits,
     /// The beginning of a head; at most [`Limits::max_head_len`] bytes, all of which have arrived.
     kept: Vec<u8>,
-    /// What `kept` holds has been read and given out.
+    /// The content of `kept` has been read and returned.
     read: bool,
     body_left: u64,
     failed: Option<FrameError>,

@@ -19,7 +19,8 @@ pub struct Stray {
 }
 
 impl Stray {
-    /// Who sent the frame with this error; `None` if the bytes are of no protocol known here.
+    /// The protocol of the peer that caused this error; `None` if the bytes match no protocol known
+    /// here.
     ///
     /// ```
     /// use ringrail_codec::spark::{Limits, Stray, decode_head};

@@ -13,7 +13,7 @@ pub struct GcmReceiver {
     state: State,
     /// The beginning of a head or segment that has not come in whole.
     kept: Vec<u8>,
-    /// What `kept` holds has been decrypted and given out.
+    /// The content of `kept` has been decrypted and returned.
     read: bool,
 }
 
