@@ -248,15 +248,15 @@ pub enum BlockError {
     Nonsense {
         /// The peer.
         peer: Addr,
-        /// What is wrong.
+        /// A description of the error.
         detail: String,
     },
-    /// The server cannot do it for this block.
+    /// The server refuses the request for this block.
     #[error("{peer} answered: {message}", message = refusal.message)]
     Refused {
         /// The peer.
         peer: Addr,
-        /// What it said.
+        /// The server's refusal.
         refusal: Refusal,
     },
 }

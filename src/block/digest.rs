@@ -128,7 +128,7 @@ impl ChunkHasher {
     /// Takes the next bytes of the chunk.
     ///
     /// # Panics
-    /// Where a chunk of several gets more bytes than chunks have.
+    /// If one of several chunks gets more bytes than the chunk length.
     pub fn update(&mut self, data: &[u8]) {
         self.hasher.update(data);
     }

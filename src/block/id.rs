@@ -87,7 +87,7 @@ impl BlockId {
             .filter(|name| !name.is_empty())
     }
 
-    /// What holds it; `None` for the root.
+    /// The containing directory; `None` for the root.
     pub fn parent(&self) -> Option<BlockId> {
         if self.is_root() {
             return None;

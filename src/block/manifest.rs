@@ -1,8 +1,10 @@
-//! What a directory of blocks holds: entries, and the pages they travel in.
+//! Contents of a block directory: entries, and the pages that carry them.
 //!
-//! A store's `walk` gives entries; the server packs them into pages; the fetcher reads the pages and
-//! plans its work by them. A short manifest travels in the reply itself, a long one as the chunks of
-//! a stream, one page each.
+//! A store's `walk` yields entries; the server packs them into pages; the fetcher reads the pages
+//! and plans
+//! its work from them. A short manifest is sent in the reply itself, a long one as the chunks of a
+//! stream,
+//! one page per chunk.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -37,7 +39,7 @@ impl Stamp {
     }
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub enum EntryKind {
@@ -50,17 +52,17 @@ pub enum EntryKind {
     Directory,
     /// A symbolic link; it is not followed.
     Symlink {
-        /// What it points to, as it stands in the link.
+        /// The target, as the link stores it.
         target: Vec<u8>,
     },
-    /// A pipe, a socket or a device: there is nothing to fetch.
+    /// A pipe, a socket or a device: it has no content to fetch.
     Special {
-        /// What it is.
+        /// The kind of file.
         what: String,
     },
-    /// Something that the server cannot read.
+    /// An entry that the server cannot read.
     Unreadable {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
@@ -71,7 +73,7 @@ pub enum EntryKind {
 pub struct Entry {
     /// The path below the one that was asked for; empty for that one itself.
     pub path: Vec<u8>,
-    /// What it is.
+    /// The kind.
     pub kind: EntryKind,
     /// Its length, mode and time.
     pub stamp: Stamp,

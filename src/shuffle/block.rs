@@ -125,9 +125,9 @@ impl Block {
 pub(super) enum FileName<'a> {
     /// The bytes of one map's output.
     Data { shuffle: u32, map: u64 },
-    /// Where its partitions begin.
+    /// The offsets of its partitions.
     Index { shuffle: u32, map: u64 },
-    /// Its partitions' checksums, of one kind.
+    /// The checksums of its partitions, of one algorithm.
     Checksum {
         shuffle: u32,
         map: u64,
@@ -150,9 +150,9 @@ pub(super) enum FileName<'a> {
 pub(super) enum MergedPart {
     /// The blocks, one behind the other.
     Data,
-    /// Where its chunks begin.
+    /// The offsets of its chunks.
     Index,
-    /// Which maps' blocks each chunk has.
+    /// The maps whose blocks each chunk contains.
     Meta,
 }
 

@@ -1,4 +1,4 @@
-//! What the service refuses, in Spark's words where Spark has some: its users look for them.
+//! Errors of the service, with Spark's texts where Spark has one, because users search for them.
 
 use std::io;
 

@@ -58,12 +58,12 @@ impl Executor {
         })
     }
 
-    /// Where its files lie.
+    /// The layout of its directories.
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Its directories as it has named them.
+    /// Its directories as it registered them.
     pub(super) fn as_registered(&self) -> &[String] {
         &self.as_registered
     }

@@ -198,11 +198,11 @@ impl Files {
         }
     }
 
-    /// What a merged partition is made of: the number of its chunks, and a bitmap of maps for each (Spark:
+    /// Metadata of a merged partition: the number of its chunks, and a bitmap of maps for each (Spark:
     /// `MergedBlockMeta`).
     ///
     /// # Errors
-    /// There is no such partition.
+    /// If the partition does not exist.
     pub(super) fn merged_meta(
         &mut self,
         roots: &LocalRoots,
@@ -227,8 +227,8 @@ impl Files {
         Ok((chunks, ManagedBuffer::file(file, 0, len)))
     }
 
-    /// A part of the file that was located, and the file. Where all of a map's partitions are empty there is none.
-    /// Where the index is a new one, so is this.
+    /// A part of the located file, and the open file; no file if all of a map's partitions are empty. If the
+    /// index was reloaded, the file is reopened too.
     fn part(
         &mut self,
         roots: &LocalRoots,

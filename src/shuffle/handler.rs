@@ -157,7 +157,7 @@ impl ShuffleHandler {
         error
     }
 
-    /// What a merged partition is made of.
+    /// Looks up the metadata of a merged partition.
     fn find_merged(
         &self,
         from: &Connection,

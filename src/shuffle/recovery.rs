@@ -1,4 +1,4 @@
-//! What is kept for the next start, as long as this process is the one that keeps it.
+//! State kept for the next start, as long as this process owns the store.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +19,7 @@ enum State {
 }
 
 impl Recovery {
-    /// What is kept is kept there, or nowhere.
+    /// State is kept in `store`; without one, nothing is kept.
     pub(super) fn new(store: Option<Store>) -> Self {
         Self(Mutex::new(store.map_or(State::Off, State::In)))
     }

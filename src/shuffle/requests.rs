@@ -1,4 +1,4 @@
-//! Which blocks a message asks for, as a list of one block per chunk.
+//! The blocks that a message asks for, as a list of one block per chunk.
 
 use std::collections::BTreeSet;
 

@@ -123,10 +123,10 @@ impl LocalRoots {
         })
     }
 
-    /// Where `dir`, made canonical, lies below one of the roots. Looks at the file system.
+    /// The position of `dir`, made canonical, below one of the roots. Reads the file system.
     ///
     /// # Errors
-    /// It is nowhere below them: Spark's text.
+    /// If it is below none of them: Spark's text.
     pub(super) fn local_dir(&self, dir: &str) -> Result<LocalDir, ShuffleError> {
         let refused = || ShuffleError::NotALocalDir {
             dir: dir.to_owned(),
@@ -155,7 +155,7 @@ impl LocalRoots {
         !matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
 
-    /// What is there now, without opening it; links are not followed.
+    /// The current metadata, without opening the file; does not follow links.
     pub(super) fn look(&self, place: &Place, wait: Wait) -> Result<Stat, Errno> {
         if wait == Wait::Never {
             let flags = OFlags::PATH | OFlags::NOFOLLOW;

@@ -18,13 +18,13 @@ use super::store::Store;
 use super::tasks::Job;
 use crate::workers::Workers;
 
-/// What all shards share.
+/// State that all shards share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) roots: LocalRoots,
     pub(super) recovery: Arc<Recovery>,
     pub(super) executors: Executors,
-    /// Where blocks are merged.
+    /// The merges in progress; `None` if merging is off.
     pub(super) merges: Option<Arc<Merges>>,
     pub(super) metrics: Metrics,
     pub(super) conf: ShuffleConf,
@@ -114,7 +114,7 @@ impl ShuffleService {
         self.shared.executors.len()
     }
 
-    /// What was counted so far, on all shards.
+    /// The counters so far, summed over all shards.
     pub fn metrics(&self) -> ShuffleMetrics {
         self.shared.metrics.snapshot(self.executors())
     }

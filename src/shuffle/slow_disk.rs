@@ -33,7 +33,7 @@ impl SlowDisk {
         drop(waited.unwrap());
     }
 
-    /// Whoever looks for a file comes by here.
+    /// Every file lookup calls this.
     pub(super) fn pass(&self, path: &str, wait: Wait) -> Result<(), Errno> {
         let stuck = |state: &mut State| state.stuck.is_some_and(|text| path.contains(text));
         let mut state = self.state.lock().unwrap();

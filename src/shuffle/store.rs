@@ -26,7 +26,7 @@ const MERGE_APPS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("merge
 const FINALIZED: TableDefinition<'_, (&str, i32, u32), (u32, Vec<u32>)> =
     TableDefinition::new("finalized_merges");
 
-/// Which shuffle a merge is of.
+/// The shuffle that a merge belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FinalizedKey<'a> {
     pub(super) app: &'a str,

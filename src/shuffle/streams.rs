@@ -45,16 +45,16 @@ struct Stream {
     executor: Option<(u64, Arc<Executor>)>,
     /// Chunks on their way out.
     in_flight: usize,
-    /// What the last one was a part of, and when it was looked at, as long as there are some on their way. A stream
-    /// that stands still keeps no file, which may have been deleted, open.
+    /// The map output of the last chunk, and the time of its use, while chunks are in flight. An idle stream keeps
+    /// no file open, because the file may have been deleted.
     last: Option<(MapOutput, u64)>,
 }
 
-/// What is sent for one chunk.
+/// The data sent for one chunk.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) data: ManagedBuffer,
-    /// Blocks in it.
+    /// Number of blocks in it.
     pub(super) blocks: u32,
 }
 
@@ -196,16 +196,16 @@ impl Streams {
         found
     }
 
-    /// What a chunk is, for a lookup.
+    /// The lookup key of a chunk.
     pub(super) fn wanted(&self, (id, index): (u64, u32)) -> Option<Wanted> {
         let block = self.table.get(&id)?.blocks.get(index as usize)?;
         Some(Wanted::Block(*block))
     }
 
-    /// Where a chunk is to be looked for: whose it is, of which application.
+    /// The owner of a chunk's files, and its application.
     ///
     /// # Errors
-    /// Nowhere.
+    /// If no owner is known.
     pub(super) fn owner(
         &mut self,
         (id, index): (u64, u32),
@@ -239,7 +239,7 @@ impl Streams {
         }
     }
 
-    /// Where the table of open files is full, streams let go what they only keep for later.
+    /// When the table of open files is full, closes files that streams keep only for later chunks.
     fn make_room(&mut self, files: &mut Files) -> Result<(), ShuffleError> {
         if files.has_room() || files.purge().is_ok() {
             return Ok(());
@@ -307,7 +307,7 @@ impl Stream {
         Ok(Chunk { data, blocks })
     }
 
-    /// Whose directories a block lies in.
+    /// The owner of the directories that contain a block.
     fn owner_of(&mut self, block: Block, shared: &Shared) -> Result<Owner, ShuffleError> {
         if let Block::Merged {
             shuffle,

@@ -1,4 +1,4 @@
-//! What waits for a disk longer than a shard should: done on helper threads, answered from there.
+//! Tasks that wait for a disk longer than a shard should: helper threads run and answer them.
 
 use std::sync::Arc;
 use std::time::Instant;

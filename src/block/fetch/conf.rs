@@ -11,11 +11,12 @@ pub const MAX_CONNECTIONS: usize = 256;
 /// Most chunks in flight on one connection.
 pub const MAX_IN_FLIGHT: usize = 1024;
 
-/// What to make of files that are at the destination already.
+/// The treatment of files that already exist at the destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resume {
     /// Files of the same length and time are kept; unfinished ones are continued, after their
-    /// chunks were compared with the server's digests.
+    /// chunks have been
+    /// compared with the server's digests.
     #[default]
     Continue,
     /// As `Continue`, but complete files are kept only where their digest is the server's too: both
@@ -40,7 +41,7 @@ pub struct FetchConf {
     pub chunk_len: u32,
     /// Whether every chunk is compared with the server's digest. `ringrail.block.verify`, on.
     pub verify: bool,
-    /// What to make of files that are there already. `ringrail.block.resume`, continue.
+    /// The treatment of files that already exist. `ringrail.block.resume`, continue.
     pub resume: Resume,
     /// How often a connection or a file is tried again, without success in between (Spark:
     /// `spark.shuffle.io.maxRetries`). `ringrail.block.maxRetries`, 3.

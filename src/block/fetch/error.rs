@@ -1,4 +1,4 @@
-//! What can go wrong with a fetch, and what to do about it.
+//! Errors of a fetch, each with its remedy.
 
 use std::fmt;
 use std::io;
@@ -13,11 +13,11 @@ use crate::block::{BlockError, BlockId};
 /// Something that this side's file system refused.
 #[derive(Debug)]
 pub struct LocalError {
-    /// What was being done, as in `cannot write`.
+    /// The attempted action, as in `cannot write`.
     pub doing: &'static str,
-    /// To what.
+    /// The file or directory.
     pub path: PathBuf,
-    /// What the kernel said.
+    /// The kernel's error.
     pub source: io::Error,
 }
 
@@ -105,15 +105,15 @@ pub enum FetchError {
     Refused {
         /// The entry's path, as text.
         path: String,
-        /// What is wrong with it.
+        /// The violated rule.
         reason: String,
     },
-    /// What was asked for can be listed but not fetched.
+    /// The name can be listed but not fetched.
     #[error("{id} cannot be fetched: {reason}")]
     NotFetchable {
-        /// What was asked for.
+        /// The name.
         id: BlockId,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The destination cannot be written.
@@ -139,12 +139,12 @@ pub enum FetchError {
     /// A request failed for good.
     #[error(transparent)]
     Request(BlockError),
-    /// What arrived is not what the server has, by its digest.
+    /// The received bytes differ from the server's, by their digest.
     #[error("chunk {chunk} of {path} differs from what the server has")]
     Differs {
         /// The file.
         path: BlockId,
-        /// Which chunk.
+        /// Index of the chunk.
         chunk: u32,
     },
     /// The [`Canceller`](super::Canceller) was used.
@@ -213,15 +213,15 @@ pub enum FileError {
     /// It was written to while it was fetched.
     #[error("it changed on the server meanwhile: run the fetch again")]
     Changed,
-    /// What came is not what the server has.
+    /// The received bytes differ from the server's.
     #[error(
         "what arrived differs from what the server has (chunk {chunk}, {attempts} attempts): its \
          file is being written to, or memory or a disk on the way is damaged"
     )]
     Damaged {
-        /// Which chunk.
+        /// Index of the chunk.
         chunk: u32,
-        /// How often it was fetched.
+        /// Number of fetches of this chunk.
         attempts: u32,
     },
 }

@@ -1,4 +1,4 @@
-//! What a fetch tells while it runs, and what it has to say at the end.
+//! Progress events of a running fetch, and its final report.
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,9 +50,9 @@ pub enum FetchEvent<'a> {
     Retrying {
         /// Why.
         error: &'a FetchError,
-        /// Which attempt comes now, from 1.
+        /// Number of the coming attempt, from 1.
         attempt: u32,
-        /// After what time.
+        /// Delay before it.
         wait: Duration,
     },
 }
@@ -91,18 +91,18 @@ pub struct FileFailure {
 /// Something of the server's tree that was not fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// What.
+    /// The entry.
     pub path: BlockId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// What a fetch has done.
+/// The result of a fetch.
 #[derive(Debug, Default)]
 pub struct FetchReport {
     /// Files fetched.
     pub files: u64,
-    /// Files that were complete here already.
+    /// Files that were already complete at the destination.
     pub files_kept: u64,
     /// Directories made or found.
     pub directories: u64,
@@ -118,13 +118,13 @@ pub struct FetchReport {
     pub retries: u64,
     /// Pipes, sockets and devices, which are left out.
     pub skipped: Vec<Skipped>,
-    /// What the server could not read, and files that failed; the first [`MAX_FAILURES_KEPT`].
+    /// Entries that the server could not read, and failed files; the first [`MAX_FAILURES_KEPT`].
     pub failures: Vec<FileFailure>,
-    /// What the server could not read.
+    /// Entries that the server could not read.
     pub unreadable: Vec<Skipped>,
-    /// All failures.
+    /// Number of all failures.
     pub failed: u64,
-    /// The digest of the file, where one file was fetched and verified.
+    /// The digest of the file, if a single file was fetched and verified.
     pub digest: Option<Digest>,
     /// From the first request to the last file's name.
     pub elapsed: Duration,

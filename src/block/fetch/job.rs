@@ -36,7 +36,7 @@ struct State {
     over: bool,
 }
 
-/// Which chunks are there, with their digests.
+/// The chunks that are complete, with their digests.
 #[derive(Debug)]
 struct Chunks {
     done: Vec<u64>,
@@ -80,12 +80,12 @@ impl Chunks {
     }
 }
 
-/// What a chunk's arrival means for its file.
+/// The effect of a chunk's arrival on its file.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// It was there, or the file is over.
+    /// The chunk was already there, or the file is finished.
     Late,
-    /// Others are missing.
+    /// Other chunks are missing.
     More,
     /// It was the last: the file is to be published by the caller.
     Last {

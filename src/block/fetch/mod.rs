@@ -135,7 +135,7 @@ impl Fetcher {
         outcome
     }
 
-    /// Where to write, and the name there of a single file.
+    /// The destination directory, and the file name there for a single file.
     fn destination(
         &self,
         id: &BlockId,

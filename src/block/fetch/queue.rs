@@ -1,7 +1,8 @@
-//! What is still to be fetched, handed out to the connections in lots.
+//! The remaining work of a fetch, handed out to the connections in batches ("lots").
 //!
-//! A lot is what one connection opens and fetches at a stretch: many small files, or some
-//! consecutive chunks of a large one, so that all connections share a large file.
+//! One connection opens and fetches a lot as a unit: many small files, or some consecutive chunks
+//! of a
+//! large file, so that all connections share a large file.
 
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What all connections of a fetch share: counts, failures, the way to tell about them.
+//! Totals of a fetch, shared by all connections: counts, failures, and the progress callback.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What the helper threads do: list, open, hash. Nothing here runs on a shard.
+//! Work of the helper threads: list, open, hash. Nothing here runs on a shard.
 
 use std::fs::File;
 use std::ops::Range;
@@ -27,7 +27,7 @@ const READ_LEN: usize = 256 << 10;
 /// Entries that one manifest may have, where nothing else is configured; a fetcher takes no more.
 pub const MAX_MANIFEST_ENTRIES: u64 = 4_000_000;
 
-/// Where a helper thread works for: the server, the connection, the shard's table of streams.
+/// The context of a helper thread's task: the server, the connection, the shard's table of streams.
 pub(super) struct Place {
     pub(super) shared: Arc<Shared>,
     pub(super) owner: Arc<Owner>,
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-/// What is to be done.
+/// The task of a helper thread.
 pub(super) enum Work {
     Open {
         ids: Vec<Vec<u8>>,

@@ -80,7 +80,7 @@ impl Default for BlockServerConf {
     }
 }
 
-/// What all shards share.
+/// State that all shards share.
 pub(super) struct Shared {
     store: Arc<dyn BlockStore>,
     conf: BlockServerConf,

@@ -26,7 +26,7 @@ const OPENED_QUEUE: usize = 8192;
 /// For how long a stream stays open that nobody reads, where nothing else is configured.
 pub const STREAM_IDLE: Duration = Duration::from_secs(120);
 
-/// What helper threads must know of a connection.
+/// The part of a connection's state that helper threads need.
 #[derive(Debug, Default)]
 pub(super) struct Owner {
     id: u64,
@@ -75,7 +75,7 @@ impl Owner {
     }
 }
 
-/// What a stream's chunks are cut from.
+/// The source of a stream's chunks.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A block.
@@ -120,7 +120,7 @@ impl Drop for Stream {
     }
 }
 
-/// Where helper threads put the streams they open for one shard.
+/// Queue of the streams that helper threads open for one shard.
 #[derive(Debug)]
 pub(super) struct Opening {
     queue: ArrayQueue<(u64, Stream)>,

@@ -171,7 +171,7 @@ impl Walk<'_, '_> {
         let listed = self.list(path);
         let (fd, stat, names) = match listed {
             Ok(listed) => listed,
-            // What vanished meanwhile was never here.
+            // A directory deleted during the walk is treated as absent.
             Err(Errno::NOENT | Errno::NOTDIR) if !path.is_root() => return Ok(Vec::new()),
             Err(errno) if !path.is_root() => {
                 let reason = format!("the directory cannot be read: {}", io::Error::from(errno));

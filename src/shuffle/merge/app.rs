@@ -62,7 +62,7 @@ enum State {
     Finalized(Vec<u32>),
 }
 
-/// What an application no longer needs: to be closed and deleted when no lock is held.
+/// State that an application no longer needs: closed and deleted when no lock is held.
 #[derive(Debug)]
 pub(super) struct Outdated {
     id: MergeId,
@@ -85,12 +85,12 @@ impl MergeApp {
         }
     }
 
-    /// Where its merged files lie.
+    /// The layout of its merged files.
     pub(in crate::shuffle) fn layout(&self) -> &Layout {
         &self.registration.layout
     }
 
-    /// Whether blocks of this merge come too late, and how; without touching a file.
+    /// Checks whether blocks of this merge come too late, and why; does not touch a file.
     pub(super) fn refusal(&self, id: MergeId) -> Option<PushOutcome> {
         let shuffles = self.shuffles();
         let shuffle = shuffles.by_id.get(&id.shuffle)?;
@@ -267,7 +267,7 @@ impl MergeApp {
         match outdated.state {
             State::Active(partitions) => {
                 for (reduce, partition) in partitions {
-                    // Whoever writes has finished then, and nobody writes again.
+                    // The lock waits for a current writer, and `close` refuses later ones.
                     locked(&partition).close(why);
                     self.delete(roots, (id, reduce));
                 }

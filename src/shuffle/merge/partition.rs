@@ -22,10 +22,10 @@ use super::super::block::MergedPart;
 /// Opens the files of a partition for writing; makes them, empty, where the second argument says so.
 pub(super) type Open<'a> = &'a dyn Fn(MergedPart, bool) -> io::Result<std::fs::File>;
 
-/// What ended the merging of a partition.
+/// The event that ended the merging of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
-    /// It is finalized: blocks come too late.
+    /// Finalized: later blocks come too late.
     Finalized,
     /// A later merge of the shuffle has begun, or the files were deleted.
     Superseded,
@@ -33,12 +33,12 @@ pub(super) enum Closed {
     OldAttempt,
 }
 
-/// What became of a block.
+/// The result of appending a block.
 #[derive(Debug)]
 pub(super) enum Appended {
-    /// It is in the file.
+    /// It was written to the file.
     Merged,
-    /// It was there before.
+    /// It was already in the file.
     Duplicate,
     /// The merging has ended.
     Closed(Closed),
@@ -48,7 +48,7 @@ pub(super) enum Appended {
     Failed(io::Error),
 }
 
-/// What a partition has in the end.
+/// The final state of a partition.
 #[derive(Debug)]
 pub(super) struct Merged {
     pub(super) maps: RoaringBitmap,

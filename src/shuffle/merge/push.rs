@@ -18,7 +18,7 @@ use super::partition::{Appended, Closed};
 use super::{Merges, merge_id};
 use crate::workers::Workers;
 
-/// Which block it is.
+/// The identity of a block.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     id: MergeId,
@@ -87,7 +87,7 @@ pub(in crate::shuffle) fn receive(
 }
 
 impl Merges {
-    /// What can be told before the block has come.
+    /// Checks that need only the block's header.
     fn refusal(&self, app: &MergeApp, attempt: i32, block: Block, len: u64) -> Option<PushOutcome> {
         if attempt != app.registration.attempt {
             return Some(PushOutcome::TooOldAttemptPush);

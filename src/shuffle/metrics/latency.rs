@@ -101,8 +101,9 @@ impl LatencySnapshot {
         self.sum_ms() / self.count().max(1) as f64
     }
 
-    /// What this part of all, 0 to 1, did not exceed, in ms: the upper end of its class, at most a quarter too
-    /// much, and never more than the longest.
+    /// The quantile `part` (0 to 1) in ms: the upper bound of its class, at most a quarter too high, and never
+    /// more
+    /// than the maximum.
     pub fn percentile_ms(&self, part: f64) -> f64 {
         let rank = ((self.count() as f64 * part).ceil() as u64).max(1);
         let mut seen = 0;

@@ -1,7 +1,9 @@
-//! What the service counts: each shard for itself, helper threads together, read by whoever asks.
+//! Counters of the service: one set per shard, one shared by helper threads, readable from any
+//! thread.
 //!
-//! The names and meanings of [`ShuffleMetrics`] are those of Spark's `ExternalBlockHandler.ShuffleMetrics`, and
-//! beside them what shows which way the blocks went. [`text`] writes them as Prometheus reads them.
+//! The names and meanings of [`ShuffleMetrics`] are those of Spark's `ExternalBlockHandler.ShuffleMetrics`,
+//! with
+//! additional counters of the paths that blocks took. [`text`] formats them for Prometheus.
 
 mod counters;
 mod latency;
@@ -71,7 +73,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a service has counted, on all shards.
+/// The counters of a service, summed over all shards.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShuffleMetrics {

@@ -10,10 +10,10 @@ use ringrail_transport::metrics::{MetricKind, MetricsSnapshot};
 
 use super::{LatencySnapshot, Rate, ShuffleMetrics};
 
-/// What Spark puts in front of every name.
+/// Spark's prefix of every metric name.
 const SPARK: &str = "metrics_shuffleService_";
 
-/// Everything: Spark's metrics, the service's own, and the engine's.
+/// Formats all metrics: Spark's, the service's own, and the engine's.
 pub fn prometheus(shuffle: &ShuffleMetrics, engine: &MetricsSnapshot) -> String {
     let mut text = Text(String::with_capacity(16 << 10));
     text.spark(shuffle, engine);

@@ -29,18 +29,18 @@ pub(super) use part::{Need, Part};
 use super::{FetchError, LocalError};
 use crate::block::{BlockId, Stamp};
 
-/// Where unfinished files are kept, below the destination.
+/// Directory of unfinished files, below the destination.
 pub(super) const STAGE_NAME: &str = ".ringrail-fetch";
 
-/// Permission bits that are taken from the server: never set-user-id and its kin.
+/// Permission bits that are taken from the server; never set-user-id, set-group-id or sticky.
 const MODE_MASK: u32 = 0o777;
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// What a directory's descriptor was last opened for.
+/// The directory whose descriptor was opened last.
 type LastParent = Mutex<Option<(BlockId, Arc<OwnedFd>)>>;
 
-/// Somewhere to write a tree or a file to.
+/// The tree or file to write to.
 #[derive(Debug)]
 pub(super) struct Destination {
     root: OwnedFd,

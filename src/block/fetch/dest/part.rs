@@ -17,7 +17,7 @@ pub(in super::super) struct Part {
     resumed: bool,
 }
 
-/// What is wanted of a part.
+/// Requirements of a part.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Need {
     /// Bytes that the file will have.
