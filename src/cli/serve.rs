@@ -40,7 +40,7 @@ pub(crate) struct Serve {
     /// The directory to serve
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or unix:@NAME; port 0 means any free one
+    /// Listen address: HOST:PORT, [IPV6]:PORT, unix:PATH or unix:@NAME; port 0 means any free one
     #[arg(long, short, value_name = "ADDR", default_value = "127.0.0.1:7337")]
     listen: String,
     /// Shards (threads with a ring each); 0 means one per processor

@@ -54,7 +54,7 @@ impl FromStr for Pair {
 }
 
 impl Settings {
-    /// What is configured, flags aside. `defaults` are the subcommand's own.
+    /// The configuration without command-line flags. `defaults` are the subcommand's own.
     pub(crate) fn load(&self, defaults: &[(&str, &str)]) -> Result<Conf, Failure> {
         let mut conf = Conf::new();
         conf.load_environment()?;

@@ -31,7 +31,7 @@ pub const MAX_FILE_LEN: u64 = 16 << 20;
 pub struct Property {
     /// The key.
     pub key: String,
-    /// What it is set to, with the white space at its end.
+    /// The value, with its trailing white space.
     pub value: String,
     /// The line on which it begins, from 1.
     pub line: usize,

@@ -7,7 +7,7 @@ use regex_lite::Regex;
 use super::keys::network::REDACTION_REGEX;
 use super::map::Conf;
 
-/// What stands in place of a secret; Spark's text.
+/// Replacement for a secret value; Spark's text.
 pub const REDACTED: &str = "*********(redacted)";
 
 /// Tells which values are secret.

@@ -23,7 +23,7 @@ use crate::shuffle::{MergeConf, ShuffleConf};
 /// The file that executors are kept in (Spark: `registeredExecutors.rdb` or `.ldb`).
 const STORE_NAME: &str = "registeredExecutors.redb";
 
-/// What a timeout of 0 means where Spark means "never" by it: longer than anything runs.
+/// The duration for a timeout of 0, by which Spark means "never": longer than any process runs.
 pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The settings of an engine (Spark: `SparkTransportConf.fromSparkConf`).
@@ -214,10 +214,10 @@ fn merge_conf(conf: &Conf) -> Result<Option<MergeConf>, ConfError> {
     }))
 }
 
-/// What a server asks of Spark's clients before anything else; `None` where nothing is asked.
+/// The authentication that a server demands of Spark's clients; `None` if it demands none.
 ///
 /// # Errors
-/// A value that its key cannot have, or authentication without a secret.
+/// If a key has an invalid value, or authentication is on without a secret.
 pub fn spark_authentication(conf: &Conf) -> Result<Option<(ServerMode, Secret)>, ConfError> {
     if !conf.get_entry(&authentication::AUTHENTICATE)? {
         return Ok(None);

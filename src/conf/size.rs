@@ -25,7 +25,7 @@ pub enum ByteUnit {
 
 use ByteUnit::{Byte, GiB, KiB, MiB, PiB, TiB};
 
-/// What may stand behind a number, in lower case. The forms with `ib` are those of newer Sparks.
+/// Unit suffixes of a number, in lower case. Newer versions of Spark accept the forms with `ib`.
 const SUFFIXES: [(&str, ByteUnit); 16] = [
     ("b", Byte),
     ("k", KiB),

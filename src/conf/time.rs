@@ -27,7 +27,7 @@ pub enum TimeUnit {
 
 use TimeUnit::{Days, Hours, Micros, Millis, Minutes, Seconds};
 
-/// What may stand behind a number, in lower case.
+/// Unit suffixes of a number, in lower case.
 const SUFFIXES: [(&str, TimeUnit); 7] = [
     ("us", Micros),
     ("ms", Millis),

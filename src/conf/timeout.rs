@@ -12,7 +12,7 @@ use super::map::Conf;
 use super::time::{TimeUnit, format_duration, parse_duration};
 use super::value::ValueError;
 
-/// What is looked for to tell that a text names its key already.
+/// Marker of a text that already names its key.
 const CONTROLLED_BY: &str = "This timeout is controlled by ";
 
 /// A time, and the key that controls it.

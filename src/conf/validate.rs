@@ -1,6 +1,7 @@
-//! What is wrong with a configuration as a whole.
+//! Validation of a configuration as a whole.
 //!
-//! As in Spark, setting a key never fails; whoever starts something with a configuration asks for this
+//! As in Spark, setting a key never fails; code that starts a component from a configuration calls
+//! this
 //! first.
 
 use std::time::Duration;
@@ -90,7 +91,7 @@ impl Conf {
 
     fn errors(&self) -> Vec<ConfError> {
         let values = self.bad_values();
-        // What fits together cannot be told of values that cannot be read.
+        // Conflicts between keys can be checked only if all values are readable.
         if values.is_empty() {
             self.conflicts()
         } else {
@@ -169,7 +170,7 @@ impl Conf {
         Err(ConfError::Conflict(text))
     }
 
-    /// What nothing but the shuffle service has.
+    /// Authentication is implemented by the shuffle service only.
     fn authentication_exists(&self) -> Result<(), ConfError> {
         self.refuse(
             &authentication::AUTHENTICATE,

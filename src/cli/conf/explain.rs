@@ -25,7 +25,7 @@ pub(super) struct Explain {
     settings: Settings,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct Explained {
     #[serde(flatten)]

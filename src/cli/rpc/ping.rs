@@ -20,7 +20,7 @@ const LONGEST_NS: u64 = 600_000_000_000;
 /// Measure round trips to an environment: asks of its inspector, one after the other
 #[derive(Debug, Args)]
 pub(super) struct Ping {
-    /// Where it listens: rail://host:port
+    /// Address of the env: rail://host:port
     address: RpcAddress,
     /// Round trips
     #[arg(long, short = 'c', value_name = "N", default_value_t = 100,

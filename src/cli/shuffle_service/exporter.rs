@@ -31,7 +31,8 @@ pub(super) fn start(
             for stream in listener.incoming() {
                 if let Err(error) = stream.and_then(|stream| answer(stream, &page)) {
                     tracing::debug!(%error, "a request for metrics was not answered");
-                    // Where no descriptor is left, the next try would fail at once.
+                    // After an accept failed for lack of descriptors, an immediate retry would fail
+                    // too.
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }

@@ -30,7 +30,7 @@ use super::settings::{Settings, flag};
 use super::signals::watch_signals;
 use announce::Announce;
 
-/// What this subcommand has in place of keys' own defaults: requests are small, and the executors of the host need
+/// Defaults of this subcommand in place of the keys' own: requests are small, and the executors of the host need
 /// its memory and processors.
 pub(crate) const DEFAULTS: [(&str, &str); 2] = [
     ("ringrail.transport.recvBufferLen", "16k"),
@@ -201,8 +201,8 @@ fn shards(conf: &Conf) -> Result<usize, Failure> {
     })
 }
 
-/// What Spark has for the connections of shuffles goes over what it has for those of endpoints: the same key of the
-/// engine stands for both, and takes that of endpoints first.
+/// Gives Spark's keys for shuffle connections precedence over those for endpoint connections: one key of the
+/// engine stands for both, and reads the endpoint's key first.
 fn prefer_shuffle_module(conf: &mut Conf) {
     for (own, sparks) in [
         (transport::CONNECTION_TIMEOUT.key(), "io.connectionTimeout"),

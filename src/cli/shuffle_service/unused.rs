@@ -25,7 +25,7 @@ const READ: [&str; 6] = [
     "spark.network.crypto.saslFallback",
 ];
 
-/// What is set for applications, in the same file, and rightly means nothing here.
+/// Keys for applications, set in the same file, that legitimately have no effect here.
 const OF_APPLICATIONS: [&str; 3] = [
     "spark.shuffle.service.enabled",
     "spark.shuffle.service.fetch.rdd.enabled",

@@ -10,7 +10,7 @@ use crate::conf::entry::{choice, flag, int, size, text, time, time_or_zero};
 use crate::conf::size::ByteUnit::Byte;
 use crate::conf::time::TimeUnit::{Micros, Seconds};
 
-/// What the rule of lengths of slices says.
+/// The text of the rule for slice lengths.
 const SLICES: &str = "a multiple of 16";
 
 /// Every key of an engine.

@@ -1,4 +1,4 @@
-//! What a load of requests keeps book of: when each was sent, what came back, how long it took.
+//! Records of a load of requests: send times, answers, latencies.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -35,7 +35,7 @@ impl TurnClock {
     }
 }
 
-/// What all connections of a load share.
+/// State that all connections of a load share.
 pub(super) struct Shared {
     meter: Option<Meter>,
     answer_size: u32,
@@ -47,7 +47,7 @@ impl Shared {
     pub(super) fn begin(workload: &Workload, done: Done) -> Option<Rc<RefCell<Self>>> {
         match Meter::new(workload.length, Who::Process, Instant::now()) {
             Err(error) => {
-                // Whoever waits may be gone.
+                // The waiting thread may be gone.
                 let _ = done.send(Err(error));
                 None
             }

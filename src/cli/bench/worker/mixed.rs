@@ -38,7 +38,7 @@ pub(crate) struct Latency {
     pub(crate) p999_us: f64,
 }
 
-/// What the client found.
+/// The client's results.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct MixedReport {
     /// RPCs alone.
