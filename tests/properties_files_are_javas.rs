@@ -29,7 +29,7 @@ fn file(text: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
     file
 }
 
-/// What `java.util.Properties` (17) made of these texts was written down once.
+/// The expected values are a recorded output of `java.util.Properties` (17).
 #[test]
 fn what_java_reads_is_read() {
     let cases: Value = serde_json::from_str(include_str!("fixtures/java-properties.json")).unwrap();

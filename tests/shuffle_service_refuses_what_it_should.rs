@@ -1,5 +1,5 @@
-//! Whatever a peer asks of the shuffle service, and whatever the files are like: a failure that says why, and
-//! the connection stays.
+//! Invalid requests to the shuffle service, and damaged files, cause a failure that names the reason; the
+//! connection stays open.
 
 #[path = "support/spark_shuffle.rs"]
 mod spark_shuffle;

@@ -37,7 +37,7 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// What `conf explain` says that a key is, with these arguments and variables.
+/// The value of a key that `conf explain` prints, with these arguments and variables.
 fn value(key: &str, args: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = command(&["conf", "explain", key]);
     command.args(args).envs(variables.iter().copied());

@@ -1,4 +1,4 @@
-//! What can be asked of the benchmark, and the order of its parts.
+//! Arguments of the benchmark, and the order of its parts.
 
 use std::io::Write;
 use std::time::Duration;

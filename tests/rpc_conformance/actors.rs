@@ -35,7 +35,7 @@ message! { Unknown { } -> u64, "test.Unknown" }
 /// Writes down everything that happens to it.
 pub(crate) struct Recorder {
     pub(crate) journal: Journal,
-    /// What `on_start` waits for.
+    /// The gate that `on_start` waits for.
     pub(crate) start: Option<Gate>,
     pub(crate) fail_in: &'static str,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ringrail::conf::Conf;
 use ringrail::rpc::{RpcEnv, RpcEnvBuilder};
 
-/// Which implementation a property is tested on.
+/// The implementation that a property is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Local,

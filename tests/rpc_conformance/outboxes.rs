@@ -1,4 +1,4 @@
-//! What waits for a connection.
+//! Messages that wait for a connection.
 
 use ringrail::rpc::{RpcAddress, RpcError};
 

@@ -1,4 +1,4 @@
-//! Where a server's chunks lie: a filled region of memory, or a mapped file.
+//! Storage of a server's chunks: a filled region of memory, or a mapped file.
 
 use crate::pattern;
 use crate::region::{FileMap, Region};

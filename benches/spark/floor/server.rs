@@ -19,7 +19,7 @@ use super::{CHUNK_REQUEST, CHUNK_SUCCESS, HEADER_LEN, RPC_REQUEST, RPC_RESPONSE,
 /// Length of the receive buffer.
 const RECV_LEN: usize = 256 << 10;
 
-/// Where chunks come from.
+/// The source of chunks.
 struct Chunks {
     bytes: Mapped,
     file: Option<File>,

@@ -46,7 +46,7 @@ pub(crate) fn run(workload: &Workload, addr: SocketAddr) -> Result<Metered> {
     })
 }
 
-/// What one connection's loop works with.
+/// State of one connection's loop.
 pub(super) struct Link<'a> {
     pub(super) workload: &'a Workload,
     pub(super) stream: &'a TcpStream,

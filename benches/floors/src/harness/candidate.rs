@@ -1,4 +1,4 @@
-//! What can be measured: two command lines that speak one line protocol.
+//! Candidates of a measurement: two command lines that speak one line protocol.
 
 use crate::floor::Floor;
 use crate::role;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a process may be silent beyond the workload's own length.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What came out of one run.
+/// The output of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     /// The client's last line.

@@ -18,12 +18,12 @@ use io_uring::{opcode, types};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
-/// What the server of RPCs does with the bytes of a request.
+/// The processing of a request's bytes by the RPC server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// Finds every request, checks its id and length, and answers it when it is whole.
     Checked,
-    /// Sends back whatever has arrived, unread.
+    /// Sends all received bytes back, unread.
     Unparsed,
 }
 
