@@ -21,7 +21,8 @@ use super::signals::watch_signals;
 /// Serve a directory, read-only, to `ringrail fetch`
 ///
 /// The first line on stdout is `listening on rail://HOST:PORT`, once connections are taken. Names
-/// never lead out of DIR: symbolic links are followed only as long as they stay inside. Whoever can
+/// never lead out of DIR: symbolic links are followed only as long as they stay inside. Every peer
+/// that can
 /// connect can read everything in DIR; there is no authentication, so by default only this machine
 /// can connect.
 ///

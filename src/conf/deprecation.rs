@@ -1,7 +1,8 @@
 //! Keys that were given up, and what is said when one is set.
 //!
-//! Three tests in Spark's order, and one more for names that nobody knows; the first that hits is
-//! the only one that speaks. What was set is stored whatever is said.
+//! Three tests in Spark's order, and one more for unknown names; only the first that matches
+//! reports. The
+//! value is stored in every case.
 
 use std::fmt;
 

@@ -174,9 +174,9 @@ pub(super) fn block_server_settings(conf: &Conf) -> Result<BlockServerConf, Conf
     })
 }
 
-/// The settings of a shuffle service of this many shards. Where `local_dirs` come from is the caller's affair
-/// ([`keys::shuffle::LOCAL_DIRS`](super::keys::shuffle::LOCAL_DIRS), unless a variable goes over it); what is kept for
-/// the next start lies in the first of them.
+/// The settings of a shuffle service of this many shards. The caller determines `local_dirs`
+/// ([`keys::shuffle::LOCAL_DIRS`](super::keys::shuffle::LOCAL_DIRS), unless a variable overrides it); the state
+/// kept for the next start is in the first of them.
 ///
 /// # Errors
 /// A value that its key cannot have, or a key that asks for protection which a shuffle service does not have.

@@ -64,8 +64,9 @@ impl TimeUnit {
     }
 }
 
-/// Reads `text` as a number of `unit`; a bare number is one of them already. What does not fit
-/// becomes the largest or smallest number.
+/// Reads `text` as a number of `unit`; a bare number is in that unit already. Values out of range
+/// are
+/// clamped to the smallest or largest number.
 ///
 /// # Errors
 /// It is no time, has a fraction or an unknown suffix, or has more than 63 bits of digits.
@@ -99,8 +100,8 @@ pub fn parse_duration(text: &str, unit: TimeUnit) -> Result<Option<Duration>, Va
     Ok(Some(duration))
 }
 
-/// Writes a time so that [`parse_duration`] reads it back, whatever its unit. What is finer than a
-/// microsecond is rounded up, lest a short time become none.
+/// Writes a time so that [`parse_duration`] reads it back, whatever its unit. Fractions of a
+/// microsecond are rounded up, so that a short time does not become zero.
 pub fn format_duration(time: Duration) -> String {
     let nanos = time.as_nanos();
     let micros = nanos.div_ceil(1_000);

@@ -58,8 +58,9 @@ impl RpcTimeout {
         Self::from_entries(conf, &[&rpc::LOOKUP_TIMEOUT, &network::TIMEOUT])
     }
 
-    /// The time of the first entry that is set, by itself or under another of its names. Where none
-    /// is, that of the first entry, by its default; the first is then the one that is named.
+    /// The time of the first entry that is set, by itself or under another of its names. If none is
+    /// set, the
+    /// first entry's default; that entry is then the one named.
     ///
     /// # Errors
     /// The value is no time, or nothing is set and the first entry has no default. No entries at all

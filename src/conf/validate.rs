@@ -56,9 +56,11 @@ impl Conf {
         }
     }
 
-    /// Refuses keys that ask for authentication or encryption, for everything that has neither: all but the
-    /// shuffle service. Whatever this crate makes of a configuration asks for this first, so that no program
-    /// runs unprotected that was told to be protected.
+    /// Refuses keys that ask for authentication or encryption, for every component without either: all but
+    /// the
+    /// shuffle service. Every component of this crate that takes a configuration calls this first, so that
+    /// no
+    /// program runs unprotected against its configuration.
     ///
     /// ```
     /// use ringrail::conf::{Conf, transport_conf};

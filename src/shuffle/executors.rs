@@ -1,9 +1,9 @@
 //! The executors that have registered: where each writes its files.
 //!
-//! Read by every shard, written when an executor starts. What is written is on disk first (see
-//! [`store`](super::store)), so that a service that starts again still serves the files of executors that are
-//! long gone. Nobody tells a service of its own when an application ends; its executors are forgotten when all
-//! their directories are gone.
+//! Read by every shard, written when an executor starts. Registrations are written to disk first (see
+//! [`store`](super::store)), so that a restarted service still serves the files of executors that are
+//! long gone. No event reports the end of an application to a standalone service; its executors are forgotten
+//! when all their directories are gone.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -39,7 +39,7 @@ impl Recovery {
         }
     }
 
-    /// Closes the store, so that another process can open it. What would change it is refused from now on.
+    /// Closes the store, so that another process can open it. Later changes are refused.
     pub(super) fn hand_over(&self) {
         let mut state = self.state();
         if matches!(*state, State::In(_)) {

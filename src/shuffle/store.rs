@@ -47,9 +47,11 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the database at `path`, or makes one. Where another process has it open, waits for that long: it
-    /// may be about to end. One that is damaged is put aside, as Spark does: what can be read from elsewhere is
-    /// worth more than a service that does not start.
+    /// Opens the database at `path`, or creates one. If another process has it open, waits up to `wait`,
+    /// because that
+    /// process may be about to end. A damaged database is moved aside, as in Spark: a service that starts
+    /// without
+    /// recovered state is better than none.
     ///
     /// # Errors
     /// Another process keeps it open, or the file cannot be written.

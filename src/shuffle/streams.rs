@@ -2,7 +2,7 @@
 //!
 //! As Spark's, a stream belongs to its connection and is forgotten when each of its chunks has been asked for.
 //! Unlike Spark's, chunks may come in any order, and again as long as the stream is there: a reader that was
-//! interrupted gets what it asks for. What a chunk is made of is looked up when it is asked for.
+//! interrupted gets the chunk again. The content of a chunk is looked up when it is asked for.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

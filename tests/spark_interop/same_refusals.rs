@@ -150,8 +150,8 @@ fn refusals(asker: &Asker) -> Vec<Refused> {
     refused.into()
 }
 
-/// The class that a text begins with. What Netty refuses while Spark sends it comes without: its class is known from
-/// its text.
+/// The class that a text begins with. Refusals by Netty during Spark's sending have no class in the text; it is
+/// inferred from the rest.
 fn class(text: &str) -> &str {
     match text.split_once(':') {
         Some(("count ", _)) => "java.lang.IllegalArgumentException",

@@ -44,7 +44,8 @@ pub enum Checksum {
     Auto,
     /// On every connection.
     Always,
-    /// On none: nothing is sent with one, whatever the peer asks for. What comes with one is checked.
+    /// Never: nothing is sent with a checksum, whatever the peer asks for. Received checksums are
+    /// still verified.
     Never,
 }
 

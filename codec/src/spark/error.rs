@@ -2,14 +2,15 @@
 
 use super::{FieldError, Kind};
 
-/// The peer sent something that is not a frame of Spark's transport. Where the bytes of the next frame would
-/// begin cannot be told: close the connection and log the reason. Spark sends nothing in such a case either.
+/// The peer sent something that is not a frame of Spark's transport. The start of the next frame is unknown:
+/// close the connection and log the reason. Spark sends nothing in such a case either.
 ///
-/// The first four say what Spark says for the same bytes.
+/// The first four have the texts that Spark gives for the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// The length field counts 2 GiB or more. What stands there is usually the beginning of another protocol.
+    /// The length field counts 2 GiB or more. Usually its bytes are the beginning of another
+    /// protocol.
     #[error("Too large frame: {len}")]
     TooLarge {
         /// The bytes behind the length field that it announces.

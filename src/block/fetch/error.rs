@@ -89,7 +89,7 @@ impl std::error::Error for LocalError {
     }
 }
 
-/// Why a fetch ended early, or never began. What failed for one file alone is in the
+/// Why a fetch ended early, or never began. Failures of single files are in the
 /// [`FetchReport`](super::FetchReport).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

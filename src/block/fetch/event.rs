@@ -67,7 +67,7 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    /// Ends the fetch: no further chunk is asked for. What is complete stays, what is not can be
+    /// Ends the fetch: no further chunk is asked for. Complete files stay; incomplete ones can be
     /// resumed.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Release);

@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often an address that is in use is tried again.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// Serves `page` at `/metrics` of `address`; the address, with the port that was chosen. Where it is in use, waits for
-/// that long: the service that this one takes over from serves its metrics until it has drained.
+/// Serves `page` at `/metrics` of `address`; returns the address with the chosen port. If the address is in use,
+/// waits up to `wait`: the service that this one takes over from serves its metrics until it has drained.
 ///
 /// # Errors
 /// The address cannot be listened on, or the thread not started.

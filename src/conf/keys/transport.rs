@@ -103,7 +103,7 @@ entries! {
         .default("256m");
 
     /// The part of it for control traffic: at least `recvBuffers` × `recvBufferLen`, less than
-    /// `poolBudget`. Where even that is gone, the connection that needs more ends.
+    /// `poolBudget`. If the reserve is exhausted too, the connection that needs more is closed.
     POOL_RESERVE: usize = "ringrail.transport.poolReserve", size(Byte)
         .default("64m");
 

@@ -165,8 +165,9 @@ impl MergeApp {
         Ok((partitions, outdated))
     }
 
-    /// Deletes a merge, or with `None` the one there is; no other of that number can be pushed to. What is to be
-    /// deleted, and which merge the shuffle has now.
+    /// Deletes a merge, or with `None` the current one; no other merge of that number can be pushed to. Returns
+    /// the
+    /// state to delete, and the shuffle's current merge.
     ///
     /// # Errors
     /// A later one has begun; Spark's text.

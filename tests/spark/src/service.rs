@@ -265,8 +265,9 @@ impl ServiceProcess {
         }
     }
 
-    /// How many chunks it has served since it started, and how many bytes of blocks. What Spark
-    /// calls its block transfer *message* rate counts chunks; its block transfer rate counts every
+    /// Number of chunks and bytes of blocks that it has served since its start. Spark's block
+    /// transfer
+    /// *message* rate counts chunks; its block transfer rate counts every
     /// block of a batch.
     ///
     /// # Errors

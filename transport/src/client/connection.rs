@@ -195,9 +195,9 @@ impl Connection {
         self.future(sent)
     }
 
-    /// Hands no further requests of the peer to its handler before the pause is dropped; they wait in their
-    /// order, within the bounds of requests that wait for answers to leave. What the peer sends beside requests is
-    /// taken as ever.
+    /// Hands no further requests of the peer to its handler before the pause is dropped; they are queued in
+    /// order, within the limits of requests that wait for answers to leave. Other frames of the peer are
+    /// processed as usual.
     ///
     /// A handler whose [`get_chunk`](crate::server::StreamManager::get_chunk),
     /// [`open_stream`](crate::server::StreamManager::open_stream) or

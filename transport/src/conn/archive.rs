@@ -1,8 +1,10 @@
-//! Archives on their way out, each serialised once: in the send buffer, or, where it turns out too
-//! long for that, in a lease that grows.
+//! Serialisation of outgoing archives, once each: into the send buffer, or, for an archive that
+//! turns out too
+//! long for it, into a lease that grows.
 //!
 //! The lease begins at the length of the connection's last such archive, so that a connection which
-//! sends many of a length copies nothing. What a growing lease copies is counted.
+//! sends many archives of one length copies nothing. Bytes copied by the growth of a lease are
+//! counted.
 
 use std::fmt;
 

@@ -1,8 +1,9 @@
-//! Bodies on their way in: where their bytes go, and what becomes of them when they are there.
+//! Incoming bodies: their destinations, and their processing once complete.
 //!
-//! `rx` asks before it receives a body, and brings it when it has come. What a body belongs to
+//! `rx` asks for a plan before it receives a body, and hands the body over once received. The owner
+//! of the body
 //! decides: a chunk ([`chunks_in`](super::chunks_in)), a call in slices ([`sliced`](super::sliced)),
-//! or nothing but its own frame.
+//! or its own frame alone.
 
 use std::rc::Rc;
 

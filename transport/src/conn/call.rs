@@ -246,7 +246,7 @@ impl Conn {
         Ok(id)
     }
 
-    /// A request that is in the table and cannot be sent. Whoever asked on this shard gets the error as
+    /// A request that is in the table and cannot be sent. A caller on this shard gets the error as
     /// that of any other refusal; a caller on another thread waits at the sink.
     #[cold]
     fn refuse_entered(&self, id: u64, error: RequestError) -> Result<u64, RequestError> {

@@ -45,8 +45,9 @@ impl Conn {
         }
     }
 
-    /// Ends the connection because of what the peer sent, or did. What was to be said to it is still
-    /// said.
+    /// Closes the connection because the peer violated the protocol. Frames already queued for the
+    /// peer are still
+    /// sent.
     pub(crate) fn fail(&self, reason: CloseReason) {
         match reason {
             CloseReason::Peer | CloseReason::Io(_) => {

@@ -1,7 +1,8 @@
 //! Requests of the peer that this side has not answered yet.
 //!
-//! Plain requests answered inside their handler only pass through the count. What outlives its
-//! frame has an entry: bodies that come in slices, uploads, calls whose handler replies later.
+//! Plain requests answered inside their handler only pass through the count. Requests that outlive
+//! their
+//! frame have an entry: bodies in slices, uploads, calls whose handler replies later.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -336,9 +336,9 @@ impl Conn {
         self.dirty.set(false);
     }
 
-    /// Writes a control frame; nothing where the peer speaks Spark's protocol, which has none of those that
-    /// come here. Where not even the reserve has memory for it, the connection is
-    /// given up: the peer would wait for ever for what this frame says.
+    /// Writes a control frame; nothing if the peer speaks Spark's protocol, which has none of those that
+    /// come here. If not even the reserve has memory for it, the connection is
+    /// closed: otherwise the peer would wait for this frame forever.
     #[inline]
     pub(crate) fn control(&self, header: &Header, body: &[u8]) {
         if self.spark().is_some() {

@@ -43,8 +43,9 @@ impl Conn {
             }
             if moved.acknowledged > before.acknowledged {
                 self.last_out_ns.set(now_ns);
-                // A peer that takes what it is sent is there. Where nothing more is on its way that says
-                // little: the peer's kernel takes some bytes for a process that hangs.
+                // A peer that acknowledges bytes is alive. If nothing more is pending, an
+                // acknowledgement proves little: the
+                // peer's kernel accepts some bytes for a hung process.
                 if moved.pending {
                     self.last_in_ns.set(now_ns);
                 }

@@ -1,9 +1,11 @@
 //! Bodies that find no memory.
 //!
-//! A request is refused as busy, an answer of ours is let go as busy: both may be asked for again, and
-//! what lies behind them is read on. That matters: memory may be held by answers whose credit is
-//! behind them. What cannot be refused so lightly (a slice of a stream or of an upload, a one-way
-//! message) is waited for, but not for ever, for the same reason.
+//! A request is refused as busy, and an answer to this side's request is dropped as busy: both may be
+//! asked for
+//! again, and reading continues. That matters: memory may be held by answers whose credit frames are
+//! still
+//! unread. Frames that cannot be refused without loss (a slice of a stream or of an upload, a one-way
+//! message) wait for memory, for a bounded time, for the same reason.
 
 use std::rc::Rc;
 

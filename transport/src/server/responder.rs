@@ -41,9 +41,9 @@ impl<'a> Responder<'a> {
         }
     }
 
-    /// Answers with bytes, which are copied: into the send buffer when they are few, else into pooled memory of their
-    /// length. Where there is none, the caller gets a failure that says so: what is large is better sent from where
-    /// it lies, by [`reply_body`](Self::reply_body). An echo of any length that fits the pool is
+    /// Answers with bytes, which are copied: into the send buffer if they are few, else into pooled memory of their
+    /// length. If no memory is available, the caller gets a failure that says so; send large bodies in place, without
+    /// a copy, by [`reply_body`](Self::reply_body). An echo of any length that fits the pool is
     /// `reply.reply_body(body.keep())`.
     #[inline]
     pub fn reply(mut self, body: &[u8]) {
@@ -272,8 +272,8 @@ impl Conn {
         self.mark_dirty();
     }
 
-    /// There is no memory for a reply: the caller is told to come again, unless it will never fit. Where the handler
-    /// gave it to be copied, its author is told how to do without the copy.
+    /// There is no memory for a reply: the caller is told to retry, unless the reply can never fit. If the handler
+    /// passed it to be copied, the text names the method that needs no copy.
     #[cold]
     fn refuse_for_memory(&self, id: u64, len: u64, copied: bool) {
         self.reenter_request();

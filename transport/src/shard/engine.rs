@@ -304,10 +304,10 @@ impl Drop for Inner {
 /// # The end
 ///
 /// The drop of the last clone stops the shards and waits for their threads. Each connection is closed with
-/// [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Who waits for an answer is told, by
+/// [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Pending requests fail with
 /// [`RequestError::Closed`](crate::RequestError::Closed): callbacks are called, on their shard, before the
-/// drop returns; futures and threads get their outcome. What is asked of a shard that has stopped fails with
-/// [`RequestError::ShardStopped`](crate::RequestError::ShardStopped), the name for an engine that is gone.
+/// drop returns; futures and threads get their outcome. Requests to a shard that has stopped fail with
+/// [`RequestError::ShardStopped`](crate::RequestError::ShardStopped).
 /// To let what is under way be answered first, call [`drain`](Self::drain).
 ///
 /// ```no_run

@@ -19,8 +19,8 @@ const PUBLISH_EVERY_NS: u64 = 1_000_000;
 /// Busy turns of a hosted shard before the runtime's other tasks get theirs.
 const HOSTED_TURNS: u32 = 16;
 
-/// Turns that find nothing before a hosted shard that spins has the runtime look again: that costs a
-/// system call, and a turn costs none. What a turn has woken is run at once all the same.
+/// Turns without work before a hosted shard that spins lets the runtime poll: that costs a
+/// system call, and a turn costs none. Tasks that a turn has woken run at once in any case.
 const HOSTED_SPINS: u32 = 16;
 
 /// Frames in one turn from which on a shard that sleeps in its ring looks again before it does.

@@ -1,7 +1,8 @@
 //! Work of an embedder's own in a shard's turns: dispatchers, actors, protocols above the transport.
 //!
-//! A [`ShardTask`] is called once per turn, after the sockets and the shard's own inbox. What other
-//! threads have for it lies in queues of the task's own; whoever fills one calls
+//! A [`ShardTask`] is called once per turn, after the sockets and the shard's own inbox. Work from
+//! other
+//! threads is in queues of the task's own; a thread that adds to one calls
 //! [`ShardHandle::notify`], and the *arm, recheck, sleep* protocol of the [inbox](super::inbox) sees
 //! to it that no wake-up is lost and few are needed:
 //!
@@ -27,7 +28,8 @@ const MAX_TASKS: usize = 1024;
 ///
 /// Must not block. A panic is contained and counted; the task is called again.
 pub trait ShardTask {
-    /// Does some of what waits. What is left, by [`has_work`](Self::has_work), has another turn.
+    /// Does some of the waiting work. The rest, reported by [`has_work`](Self::has_work), is done
+    /// in a later turn.
     fn run(&self);
 
     /// Whether something waits. Asked before the shard sleeps, so it must see at once what another

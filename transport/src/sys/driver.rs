@@ -279,8 +279,9 @@ pub trait Driver {
     /// Ends the sending direction, or both, without closing the socket.
     fn shutdown(&mut self, sock: Sock, both: bool);
 
-    /// Closes a socket that has no outstanding operation; one that this driver has not opened, or has
-    /// closed, stays as it is. What is open when the driver is dropped is closed then.
+    /// Closes a socket that has no outstanding operation; a socket that this driver has not opened,
+    /// or has
+    /// closed, is left alone. Sockets still open when the driver is dropped are closed then.
     fn close(&mut self, sock: Sock);
 
     /// Closes up to `most` connections that wait to be accepted, by a descriptor that is kept for this:

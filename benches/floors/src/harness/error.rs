@@ -24,7 +24,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// Why there is no result. What a process wrote to stderr has gone to the harness's own.
+/// Why there is no result. The stderr of a process goes to the harness's own.
 #[derive(Debug, thiserror::Error)]
 pub enum HarnessError {
     /// The workload is outside its limits.

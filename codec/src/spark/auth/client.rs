@@ -105,8 +105,9 @@ impl ClientAuth {
         Ok(ClientStep::Done(Authenticated { app_id, records }))
     }
 
-    /// Takes the text of an RpcFailure. Where the engine is refused and SASL allowed in its place, SASL is
-    /// begun on the same connection: the body of its first RPC is appended to `out`.
+    /// Takes the text of an RpcFailure. If the engine is refused and SASL is allowed as a fallback, SASL
+    /// begins
+    /// on the same connection: the body of its first RPC is appended to `out`.
     ///
     /// # Errors
     /// [`AuthError::Refused`], or [`AuthError::FallbackRefused`] where SASL was tried already: close the connection.

@@ -161,7 +161,8 @@ impl Rx {
         self.body_grew(conn)
     }
 
-    /// Moves a body to a larger buffer. Where there is no memory what it belongs to is refused, or waits.
+    /// Moves a body to a larger buffer. Without memory for it, the owner of the body is refused, or
+    /// the body waits.
     fn grow_body(&mut self, conn: &Rc<Conn>) -> Parsed {
         let now_ns = conn.local.now_ns();
         let Some(body) = self.body.as_mut() else {

@@ -1,7 +1,8 @@
 //! Received buffers: parsed at once, or held until the connection goes on.
 //!
-//! A connection is held up by memory, by answers that its peer does not read, or by the frames of others whose
-//! turn it is. What has come until then is kept here, in its order.
+//! Parsing on a connection stops for lack of memory, for answers that its peer does not read, or when the
+//! turn's
+//! budget of frames is used up. The bytes received until then are kept here, in order.
 
 use std::rc::Rc;
 

@@ -1,8 +1,10 @@
 //! Frames of Spark's protocol, cut out of received bytes.
 //!
-//! A head and its body may lie anywhere, so nothing is copied to be aligned. What straddles two buffers
-//! is put together once where it is small. Larger bodies are received into memory of their own: whole,
-//! where they lie in their frames; piece by piece, where they follow them.
+//! A head and its body have no alignment, so nothing is copied to be aligned. A small part that
+//! straddles two
+//! buffers is assembled by one copy. Larger bodies are received into memory of their own: whole if they
+//! are
+//! inside their frames; piece by piece if they follow their frames.
 
 use std::rc::Rc;
 
@@ -214,8 +216,8 @@ impl Rx {
         Ok(take)
     }
 
-    /// Moves a body to a larger buffer where its own is full. Where there is no memory it waits, and after some
-    /// time what it belongs to is refused.
+    /// Moves a body to a larger buffer if its own is full. Without memory the body waits, and after some
+    /// time its owner is refused.
     pub(super) fn grow_flow(&mut self, conn: &Rc<Conn>, side: &Side) {
         let Some(flow) = self.flow.as_mut().filter(|flow| flow.left > 0) else {
             return;

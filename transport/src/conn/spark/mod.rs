@@ -2,9 +2,9 @@
 //!
 //! The same connection, with other bytes: requests, answers, handlers, sinks and bounds are those of
 //! the native protocol; what is here reads and writes Spark's frames for them. [`Side`] is what such
-//! a connection has beside the rest. What Spark's protocol does not know is not said: credit, cancels,
-//! deadlines, pings, drains. Bodies travel whole, one behind the other, so the socket's own flow
-//! control takes credit's place.
+//! a connection has in addition. Frames that Spark's protocol lacks are not sent: credit, cancels,
+//! deadlines, pings, drains. Bodies are sent whole, one after the other, so TCP's flow control takes
+//! the place of credit.
 //!
 //! ```text
 //! rx ── frames ─┬─ requests ── asked: wire identity ↔ id ── handler ── answer ──┐

@@ -216,8 +216,9 @@ impl Conn {
         None
     }
 
-    /// Writes a frame of `len` bytes. Where there is no memory for it, the connection is given up: the
-    /// peer would wait for ever for what this frame says.
+    /// Writes a frame of `len` bytes. If there is no memory for it, the connection is closed:
+    /// otherwise the
+    /// peer would wait for this frame forever.
     pub(super) fn say(
         &self,
         len: usize,

@@ -6,8 +6,8 @@ use super::super::session::SessionKey;
 use super::super::{Opened, RecordError};
 use super::{SEGMENT_LEN, Segments, TAG_LEN, head_len};
 
-/// Decrypts messages that arrive in pieces of any length. What it gives out has been authenticated, segment
-/// by segment; it keeps no more than a part of one.
+/// Decrypts messages that arrive in pieces of any length. Its output has been authenticated, segment
+/// by segment; it buffers at most a part of one segment.
 pub struct GcmReceiver {
     key: SessionKey,
     state: State,
