@@ -1,6 +1,5 @@
 //! Guarantees of the RPC layer over sockets: peers that never answer, die, or send garbage; memory
-//! is
-//! released afterwards.
+//! is released afterwards.
 
 use std::cell::Cell;
 use std::io::{Read, Write};

@@ -1,10 +1,8 @@
 //! Contents of a block directory: entries, and the pages that carry them.
 //!
 //! A store's `walk` yields entries; the server packs them into pages; the fetcher reads the pages
-//! and plans
-//! its work from them. A short manifest is sent in the reply itself, a long one as the chunks of a
-//! stream,
-//! one page per chunk.
+//! and plans its work from them. A short manifest is sent in the reply itself, a long one as the
+//! chunks of a stream, one page per chunk.
 
 use rkyv::{Archive, Deserialize, Serialize};
 

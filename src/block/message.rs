@@ -1,8 +1,7 @@
 //! Requests of a fetcher and replies of a server: archives in the bodies of RPCs.
 //!
 //! Blocks are opened by an RPC that returns stream ids; their bytes are then sent as chunks of
-//! those streams.
-//! An id is valid on the connection that opened it.
+//! those streams. An id is valid on the connection that opened it.
 
 use rkyv::{Archive, Deserialize, Serialize};
 

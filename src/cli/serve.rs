@@ -22,9 +22,8 @@ use super::signals::watch_signals;
 ///
 /// The first line on stdout is `listening on rail://HOST:PORT`, once connections are taken. Names
 /// never lead out of DIR: symbolic links are followed only as long as they stay inside. Every peer
-/// that can
-/// connect can read everything in DIR; there is no authentication, so by default only this machine
-/// can connect.
+/// that can connect can read everything in DIR; there is no authentication, so by default only this
+/// machine can connect.
 ///
 /// SIGTERM and SIGINT drain: no further requests are taken, chunks under way are sent, then it
 /// exits with 0. A second signal ends it at once.

@@ -1,8 +1,7 @@
 //! Keys that were given up, and what is said when one is set.
 //!
 //! Three tests in Spark's order, and one more for unknown names; only the first that matches
-//! reports. The
-//! value is stored in every case.
+//! reports. The value is stored in every case.
 
 use std::fmt;
 

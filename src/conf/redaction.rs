@@ -36,8 +36,7 @@ impl Conf {
 
     /// Everything that is set, a `key=value` a line, by key, without secrets (Spark:
     /// `toDebugString`). A value is secret if `ringrail.redaction.regex` matches its key or the
-    /// value; while
-    /// that is no valid regular expression, everything is secret.
+    /// value; while that is no valid regular expression, everything is secret.
     pub fn to_debug_string(&self) -> String {
         let redaction = self.redaction();
         let lines = self

@@ -3,8 +3,7 @@
 //! Follows Spark's `ConfigReader`: only typed entries look at them. `${some.key}` stands for what a
 //! `ringrail.` or `spark.` key is set to, or has by default; `${env:NAME}` for a variable of the
 //! environment. References that cannot be resolved stay as written, and so does `${system:…}`,
-//! because there
-//! are no system properties here. A reference that leads back to itself is an error.
+//! because there are no system properties here. A reference that leads back to itself is an error.
 
 use std::env;
 

@@ -65,8 +65,7 @@ impl TimeUnit {
 }
 
 /// Reads `text` as a number of `unit`; a bare number is in that unit already. Values out of range
-/// are
-/// clamped to the smallest or largest number.
+/// are clamped to the smallest or largest number.
 ///
 /// # Errors
 /// It is no time, has a fraction or an unknown suffix, or has more than 63 bits of digits.

@@ -59,8 +59,7 @@ impl RpcTimeout {
     }
 
     /// The time of the first entry that is set, by itself or under another of its names. If none is
-    /// set, the
-    /// first entry's default; that entry is then the one named.
+    /// set, the first entry's default; that entry is then the one named.
     ///
     /// # Errors
     /// The value is no time, or nothing is set and the first entry has no default. No entries at all

@@ -1,8 +1,7 @@
 //! Validation of a configuration as a whole.
 //!
 //! As in Spark, setting a key never fails; code that starts a component from a configuration calls
-//! this
-//! first.
+//! this first.
 
 use std::time::Duration;
 
@@ -57,10 +56,8 @@ impl Conf {
     }
 
     /// Refuses keys that ask for authentication or encryption, for every component without either: all but
-    /// the
-    /// shuffle service. Every component of this crate that takes a configuration calls this first, so that
-    /// no
-    /// program runs unprotected against its configuration.
+    /// the shuffle service. Every component of this crate that takes a configuration calls this first, so
+    /// that no program runs unprotected against its configuration.
     ///
     /// ```
     /// use ringrail::conf::{Conf, transport_conf};

@@ -76,8 +76,7 @@ pub trait ConfigValue: Sized {
     fn compare(&self, other: &Self) -> Option<Ordering>;
 
     /// The value of a key that is not set and has no default: `Some(None)` for options, which may
-    /// be
-    /// absent, `None` for all others, which may not.
+    /// be absent, `None` for all others, which may not.
     fn absent() -> Option<Self> {
         None
     }

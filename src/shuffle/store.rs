@@ -48,10 +48,8 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the database at `path`, or creates one. If another process has it open, waits up to `wait`,
-    /// because that
-    /// process may be about to end. A damaged database is moved aside, as in Spark: a service that starts
-    /// without
-    /// recovered state is better than none.
+    /// because that process may be about to end. A damaged database is moved aside, as in Spark: a
+    /// service that starts without recovered state is better than none.
     ///
     /// # Errors
     /// Another process keeps it open, or the file cannot be written.

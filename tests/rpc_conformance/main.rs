@@ -1,6 +1,5 @@
 //! Properties of every backend of the RPC layer, each test named by its property: Spark's guarantees,
-//! and
-//! ringrail's stronger ones.
+//! and ringrail's stronger ones.
 //!
 //! The same functions run over the in-process backend and over the engine.
 

@@ -1,6 +1,5 @@
 //! Requests that the shuffle service refuses: the texts are those that Spark's clients understand,
-//! and the
-//! service continues to serve.
+//! and the service continues to serve.
 
 use std::fs;
 

@@ -1,6 +1,5 @@
 //! Helpers shared by the tests of blocks: trees of distinct file contents, a comparison of trees,
-//! servers and
-//! fetchers over loopback.
+//! servers and fetchers over loopback.
 #![allow(
     dead_code,
     unreachable_pub,

@@ -1,6 +1,5 @@
 //! Helpers shared by the tests of the shuffle service: files as Spark's executors leave them, a service
-//! over
-//! them, and a peer that speaks its messages.
+//! over them, and a peer that speaks its messages.
 #![allow(
     dead_code,
     unreachable_pub,

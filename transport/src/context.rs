@@ -172,8 +172,7 @@ impl TransportContext {
     /// protocol, authenticated where `authentication` says how.
     ///
     /// Operations that Spark's protocol lacks fail with [`RequestError::NotInProtocol`]: parts of chunks,
-    /// and streams
-    /// from an offset. Deadlines and cancellations are not sent to the peer.
+    /// and streams from an offset. Deadlines and cancellations are not sent to the peer.
     ///
     /// [`RequestError::NotInProtocol`]: crate::RequestError::NotInProtocol
     pub fn create_spark_client_factory(

@@ -160,8 +160,7 @@ impl Sides {
     }
 
     /// The cost of `work`'s requests and answers: serialisations, then copies and copied bytes on
-    /// this side
-    /// and on the peer's.
+    /// this side and on the peer's.
     fn cost(&self, work: impl FnOnce()) -> (u64, [u64; 2], [u64; 2]) {
         let copies = |context: &TransportContext| {
             let metrics = context.engine().metrics();

@@ -14,8 +14,7 @@ fn word(n: u64) -> u64 {
 }
 
 /// Offset of chunk number `id` in a source of `chunks` chunks of `chunk_len` bytes, in bytes: ids
-/// wrap
-/// around.
+/// wrap around.
 #[must_use]
 #[inline]
 pub fn chunk_offset(id: u64, chunks: u64, chunk_len: u64) -> u64 {

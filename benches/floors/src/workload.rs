@@ -1,8 +1,7 @@
 //! Parameters of a measurement: kind of work, width, cores, way of waiting, duration.
 //!
 //! The harness sends a [`Workload`] as JSON to the two processes of a candidate, so that every
-//! candidate
-//! gets the same parameters.
+//! candidate gets the same parameters.
 
 use crate::frame::EXACT_LEN;
 use serde::{Deserialize, Serialize};

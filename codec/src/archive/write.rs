@@ -50,8 +50,7 @@ pub enum EncodeError {
 }
 
 /// The destination of an archive's bytes. It keeps counting when a slice is full, so that one attempt
-/// yields
-/// the size that a second one needs.
+/// yields the size that a second one needs.
 #[derive(Debug)]
 pub struct BodyWriter<'w> {
     /// Filled first; left untouched once something did not fit.

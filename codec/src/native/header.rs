@@ -14,8 +14,7 @@ pub const ALIGN: usize = 16;
 const _: () = assert!(usize::BITS >= 64, "ringrail needs a 64-bit target");
 
 /// The 32 bytes in front of a body. The meaning of `arg` and `aux` depends on the kind; the types
-/// of
-/// [`frame`](super::frame) give them names.
+/// of [`frame`](super::frame) give them names.
 ///
 /// ```
 /// use ringrail_codec::native::{Header, Ping};
@@ -105,8 +104,7 @@ impl Header {
 
     /// As [`decode`](Self::decode) and [`check_header`](super::check_header), without the reasons: for the
     /// hot path, where room for an error beside the header costs more than the checks. A caller that gets
-    /// `None`
-    /// calls those two for the reason.
+    /// `None` calls those two for the reason.
     #[inline(always)]
     pub fn decode_checked(bytes: &[u8; HEADER_LEN], limits: &Limits) -> Option<Header> {
         let rule = &RULES[usize::from(bytes[0])];

@@ -49,8 +49,7 @@ impl Sniff {
     pub const DECIDES_AT: usize = 12;
 
     /// The answer to such a peer before closing, in the peer's own protocol, so that its user sees an
-    /// error
-    /// message and not a broken connection. `None`: send a [`Refusal`](super::Refusal).
+    /// error message and not a broken connection. `None`: send a [`Refusal`](super::Refusal).
     pub const fn courtesy(self) -> Option<&'static [u8]> {
         match self {
             Sniff::Http => Some(HTTP_ANSWER),

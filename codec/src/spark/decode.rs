@@ -96,8 +96,7 @@ const fn need<'a>(at_least: usize) -> Step<'a> {
 /// Checks a length as Spark does, with its limits: more than 0 and below 2 GiB after the field itself.
 ///
 /// Spark's decoder takes a length of exactly 7 for one that has not arrived yet, and reads another. This
-/// decoder
-/// rejects it like every other length below 9.
+/// decoder rejects it like every other length below 9.
 #[inline]
 fn check_len(frame_len: i64) -> Result<usize, FrameError> {
     // Wraps like Java's: the least lengths of all are called too large.

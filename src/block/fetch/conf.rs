@@ -15,8 +15,7 @@ pub const MAX_IN_FLIGHT: usize = 1024;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resume {
     /// Files of the same length and time are kept; unfinished ones are continued, after their
-    /// chunks have been
-    /// compared with the server's digests.
+    /// chunks have been compared with the server's digests.
     #[default]
     Continue,
     /// As `Continue`, but complete files are kept only where their digest is the server's too: both

@@ -1,8 +1,7 @@
 //! The remaining work of a fetch, handed out to the connections in batches ("lots").
 //!
 //! One connection opens and fetches a lot as a unit: many small files, or some consecutive chunks
-//! of a
-//! large file, so that all connections share a large file.
+//! of a large file, so that all connections share a large file.
 
 use std::collections::VecDeque;
 use std::ops::Range;

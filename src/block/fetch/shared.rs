@@ -1,6 +1,5 @@
 //! State that all connections of a fetch share, and the decision after a failure: fail one file, or
-//! the
-//! whole fetch.
+//! the whole fetch.
 
 use std::sync::Arc;
 

@@ -12,8 +12,7 @@ use crate::cli::failure::Failure;
 const VARIABLE: &str = "SPARK_LOCAL_DIRS";
 
 /// Those of the command line, else of the variable, else of the configuration. Missing directories are created;
-/// a
-/// directory that cannot be created is left out with an error in the log, as in Spark.
+/// a directory that cannot be created is left out with an error in the log, as in Spark.
 ///
 /// # Errors
 /// None can be used.

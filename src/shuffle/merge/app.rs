@@ -166,8 +166,7 @@ impl MergeApp {
     }
 
     /// Deletes a merge, or with `None` the current one; no other merge of that number can be pushed to. Returns
-    /// the
-    /// state to delete, and the shuffle's current merge.
+    /// the state to delete, and the shuffle's current merge.
     ///
     /// # Errors
     /// A later one has begun; Spark's text.

@@ -131,8 +131,7 @@ impl Merges {
     }
 
     /// Records an application's merge directories. The first executor of an attempt registers for all; a
-    /// later
-    /// attempt invalidates the state of the one before it. Blocks on the disk.
+    /// later attempt invalidates the state of the one before it. Blocks on the disk.
     ///
     /// # Errors
     /// If the registration is invalid or cannot be stored.

@@ -102,8 +102,7 @@ impl LatencySnapshot {
     }
 
     /// The quantile `part` (0 to 1) in ms: the upper bound of its class, at most a quarter too high, and never
-    /// more
-    /// than the maximum.
+    /// more than the maximum.
     pub fn percentile_ms(&self, part: f64) -> f64 {
         let rank = ((self.count() as f64 * part).ceil() as u64).max(1);
         let mut seen = 0;

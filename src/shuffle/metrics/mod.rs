@@ -2,8 +2,7 @@
 //! thread.
 //!
 //! The names and meanings of [`ShuffleMetrics`] are those of Spark's `ExternalBlockHandler.ShuffleMetrics`,
-//! with
-//! additional counters of the paths that blocks took. [`text`] formats them for Prometheus.
+//! with additional counters of the paths that blocks took. [`text`] formats them for Prometheus.
 
 mod counters;
 mod latency;

@@ -266,9 +266,8 @@ impl ServiceProcess {
     }
 
     /// Number of chunks and bytes of blocks that it has served since its start. Spark's block
-    /// transfer
-    /// *message* rate counts chunks; its block transfer rate counts every
-    /// block of a batch.
+    /// transfer *message* rate counts chunks; its block transfer rate counts every block of a
+    /// batch.
     ///
     /// # Errors
     /// As of [`counters`](Self::counters).

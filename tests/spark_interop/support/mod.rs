@@ -1,6 +1,5 @@
 //! Helpers shared by the tests: Spark's versions, one Java peer for each, services in directories
-//! of their
-//! own, and files as executors would have written them.
+//! of their own, and files as executors would have written them.
 
 mod bare;
 pub(crate) mod echo;

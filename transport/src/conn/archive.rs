@@ -1,6 +1,5 @@
 //! Serialisation of outgoing archives, once each: into the send buffer, or, for an archive that
-//! turns out too
-//! long for it, into a lease that grows.
+//! turns out too long for it, into a lease that grows.
 //!
 //! The lease begins at the length of the connection's last such archive, so that a connection which
 //! sends many archives of one length copies nothing. Bytes copied by the growth of a lease are

@@ -1,9 +1,8 @@
 //! Incoming bodies: their destinations, and their processing once complete.
 //!
 //! `rx` asks for a plan before it receives a body, and hands the body over once received. The owner
-//! of the body
-//! decides: a chunk ([`chunks_in`](super::chunks_in)), a call in slices ([`sliced`](super::sliced)),
-//! or its own frame alone.
+//! of the body decides: a chunk ([`chunks_in`](super::chunks_in)), a call in slices
+//! ([`sliced`](super::sliced)), or its own frame alone.
 
 use std::rc::Rc;
 

@@ -4,8 +4,7 @@
 //! in a buffer of [`Conn::first_claim`] bytes and moves to one of [`GROWTH`] times what has come whenever that
 //! is full. While the pool is at ease the first buffer holds a whole frame, and nothing is copied for it; the
 //! more of the pool is in use, the less a claim gets. The total memory of one peer's unfinished requests
-//! is
-//! bounded by its share, `ringrail.transport.connectionShare`.
+//! is bounded by its share, `ringrail.transport.connectionShare`.
 //!
 //! Chunks and other answers that this side asked for are not here: their memory is leased when they are asked
 //! for, or when their credit is granted.

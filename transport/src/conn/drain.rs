@@ -1,13 +1,11 @@
 //! Graceful shutdown without loss: the side that drains, and its peer.
 //!
 //! The draining side announces the drain, refuses further requests and lets requests under way in
-//! both
-//! directions complete. It then flushes its send queue, shuts down its write half and waits until
-//! the peer
-//! shuts down the other: only then has the peer received everything. (Closing at once would reset
-//! the
-//! connection while requests are still in flight to this side, and the reset could overtake the last
-//! answers.) The peer sends no further requests, and closes when the stream ends.
+//! both directions complete. It then flushes its send queue, shuts down its write half and waits
+//! until the peer shuts down the other: only then has the peer received everything. (Closing at
+//! once would reset the connection while requests are still in flight to this side, and the reset
+//! could overtake the last answers.) The peer sends no further requests, and closes when the stream
+//! ends.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;

@@ -46,8 +46,7 @@ impl Conn {
     }
 
     /// Closes the connection because the peer violated the protocol. Frames already queued for the
-    /// peer are still
-    /// sent.
+    /// peer are still sent.
     pub(crate) fn fail(&self, reason: CloseReason) {
         match reason {
             CloseReason::Peer | CloseReason::Io(_) => {

@@ -1,20 +1,17 @@
 //! Requests that wait until answers have left, or until their handler has what it needs.
 //!
 //! Answers to a peer that sends many requests and reads slowly accumulate here. Once more of them
-//! are queued
-//! than `ringrail.transport.sendQueue` allows, its further requests are queued in order and handled
-//! as
-//! answers leave. All other frames are still processed: two sides that both hold back requests must
-//! still
-//! get each other's replies, credits and cancellations, or neither makes progress.
+//! are queued than `ringrail.transport.sendQueue` allows, its further requests are queued in order
+//! and handled as answers leave. All other frames are still processed: two sides that both hold
+//! back requests must still get each other's replies, credits and cancellations, or neither makes
+//! progress.
 //!
 //! A handler may [pause](super::pause) its connection, which holds requests in the same way.
 //!
 //! The queue of held requests is bounded as well. Beyond that bound, a side with no pending request
-//! to this
-//! peer stops reading, so that TCP backpressure reaches the peer. A side with pending requests goes
-//! on
-//! reading and refuses requests, because the reply that resolves the deadlock may follow them.
+//! to this peer stops reading, so that TCP backpressure reaches the peer. A side with pending
+//! requests goes on reading and refuses requests, because the reply that resolves the deadlock may
+//! follow them.
 
 use std::collections::VecDeque;
 use std::rc::Rc;

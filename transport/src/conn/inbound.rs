@@ -1,8 +1,7 @@
 //! Requests of the peer that this side has not answered yet.
 //!
 //! Plain requests answered inside their handler only pass through the count. Requests that outlive
-//! their
-//! frame have an entry: bodies in slices, uploads, calls whose handler replies later.
+//! their frame have an entry: bodies in slices, uploads, calls whose handler replies later.
 
 use std::collections::HashMap;
 use std::sync::Arc;

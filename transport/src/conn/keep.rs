@@ -1,10 +1,8 @@
 //! Retention of bytes beyond the receive buffer that they arrived in.
 //!
 //! Usually a reference to the whole receive buffer is retained and nothing is copied. While memory
-//! is short,
-//! small bodies are copied out instead: otherwise a few retained replies of some bytes each could
-//! pin all
-//! receive buffers of the shard and stall its connections.
+//! is short, small bodies are copied out instead: otherwise a few retained replies of some bytes
+//! each could pin all receive buffers of the shard and stall its connections.
 
 use crate::buf::{Lease, MIN_LEASE_LEN};
 

@@ -1,12 +1,9 @@
 //! Work that nobody waits for any more: its deadline, which came with the request, is over.
 //!
 //! The deadline of a request that was held back, or that arrived in slices, is checked before its
-//! handler gets
-//! it; that of an answer before it is written; that of a body before each slice. A transfer that
-//! makes no progress
-//! at its deadline (a body without credit, a request half received) is removed by the keepalive
-//! timer: its peer
-//! should have cancelled it.
+//! handler gets it; that of an answer before it is written; that of a body before each slice. A
+//! transfer that makes no progress at its deadline (a body without credit, a request half received)
+//! is removed by the keepalive timer: its peer should have cancelled it.
 
 use super::Conn;
 

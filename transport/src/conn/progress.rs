@@ -44,8 +44,8 @@ impl Conn {
             if moved.acknowledged > before.acknowledged {
                 self.last_out_ns.set(now_ns);
                 // A peer that acknowledges bytes is alive. If nothing more is pending, an
-                // acknowledgement proves little: the
-                // peer's kernel accepts some bytes for a hung process.
+                // acknowledgement proves little: the peer's kernel accepts some bytes for a hung
+                // process.
                 if moved.pending {
                     self.last_in_ns.set(now_ns);
                 }

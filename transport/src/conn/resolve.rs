@@ -35,8 +35,7 @@ impl Conn {
     }
 
     /// Returns the sink for the answer to request `id` and removes the request from the table. If a
-    /// future on the
-    /// shard awaits the request, the entry stays and `ready` is stored in it instead.
+    /// future on the shard awaits the request, the entry stays and `ready` is stored in it instead.
     #[inline(always)]
     fn resolve(
         &self,

@@ -1,11 +1,9 @@
 //! Bodies that find no memory.
 //!
 //! A request is refused as busy, and an answer to this side's request is dropped as busy: both may be
-//! asked for
-//! again, and reading continues. That matters: memory may be held by answers whose credit frames are
-//! still
-//! unread. Frames that cannot be refused without loss (a slice of a stream or of an upload, a one-way
-//! message) wait for memory, for a bounded time, for the same reason.
+//! asked for again, and reading continues. That matters: memory may be held by answers whose credit
+//! frames are still unread. Frames that cannot be refused without loss (a slice of a stream or of an
+//! upload, a one-way message) wait for memory, for a bounded time, for the same reason.
 
 use std::rc::Rc;
 

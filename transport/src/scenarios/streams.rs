@@ -269,8 +269,7 @@ fn a_stream_that_does_not_exist_or_begins_beyond_its_end_is_refused() {
 }
 
 /// A truncated file cannot supply the promised bytes: its stream fails, and so does the connection
-/// if a
-/// frame is cut in the middle.
+/// if a frame is cut in the middle.
 #[test]
 fn a_file_that_is_shortened_while_it_is_streamed_fails_that_stream() {
     seeds::each(40, |seed| {

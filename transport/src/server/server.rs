@@ -35,8 +35,7 @@ impl TransportServer {
     pub fn close(self) {}
 
     /// Stops accepting and drains the engine's connections: requests under way are answered, for at
-    /// most
-    /// `ringrail.transport.drainTimeout`. Blocks until the drain completes.
+    /// most `ringrail.transport.drainTimeout`. Blocks until the drain completes.
     ///
     /// # Errors
     /// If a shard no longer responds.

@@ -307,8 +307,8 @@ impl Drop for Inner {
 /// [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Pending requests fail with
 /// [`RequestError::Closed`](crate::RequestError::Closed): callbacks are called, on their shard, before the
 /// drop returns; futures and threads get their outcome. Requests to a shard that has stopped fail with
-/// [`RequestError::ShardStopped`](crate::RequestError::ShardStopped).
-/// To let what is under way be answered first, call [`drain`](Self::drain).
+/// [`RequestError::ShardStopped`](crate::RequestError::ShardStopped). To let what is under way be
+/// answered first, call [`drain`](Self::drain).
 ///
 /// ```no_run
 /// use ringrail_transport::{Engine, TransportConf};

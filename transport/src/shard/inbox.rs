@@ -316,8 +316,7 @@ impl<T> Inbox<T> {
     }
 
     /// The counters so far. Callable from any thread; figures read during concurrent pushes may
-    /// differ by a
-    /// message.
+    /// differ by a message.
     pub fn stats(&self) -> InboxStats {
         InboxStats {
             pushed: self.shard.popped.load(Ordering::Relaxed) + self.queue.len() as u64,

@@ -1,8 +1,7 @@
 //! Work of an embedder's own in a shard's turns: dispatchers, actors, protocols above the transport.
 //!
 //! A [`ShardTask`] is called once per turn, after the sockets and the shard's own inbox. Work from
-//! other
-//! threads is in queues of the task's own; a thread that adds to one calls
+//! other threads is in queues of the task's own; a thread that adds to one calls
 //! [`ShardHandle::notify`], and the *arm, recheck, sleep* protocol of the [inbox](super::inbox) sees
 //! to it that no wake-up is lost and few are needed:
 //!

@@ -280,8 +280,7 @@ pub trait Driver {
     fn shutdown(&mut self, sock: Sock, both: bool);
 
     /// Closes a socket that has no outstanding operation; a socket that this driver has not opened,
-    /// or has
-    /// closed, is left alone. Sockets still open when the driver is dropped are closed then.
+    /// or has closed, is left alone. Sockets still open when the driver is dropped are closed then.
     fn close(&mut self, sock: Sock);
 
     /// Closes up to `most` connections that wait to be accepted, by a descriptor that is kept for this:

@@ -2,10 +2,8 @@
 //! in one `send`.
 //!
 //! A careful program without io_uring works like this, and a parked ping-pong cannot be much
-//! faster. Files
-//! are sent from a mapping in gathered sends; [`crate::sendfile`] is the same server with
-//! `sendfile` for
-//! the bodies.
+//! faster. Files are sent from a mapping in gathered sends; [`crate::sendfile`] is the same server
+//! with `sendfile` for the bodies.
 
 mod chunk_client;
 mod chunk_server;

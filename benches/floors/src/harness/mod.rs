@@ -10,16 +10,12 @@
 //! ```
 //!
 //! Candidates take turns, because a machine's speed drifts: only runs of one sitting are compared.
-//! Medians are
-//! reported, so that one disturbed round does not count. A run disturbed by other processes is
-//! repeated, and
-//! the remaining disturbance is reported. A run whose client did not verify its answers is an
-//! error, not a
-//! result.
+//! Medians are reported, so that one disturbed round does not count. A run disturbed by other
+//! processes is repeated, and the remaining disturbance is reported. A run whose client did not
+//! verify its answers is an error, not a result.
 //!
 //! Each measured program is a [`Candidate`]: two command lines and the line protocol described
-//! there. The
-//! floors (baselines) of this crate are candidates like any other ([`FloorCandidate`]).
+//! there. The floors (baselines) of this crate are candidates like any other ([`FloorCandidate`]).
 
 mod candidate;
 mod compare;

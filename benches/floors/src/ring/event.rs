@@ -1,6 +1,5 @@
 //! Identity of a completion: the operation and its connection, packed into the 64 bits that the
-//! kernel
-//! returns with it.
+//! kernel returns with it.
 
 use io_uring::cqueue;
 use std::io;

@@ -41,8 +41,7 @@ pub(super) fn build() -> Result<IoUring> {
 /// A ring in use by the thread that made it.
 ///
 /// The memory that posted operations point to must outlive this value: dropping it cancels them and
-/// waits
-/// for the last completion.
+/// waits for the last completion.
 pub(super) struct Ring<'a> {
     submitter: Submitter<'a>,
     sq: SubmissionQueue<'a>,

@@ -10,8 +10,7 @@ pub struct Credit {
     /// The bytes granted on top of what was granted before; never 0.
     pub bytes: u64,
     /// The granting side. `false`: the request's initiator, for a chunk, a stream or a sliced reply.
-    /// `true`: its
-    /// responder, for an upload or a sliced request or one-way message.
+    /// `true`: its responder, for an upload or a sliced request or one-way message.
     pub by_responder: bool,
 }
 

@@ -106,8 +106,7 @@ impl ClientAuth {
     }
 
     /// Takes the text of an RpcFailure. If the engine is refused and SASL is allowed as a fallback, SASL
-    /// begins
-    /// on the same connection: the body of its first RPC is appended to `out`.
+    /// begins on the same connection: the body of its first RPC is appended to `out`.
     ///
     /// # Errors
     /// [`AuthError::Refused`], or [`AuthError::FallbackRefused`] where SASL was tried already: close the connection.

@@ -31,8 +31,7 @@ pub enum Message<'a> {
 
 impl<'a> Message<'a> {
     /// Reads the message at the front of an RPC's body or an upload's metadata. Bytes after its last field
-    /// are
-    /// ignored.
+    /// are ignored.
     ///
     /// # Errors
     /// [`MessageError`]

@@ -3,8 +3,7 @@
 use std::fmt;
 
 /// The kind of a shuffle message; Spark's `BlockTransferMessage.Type`. The discriminant is the first byte of
-/// the
-/// RPC's body.
+/// the RPC's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is the type of the same name")]

@@ -49,8 +49,7 @@ macro_rules! message {
 
         impl<'a> message!(@type $name $($life)?) {
             /// Reads the message at the front of an RPC's body, its type included. Bytes after its last
-            /// field
-            /// are ignored.
+            /// field are ignored.
             ///
             /// # Errors
             /// [`MessageError`](super::MessageError)

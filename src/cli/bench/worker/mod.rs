@@ -85,8 +85,7 @@ pub(crate) struct Setup {
 }
 
 /// Defaults of measurements that differ from those of other programs: room for every workload, and
-/// the
-/// congestion control that the baselines use.
+/// the congestion control that the baselines use.
 const DEFAULTS: [(&str, &str); 2] = [
     ("ringrail.transport.poolBudget", "1g"),
     ("ringrail.transport.congestion", "cubic"),

@@ -1,8 +1,7 @@
 //! Received buffers: parsed at once, or held until the connection goes on.
 //!
 //! Parsing on a connection stops for lack of memory, for answers that its peer does not read, or when the
-//! turn's
-//! budget of frames is used up. The bytes received until then are kept here, in order.
+//! turn's budget of frames is used up. The bytes received until then are kept here, in order.
 
 use std::rc::Rc;
 

@@ -26,10 +26,8 @@ const HALF_FRAMES: RangeInclusive<u32> = 32..=64;
 const BYTES_PER_WAITED_NS: usize = 2;
 
 /// The offset at which to stop parsing so that the peer gets work early. After the shard spun for
-/// these bytes,
-/// parsing all of them at once would make the peer idle until all answers are ready; answering in
-/// two parts
-/// keeps both sides busy. A shard that did not wait parses everything.
+/// these bytes, parsing all of them at once would make the peer idle until all answers are ready;
+/// answering in two parts keeps both sides busy. A shard that did not wait parses everything.
 fn half_way(conn: &Conn, data: &Lease, at: usize) -> usize {
     match conn.local.has_waited(data.len() / BYTES_PER_WAITED_NS) {
         true => at + (data.len() - at) / 2,

@@ -1,10 +1,8 @@
 //! Frames of Spark's protocol, cut out of received bytes.
 //!
 //! A head and its body have no alignment, so nothing is copied to be aligned. A small part that
-//! straddles two
-//! buffers is assembled by one copy. Larger bodies are received into memory of their own: whole if they
-//! are
-//! inside their frames; piece by piece if they follow their frames.
+//! straddles two buffers is assembled by one copy. Larger bodies are received into memory of their own:
+//! whole if they are inside their frames; piece by piece if they follow their frames.
 
 use std::rc::Rc;
 

@@ -1,10 +1,8 @@
 //! Authentication of the peer: Spark's handshake, which precedes all other frames.
 //!
 //! The connection is not open until the handshake succeeds: no handler is told of it, and every other
-//! request
-//! of the peer is refused, chunks and streams included. The server answers in plain text; after that
-//! answer
-//! both directions are encrypted if the handshake says so.
+//! request of the peer is refused, chunks and streams included. The server answers in plain text;
+//! after that answer both directions are encrypted if the handshake says so.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,10 +1,8 @@
 //! Composition of the next send: queued frames first, then bodies in order.
 //!
 //! A body that has begun continues until its end, with no frame in between. Queued frames are sent
-//! before the
-//! next body begins, so an RPC's answer overtakes all bodies except the current one. Bodies keep their
-//! order,
-//! because an answer to a stream request is identified by its position alone.
+//! before the next body begins, so an RPC's answer overtakes all bodies except the current one. Bodies
+//! keep their order, because an answer to a stream request is identified by its position alone.
 
 use std::rc::Rc;
 

@@ -217,8 +217,7 @@ impl Conn {
     }
 
     /// Writes a frame of `len` bytes. If there is no memory for it, the connection is closed:
-    /// otherwise the
-    /// peer would wait for this frame forever.
+    /// otherwise the peer would wait for this frame forever.
     pub(super) fn say(
         &self,
         len: usize,

@@ -11,9 +11,8 @@
 //! ```
 //!
 //! Sends of a polled future leave together with those of the turn's handlers, in one send per
-//! connection. A
-//! future that wakes itself runs again in the next turn, so sockets and other tasks are served in
-//! between.
+//! connection. A future that wakes itself runs again in the next turn, so sockets and other tasks
+//! are served in between.
 
 mod join;
 mod sleep;

@@ -9,8 +9,8 @@ use super::Pump;
 
 impl<D: Driver> Pump<D> {
     /// After bulk, the receive of the next header uses a buffer of the reserve. Once no bulk is
-    /// expected
-    /// any more, that receive ends, and a multishot receive, which holds no buffer, takes its place.
+    /// expected any more, that receive ends, and a multishot receive, which holds no buffer, takes
+    /// its place.
     pub(super) fn give_back_header(&mut self, key: ConnKey) {
         let Some(link) = self.link_of(key) else {
             return;

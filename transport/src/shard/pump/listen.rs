@@ -1,12 +1,9 @@
 //! Listeners: start, stop and accepted connections.
 //!
 //! When the process or the system is out of file descriptors, an accept fails at once, whether or
-//! not a
-//! connection is pending. It is posted again when a connection closes and after every [`RETRY`],
-//! never
-//! immediately. Pending connections are served if a descriptor becomes free within
-//! [`SHED_AFTER_NS`], and
-//! closed after that, so that their peers can try another server.
+//! not a connection is pending. It is posted again when a connection closes and after every
+//! [`RETRY`], never immediately. Pending connections are served if a descriptor becomes free within
+//! [`SHED_AFTER_NS`], and closed after that, so that their peers can try another server.
 
 use std::io;
 use std::rc::Rc;

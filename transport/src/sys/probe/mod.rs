@@ -1,14 +1,12 @@
 //! Features of this kernel and limits of this process, their meaning for the engine, and remedies
-//! for
-//! missing ones.
+//! for missing ones.
 //! ```text
 //! kernel, /proc, trials on tiny rings -> RawProbe -> judge (pure) -> ProbeReport
 //! ```
 //!
 //! [`RawProbe::gather`] asks the kernel, where possible by trying the feature itself;
 //! [`ProbeReport::judge`] is a pure function of the results, so that every verdict can be tested on
-//! any
-//! kernel. The engine reads [`Features`] at start; `ringrail doctor` prints the findings.
+//! any kernel. The engine reads [`Features`] at start; `ringrail doctor` prints the findings.
 
 mod facts;
 mod limits;

@@ -424,8 +424,7 @@ impl SimWorld {
     }
 
     /// Runs a whole test: gives every shard its turn and moves the clock when nothing is ready,
-    /// until the
-    /// goal is reached, the time is up or no event is left.
+    /// until the goal is reached, the time is up or no event is left.
     ///
     /// `turns` runs one turn of each shard and returns whether the goal is reached; so does this.
     ///

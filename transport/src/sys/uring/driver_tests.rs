@@ -149,8 +149,7 @@ fn file(len: u64) -> Arc<File> {
 }
 
 /// A peer that takes file bytes at any rate gets a bounded number per call, and completions for others
-/// in
-/// the same call are reported first.
+/// in the same call are reported first.
 #[test]
 fn file_sends_leave_room_for_others() {
     const SLICE: usize = 1 << 20;

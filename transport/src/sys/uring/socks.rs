@@ -1,10 +1,9 @@
 //! The sockets that a driver owns, by descriptor.
 //!
 //! `driver` adds a socket when it opens or accepts one, and removes it to close it. Sockets left when
-//! the
-//! driver is dropped are closed with it, so the peers of a dead shard see the end of their
-//! connections. A
-//! number that is not in the table names no descriptor of this driver and cannot be closed.
+//! the driver is dropped are closed with it, so the peers of a dead shard see the end of their
+//! connections. A number that is not in the table names no descriptor of this driver and cannot be
+//! closed.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
