@@ -47,7 +47,7 @@ fn what_java_reads_is_read() {
     }
 }
 
-/// Java makes an empty key of it, which nobody can have meant.
+/// Java reads it as an empty key, which cannot be intended.
 #[test]
 fn a_backslash_alone_at_the_end_is_nothing() {
     for text in ["\\", "\\\n", "a=b\n\\"] {

@@ -273,7 +273,7 @@ fn another_applications_blocks_are_refused() {
     }
 }
 
-/// Valid messages with bytes changed, taken away or put in: whatever they are now, each is answered.
+/// Valid messages with bytes changed, removed or inserted: each is answered, in every case.
 #[test]
 fn whatever_is_no_message_any_more_is_answered() {
     let disk = Disk::new();

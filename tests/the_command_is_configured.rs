@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// The command, with no configuration of whoever runs the tests.
+/// The command, without configuration from the environment of the test run.
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ringrail"));
     for (name, _) in std::env::vars_os() {

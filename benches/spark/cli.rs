@@ -58,7 +58,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Measures whatever was asked for.
+    /// Runs the selected measurements.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let version = if self.newest {
             Version::V4_1

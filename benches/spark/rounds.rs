@@ -96,8 +96,8 @@ impl Field {
         })
     }
 
-    /// One run. The server's CPU time is read from outside, before and after, so that nobody
-    /// measures himself; it is divided by all answers, those of the warm-up included.
+    /// One run. The server's CPU time is read from outside, before and after, so that no process
+    /// measures itself; it is divided by all answers, those of the warm-up included.
     fn run(
         &self,
         pair: Pair,

@@ -25,7 +25,7 @@ impl Chunking {
     pub const MIN_CHUNK_LEN: u32 = 16 << 10;
     /// The longest chunk: 64 MiB.
     pub const MAX_CHUNK_LEN: u32 = 64 << 20;
-    /// Length of a chunk where nobody says otherwise: 4 MiB.
+    /// Default length of a chunk: 4 MiB.
     pub const DEFAULT_CHUNK_LEN: u32 = 4 << 20;
 
     /// `len` bytes in chunks of `chunk_len`; `None` where that is no power of two between

@@ -23,7 +23,7 @@ pub struct Stamp {
     pub mtime_s: i64,
     /// The part of that time below a second, in ns.
     pub mtime_ns: u32,
-    /// Differs where the block was replaced or written in between, whatever the time says.
+    /// Changes when the block is replaced or written, independent of the time stamp.
     pub version: u64,
 }
 

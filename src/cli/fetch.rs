@@ -198,8 +198,8 @@ impl Fetch {
     }
 }
 
-/// Buffers for everything that may be in flight, and the transport's own reserve, unless somebody has
-/// said how many there may be.
+/// Buffers for everything that may be in flight, and the transport's own reserve, unless the
+/// configuration sets a size.
 fn transport(conf: &Conf, fetching: &FetchConf) -> Result<TransportConf, Failure> {
     let mut settings = transport_conf(conf)?;
     if !conf.contains(transport::POOL_BUDGET.key()) {

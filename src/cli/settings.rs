@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     /// `ringrail conf list` prints the keys; Spark's names work too
     #[arg(long = "conf", value_name = "KEY=VALUE", global = true)]
     pairs: Vec<Pair>,
-    /// Take configuration from this file, in Java's properties format; --conf goes over it
+    /// Take configuration from this file, in Java's properties format; --conf overrides it
     #[arg(long, value_name = "FILE", global = true, env = FILE_VARIABLE)]
     properties_file: Option<PathBuf>,
 }

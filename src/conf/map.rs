@@ -14,7 +14,7 @@ use super::value::ConfigValue;
 ///
 /// It holds what was set, as text; types, defaults and checks come from the key's
 /// [entry](ConfigEntry) when it is read. Reading a key that is not set looks at its alternates, so
-/// Spark's names work, old and new. Setting a key that was given up, or that nobody knows, warns.
+/// Spark's names work, old and new. Setting a deprecated or unknown key warns.
 ///
 /// Setters take `&mut self`: what is built is handed on and then stays as it is, which is how Spark
 /// wants its own to be used, though any thread can change that one. A clone costs a reference count

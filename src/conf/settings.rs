@@ -60,7 +60,7 @@ pub fn shuffle_transport_conf(
     Ok((transport_settings(conf)?, spark_authentication(conf)?))
 }
 
-/// The settings of an engine, whatever the keys say of protection.
+/// The settings of an engine, without a check of the keys for authentication and encryption.
 pub(super) fn transport_settings(conf: &Conf) -> Result<TransportConf, ConfError> {
     let spin = conf.get_entry(&transport::SPIN)?;
     let coalesce = conf.get_entry(&transport::COALESCE)?;
@@ -162,7 +162,8 @@ pub fn block_server_conf(conf: &Conf) -> Result<BlockServerConf, ConfError> {
     block_server_settings(conf)
 }
 
-/// The settings of a server of blocks, whatever the keys say of protection.
+/// The settings of a server of blocks, without a check of the keys for authentication and
+/// encryption.
 pub(super) fn block_server_settings(conf: &Conf) -> Result<BlockServerConf, ConfError> {
     Ok(BlockServerConf {
         threads: conf.get_entry(&block::SERVER_THREADS)?,
@@ -261,7 +262,7 @@ pub fn fetch_conf(conf: &Conf) -> Result<FetchConf, ConfError> {
     fetch_settings(conf)
 }
 
-/// The settings of a fetch, whatever the keys say of protection.
+/// The settings of a fetch, without a check of the keys for authentication and encryption.
 pub(super) fn fetch_settings(conf: &Conf) -> Result<FetchConf, ConfError> {
     let settings = FetchConf {
         connections: conf.get_entry(&block::FETCH_CONNECTIONS)?,

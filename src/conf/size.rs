@@ -1,6 +1,6 @@
 //! Sizes as Spark writes them: `512k`, `64m`, `2g`, powers of 1024.
 //!
-//! A bare number takes the unit of whoever reads it. Follows `JavaUtils.byteStringAs` and
+//! A bare number is in the reader's unit. Follows `JavaUtils.byteStringAs` and
 //! `ByteUnit`: fractions are refused by a text of their own, overflow is an error and converting
 //! to a larger unit drops what is left over.
 

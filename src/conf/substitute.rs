@@ -12,8 +12,8 @@ use super::error::ConfError;
 use super::keys;
 use super::map::Conf;
 
-/// The most references that are replaced in one value: a few that refer to each other twice would keep a
-/// reader busy for ever otherwise.
+/// The most references that are replaced in one value: a few that refer to each other twice would
+/// otherwise take exponential time.
 const MAX_REFERENCES: usize = 1024;
 
 /// How far replacing has come.

@@ -1,6 +1,6 @@
 //! Times as Spark writes them: `50s`, `100ms`, `250us`, `2min`, `1h`, `1d`.
 //!
-//! A bare number takes the unit of whoever reads it. Follows `JavaUtils.timeStringAs`: a sign is
+//! A bare number is in the reader's unit. Follows `JavaUtils.timeStringAs`: a sign is
 //! allowed, fractions are not, and converting to a larger unit drops what is left over.
 //! [`parse_duration`] keeps all of it, so typed entries in seconds may be set to `1500ms`.
 

@@ -82,7 +82,7 @@ struct Table {
 pub(super) struct Executors {
     limit: usize,
     table: RwLock<Table>,
-    /// Counts changes of the table, so that what was looked up stays good as long as it stands still.
+    /// Counts changes of the table; cached lookups stay valid while it is unchanged.
     generation: AtomicU64,
     recovery: Arc<Recovery>,
     /// Taken for the whole of a change, so that disk and memory see changes in one order.

@@ -23,13 +23,13 @@ pub(super) struct Files {
     /// By path: files that are on their way out, or that a stream has.
     open: HashMap<Box<str>, Weak<File>>,
     max_open: usize,
-    /// Entries from which on those of files that nobody has are swept out.
+    /// Number of entries from which unused ones are removed.
     sweep_at: usize,
     place: Place,
     wait: Wait,
 }
 
-/// So many entries of files that nobody has may stay.
+/// Number of unused entries that may stay.
 const SWEEP_MIN: usize = 256;
 
 /// A file, and its length.
@@ -122,7 +122,7 @@ impl Files {
         }
     }
 
-    /// Forgets files that nobody has. So seldom that it costs each file that is opened next to nothing.
+    /// Removes entries of closed files. Runs so rarely that the cost per opened file is small.
     fn sweep(&mut self) {
         self.open.retain(|_, file| file.strong_count() > 0);
         self.sweep_at = (self.open.len() * 2).max(SWEEP_MIN);
@@ -141,7 +141,8 @@ impl Files {
     /// Finds a block in directories that it may lie in: of its executor, or of merged files.
     ///
     /// # Errors
-    /// There is no such block, or its files are damaged; or it is not in memory, and nobody may wait.
+    /// If the block does not exist or its files are damaged; or if it is not in memory and blocking
+    /// is not allowed.
     pub(super) fn find(
         &mut self,
         roots: &LocalRoots,

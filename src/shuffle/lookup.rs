@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A waiting connection sends no other request, so each has at most one lookup. The chunk is then built from
-//! the lookup's answer, whatever the caches have evicted meanwhile.
+//! the lookup's answer, even if the caches have evicted the files meanwhile.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,7 +65,8 @@ impl Files {
     /// Looks for something of an application.
     ///
     /// # Errors
-    /// It is not there, or damaged, or not in memory where nobody may wait.
+    /// If the block does not exist or is damaged, or if it is not in memory and blocking is not
+    /// allowed.
     pub(super) fn look_for(
         &mut self,
         shared: &Shared,

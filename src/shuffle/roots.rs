@@ -20,12 +20,12 @@ use rustix::io::Errno;
 use super::error::ShuffleError;
 use super::resolve::Layout;
 
-/// `openat2` gives up where somebody renames a directory at that moment; so often it is tried.
+/// Attempts before giving up when `openat2` keeps losing a rename race.
 const RENAME_RACES_MAX: usize = 16;
 
 const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// Whether somebody who looks for a file may wait for a disk.
+/// Whether a lookup may block on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     /// A shard: what the kernel does not have in memory is [`Errno::AGAIN`] (`RESOLVE_CACHED`, Linux 5.12).
@@ -172,7 +172,7 @@ impl LocalRoots {
 
     /// Opens a regular file for reading.
     pub(super) fn open_file(&self, place: &Place, wait: Wait) -> Result<(File, Stat), Errno> {
-        // Not to hang where somebody has put a pipe there.
+        // NONBLOCK: an open of a FIFO would block.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = self.find(place.root, place.below(), flags, wait)?;
         let stat = fstat(&fd)?;

@@ -134,8 +134,8 @@ impl ShuffleService {
         removed.map_err(|reason| ShuffleServiceError::new("removing an application", reason))
     }
 
-    /// Forgets executors of whose local directories none is left; how many there were. A service does so by itself
-    /// from time to time, for nobody tells it when an application ends. Waits for the disk.
+    /// Removes executors none of whose local directories exists any more; returns their number. The service does
+    /// this periodically, because no event reports the end of an application. Blocks on the disk.
     ///
     /// # Errors
     /// The store cannot be written; nothing has changed then.
@@ -144,8 +144,9 @@ impl ShuffleService {
         gone.map_err(|reason| ShuffleServiceError::new("forgetting executors", reason))
     }
 
-    /// Closes the store of executors, so that the process that takes over can open it; to be called before this
-    /// one drains. Executors that would register from now on are told to connect again; blocks are served on.
+    /// Closes the store of executors, so that the process that takes over can open it; call it before this
+    /// one drains. Executors that would register from now on get an error that makes them reconnect; blocks are
+    /// still served.
     pub fn hand_over(&self) {
         self.shared.recovery.hand_over();
     }

@@ -6,7 +6,8 @@ use rustix::io::Errno;
 
 use super::roots::Wait;
 
-/// Files whose path contains a text are not in memory, and whoever waits for them waits until they are let go.
+/// Files whose path contains a text are not in memory, and reads of them block until they are
+/// released.
 #[derive(Debug, Default)]
 pub(super) struct SlowDisk {
     state: Mutex<State>,
@@ -26,7 +27,7 @@ impl SlowDisk {
         self.changed.notify_all();
     }
 
-    /// Waits until somebody waits for a file that is stuck.
+    /// Blocks until a thread waits for a stuck file.
     pub(super) fn until_somebody_waits(&self) {
         let state = self.state.lock().unwrap();
         let waited = self.changed.wait_while(state, |state| state.waiting == 0);

@@ -165,7 +165,7 @@ pub(crate) fn giver() -> (FnEndpoint, mpsc::Receiver<LaterCall<u64>>) {
     (endpoint, given)
 }
 
-/// An endpoint that asks whoever it is told to.
+/// An endpoint that asks the endpoint named in the message.
 pub(crate) fn caller() -> FnEndpoint {
     FnEndpoint::new().on::<CallBack>(|message, call| {
         let CallBack { to, n } = message.take()?;

@@ -99,7 +99,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A gate that is shut until somebody opens it.
+/// A gate that blocks until it is opened.
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
     inner: Arc<(Mutex<bool>, Condvar)>,

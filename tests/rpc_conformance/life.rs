@@ -102,7 +102,7 @@ pub(crate) fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backen
         let text = error.to_string();
         assert!(text.contains("Could not find recorder."), "{text}");
     }
-    // Nobody hears of it.
+    // No handler receives it.
     recorder.send(Echo { n: 3 }).unwrap();
     remote.send(Echo { n: 3 }).unwrap();
     // The name is free.

@@ -45,8 +45,8 @@ pub struct TransportContext {
 }
 
 impl TransportContext {
-    /// A context whose connections, whoever opens them, are served by handlers of this kind: one
-    /// per shard, made there.
+    /// A context whose connections, outgoing and incoming, are served by handlers of this kind: one
+    /// per shard, created on the shard.
     pub fn new<H: RpcHandler + 'static>(
         engine: Engine,
         handler: impl Fn() -> Rc<H> + Send + Sync + 'static,

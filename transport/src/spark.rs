@@ -25,9 +25,9 @@ pub enum Protocols {
     /// The native protocol alone; Spark's clients are refused.
     #[default]
     Native,
-    /// Spark's protocol alone. Peers that begin with HTTP, TLS or the native protocol are told so in their own
-    /// words; what else comes ends in an error of a frame.
+    /// Spark's protocol alone. Peers that begin with HTTP, TLS or the native protocol get an answer in their
+    /// own protocol; other bytes cause a frame error.
     Spark,
-    /// Either: a peer's first bytes tell.
+    /// Both: a peer's first bytes decide.
     Either,
 }

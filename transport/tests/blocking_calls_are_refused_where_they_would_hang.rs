@@ -1,5 +1,5 @@
 //! Blocking calls work on plain threads. On a shard's thread, and in an asynchronous runtime, they
-//! say so at once instead of waiting for ever.
+//! fail at once instead of blocking forever.
 
 mod support;
 

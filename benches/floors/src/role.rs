@@ -88,7 +88,8 @@ pub fn run_if_asked() -> Option<ExitCode> {
     })
 }
 
-/// Makes `command` run the role of `floor` for `workload`; clients are told the server's address.
+/// Makes `command` run the role of `floor` for `workload`; `addr` is the server's address, for
+/// clients.
 pub(crate) fn ask(command: &mut Command, floor: Floor, workload: &Workload, addr: Option<&str>) {
     let json = serde_json::to_string(workload).unwrap_or_default();
     command.env(FLOOR, floor.name()).env(WORKLOAD, json);

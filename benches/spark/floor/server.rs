@@ -187,7 +187,7 @@ impl Mapped {
         Ok(Self { at: at.cast(), len })
     }
 
-    /// The benchmark's own file, which nobody shortens.
+    /// The benchmark's own file, which no process truncates.
     fn file(file: &File, len: usize) -> anyhow::Result<Self> {
         use rustix::mm::{MapFlags, ProtFlags, mmap};
         let flags = MapFlags::SHARED | MapFlags::POPULATE;

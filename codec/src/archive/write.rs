@@ -128,9 +128,10 @@ pub fn encode_into(value: &impl Encode, out: &mut [u8]) -> Result<usize, EncodeE
     Ok(need)
 }
 
-/// Serialises `value` to the front of `out` as [`encode_into`] does; where the archive does not fit, it
-/// goes on in `over`, which then has all of it. Either way `value` is serialised once. Returns the
-/// archive's length where it is in `out`. `arena` is scratch memory, for whoever serialises often.
+/// Serialises `value` to the front of `out` as [`encode_into`] does; an archive that does not fit
+/// continues in `over`, which then has all of it. In both cases `value` is serialised once. Returns
+/// the archive's length if it is in `out`. `arena` is scratch memory that callers keep for repeated
+/// use.
 ///
 /// # Errors
 /// [`EncodeError::Failed`].

@@ -190,7 +190,7 @@ impl ClientHandshake {
     /// first of which begins `consumed` bytes into `buf`.
     ///
     /// # Errors
-    /// [`HandshakeError`]: the connection is over.
+    /// [`HandshakeError`]; close the connection.
     pub fn receive<'a>(&mut self, buf: &'a [u8]) -> Result<HandshakeStep<'a>, HandshakeError> {
         if self.state != State::Waiting {
             return Err(HandshakeError::OutOfTurn {

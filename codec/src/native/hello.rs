@@ -197,8 +197,8 @@ impl<'a> Hello<'a> {
         Ok(need)
     }
 
-    /// Reads the Hello at the front of `buf`; the extension stays where it is. A peer of another protocol
-    /// or version is told as soon as its first bytes are there. The fingerprint is left to the caller.
+    /// Reads the Hello at the front of `buf`; the extension is not copied. Another protocol or version is
+    /// reported once its first bytes are there. The caller checks the fingerprint.
     ///
     /// # Errors
     /// [`HelloError`].

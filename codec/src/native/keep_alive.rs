@@ -52,8 +52,8 @@ impl KeepAlive {
         self.heard_us = now_us;
     }
 
-    /// A pong was received. Returns the round trip in microseconds if it answers the ping that is out; a
-    /// pong nobody asked for is of no consequence.
+    /// A pong was received. Returns the round trip in microseconds if it answers the outstanding ping;
+    /// an unexpected pong is ignored.
     pub const fn on_pong(&mut self, pong: &Pong, now_us: u64) -> Option<u64> {
         self.on_receive(now_us);
         match self.asked {

@@ -138,7 +138,7 @@ impl<'a> Refusal<'a> {
     /// may use them and its refusal is worth showing.
     ///
     /// # Errors
-    /// [`RefusalError`]; the connection is over either way.
+    /// [`RefusalError`]; close the connection in either case.
     pub fn decode(buf: &'a [u8], max_text_len: u32) -> Result<RefusalStep<'a>, RefusalError> {
         let Some((fixed, rest)) = buf.split_first_chunk::<{ Refusal::FIXED_LEN }>() else {
             return Ok(RefusalStep::NeedMore {

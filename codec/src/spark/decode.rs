@@ -44,10 +44,11 @@ impl Head<'_> {
 
 /// Reads the head at the front of `buf`.
 ///
-/// A bad length is told as soon as its eight bytes are there, a bad type or a limit passed with the next.
+/// A bad length is reported once its eight bytes are there, a bad type or an exceeded limit once
+/// the rest is.
 ///
 /// # Errors
-/// Any [`FrameError`]; the connection cannot go on.
+/// Any [`FrameError`]; the connection cannot continue.
 ///
 /// ```
 /// use ringrail_codec::spark::{Frame, Limits, RpcRequest, Step, decode_head};

@@ -96,7 +96,7 @@ impl Kind {
         self.head_before_body().is_some()
     }
 
-    /// Whether it asks for something; the others are answers, which go to whoever asked.
+    /// Whether it is a request; the other kinds are answers to one.
     pub const fn is_request(self) -> bool {
         matches!(
             self,

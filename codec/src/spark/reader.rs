@@ -87,7 +87,7 @@ impl FrameReader {
     /// rest of the piece until that is empty.
     ///
     /// # Errors
-    /// Any [`FrameError`], at this and every further call: the connection is over.
+    /// Any [`FrameError`], at this and every further call; close the connection.
     pub fn read<'a>(&'a mut self, piece: &'a [u8]) -> Result<(usize, Event<'a>), FrameError> {
         if let Some(error) = self.failed {
             return Err(error);

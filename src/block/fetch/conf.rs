@@ -33,8 +33,8 @@ pub struct FetchConf {
     /// Chunks in flight on each. `ringrail.block.fetchInFlight`, 4.
     pub in_flight: usize,
     /// Bytes of chunks that are in flight or being written, of all connections together (Spark:
-    /// `spark.reducer.maxSizeInFlight`); each connection may have one chunk whatever this says.
-    /// `ringrail.block.maxBytesInFlight`, 64 MiB.
+    /// `spark.reducer.maxSizeInFlight`); each connection may have one chunk regardless of this
+    /// limit. `ringrail.block.maxBytesInFlight`, 64 MiB.
     pub max_bytes_in_flight: u64,
     /// Bytes of a chunk: a power of two from 16 KiB to 64 MiB. `ringrail.block.chunkLen`, 4 MiB.
     pub chunk_len: u32,

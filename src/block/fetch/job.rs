@@ -1,8 +1,8 @@
 //! One file of a fetch: which chunks are there, and what becomes of it.
 //!
 //! Several connections may work on one file; its state is behind a lock of its own, taken once per
-//! chunk. A file has exactly one outcome: whoever brings its last chunk gives it its name, whoever
-//! finds it failed says so, and everybody else sees that it is over.
+//! chunk. A file has exactly one outcome: the connection that completes it renames it, the one that
+//! finds it failed reports it, and all others see that it is finished.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -122,13 +122,13 @@ impl FileJob {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True where nobody need fetch this chunk any more.
+    /// True if this chunk need not be fetched.
     pub(super) fn has(&self, index: u32) -> bool {
         let state = self.state();
         state.over || state.chunks.has(index)
     }
 
-    /// The unfinished file, opened by whoever comes first; `None` where the file is over.
+    /// The unfinished file, opened by the first caller; `None` if the file is finished.
     pub(super) fn part(&self, to: &Destination) -> Result<Option<Arc<Part>>, LocalError> {
         let mut state = self.state();
         if state.over {
@@ -172,7 +172,7 @@ impl FileJob {
         }
     }
 
-    /// Ends a file that has failed; false where it is over already.
+    /// Ends a file that has failed; false if it is finished already.
     pub(super) fn fail(&self) -> bool {
         let mut state = self.state();
         state.part = None;

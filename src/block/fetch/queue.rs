@@ -34,7 +34,7 @@ struct Inner {
     next_chunk: u32,
     lot_len: u64,
     returned: VecDeque<Lot>,
-    /// Lots that somebody is working on.
+    /// Number of lots in work.
     out: usize,
     /// Connections that are working.
     workers: usize,
@@ -77,7 +77,7 @@ impl Queue {
         self.lock().take()
     }
 
-    /// The next lot; waits as long as somebody may give one back. `None` at the end of everything.
+    /// The next lot; waits while a lot in work may be returned. `None` when no work is left.
     pub(super) fn next(&self) -> Option<Lot> {
         let mut inner = self.lock();
         loop {
@@ -103,7 +103,7 @@ impl Queue {
         }
     }
 
-    /// A connection gives up: others take its lots. True where it was the last one.
+    /// A connection stops: others take its lots. True if it was the last one.
     pub(super) fn give_up(&self, lots: impl IntoIterator<Item = Lot>) -> bool {
         let mut inner = self.lock();
         for lot in lots {

@@ -218,7 +218,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// True where a chunk need not be fetched: somebody else has, or it was here before.
+    /// True if a chunk need not be fetched: another connection has it, or it was on disk before.
     fn is_there(&mut self, piece: &Piece) -> Result<bool, FetchError> {
         let Some(active) = self.active.iter_mut().find(|lot| lot.number == piece.lot) else {
             return Ok(true);
@@ -326,8 +326,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Goes back to the start with everything unfinished, after a wait. False where it gives up and
-    /// others go on.
+    /// Restarts with all unfinished work after a delay. False if this connection stops and others
+    /// continue.
     fn recover(&mut self, error: FetchError) -> Result<bool, FetchError> {
         self.failures += 1;
         self.gather();

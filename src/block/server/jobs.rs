@@ -47,7 +47,7 @@ impl Place {
         Ok(id)
     }
 
-    /// True where nobody waits for the answer any more.
+    /// True if the answer is no longer wanted.
     fn is_over(&self, reply: &DeferredResponder) -> bool {
         reply.is_retracted() || self.owner.is_over()
     }

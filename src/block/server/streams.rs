@@ -23,7 +23,7 @@ pub const MAX_STREAMS: u32 = 1024;
 /// Blocks that helper threads have opened and the shard has not looked at yet.
 const OPENED_QUEUE: usize = 8192;
 
-/// For how long a stream stays open that nobody reads, where nothing else is configured.
+/// Time after which an idle stream is closed, unless configured otherwise.
 pub const STREAM_IDLE: Duration = Duration::from_secs(120);
 
 /// The part of a connection's state that helper threads need.
@@ -173,7 +173,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// No streams yet; those that nobody reads for `idle` will be closed.
+    /// No streams yet; streams idle for `idle` will be closed.
     pub(super) fn new(idle: Duration) -> Self {
         Self {
             opening: Opening::new(),
@@ -187,7 +187,7 @@ impl Streams {
         &self.opening
     }
 
-    /// Takes in what has been opened, and lets go what nobody has read for long.
+    /// Adds streams that have been opened, and closes idle ones.
     pub(super) fn settle(&mut self) {
         let before = self.table.len();
         while let Some((id, stream)) = self.opening.queue.pop() {

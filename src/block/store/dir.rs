@@ -1,8 +1,8 @@
 //! A directory tree, served read-only.
 //!
 //! Every name is resolved by the kernel below the root's descriptor (`openat2`, `RESOLVE_BENEATH`):
-//! symbolic links are followed as long as they stay inside, and whatever leads out is refused, also
-//! where somebody changes the tree at that very moment.
+//! symbolic links are followed as long as they stay inside, and names that lead outside are
+//! refused, also while another process changes the tree.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ use super::open_files::{MAX_OPEN_FILES, OpenFiles};
 use super::{BlockStore, OpenBlock, StoreError, Visit};
 use crate::block::{BlockId, Entry, EntryKind, Stamp};
 
-/// `openat2` gives up where somebody renames within the tree at that moment; so often it is tried.
+/// Attempts before giving up when `openat2` keeps losing a rename race.
 const RENAME_RACES_MAX: usize = 16;
 
 const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);

@@ -107,7 +107,7 @@ pub enum StoreError {
         /// The configuration key of the limit.
         key: &'static str,
     },
-    /// Nobody waits for the answer any more.
+    /// The request was cancelled.
     #[error("the request was retracted")]
     Retracted,
 }

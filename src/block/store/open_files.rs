@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// Files of one store that may be open at a time, where nothing else is configured.
 pub const MAX_OPEN_FILES: usize = 4096;
 
-/// The device and number of a file: what it is, whatever it is called.
+/// The device and inode number of a file: its identity, independent of its name.
 pub(super) type FileKey = (u64, u64);
 
 /// Hands out shared files. It keeps none open itself: the last stream's end closes a file.

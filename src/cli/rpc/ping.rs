@@ -14,7 +14,7 @@ use crate::cli::failure::{FAILED, Outcome};
 use crate::cli::output;
 use crate::cli::size::Size;
 
-/// Longest round trip that is told apart.
+/// Upper bound of the histogram of round trips, in nanoseconds.
 const LONGEST_NS: u64 = 600_000_000_000;
 
 /// Measure round trips to an environment: asks of its inspector, one after the other

@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_page_is_served_and_nothing_else() {
         let at = start("127.0.0.1:0", Duration::ZERO, || String::from("a 1\n")).unwrap();
-        // Somebody who says nothing keeps nobody waiting for long.
+        // A silent client delays others for a bounded time only.
         let silent = TcpStream::connect(at).unwrap();
         let page = ask(at, "GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");

@@ -40,7 +40,7 @@ pub(crate) const DEFAULTS: [(&str, &str); 2] = [
 /// Shards where nothing says otherwise, as Spark's rule for threads has it.
 const SHARDS_MAX: usize = 8;
 
-/// Spark's variable for the secret, which goes over the configuration and is seen by fewer eyes.
+/// Spark's variable for the secret. It overrides the configuration, and fewer users can read it.
 const SECRET_VARIABLE: &str = "_SPARK_AUTH_SECRET";
 
 /// Serve the shuffle files of Spark's executors, in place of Spark's external shuffle service
@@ -79,7 +79,7 @@ pub(crate) struct ShuffleService {
     /// The port; 0 means any free one [key: ringrail.shuffle.port, default 7337]
     #[arg(long, short, value_name = "PORT")]
     port: Option<u16>,
-    /// A directory that executors' directories lie below; may be given several times, and goes over
+    /// A directory that executors' directories lie below; may be given several times, and overrides
     /// SPARK_LOCAL_DIRS and spark.local.dir
     #[arg(long = "local-dir", value_name = "DIR")]
     local_dirs: Vec<PathBuf>,

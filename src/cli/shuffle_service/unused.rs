@@ -1,4 +1,5 @@
-//! Keys of Spark's that are set and that this service makes nothing of: said once, so that nobody relies on them.
+//! Keys of Spark's that are set and have no effect in this service: logged once, so that users do
+//! not rely on them.
 
 use ringrail::Conf;
 use ringrail::conf::keys;

@@ -36,7 +36,7 @@ entries! {
         .default("1024")
         .range("1", "4294967295");
 
-    /// A stream that nobody has read for this long is closed when others are opened.
+    /// An idle stream is closed after this time, when others are opened.
     STREAM_IDLE: Duration = "ringrail.block.streamIdle", time(Seconds)
         .default("120s");
 

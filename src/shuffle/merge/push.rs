@@ -35,7 +35,8 @@ impl fmt::Display for Block {
     }
 }
 
-/// Why a block is received and not kept: its sender is told in the end, and the connection stays.
+/// The reason that a block is received and dropped: its sender gets the answer at the end, and the
+/// connection stays.
 #[derive(Debug)]
 enum Refusal {
     Code(PushOutcome),
@@ -187,7 +188,7 @@ impl UploadSink for Sink {
     }
 }
 
-/// A block that nobody wants.
+/// A block that is received and dropped.
 struct Drain {
     shared: Arc<Shared>,
     block: Block,

@@ -23,7 +23,7 @@ use super::{ChunkOptions, TransportClient};
 
 /// One connection, for code on its shard: handlers, futures, callbacks.
 ///
-/// Requests go both ways over one connection, whoever opened it. Nothing here allocates per
+/// Requests go both ways over one connection, whichever side opened it. Nothing here allocates per
 /// request after warm-up. Not `Send`; [`client`](Self::client) gives a handle that is.
 ///
 /// A request by callback (the methods that end in `_with`) that is not taken returns `Err`, and the

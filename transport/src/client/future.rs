@@ -26,8 +26,9 @@ thread_local! {
 
 /// An answer to come, on any thread and any executor.
 ///
-/// Answers that come together wake one caller of a thread, which wakes the others when it is polled;
-/// one that is woken and not polled delays them by half a millisecond at most.
+/// Answers that arrive together wake one caller of a thread, which wakes the others when it is
+/// polled;
+/// a caller that is woken and not polled delays them by half a millisecond at most.
 ///
 /// # Cancel safety
 /// Dropping it before it is ready retracts the request: one still queued is not sent, one that was

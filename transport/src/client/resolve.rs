@@ -1,8 +1,8 @@
 //! Names of hosts, looked up on threads of their own.
 //!
-//! The system's resolver blocks, for seconds where a name server does not answer; the futures of a
-//! factory run on shards and in runtimes, which must not. A factory asks here: a numeric address is
-//! read at once, a name waits for one of a few helper threads, which end when nobody asks any more.
+//! The system's resolver blocks, for seconds if a name server does not answer; the futures of a
+//! factory run on shards and in runtimes, which must not block. A numeric address is parsed at
+//! once; a name is looked up by one of a few helper threads, which end when they are idle.
 
 use std::collections::VecDeque;
 use std::io;
@@ -70,7 +70,7 @@ impl Resolver {
     /// [`ConnectError::Resolve`] with the text in it; [`ConnectError::Busy`] where too many wait.
     ///
     /// # Cancel safety
-    /// A name that nobody waits for any more is not looked up, unless it is being looked up already.
+    /// A name whose future was dropped is not looked up, unless the lookup has begun.
     pub(super) async fn resolve(&self, address: &str) -> Result<Vec<Addr>, ConnectError> {
         let found = match address.parse() {
             Ok(addr) => return Ok(vec![addr]),
@@ -195,7 +195,7 @@ mod tests {
         })
     }
 
-    /// A name server that answers when it is told to.
+    /// A name server that answers on request.
     fn slow(_: &str) -> Found {
         gate().1.lock().unwrap().recv().unwrap();
         Ok(vec!["127.0.0.1:7".parse().unwrap()])
@@ -226,7 +226,7 @@ mod tests {
                 }
             }
         }
-        // Numbers are read all the same, and whoever comes beyond the bound is told so.
+        // Numeric addresses are parsed all the same, and a lookup beyond the bound gets an error.
         let mut number = pin!(resolver.resolve("127.0.0.1:9"));
         assert!(matches!(poll(number.as_mut()), Poll::Ready(Ok(_))));
         let mut beyond = pin!(resolver.resolve("one.more.example:1"));

@@ -168,7 +168,7 @@ impl TransportClient {
     /// Opens a stream by name, from `offset` on (Spark: `stream`).
     ///
     /// # Errors
-    /// The request was not sent. That there is no such stream is told by the reader.
+    /// The request was not sent. The reader reports a stream that does not exist.
     pub async fn stream(
         &self,
         name: impl Into<String>,

@@ -118,7 +118,8 @@ impl Conn {
         };
         let arena = &mut self.local.arena.borrow_mut();
         let written = if self.spark().is_some() {
-            // Frames of another kind: the archive is written apart, and framed by whoever sends it.
+            // Frames of another protocol: the archive is written to a buffer of its own, and the
+            // sender frames it.
             encode_or_spill(value, &mut [], &mut spill, arena).map(|_| false)
         } else {
             let (pool, max) = (&self.local.pool, self.local.conf.inline_max);

@@ -25,9 +25,9 @@ pub(crate) enum BodyPlan {
         /// Bytes that the buffer may grow to where it is too small for the body.
         limit: usize,
     },
-    /// Nowhere: nobody waits for it.
+    /// Received and dropped: no request is pending for it.
     Discard,
-    /// There is no memory for it now.
+    /// No memory is available at present.
     NoMemory,
 }
 

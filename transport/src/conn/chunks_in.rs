@@ -3,8 +3,8 @@
 //! A chunk's memory is promised before it is asked for, when its length can be guessed (the caller's
 //! hint, or the last one's length); the credit in the request is what is promised. A chunk whose
 //! length was not known is announced by its sender first, and granted when memory is there. So no
-//! connection ever stands still with a half-received chunk, waiting for memory that other
-//! half-received chunks hold.
+//! connection ever holds a half-received chunk while it waits for memory that other half-received
+//! chunks hold.
 
 use ringrail_codec::native::{Assembly, ChunkData, Credit, Header, padded_len};
 
@@ -48,7 +48,8 @@ impl Conn {
         self.chunk_hint.set(len.min(MAX_LEASE_LEN));
     }
 
-    /// Books a slice of a chunk; `None` where nobody waits for it, else its place.
+    /// Accounts for a slice of a chunk; returns its place, or `None` if the chunk is no longer
+    /// wanted.
     pub(crate) fn accept_chunk(
         &self,
         header: &Header,
@@ -93,7 +94,8 @@ impl Conn {
         }
     }
 
-    /// Sees that a chunk in slices has memory for what was granted; true also where nobody waits.
+    /// Ensures that a chunk in slices has memory for the granted bytes; true also if the chunk is
+    /// no longer wanted.
     fn make_chunk_room(&self, id: u64, total_len: u64) -> bool {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else {

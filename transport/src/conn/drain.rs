@@ -18,7 +18,7 @@ use crate::shard::local::TimerFor;
 use super::Conn;
 
 impl Conn {
-    /// Takes no further requests, answers what is under way, then closes. The peer is told.
+    /// Takes no further requests, answers those under way, then closes. The peer is notified.
     pub(crate) fn drain(&self, text: &str) {
         if !self.is_open() || self.draining.replace(true) {
             return;
@@ -69,7 +69,7 @@ impl Conn {
         self.end_timer.get().is_some()
     }
 
-    /// The time of a drain, or of the last sending, is over.
+    /// The time limit of a drain, or of the last send, has expired.
     pub(crate) fn on_end_timer(&self) {
         self.end_timer.set(None);
         self.close(CloseReason::Shutdown);

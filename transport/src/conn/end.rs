@@ -1,4 +1,4 @@
-//! How connections end: everything that waits is told why, once.
+//! The end of a connection: every waiter gets the reason, exactly once.
 
 use std::cell::Cell;
 use std::sync::Arc;

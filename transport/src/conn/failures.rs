@@ -54,7 +54,7 @@ impl Conn {
         self.control(&header, &body);
     }
 
-    /// Counts a request out; false where the connection is over.
+    /// Removes a request from the count; false if the connection has ended.
     #[inline]
     pub(crate) fn answered(&self) -> bool {
         let mut inbound = self.inbound.borrow_mut();

@@ -25,7 +25,7 @@ use super::Conn;
 use super::received::ReceivedBytes;
 use super::spark::MergedAsked;
 
-/// Answers may wait up to this size whatever the settings say.
+/// Answers may always be queued up to this size, in bytes, whatever the settings are.
 const LEAST_ROOM: usize = 1024;
 
 /// Answers to what is never held (pings, uploads that are refused) may add so much before a peer is
@@ -187,12 +187,14 @@ impl Conn {
     #[cold]
     pub(crate) fn hold(self: &Rc<Self>, held: Held, source: &Lease) {
         let limit = self.local.send_queue_limit();
-        // Spark's peers are told of no bound and refused nothing: beyond it they are not read.
+        // Spark's protocol announces no limit and has no refusals: beyond the limit the peer is not
+        // read.
         let full = self.inbound.borrow().waiting.bytes > limit
             && self.waits_for_peer()
             && self.spark().is_none();
         match (held, full) {
-            // Nobody can be told that it was refused, and it causes no answer.
+            // A one-way message has no answer, so it cannot be refused; it adds none to the queue
+            // either.
             (Held::OneWay { body }, true) => self.handle_one_way(ReceivedBytes::new(&body, &body)),
             (held, true) => self.refuse_held(&held),
             (held, false) => self.inbound.borrow_mut().waiting.push(held, source),

@@ -144,8 +144,8 @@ impl Inbound {
         self.requests.remove(id).is_some() || self.waiting.retract(id)
     }
 
-    /// Forgets requests in slices whose deadline is over: how many there were; and which uploads are
-    /// overdue.
+    /// Removes requests in slices whose deadline has passed; returns their number, and the overdue
+    /// uploads.
     pub(crate) fn overdue(&mut self, now_ns: u64) -> (usize, Vec<u64>) {
         let requests = self.requests.over(|it| it.deadline_ns <= now_ns);
         for &id in &requests {
@@ -198,7 +198,7 @@ impl Inbound {
         }
     }
 
-    /// Tells everybody that nobody waits any more; gives back the uploads to be failed.
+    /// Marks all deferred replies as abandoned; returns the uploads to fail.
     pub(crate) fn abandon(&mut self) -> Vec<UploadIn> {
         for flag in self.deferred.drain().filter_map(|(_, flag)| flag) {
             flag.store(true, Ordering::Release);

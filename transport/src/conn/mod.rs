@@ -155,7 +155,7 @@ pub(crate) struct Conn {
     opened: RefCell<Option<Opened>>,
     opening_timer: Cell<Option<TimerKey>>,
     silence_timer: Cell<Option<TimerKey>>,
-    /// When a drain, or the sending of what is left, is over.
+    /// The time limit of a drain, or of the last send.
     end_timer: Cell<Option<TimerKey>>,
     dirty: Cell<bool>,
     /// Open and taking requests, for other threads to see.
@@ -368,7 +368,7 @@ impl Conn {
         self.bulk_expected.get() > 0 && self.chunk_hint.get() >= self.local.conf.exact_min
     }
 
-    /// Somebody asks for something, here or there.
+    /// Records a request in either direction, for the idle timer.
     #[inline]
     pub(crate) fn note_use(&self) {
         self.last_request_ns.set(self.local.now_ns());
@@ -441,12 +441,12 @@ impl Conn {
         }
     }
 
-    /// Whether somebody waits for a late reply.
+    /// Whether a deferred reply is still pending.
     pub(crate) fn is_deferred(&self, id: u64) -> bool {
         self.inbound.borrow().deferred.contains_key(&id)
     }
 
-    /// A late reply has come; false where nobody waits for it any more.
+    /// Takes a deferred reply's entry; false if the request is no longer pending.
     pub(crate) fn take_deferred(&self, id: u64) -> bool {
         self.inbound.borrow_mut().deferred.remove(&id).is_some()
     }

@@ -186,7 +186,7 @@ impl Conn {
         if let Some(opened) = opened
             && opened.send(Ok(self.live())).is_err()
         {
-            // Nobody waits for it any more.
+            // The caller has dropped its future.
             self.close_after_flush(CloseReason::Local);
         }
         if self.local.draining.get() {

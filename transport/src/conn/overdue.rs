@@ -1,4 +1,4 @@
-//! Work that nobody waits for any more: its deadline, which came with the request, is over.
+//! Expired work: requests whose deadline, which arrived with the request, has passed.
 //!
 //! The deadline of a request that was held back, or that arrived in slices, is checked before its
 //! handler gets it; that of an answer before it is written; that of a body before each slice. A
@@ -8,7 +8,7 @@
 use super::Conn;
 
 impl Conn {
-    /// True where the deadline of a request of the peer is over; counted then.
+    /// True if the deadline of a peer's request has passed; counts it then.
     #[inline]
     pub(crate) fn is_overdue(&self, deadline_ns: u64) -> bool {
         let overdue = deadline_ns <= self.local.now_ns();
@@ -28,7 +28,7 @@ impl Conn {
         overdue
     }
 
-    /// Drops what stands still and is overdue.
+    /// Drops overdue transfers and requests that make no progress.
     pub(super) fn sweep_overdue(&self) {
         let now_ns = self.local.now_ns();
         let transfers = self.tx.borrow_mut().transfers.take_overdue(now_ns);

@@ -13,7 +13,7 @@ use crate::sys::driver::Moved;
 
 use super::Conn;
 
-/// The key that sets how long a body may stand still.
+/// The key that limits the time without progress of a body.
 const KEY: &str = "ringrail.transport.progressTimeout";
 
 /// State of a connection's socket and parser when its keepalive timer fires.
@@ -65,7 +65,8 @@ impl Conn {
         self.last_out_ns.set(self.local.turn_ns());
     }
 
-    /// Why the connection is to end: it stands still in the middle of a frame, or its peer does not read.
+    /// The reason to close the connection: no progress within a frame, or a peer that does not
+    /// read.
     pub(super) fn standstill(&self, sight: &Sight) -> Option<CloseReason> {
         let now_ns = self.local.now_ns();
         let over = |since_ns: u64, after: std::time::Duration| {
@@ -83,7 +84,7 @@ impl Conn {
         None
     }
 
-    /// Gives up bodies that have begun and stand still between two of their slices.
+    /// Drops bodies that have begun and make no progress between two slices.
     pub(super) fn sweep_stalled(self: &Rc<Self>, sight: &Sight) {
         let after = self.local.conf.progress_timeout;
         let now_ns = self.local.now_ns();

@@ -130,8 +130,8 @@ impl Conn {
         }
     }
 
-    /// The responder was dropped in the unwinding, and answered that nobody replied: this is what
-    /// counts the panic as the cause where it did not.
+    /// The responder was dropped during unwinding, and answered that the handler did not reply:
+    /// this counts the panic as the cause if it was not counted yet.
     #[cold]
     fn answer_panicked(&self, id: u64) {
         tracing::warn!(target: "ringrail::conn", peer = %self.peer, id, "request lost in a panic");
@@ -260,7 +260,7 @@ impl Conn {
     }
 }
 
-/// When a deadline that came in a frame is over.
+/// The end of a deadline that arrived in a frame, in ns of the shard's clock.
 #[inline]
 pub(crate) fn deadline_from(arrived_ns: u64, deadline_us: u32) -> u64 {
     match deadline_us {

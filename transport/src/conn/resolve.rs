@@ -112,7 +112,7 @@ impl Conn {
         }
     }
 
-    /// The caller does not wait any more: the peer is told, the answer will be dropped.
+    /// The caller has stopped waiting: cancels the request at the peer and drops its answer.
     pub(crate) fn cancel(&self, id: u64) {
         let Some(sink) = self.forget(id) else { return };
         if matches!(sink, Sink::Ready(_)) {

@@ -69,7 +69,7 @@ impl Conn {
         self.answer_failure_as(kind, id, &failure);
     }
 
-    /// A one-way message found no memory: nobody can be told but the log.
+    /// A one-way message found no memory. It has no answer, so only the log reports it.
     #[cold]
     pub(in crate::conn) fn warn_of_dropped(&self, len: u64) {
         tracing::warn!(

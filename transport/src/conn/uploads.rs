@@ -149,7 +149,7 @@ impl Conn {
         Some(upload)
     }
 
-    /// Ends an upload that nobody waits for any more.
+    /// Ends an upload that is no longer wanted.
     pub(super) fn drop_upload(&self, id: u64) {
         let Some(upload) = self.end_upload(id) else {
             return;

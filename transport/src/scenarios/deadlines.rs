@@ -1,4 +1,4 @@
-//! Deadlines: they travel with the request, and a server drops what nobody waits for.
+//! Deadlines are sent with requests, and a server drops expired work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,8 +39,8 @@ fn ask<G: Ground>(cluster: &mut Cluster<G>, raw: usize, order: Order, deadline_u
     cluster.tell(raw, request.header(body.len() as u32), &body);
 }
 
-/// A peer that does not read its answers is held back; what it asked for in vain meanwhile is not
-/// done when it reads at last.
+/// A peer that does not read its answers is held back; requests that expire meanwhile are not
+/// executed when it reads at last.
 #[test]
 fn requests_that_were_held_beyond_their_deadline_are_never_handled() {
     let in_all = std::cell::Cell::new(0);
@@ -179,7 +179,8 @@ fn half_a_request<G: Ground>(cluster: &mut Cluster<G>, raw: usize, deadline_us: 
     cluster.tell(raw, slice.header(500), &[0; 500]);
 }
 
-/// The caller's side: each request ends at its own time, whatever the others do, and its peer is told.
+/// On the caller's side each request times out on its own, independent of others, and its peer gets
+/// a cancellation.
 #[test]
 fn every_request_times_out_at_its_own_time_and_is_retracted() {
     seeds::each(60, |seed| {

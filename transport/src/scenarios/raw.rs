@@ -1,4 +1,4 @@
-//! A peer that speaks bytes: whatever a test wants to send, whether it makes sense or not.
+//! A scripted peer that sends arbitrary bytes, valid or not.
 
 use std::collections::VecDeque;
 

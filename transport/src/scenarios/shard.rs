@@ -58,7 +58,7 @@ impl<D: Driver> Shard<D> {
         worked
     }
 
-    /// The connection that a handle names, for code on this shard; `None` where it is over.
+    /// The connection that a handle names, for code on this shard; `None` if it has ended.
     pub(super) fn connection(&self, client: &TransportClient) -> Option<Connection> {
         connection_on(&self.pump.local, client)
     }

@@ -19,8 +19,8 @@ use super::Responder;
 /// Called inline on the shard, never twice at a time; must not block. A panic fails the request,
 /// not the shard.
 pub trait RpcHandler {
-    /// A request that wants a reply: answer by `reply`, now or later
-    /// ([`Responder::defer`]). Dropping it answers that nobody replied.
+    /// A request that wants a reply: answer by `reply`, now or later ([`Responder::defer`]). If it
+    /// is dropped, the caller gets a failure: the handler did not reply.
     fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>);
 
     /// A message that wants no reply. Ignored with a warning unless overridden.
@@ -74,7 +74,7 @@ pub trait RpcHandler {
         let _ = connection;
     }
 
-    /// A connection is over; its outstanding requests have failed.
+    /// A connection has ended; its outstanding requests have failed.
     fn channel_inactive(&self, connection: &Connection) {
         let _ = connection;
     }
@@ -138,7 +138,7 @@ pub trait UploadSink {
     /// Everything has come: do what is to be done and answer.
     fn on_complete(self: Box<Self>, reply: Responder<'_>);
 
-    /// The upload ended early: cancelled, damaged, or its connection is over.
+    /// The upload ended early: cancelled, damaged, or its connection has ended.
     fn on_failure(&mut self, error: &RequestError);
 }
 
@@ -187,7 +187,7 @@ pub trait StreamManager {
         let _ = stream_id;
     }
 
-    /// A connection is over: what it had open can go.
+    /// A connection has ended: state of its streams can be released.
     fn connection_terminated(&self, connection: &Connection) {
         let _ = connection;
     }

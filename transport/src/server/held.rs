@@ -16,7 +16,8 @@ use super::{DeferredResponder, Responder};
 
 /// A [`Responder`] that is kept on its shard: what dispatchers queue.
 ///
-/// Made by [`Responder::hold`]. Dropped unused, it answers that nobody replied.
+/// Made by [`Responder::hold`]. If dropped unused, the caller gets a failure: the handler did not
+/// reply.
 pub struct HeldResponder {
     conn: Rc<Conn>,
     id: u64,
@@ -34,19 +35,19 @@ impl HeldResponder {
         }
     }
 
-    /// True where the peer has retracted the request or its connection is over: work for it can be
+    /// True if the peer has cancelled the request or its connection has ended: work for it can be
     /// dropped.
     pub fn is_retracted(&self) -> bool {
         !self.conn.is_deferred(self.id)
     }
 
-    /// When nobody will wait for the answer any more, in ns of the shard's clock; `u64::MAX` never.
+    /// The request's deadline, in ns of the shard's clock; `u64::MAX` for none.
     pub fn deadline_ns(&self) -> u64 {
         self.deadline_ns
     }
 
-    /// The responder as a handler would have got it: its turn has come. `run` is not called where
-    /// nobody waits any more.
+    /// Passes the responder to `run`, as a handler would have received it. Does not call `run` if
+    /// the request is no longer pending.
     pub fn respond(mut self, run: impl FnOnce(Responder<'_>)) {
         self.answered = true;
         if self.conn.take_deferred(self.id) {

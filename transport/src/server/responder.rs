@@ -72,7 +72,7 @@ impl<'a> Responder<'a> {
         self.conn.answer_failure(self.id, failure);
     }
 
-    /// When nobody will wait for the answer any more, in ns of the shard's clock; `u64::MAX` never.
+    /// The request's deadline, in ns of the shard's clock; `u64::MAX` for none.
     pub fn deadline_ns(&self) -> u64 {
         self.deadline_ns
     }
@@ -150,13 +150,13 @@ impl DeferredResponder {
         }
     }
 
-    /// When nobody will wait for the answer any more, in ns of the monotonic clock, which all shards
-    /// share; `u64::MAX` never.
+    /// The request's deadline, in ns of the monotonic clock, which all shards share; `u64::MAX` for
+    /// none.
     pub fn deadline_ns(&self) -> u64 {
         self.deadline_ns
     }
 
-    /// True where the peer has retracted the request or its connection is over: work for it can
+    /// True if the peer has cancelled the request or its connection has ended: work for it can
     /// be dropped.
     pub fn is_retracted(&self) -> bool {
         self.retracted.load(Ordering::Acquire)

@@ -1,8 +1,8 @@
-//! Calls that block their thread, refused where they would block what they wait for.
+//! Blocking calls, refused on threads that the awaited work needs.
 //!
-//! On a shard's thread such a call would wait for ever: for this shard, which stands still meanwhile,
-//! or for one that waits for it. Inside an asynchronous runtime it would stop the runtime's other
-//! tasks; whatever blocks by tokio's own means is refused there by tokio.
+//! On a shard's thread such a call would block forever: on this shard, which would be blocked itself,
+//! or on one that waits for it. Inside an asynchronous runtime it would stop the runtime's other
+//! tasks; tokio itself refuses calls that block by tokio's own means.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

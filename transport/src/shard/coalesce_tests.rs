@@ -59,8 +59,8 @@ impl Shard {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A peer that sends a request every `gap_ns`, whatever it is answered, but what wakes the shard costs it
-/// `wake_ns`.
+/// A peer that sends a request every `gap_ns`, independent of answers, except that waking the shard costs
+/// it `wake_ns`.
 fn stream(gap_ns: u64, wake_ns: u64) -> impl FnMut(u64) -> (u64, u64) {
     move |wait_ns| {
         let awake_ns = WAKE_NS;

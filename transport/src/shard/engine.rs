@@ -251,7 +251,7 @@ impl ShardStart {
     }
 }
 
-/// A shard has ended that was not told to: whoever waits for it gets an error, not silence.
+/// A shard ended without a request to stop: its waiters get an error instead of silence.
 fn fail_everything<D: Driver>(pump: &mut Pump<D>) {
     // A panicking step may panic again; each step has a guard of its own.
     let closed = catch_unwind(AssertUnwindSafe(|| pump.begin_shut_down()));
@@ -290,7 +290,7 @@ impl Drop for Inner {
             .drain(..)
             .filter(|thread| thread.thread().id() != own)
         {
-            // A shard that panicked has said so; there is nobody to pass it on to here.
+            // A shard that panicked has logged it; this thread has no caller to report it to.
             let _ = thread.join();
         }
     }
@@ -332,7 +332,7 @@ impl Engine {
         }
     }
 
-    /// An engine of shards that somebody else runs.
+    /// An engine of shards that the caller runs.
     #[cfg(test)]
     pub(crate) fn of_shards(shards: Vec<ShardHandle>, conf: TransportConf) -> Self {
         let inner = Inner {

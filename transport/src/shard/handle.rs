@@ -210,7 +210,7 @@ impl ShardHandle {
         drop(lost);
     }
 
-    /// Tells shards apart, of whatever engine.
+    /// Distinguishes shards, also of different engines.
     pub(super) fn identity(&self) -> usize {
         Arc::as_ptr(&self.shared) as usize
     }

@@ -19,7 +19,7 @@
 //!
 //! While the shard is busy the flag is never armed and a push costs no more
 //! than the queue and one load. When it sleeps, exactly one of the pushers
-//! wins the flag and is told so in [`Pushed::wake_needed`]; the others are done.
+//! wins the flag and learns it by [`Pushed::wake_needed`]; the others are done.
 
 use std::fmt;
 
@@ -156,7 +156,7 @@ impl<T> Inbox<T> {
     /// Posts a message, from any thread, without blocking.
     ///
     /// A message that is accepted while the inbox is being [closed](Self::close)
-    /// is dropped: whatever waits for it must be resolved by its `Drop`.
+    /// is dropped: its `Drop` must resolve every waiter.
     ///
     /// # Errors
     ///
@@ -264,9 +264,9 @@ impl<T> Inbox<T> {
         self.queue.capacity()
     }
 
-    /// Announces that the shard is about to sleep. True: it may, and whoever
-    /// pushes next will wake it. False: a message has come (or the inbox is
-    /// closed), do not sleep. For the shard's thread alone.
+    /// Announces that the shard is about to sleep. True: it may sleep, and the next push
+    /// will wake it. False: a message has arrived (or the inbox is closed), do not sleep.
+    /// For the shard's thread only.
     ///
     /// After a sleep call [`finish_sleep`](Self::finish_sleep).
     pub fn prepare_sleep(&self) -> bool {
@@ -288,7 +288,7 @@ impl<T> Inbox<T> {
         false
     }
 
-    /// Announces that the shard is awake again, whatever woke it.
+    /// Announces that the shard is awake again, for any reason.
     pub fn finish_sleep(&self) {
         // A push that reads the armed flag just before this sends a wake-up that
         // finds the shard awake; one that reads it just after sends none, and the

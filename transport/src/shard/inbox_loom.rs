@@ -1,8 +1,7 @@
 //! Models of the inbox, run by loom through every interleaving (up to the
 //! preemption bound) and every reordering that the memory model allows.
 //!
-//! A wake-up that is lost leaves the shard parked for ever, which loom reports
-//! as a deadlock.
+//! A lost wake-up leaves the shard parked forever, which loom reports as a deadlock.
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -129,7 +128,7 @@ fn loom_exactly_one_pusher_is_told_to_wake_a_sleeper() {
 }
 
 /// A message that is pushed while the inbox closes is given back or dropped; it
-/// never stays behind in a queue that nobody drains.
+/// never stays in a queue that is no longer drained.
 #[test]
 fn loom_closing_strands_no_message() {
     explore(|| {

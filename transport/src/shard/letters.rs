@@ -1,10 +1,9 @@
-//! Messages of this shard to others whose inboxes were full.
+//! Messages from this shard to others that a full inbox refused; retried in order.
 //!
-//! Replies, grants and cancellations must not be lost, and a shard must not wait for another, which may
-//! be waiting for it. So they are kept here, per shard that they are for and in their order, and tried
-//! again every turn, or after [`RETRY_NS`] where the shard sleeps. Beyond a bound the connection that
-//! a message belongs to is closed instead, so that nobody waits for it in vain: of that one needs to
-//! remember no more than its key.
+//! Replies, grants and cancellations must not be lost, and a shard must not block on another, which may
+//! be blocked on it. So they are queued here, in order per destination shard, and retried every turn,
+//! or after [`RETRY_NS`] if the shard sleeps. Beyond a bound the connection that a message belongs to
+//! is closed instead, so that no waiter hangs: that requires only the connection's key.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 

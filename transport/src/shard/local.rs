@@ -25,7 +25,7 @@ use super::remote_sink::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
 
-/// Names a connection of a shard; stale keys find nobody.
+/// Names a connection of a shard; a stale key matches none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ConnKey {
     pub(crate) slot: u32,
@@ -356,7 +356,7 @@ impl ShardLocal {
         self.send_waiters.take()
     }
 
-    /// True where somebody waits for memory.
+    /// True if a connection waits for memory.
     pub(crate) fn has_memory_waiters(&self) -> bool {
         !self.grant_waiters.borrow().is_empty() || !self.send_waiters.borrow().is_empty()
     }

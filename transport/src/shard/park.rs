@@ -92,7 +92,7 @@ impl Idle {
     }
 }
 
-/// Runs a shard that sleeps in its ring, until it is told to stop.
+/// Runs a shard that sleeps in its ring, until it is asked to stop.
 pub(super) fn run_bare<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
     if spinner.is_enabled() {
         pump.take_all();
@@ -146,7 +146,7 @@ fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
     pump.turn(Park::Until(until))
 }
 
-/// Runs a shard as a task of a `tokio_uring` runtime, until it is told to stop.
+/// Runs a shard as a task of a `tokio_uring` runtime, until it is asked to stop.
 pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
     let fd = pump
         .driver

@@ -44,7 +44,7 @@ pub trait ShardTask {
     fn on_stop(&self) {}
 }
 
-/// A timer of a task, for [`TaskContext::cancel_timer`]. Harmless once it is over.
+/// A timer of a task, for [`TaskContext::cancel_timer`]. Has no effect once it has fired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskTimer(TimerKey);
 

@@ -219,7 +219,7 @@ pub struct DriverStats {
     pub submitted: u64,
     /// Times the completion queue overflowed (nothing is lost; it costs time).
     pub cq_overflows: u64,
-    /// Multishot receives that ended for want of a buffer.
+    /// Multishot receives that ended for lack of a buffer.
     pub no_buffers: u64,
 }
 
@@ -290,7 +290,7 @@ pub trait Driver {
         0
     }
 
-    /// Has the next park return with its first completion, whatever that is: something waits for a send
+    /// Makes the next park return at its first completion of any kind: a caller waits for a send
     /// that a driver may count as done when it is submitted.
     fn return_at_first(&mut self) {}
 
@@ -305,9 +305,9 @@ pub trait Driver {
     /// The kernel's error for the ring itself: fatal for the shard.
     fn enter(&mut self, park: Park) -> io::Result<()>;
 
-    /// The next [`enter`](Self::enter) that has to wait does so for `least_ns` at least, whatever completes
-    /// meanwhile: less than `LINGER_COMPLETIONS`, that is. (A wake-up may count as one completion.) It may
-    /// end when that time is over, though nothing has come. False where this kernel cannot.
+    /// The next [`enter`](Self::enter) that has to wait does so for at least `least_ns`, unless
+    /// `LINGER_COMPLETIONS` completions arrive before. (A wake-up may count as one completion.) It may
+    /// return after that time without a completion. False if this kernel cannot.
     fn linger(&mut self, least_ns: u64) -> bool;
 
     /// True where [`enter`](Self::enter) would find something to do, told without a system call.

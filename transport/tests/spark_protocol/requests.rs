@@ -278,7 +278,7 @@ fn one_port_takes_both_protocols() {
             Got::rpc_reply(n as i64, &body)
         );
     }
-    // And what is neither is told so in its own words.
+    // A peer of a third protocol gets an error in its own protocol.
     let mut browser = Raw::connect(server.port());
     browser.send(b"GET / HTTP/1.1\r\n\r\n");
     let mut answer = String::new();
@@ -286,7 +286,7 @@ fn one_port_takes_both_protocols() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
-/// A port that takes Spark's protocol alone tells nobody of another.
+/// A port for Spark's protocol alone does not advertise another.
 #[test]
 fn strays_at_a_port_of_sparks_are_told_what_it_takes() {
     let context = TransportContext::new(engine(Default::default()), || Rc::new(NoRpcHandler))

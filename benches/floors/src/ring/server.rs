@@ -136,7 +136,7 @@ impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
     fn accepted(&mut self, event: Event) -> Result<()> {
         let fd = event.count().context("accepting a connection")?;
         ensure!(event.more, "the kernel stopped accepting connections");
-        // SAFETY: the completion hands over a descriptor that nobody else owns.
+        // SAFETY: the completion hands over a descriptor that no other code owns.
         let stream = unsafe { TcpStream::from_raw_fd(fd as i32) };
         self.conns.push(Conn {
             stream,

@@ -18,7 +18,7 @@ pub struct ChunkRequest {
     pub max_len: u64,
     /// Bytes for which the initiator already holds memory. Credit frames grant more.
     pub credit: u64,
-    /// How long the answer is worth anything, in µs from now; 0 for ever.
+    /// Time for which the answer is useful, in µs from now; 0 for no deadline.
     pub deadline_us: u32,
 }
 

@@ -67,7 +67,7 @@ impl Opener {
     /// is empty.
     ///
     /// # Errors
-    /// [`RecordError`], at this and every further call: the connection is over.
+    /// [`RecordError`], at this and every further call; close the connection.
     pub fn open<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Opened<'a>, RecordError> {
         match self {
             Opener::Ctr(stream) => {

@@ -6,7 +6,8 @@
 //!
 //! Every path is resolved by the kernel below the destination's descriptor, through no symbolic
 //! link (`openat2`, `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`), so nothing is ever written outside,
-//! whatever the server says and whatever lies there. The stage is locked: one fetch at a time.
+//! whatever names the server sends and whatever files exist. The stage is locked: one fetch at a
+//! time.
 
 mod part;
 
@@ -201,7 +202,7 @@ impl Destination {
         if self.sync { fsync(fd) } else { Ok(()) }
     }
 
-    /// Makes a symbolic link, in place of whatever is there but a directory.
+    /// Creates a symbolic link; replaces an existing file, but not a directory.
     pub(super) fn make_link(
         &self,
         path: &BlockId,

@@ -28,7 +28,8 @@ pub(in super::super) struct Need {
     pub(in super::super) reserve: bool,
 }
 
-/// The name in the stage of what belongs to `path`: always short enough, whatever the path.
+/// The name in the stage of a file that belongs to `path`; its length does not depend on the
+/// path's.
 pub(super) fn name_of(path: &BlockId, suffix: &str) -> String {
     let hash = blake3::hash(path.as_bytes()).to_hex();
     format!("{}.{suffix}", &hash[..32])

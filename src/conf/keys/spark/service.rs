@@ -13,7 +13,7 @@ entries! {
     PORT: u16 = "spark.shuffle.service.port", int()
         .default("7337");
 
-    /// Directories for shuffle files, with commas between; `SPARK_LOCAL_DIRS` goes over it.
+    /// Directories for shuffle files, with commas between; `SPARK_LOCAL_DIRS` overrides it.
     LOCAL_DIR: Vec<String> = "spark.local.dir", list()
         .default("/tmp");
 
@@ -30,7 +30,7 @@ entries! {
         .default("100m");
 
     /// Whether applications fetch persisted RDD blocks from the service. Has no effect here: they are served
-    /// to whoever asks.
+    /// on request.
     FETCH_RDD_ENABLED: bool = "spark.shuffle.service.fetch.rdd.enabled", flag()
         .default("false");
 

@@ -32,7 +32,7 @@ pub(super) struct BodyIn {
 }
 
 impl BodyIn {
-    /// A body that nobody wants.
+    /// A body to receive and drop.
     fn nowhere(header: Header) -> Self {
         Self {
             header,
@@ -46,7 +46,7 @@ impl BodyIn {
         }
     }
 
-    /// Has the rest be received for nobody.
+    /// Drops the buffer; the rest of the body is received and dropped.
     fn let_go(&mut self) {
         self.buf = None;
         self.discard = true;

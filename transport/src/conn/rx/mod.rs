@@ -81,8 +81,8 @@ type Parsed = Result<(), Box<CloseReason>>;
 type Taken = Result<usize, Box<CloseReason>>;
 
 impl Rx {
-    /// True where nothing more is to be received: parsing stopped for want of memory or of room for answers,
-    /// or the peer sends faster than its frames are handled. Its socket then holds the peer back.
+    /// True if nothing more is to be received: parsing stopped for lack of memory or of space for answers,
+    /// or the peer sends faster than its frames are handled. TCP backpressure then reaches the peer.
     pub(crate) fn is_stuck(&self) -> bool {
         self.clogged || self.starved || (self.yielded && self.held.len() > HELD_BUFFERS)
     }

@@ -146,7 +146,7 @@ impl Rx {
         Ok(Extent::Begun)
     }
 
-    /// True where a body has waited for memory long enough, and is received for nobody.
+    /// True if a body has waited for memory beyond its limit and is received and dropped.
     #[cold]
     fn is_given_up(&mut self, conn: &Rc<Conn>, side: &Side, head: &Head<'_>) -> bool {
         let now_ns = conn.local.now_ns();

@@ -74,7 +74,7 @@ impl Conn {
         }
     }
 
-    /// An answer that nobody asked for: dropped, as by Spark.
+    /// An answer without a request: dropped, as by Spark.
     #[cold]
     pub(super) fn unasked(&self, what: &'static str) {
         tracing::warn!(

@@ -52,7 +52,7 @@ impl Asked {
         (entry.id == id).then_some(&entry.asking)
     }
 
-    /// Takes a request out: it is answered, or nobody wants the answer.
+    /// Removes a request: it is answered, or its answer is no longer wanted.
     #[inline]
     pub(super) fn take(&mut self, id: u64) -> Option<Asking> {
         self.get(id)?;

@@ -1,6 +1,6 @@
 //! Authentication of the peer: Spark's handshake, which precedes all other frames.
 //!
-//! The connection is not open until the handshake succeeds: no handler is told of it, and every other
+//! The connection is not open until the handshake succeeds: no handler sees it, and every other
 //! request of the peer is refused, chunks and streams included. The server answers in plain text;
 //! after that answer both directions are encrypted if the handshake says so.
 
@@ -238,7 +238,7 @@ impl Conn {
                 // Its body is not waited for.
                 return refused.and(Err(unauthenticated("an upload before the handshake")));
             }
-            // Nobody waits for an answer.
+            // One-way messages have no answer.
             Frame::OneWayMessage(_) => return Ok(()),
             other => {
                 let text = format!("a {} before the handshake", other.kind());

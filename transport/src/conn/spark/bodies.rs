@@ -54,9 +54,9 @@ pub(crate) enum Plan {
     Whole { buf: LeaseMut, of: WholeOf },
     /// Received in pieces.
     Pieces(PiecesOf),
-    /// Nowhere: nobody waits for it, or it was refused.
+    /// Received and dropped: no request is pending for it, or it was refused.
     Nowhere,
-    /// There is no memory for it now.
+    /// No memory is available at present.
     NoMemory,
 }
 

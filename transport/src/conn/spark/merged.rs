@@ -20,16 +20,17 @@ use crate::server::MergedBlocksRequest;
 
 use super::Side;
 
-/// How many chunks an answer tells of, for whoever has asked.
+/// The number of chunks in an answer, shared with the caller.
 pub(crate) type ChunkCount = Arc<AtomicI32>;
 
-/// Questions that have not been answered, and some that have been given up. Their bound is that of all
-/// outstanding requests: each new one takes out those that nobody waits for.
+/// Pending requests, and some that have been abandoned. Their bound is that of all outstanding
+/// requests: each new request removes the abandoned ones.
 #[derive(Debug, Default)]
 pub(super) struct MergedCalls(Vec<(u64, ChunkCount)>);
 
 impl Conn {
-    /// Asks for what is known of a merged partition; `count` gets the number of its chunks before the answer is told.
+    /// Requests the metadata of a merged partition; `count` gets the number of its chunks before
+    /// the answer is delivered.
     pub(crate) fn ask_merged(
         &self,
         asked: &MergedBlocksRequest<'_>,
@@ -66,7 +67,7 @@ impl Conn {
         merged.0.push((id, Arc::clone(count)));
     }
 
-    /// The call that a head answers, if one waits for it; its count is told.
+    /// The pending call that a head answers, if there is one; sets its count.
     pub(super) fn merged_call(&self, side: &Side, request_id: i64, num_chunks: i32) -> Option<u64> {
         let id = request_id as u64;
         if !self.waits_for(id, &[CallKind::Merged]) {

@@ -44,8 +44,8 @@ impl Conn {
         }
     }
 
-    /// From here on the connection speaks Spark's protocol. It is open at once, unless somebody has
-    /// to be authenticated first.
+    /// Switches the connection to Spark's protocol. It is open at once, unless a side has to
+    /// authenticate first.
     #[cfg_attr(
         not(feature = "spark"),
         allow(unreachable_code, reason = "nobody authenticates then")

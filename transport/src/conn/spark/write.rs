@@ -62,7 +62,7 @@ impl Conn {
         let request_id = match carries {
             Carries::Reply => match side.asked.borrow().get(id) {
                 Some(Asking::Rpc { request_id }) => *request_id,
-                // Nobody waits for it any more.
+                // The request is no longer pending.
                 _ => return Ok(()),
             },
             _ => id as i64,

@@ -69,7 +69,7 @@ struct Task {
     serial: u64,
 }
 
-/// Names a task; a stale key names nobody.
+/// Names a task; a stale key matches none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TaskKey {
     slot: u32,
@@ -281,7 +281,7 @@ impl ShardLocal {
         }
     }
 
-    /// Wakes whoever waits.
+    /// Wakes the waiting task or waker.
     #[inline]
     pub(crate) fn wake(&self, wakeup: Wakeup) {
         match wakeup {

@@ -1,7 +1,7 @@
 //! The tasks of a shard that other threads have woken: one bit each.
 //!
 //! Any thread sets bits, the shard's thread takes them. A set of bits is bounded by the number of
-//! tasks, so a wake-up never fails and never allocates. The bits carry no data: whatever a waker
+//! tasks, so a wake-up never fails and never allocates. The bits carry no data: data that a waker
 //! published before the wake-up is published by the release here and acquired by the take.
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering};

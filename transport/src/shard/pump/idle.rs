@@ -1,4 +1,4 @@
-//! Connections that nobody uses give back what they hold.
+//! Release of the buffers that idle connections hold.
 
 use crate::conn::State;
 use crate::shard::link::Receiving;

@@ -102,7 +102,7 @@ impl<D: Driver> Pump<D> {
         }
         self.driver.enter(park)?;
         if matches!(park, Park::Until(_)) {
-            // At once: whoever posts during the turn need not wake a shard that is awake.
+            // At once: threads that post during the turn need not wake an awake shard.
             self.local.handle.inbox().finish_sleep();
         }
         self.local.set_now_ns(self.driver.now_ns());

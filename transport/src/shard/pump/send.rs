@@ -13,7 +13,7 @@ use super::token::For;
 use super::{Pump, ring_full};
 
 impl<D: Driver> Pump<D> {
-    /// Posts what a connection has to send; takes it down where it is over.
+    /// Posts the sends of a connection; removes the connection if it has ended.
     pub(super) fn service(&mut self, key: ConnKey) {
         self.post_or_end(key);
         self.await_send(key);
@@ -63,8 +63,8 @@ impl<D: Driver> Pump<D> {
         self.post_receive(key);
     }
 
-    /// Nothing is left to be sent: once it has gone, the peer is told that it was all, and the
-    /// connection waits for the peer's own end.
+    /// The send queue is empty: shuts down the write half once everything has left, and waits for
+    /// the peer to shut down its own.
     pub(super) fn linger(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
@@ -181,7 +181,7 @@ impl<D: Driver> Pump<D> {
                 conn.send_ended();
                 conn.gather_sent(gather);
             }
-            // A file that was being sent cannot be continued: nobody knows how far it came.
+            // A file transfer cannot be resumed: the number of bytes sent is unknown.
             Err(error) if is_passing(&error) && file_len.is_none() => {
                 return self.continue_send(key, &conn, gather);
             }
@@ -243,7 +243,7 @@ impl<D: Driver> Pump<D> {
     }
 
     pub(super) fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
-        // The common case: an answer has left, nothing else is to be said, and nobody waited for it.
+        // The common case: an answer has left, nothing else is queued, and no waiter depends on it.
         let clogged = self.link_of(key).is_some_and(|link| link.rx.is_clogged());
         let done = conn.state() == State::Open && conn.is_flushed();
         if !done || clogged || conn.can_serve_held() {

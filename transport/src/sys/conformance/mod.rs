@@ -25,9 +25,9 @@ use super::sim::{SimDriver, SimSpec, SimWorld};
 use super::socket::{Addr, ListenSpec, SocketError, SocketSpec};
 use super::uring::{UringDriver, UringSpec};
 
-/// Turns before a test gives up: far more than any needs.
+/// Turns before a test fails: far more than any test needs.
 const MAX_TURNS: usize = 20_000;
-/// How long one turn waits for something to happen.
+/// Time that one turn waits for an event, in nanoseconds.
 const TURN_NS: u64 = 1_000_000;
 /// Places of the receive group in these tests.
 const BUFFERS: u16 = 4;

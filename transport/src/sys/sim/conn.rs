@@ -86,7 +86,7 @@ pub(super) struct End {
     pub(super) mute: bool,
     /// A reset has arrived.
     pub(super) dead: bool,
-    /// The error that the next operation is told; 0 for none.
+    /// The error that the next operation gets; 0 for none.
     pub(super) error: i32,
 }
 

@@ -25,16 +25,16 @@ pub struct Faults {
     pub interrupted: f64,
     /// The connection is reset at a random byte, per segment.
     pub reset: f64,
-    /// The connection goes silent in both directions, per segment: bytes go nowhere, and no end
-    /// is told.
+    /// The connection goes silent in both directions, per segment: bytes are lost, and neither end
+    /// is notified.
     pub vanish: f64,
     /// A connect is refused.
     pub connect_refused: f64,
-    /// A connect gets no answer; the kernel gives up after two minutes.
+    /// A connect gets no answer; the kernel aborts it after two minutes.
     pub connect_hang: f64,
     /// An accept ends with `EMFILE`; the connection stays in the queue. Per connection and try.
     pub accept_error: f64,
-    /// Opening a socket fails for want of descriptors.
+    /// Opening a socket fails for lack of descriptors.
     pub socket_error: f64,
     /// A completion arrives late, so that other operations overtake it, per completion.
     pub late: f64,

@@ -254,7 +254,7 @@ impl World {
         let to = from.other();
         let end = at.end(to);
         if matches!(segment, Segment::Bytes(_)) && (end.closed || end.deaf) && !end.dead {
-            // Nobody will read this, and the sender is told.
+            // The receiver is closed, so the sender gets a reset.
             self.injure(conn, Injury::Reset);
         }
         self.receive(conn, to);

@@ -256,7 +256,7 @@ impl SimHost {
         world.hosts[self.id].busy_until_ns > world.now_ns
     }
 
-    /// When the time that was [charged](Self::charge) is over; `None` where it is.
+    /// The end of the [charged](Self::charge) time; `None` if it has passed.
     pub fn busy_until(&self) -> Option<u64> {
         let world = self.world.borrow();
         let at = world.hosts[self.id].busy_until_ns;

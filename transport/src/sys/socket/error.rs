@@ -12,7 +12,7 @@ use super::{Addr, AddrError, UnixAddr};
 /// A socket could not be opened, set up, bound or put to listen.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Somebody else listens there.
+    /// Another socket listens on the address.
     #[error("{addr} is in use; to see who holds it: {}", find_holder(.addr))]
     InUse {
         /// The address.

@@ -55,7 +55,7 @@ impl ListenSpec {
 
     /// Binds one listener.
     ///
-    /// A socket file that nobody listens on any more is replaced.
+    /// A stale socket file, without a listener, is replaced.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl ListenSpec {
         })
     }
 
-    /// Removes a socket file that nobody listens on; true if it is gone.
+    /// Removes a socket file without a listener; true if it is gone.
     fn remove_if_stale(&self, path: &Path) -> Result<bool, SocketError> {
         let Ok(metadata) = fs::symlink_metadata(path) else {
             return Ok(true);

@@ -20,8 +20,8 @@ const ROUND_NS: u64 = 1_000_000;
 const CANCEL_NS: u32 = 100_000_000;
 
 impl UringDriver {
-    /// Cancels whatever is in flight and waits until it has completed; false where the kernel
-    /// does not let go.
+    /// Cancels all operations in flight and waits until they have completed; false if the kernel
+    /// does not complete them.
     pub(super) fn end_operations(&mut self, patience_ns: u64) -> bool {
         self.closing = true;
         for state in self.ops.states_mut() {
@@ -65,7 +65,7 @@ impl UringDriver {
         }
     }
 
-    /// Takes completions that nobody waits for any more.
+    /// Drops completions whose owners are gone.
     fn discard(&mut self) {
         while let Some(done) = self.next() {
             if let Payload::Accepted { sock, .. } = done.payload {

@@ -187,7 +187,7 @@ impl UringDriver {
         if !more {
             self.ops.remove(key);
         }
-        // SAFETY: the kernel has just given us this descriptor; nobody else knows it.
+        // SAFETY: the kernel has just returned this descriptor; no other code knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let peer = socket::peer_addr(fd.as_fd());
         let payload = match peer {

@@ -28,9 +28,9 @@ use super::wait::{MAX_TIMEOUTS, Timeout, completions_wanted};
 
 /// `user_data` of the wake-up read.
 pub(super) const WAKE: u64 = u64::MAX;
-/// `user_data` of entries whose completion nobody needs.
+/// `user_data` of entries whose completion needs no handling.
 const IGNORED: u64 = u64::MAX - 1;
-/// `user_data` of the timeouts of parks; their number is added.
+/// `user_data` of the first timeout of a park; the timeout's index is added.
 pub(super) const TIMEOUTS: u64 = u64::MAX - 64;
 /// Bytes of files that leave between two calls of [`Driver::enter`]: some 200 µs of copying, which is
 /// what everything else on the shard waits for.

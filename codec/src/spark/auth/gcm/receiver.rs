@@ -41,7 +41,7 @@ impl GcmReceiver {
     /// rest until that is empty.
     ///
     /// # Errors
-    /// [`RecordError`], at this and every further call: the connection is over.
+    /// [`RecordError`], at this and every further call; close the connection.
     pub fn open<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Opened<'a>, RecordError> {
         if self.read {
             self.kept.clear();
