@@ -12,7 +12,7 @@ use super::map::Conf;
 use super::time::{TimeUnit, format_duration, parse_duration};
 use super::value::ValueError;
 
-/// Marker of a text that already names its key.
+/// What is looked for to tell that a text names its key already.
 const CONTROLLED_BY: &str = "This timeout is controlled by ";
 
 /// A time, and the key that controls it.
@@ -58,8 +58,8 @@ impl RpcTimeout {
         Self::from_entries(conf, &[&rpc::LOOKUP_TIMEOUT, &network::TIMEOUT])
     }
 
-    /// The time of the first entry that is set, by itself or under another of its names. If none is
-    /// set, the first entry's default; that entry is then the one named.
+    /// The time of the first entry that is set, by itself or under another of its names. Where none
+    /// is, that of the first entry, by its default; the first is then the one that is named.
     ///
     /// # Errors
     /// The value is no time, or nothing is set and the first entry has no default. No entries at all

@@ -99,7 +99,7 @@ impl ShardHandle {
         }
     }
 
-    /// The shard's index in its engine.
+    /// Which shard of its engine.
     pub fn index(&self) -> usize {
         self.shared.index
     }

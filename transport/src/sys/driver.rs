@@ -243,7 +243,7 @@ pub enum Listening {
     Spec(ListenSpec),
 }
 
-/// The IO backend of one shard. See the module's documentation for the rules.
+/// What moves the bytes of one shard. See the module's documentation for the rules.
 pub trait Driver {
     /// Opens a listening socket and returns its address (port 0 resolved).
     ///

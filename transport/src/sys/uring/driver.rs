@@ -72,7 +72,7 @@ pub struct UringDriver {
     can_linger: bool,
     /// The last reading of the clock, in nanoseconds.
     pub(super) last_ns: Cell<u64>,
-    /// The end of the period in which files are checked closely; see [`files::is_resident`].
+    /// Until when files are looked at closely; see [`files::is_resident`].
     disk_busy_until_ns: Cell<u64>,
     /// Being dropped: no further wake-up is wanted.
     pub(super) closing: bool,

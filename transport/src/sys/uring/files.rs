@@ -41,9 +41,9 @@ const BUSY_NS: u64 = 1_000_000_000;
 /// Whether a range can be read without waiting for the disk; `None` where the kernel cannot tell.
 ///
 /// That all of its pages are in the page cache is not enough: those that the disk is still writing to,
-/// because the kernel reads ahead, are there as well, and a read of them blocks. They fill in
-/// order, piece by piece, so probes at a distance suffice. The probes are denser for some time
-/// after a miss, which `busy_until_ns` remembers.
+/// because the kernel reads ahead, are there as well, and whoever wants them waits. They fill in
+/// order, piece by piece, so a byte here and there tells; the more of them, the less it is since
+/// something was missing, which `busy_until_ns` remembers.
 pub(super) fn is_resident(
     file: &File,
     offset: u64,
