@@ -1,4 +1,4 @@
-//! Replies: at once, or later from anywhere.
+//! Replies: inside the handler, or later from any thread.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use super::HeldResponder;
 
 /// The right and duty to answer one request (Spark: `RpcResponseCallback`).
 ///
-/// Answers exactly once: by [`reply`](Self::reply) and its kin, by [`fail`](Self::fail), or, where
-/// it is dropped unused, by a failure that says so. [`defer`](Self::defer) turns it into one that
-/// can be kept and used on any thread.
+/// Answers exactly once: by [`reply`](Self::reply) and its variants, by [`fail`](Self::fail), or,
+/// if it is dropped unused, by a failure that names this cause. [`defer`](Self::defer) turns it
+/// into a responder that can be kept and used on any thread.
 pub struct Responder<'a> {
     conn: &'a Rc<Conn>,
     id: u64,
@@ -52,14 +52,14 @@ impl<'a> Responder<'a> {
             .answer(self.id, self.deadline_ns, RpcBody::Copied(body));
     }
 
-    /// Answers with memory that is sent from where it lies.
+    /// Answers with memory that is sent without a copy.
     pub fn reply_body(mut self, body: impl Into<Body>) {
         self.answered = true;
         self.conn
             .answer(self.id, self.deadline_ns, RpcBody::Shared(body.into()));
     }
 
-    /// Answers with the archive of `value`, serialised in the send buffer.
+    /// Answers with the archive of `value`, serialised into the send buffer.
     #[inline(always)]
     pub fn reply_archive(mut self, value: &impl Encode) {
         self.answered = true;
@@ -77,14 +77,14 @@ impl<'a> Responder<'a> {
         self.deadline_ns
     }
 
-    /// Keeps the request for an answer later, from any thread.
+    /// Keeps the request for a later answer, from any thread.
     pub fn defer(mut self) -> DeferredResponder {
         self.answered = true;
         let retracted = self.conn.note_deferred(self.id);
         DeferredResponder::new(self.conn, self.id, self.deadline_ns, retracted)
     }
 
-    /// Keeps the request for an answer later, on this thread: allocates nothing.
+    /// Keeps the request for a later answer, on this thread: allocates nothing.
     #[inline]
     pub fn hold(mut self) -> HeldResponder {
         self.answered = true;
@@ -162,7 +162,7 @@ impl DeferredResponder {
         self.retracted.load(Ordering::Acquire)
     }
 
-    /// Answers with memory that is sent from where it lies.
+    /// Answers with memory that is sent without a copy.
     pub fn reply(mut self, body: impl Into<Body>) {
         self.send(Answer::Reply(body.into()));
     }
@@ -170,7 +170,7 @@ impl DeferredResponder {
     /// Answers with the archive of `value`.
     ///
     /// # Errors
-    /// Gives the responder back where `value` cannot be serialised.
+    /// Returns the responder if `value` cannot be serialised.
     pub fn reply_archive(mut self, value: &impl Encode) -> Result<(), Self> {
         let mut bytes = Vec::new();
         if encode_to_vec(value, &mut bytes).is_err() {
@@ -297,7 +297,7 @@ impl Conn {
         self.answer_failure(id, &failure.with_retryable(fits));
     }
 
-    /// A reply longer than the peer accepts becomes a failure that says so.
+    /// A reply longer than the peer accepts becomes a failure that names the limit.
     #[inline]
     fn refuse_long(&self, id: u64, len: u64) -> bool {
         let limit = self.max_peer_rpc_len();
@@ -310,7 +310,7 @@ impl Conn {
         true
     }
 
-    /// An answer from a deferred responder has come to the shard.
+    /// The answer of a deferred responder has reached the shard.
     pub(crate) fn deferred_answer(&self, id: u64, deadline_ns: u64, answer: Answer) {
         if self.take_deferred(id) {
             match answer {

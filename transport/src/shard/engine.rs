@@ -1,4 +1,4 @@
-//! The shards of a program: started together, asked by handle, stopped together.
+//! The shards of a program: started, addressed and stopped together.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -40,7 +40,7 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Number of shards; 0 (the default) means one per processor this process may use.
+    /// Number of shards; 0 (the default) means one per processor that this process may use.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards;
@@ -56,7 +56,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Leaves the placement of shards to the kernel; they do not spin then. Overrides
+    /// Leaves the placement of shards to the kernel; such shards do not spin. Overrides
     /// [`TransportConf::pin`].
     #[must_use]
     pub fn unpinned(mut self) -> Self {
@@ -73,7 +73,7 @@ impl EngineBuilder {
         self
     }
 
-    /// How idle shards wait. Overrides [`TransportConf::park`].
+    /// Sets how idle shards wait. Overrides [`TransportConf::park`].
     #[must_use]
     pub fn park(mut self, park: ParkMode) -> Self {
         self.conf.park = park;
@@ -83,8 +83,8 @@ impl EngineBuilder {
     /// Starts the shards.
     ///
     /// # Errors
-    /// A setting does not make sense, or the kernel refuses a ring or a thread; says which and
-    /// what to do.
+    /// If a setting is inconsistent, or the kernel refuses a ring or a thread; names the setting or
+    /// resource, and the remedy.
     pub fn start(self) -> Result<Engine, EngineError> {
         self.conf.check()?;
         if self.raise_open_files
@@ -301,7 +301,7 @@ impl Drop for Inner {
 /// Contexts, client factories and servers hold a clone; a
 /// [`TransportClient`](crate::TransportClient) does not.
 ///
-/// # The end
+/// # Shutdown
 ///
 /// The drop of the last clone stops the shards and waits for their threads. Each connection is closed with
 /// [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Pending requests fail with
@@ -323,7 +323,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Settings, to be changed and then [started](EngineBuilder::start).
+    /// A builder with these settings, to be changed and then [started](EngineBuilder::start).
     pub fn builder(conf: TransportConf) -> EngineBuilder {
         EngineBuilder {
             conf,
@@ -357,12 +357,12 @@ impl Engine {
         &self.inner.shards
     }
 
-    /// How the shards sleep.
+    /// The way in which idle shards wait.
     pub fn park_mode(&self) -> ParkMode {
         self.inner.conf.park
     }
 
-    /// The counters of all shards together.
+    /// The counters of all shards, summed.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.inner
             .shards
@@ -371,19 +371,19 @@ impl Engine {
             .sum()
     }
 
-    /// The next shard, one after the other.
+    /// The next shard, round robin.
     pub(crate) fn next_shard(&self) -> &ShardHandle {
         let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed);
         &self.inner.shards[turn % self.inner.shards.len()]
     }
 
-    /// Runs `run` on a shard; the outcome of what it returns comes back.
+    /// Runs `run` on a shard and returns its result.
     ///
     /// # Errors
-    /// The shard has stopped.
+    /// If the shard has stopped.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn run_on<T: Send + 'static>(
         &self,
@@ -400,8 +400,8 @@ impl Engine {
         result.blocking_recv().map_err(|_| stopped(shard))
     }
 
-    /// Runs a future on a shard. `make` is called there with the shard's handle and makes the future,
-    /// which may hold what is not `Send`. See [`ShardHandle::spawn`].
+    /// Runs a future on a shard. `make` is called there with the shard's handle and creates the
+    /// future, which may hold values that are not `Send`. See [`ShardHandle::spawn`].
     ///
     /// # Errors
     /// The returned handle resolves to the error: the future gave no output, or the shard did not
@@ -482,14 +482,14 @@ impl Engine {
         }
     }
 
-    /// Drains every connection: no further requests, answers to what is under way, for at most
-    /// `ringrail.transport.drainTimeout`. Blocks until none is left.
+    /// Drains every connection: no further requests, answers to requests under way, for at most
+    /// `ringrail.transport.drainTimeout`. Blocks until no connection is left.
     ///
     /// # Errors
-    /// A shard does not answer.
+    /// If a shard does not answer.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn drain(&self) -> Result<(), EngineError> {
         refuse_on_shard("drain");
@@ -509,7 +509,7 @@ impl Engine {
         Ok(())
     }
 
-    /// How long a drain may take.
+    /// The time limit of a drain.
     pub fn drain_timeout(&self) -> Duration {
         self.inner.conf.drain_timeout
     }
