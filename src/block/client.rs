@@ -1,4 +1,4 @@
-//! The asking side, call by call: typed requests over one connection.
+//! A low-level client: typed requests over one connection.
 
 use std::collections::VecDeque;
 use std::fmt;

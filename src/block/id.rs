@@ -1,4 +1,4 @@
-//! Names of blocks: relative paths, checked once, safe to join to a root ever after.
+//! Names of blocks: relative paths that are validated once and then safe to join to a root.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! Flow control by credit: a bulk body's receiver grants what it holds memory for, its sender never sends
-//! more than was granted.
+//! Flow control by credit: the receiver of a bulk body grants bytes that it holds memory for, and its
+//! sender never sends more than was granted.
 //!
 //! [`SendWindow`] is the sender's side, [`GrantWindow`] the receiver's. Both are a few counters per request.
 

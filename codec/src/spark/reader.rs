@@ -1,8 +1,8 @@
 //! Reads frames from bytes that arrive in pieces of any length.
 //!
-//! The reader keeps the beginning of a head that has not come in whole, and nothing else: whole heads are
-//! read and bodies handed on where they lie in the piece. A caller that receives a large body by itself, into
-//! a buffer of the body's own, tells the reader how far it came with [`FrameReader::body_received`].
+//! The reader keeps the beginning of an incomplete head, and nothing else: whole heads are read, and bodies
+//! returned, in place in the piece. A caller that receives a large body itself, into a buffer of the body's
+//! own, reports its progress by [`FrameReader::body_received`].
 
 use super::{FrameError, Head, Limits, Step, decode_head};
 

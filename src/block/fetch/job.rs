@@ -1,4 +1,4 @@
-//! One file of a fetch: which chunks are there, and what becomes of it.
+//! One file of a fetch: its completed chunks, and its outcome.
 //!
 //! Several connections may work on one file; its state is behind a lock of its own, taken once per
 //! chunk. A file has exactly one outcome: the connection that completes it renames it, the one that

@@ -4,10 +4,10 @@
 //! queue ─ lot ─► open ─► ready pieces ─► window of chunks in flight ─► verify ─► write ─► publish
 //! ```
 //!
-//! The thread waits for the oldest chunk while the transport receives the others, so what it holds
-//! is bounded by its window. When something fails that may succeed later, everything unfinished goes
-//! back to the start, in its order (Spark: `RetryingBlockTransferor`); answers of the failed attempt
-//! are dropped with their futures, and a chunk that arrived stays arrived.
+//! The thread waits for the oldest chunk while the transport receives the others, so the memory it
+//! holds is bounded by its window. After a failure that may be temporary, all unfinished work is
+//! queued again in order (Spark: `RetryingBlockTransferor`); answers of the failed attempt are
+//! dropped with their futures, and received chunks are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Requests by callback: the fastest way to call, for code on a connection's shard.
 //!
-//! [`Connection`] begins them; the callback goes on by the [`ResponseContext`] that it is called with.
-//! Nothing here allocates: the outstanding table holds a counted reference to the handler.
+//! [`Connection`] begins them; a callback sends further requests by its [`ResponseContext`].
+//! Nothing here allocates: the table of pending requests holds a counted reference to the handler.
 
 use std::fmt;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Pools of connections: one per peer, shared by everybody who asks that peer.
+//! Pools of connections: one per peer, shared by all callers.
 
 use std::collections::HashMap;
 use std::fmt;

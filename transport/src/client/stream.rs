@@ -1,4 +1,4 @@
-//! Streams by name: slices come as they arrive, as fast as they are taken.
+//! Streams by name: slices are delivered as they arrive, at the reader's rate.
 
 use std::fmt;
 use std::task::{Context, Poll};

@@ -1,4 +1,4 @@
-//! A connection as every other thread sees it.
+//! The handle of a connection for other threads.
 
 use std::sync::Arc;
 use std::time::Duration;

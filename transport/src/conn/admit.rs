@@ -1,4 +1,4 @@
-//! Whether a request of this side is taken in: the bounds that it may meet, here and at the peer.
+//! Admission of this side's requests: the limits here and at the peer.
 
 use crate::error::RequestError;
 

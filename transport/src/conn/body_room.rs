@@ -1,9 +1,9 @@
-//! How many bodies may be on their way out: a bound per shard, shared fairly.
+//! The limit on outgoing bodies: one bound per shard, shared fairly.
 //!
-//! Every body that travels in slices has an entry in its connection's lane until it is through: some
-//! hundred bytes that no pool counts, for a request of 32 bytes. `ringrail.transport.maxTransfers`
-//! bounds the entries of a shard. A connection may have as many entries as are free, so one alone gets
-//! half of the table, two get a third each, and a later connection still finds entries.
+//! Every body sent in slices has an entry in its connection's lane until its last slice: some hundred
+//! bytes that no pool counts, for a request of 32 bytes. `ringrail.transport.maxTransfers` bounds the
+//! entries of a shard. A connection may have as many entries as are free, so one alone gets half of
+//! the table, two get a third each, and a later connection still finds entries.
 
 use ringrail_codec::archive::Phase;
 use ringrail_codec::native::{FailureCode, Kind};

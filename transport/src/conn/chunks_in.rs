@@ -1,8 +1,8 @@
-//! Chunks on their way in: memory promised before they are asked for, or granted when it is there.
+//! Incoming chunks: memory promised before the request, or granted once available.
 //!
-//! A chunk's memory is promised before it is asked for, when its length can be guessed (the caller's
-//! hint, or the last one's length); the credit in the request is what is promised. A chunk whose
-//! length was not known is announced by its sender first, and granted when memory is there. So no
+//! A chunk's memory is promised before the request if its length can be guessed (from the caller's
+//! hint, or the last chunk's length); the credit in the request is the promised length. A chunk of
+//! unknown length is announced by its sender first, and granted when memory is available. So no
 //! connection ever holds a half-received chunk while it waits for memory that other half-received
 //! chunks hold.
 

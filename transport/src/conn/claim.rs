@@ -1,13 +1,13 @@
-//! Memory for what a peer announces and has not sent yet.
+//! Memory for bodies that a peer has announced and not sent yet.
 //!
-//! A length in a header costs its sender nothing, so it is not what decides how much is leased. A body begins
-//! in a buffer of [`Conn::first_claim`] bytes and moves to one of [`GROWTH`] times what has come whenever that
-//! is full. While the pool is at ease the first buffer holds a whole frame, and nothing is copied for it; the
-//! more of the pool is in use, the less a claim gets. The total memory of one peer's unfinished requests
-//! is bounded by its share, `ringrail.transport.connectionShare`.
+//! A header costs its sender nothing, so its length does not decide how much is leased. A body begins
+//! in a buffer of [`Conn::first_claim`] bytes; a full buffer is replaced by one of [`GROWTH`] times the
+//! received bytes. While little of the pool is in use the first buffer holds a whole frame, and nothing is
+//! copied; the more of the pool is in use, the less a claim gets. The total memory of one peer's unfinished
+//! requests is bounded by its share, `ringrail.transport.connectionShare`.
 //!
-//! Chunks and other answers that this side asked for are not here: their memory is leased when they are asked
-//! for, or when their credit is granted.
+//! Chunks and other answers to this side's requests are handled elsewhere: their memory is leased with the
+//! request, or when their credit is granted.
 
 use crate::buf::LeaseMut;
 

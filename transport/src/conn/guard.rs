@@ -1,4 +1,4 @@
-//! User code, run so that its panics stay its own.
+//! Runs user code and contains its panics.
 
 use super::Conn;
 

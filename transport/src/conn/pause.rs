@@ -1,5 +1,5 @@
-//! Connections whose next request waits for something that its handler has to get first, off the shard: a file
-//! on a slow disk, say.
+//! Paused connections: their next request waits for a resource that its handler fetches off the shard, such as
+//! a file on a slow disk.
 //!
 //! ```text
 //! get_chunk ─► Connection::pause ─► Err ─► held, before all that is held already

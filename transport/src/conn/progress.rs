@@ -1,8 +1,8 @@
-//! Progress of the peer: a body that has begun and does not grow is given up.
+//! Progress of the peer: a body that has begun and does not grow is dropped.
 //!
-//! A peer that announces a body and never sends it holds memory, a place in a table, or the connection's
-//! reading. Answers to pings do not count, nor does other traffic of its connection. A body cannot grow while
-//! this side does not read: that time is not counted.
+//! A peer that announces a body and never sends it occupies memory, an entry of a table, or the connection's
+//! parser. Pongs do not count as progress, nor does other traffic of its connection. Time in which this side
+//! does not read is not counted.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! Requests of the peer: counted in, held back while answers pile up, given to the handler.
+//! Requests of the peer: counted, held back while answers accumulate, given to the handler.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! How requests of this side end: answered, failed, retracted.
+//! Completion of this side's requests: answered, failed or cancelled.
 
 use std::rc::Rc;
 

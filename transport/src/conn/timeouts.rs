@@ -1,4 +1,4 @@
-//! The time of requests of this side: one timer per connection, set for the earliest deadline.
+//! Time limits of this side's requests: one timer per connection, set for the earliest deadline.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Replies that wait on the shard's own thread.
+//! Replies that are deferred on the shard's own thread.
 
 use std::fmt;
 use std::rc::Rc;

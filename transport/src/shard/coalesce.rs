@@ -1,10 +1,10 @@
-//! How long a shard that sleeps in its ring lets work gather before it looks at it.
+//! Interrupt moderation: the minimum sleep of a shard that sleeps in its ring.
 //!
-//! A peer that sends request after request, each by itself, wakes a shard that has just gone to sleep
-//! for every few of them. Each wake-up costs the shard microseconds, and the peer more than the request
-//! itself. Network cards know the remedy, interrupt moderation: the next sleep lasts *at least* so long, and what
-//! comes meanwhile is found together. It helps where requests keep coming, and harms where the peer waits for the
-//! answers of what it has sent. So it is tried, and kept only where it shows:
+//! A peer that sends many single requests wakes a sleeping shard for every few of them. Each wake-up costs the
+//! shard microseconds, and the peer more than the request itself. As in network cards, the next sleep then lasts
+//! *at least* a certain time, and the requests that arrive meanwhile are handled together. This helps while
+//! requests keep arriving, and harms a peer that waits for answers before it sends more. So longer waits are
+//! tried, and kept only if they measure better:
 //!
 //! ```text
 //!   windows of 4 ms:   shorter, longer, shorter, longer, shorter, longer  →  verdict
@@ -12,11 +12,11 @@
 //!   not better:        stay, and try again later: each time twice as late
 //! ```
 //!
-//! The wait climbs from none by steps that double, up to `ringrail.transport.coalesceUs`; now and then it
-//! must prove itself against none, and after every pause. Nothing waits where a single frame came since the last sleep, nor while anybody else
-//! than pipelining peers is served: see [`hurry`](Coalescer::hurry).
+//! The wait grows from zero by steps that double, up to `ringrail.transport.coalesceUs`; now and then, and after
+//! every pause, it must prove itself against zero. There is no wait if a single frame arrived since the last sleep,
+//! nor while peers that do not pipeline are served: see [`hurry`](Coalescer::hurry).
 //!
-//! The pump tells of each sleep ([`park`](Coalescer::park)) and gives the driver the wait
+//! The pump reports each sleep ([`park`](Coalescer::park)) and passes the wait to the driver
 //! ([`Driver::linger`](crate::sys::driver::Driver::linger)).
 
 /// Steps from no wait to the longest.

@@ -1,4 +1,4 @@
-//! A shard as other threads see it: somewhere to post to.
+//! The handle of a shard for other threads: they post commands to it.
 
 use std::cell::RefCell;
 use std::fmt;

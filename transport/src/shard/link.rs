@@ -1,4 +1,4 @@
-//! A connection and its socket: what the pump has posted for it.
+//! A connection with its socket, and the operations that the pump has posted for it.
 
 use std::rc::Rc;
 

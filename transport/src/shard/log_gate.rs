@@ -1,4 +1,4 @@
-//! One log line per while, for what a peer can cause as often as it likes.
+//! Rate limit for log lines that a peer can cause at will.
 
 /// Time between two lines of the same kind, in ns.
 const EVERY_NS: u64 = 10_000_000_000;

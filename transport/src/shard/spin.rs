@@ -6,8 +6,8 @@
 //! next spin, one that did not (a *miss*) shortens it, down to nothing. A
 //! sleep that turns out so short that a spin would have covered it lengthens the
 //! spin again, as KVM's halt polling does. Spinning is off where it can only do
-//! harm: on a thread that is not pinned, or where the spinning threads outnumber
-//! the processors.
+//! harm: on a thread that is not pinned, or if there are more spinning threads than
+//! processors.
 //!
 //! A shard that hosts a tokio runtime must let it park in earnest every now and
 //! then, for only then does the runtime look after its timers and files:

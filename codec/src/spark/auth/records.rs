@@ -1,4 +1,4 @@
-//! How an encrypted connection goes on after its handshake.
+//! The wire format of an encrypted connection after its handshake.
 
 use super::{CtrStream, GcmReceiver, GcmSender, Random};
 

@@ -1,4 +1,4 @@
-//! Beginnings of frames, and of the Hello, kept until the rest is there.
+//! Incomplete frames, and an incomplete Hello, kept until the rest arrives.
 
 use std::rc::Rc;
 

@@ -1,8 +1,8 @@
-//! Requests of the peer: what each is called on the wire, by the number it has here.
+//! Pending requests of the peer: the wire identity of each, by its number on this side.
 //!
-//! Handlers, responders and transfers know a request by a number that no other has, as in the native
-//! protocol. Spark's peers name theirs as they like: an RPC by any 64 bits, a chunk by stream and index,
-//! a stream by nothing but its turn.
+//! Handlers, responders and transfers identify a request by a unique number, as in the native protocol.
+//! Spark's peers choose the identity: an RPC has any 64 bits, a chunk its stream and index, a stream
+//! only its position in the order of requests.
 
 use slab::Slab;
 

@@ -1,7 +1,7 @@
-//! Bodies that do not lie whole in a receive buffer: where their bytes go.
+//! Bodies that are not contained in one receive buffer: their destinations.
 //!
-//! A body in its frame is received whole, into a lease of its length. One behind its frame goes on
-//! piece by piece, to the sink of an upload or the reader of a stream.
+//! A body inside its frame is received whole, into a lease of its length. A body after its frame is
+//! received piece by piece, into the sink of an upload or the reader of a stream.
 
 use std::rc::Rc;
 

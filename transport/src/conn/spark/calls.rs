@@ -1,4 +1,4 @@
-//! Requests of this side, where the answer does not name them by number.
+//! Pending requests of this side whose answers do not carry their number.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
-//! Questions of this side for merged blocks: Spark's MergedBlockMetaRequest.
+//! Requests of this side for the metadata of merged blocks: Spark's MergedBlockMetaRequest.
 //!
-//! The answer is a number in its frame's head and a body. The body goes the way of every answer; the number is put
-//! beside it, where the asker looks when the body is there.
+//! The answer is a number in its frame's head, and a body. The body is delivered like every answer; the number is
+//! stored beside it, and the caller reads it after the body.
 
 use std::rc::Rc;
 use std::sync::Arc;

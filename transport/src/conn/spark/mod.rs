@@ -1,10 +1,10 @@
 //! A connection whose peer speaks Spark's protocol.
 //!
-//! The same connection, with other bytes: requests, answers, handlers, sinks and bounds are those of
-//! the native protocol; what is here reads and writes Spark's frames for them. [`Side`] is what such
-//! a connection has in addition. Frames that Spark's protocol lacks are not sent: credit, cancels,
-//! deadlines, pings, drains. Bodies are sent whole, one after the other, so TCP's flow control takes
-//! the place of credit.
+//! The same connection with another wire format: requests, answers, handlers, sinks and limits are
+//! those of the native protocol; this module reads and writes Spark's frames for them. [`Side`] is
+//! the state that such a connection has in addition. Frames that Spark's protocol lacks are not
+//! sent: credit, cancels, deadlines, pings, drains. Bodies are sent whole, one after the other, so
+//! TCP's flow control takes the place of credit.
 //!
 //! ```text
 //! rx ── frames ─┬─ requests ── asked: wire identity ↔ id ── handler ── answer ──┐
@@ -12,8 +12,8 @@
 //! pump ◄─ seal ◄─ compose ◄─ tx: frames, then bodies, each whole ◄── calls ◄────┘
 //! ```
 //!
-//! `auth` has the handshakes in front of all this, `seal` what encrypts afterwards; without the feature
-//! `spark`, `plain` is in the place of both.
+//! `auth` has the handshakes that come first, `seal` the encryption afterwards; without the feature
+//! `spark`, `plain` takes the place of both.
 
 mod answers;
 mod asked;

@@ -1,4 +1,4 @@
-//! How a connection comes to speak Spark's protocol: fixed beforehand, or told by the first bytes.
+//! Selection of Spark's protocol for a connection: configured, or detected from its first bytes.
 
 use std::rc::Rc;
 use std::sync::Arc;

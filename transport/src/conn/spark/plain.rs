@@ -1,5 +1,5 @@
-//! In the place of `auth` and `seal` where the crate is built without its feature `spark`: no peer authenticates, and
-//! nothing is encrypted. Neither a handshake nor a cipher can exist, so what would need one has nothing to do.
+//! Takes the place of `auth` and `seal` in builds without the feature `spark`: no peer authenticates, and nothing
+//! is encrypted. Neither a handshake nor a cipher can exist, so functions that take one are never called.
 
 use std::rc::Rc;
 

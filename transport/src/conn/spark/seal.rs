@@ -1,8 +1,8 @@
-//! Encryption of what is sent and decryption of what is received, once a handshake has agreed on it.
+//! Encryption of sent bytes and decryption of received bytes, once a handshake has agreed on it.
 //!
-//! Everything in a send is copied once, into memory of its own, and encrypted there: what it refers to is
-//! shared with others. Received bytes are decrypted where they lie; AES-GCM gives its plaintext in
-//! segments, which are copied together.
+//! Every send is copied once, into memory of its own, and encrypted there, because its source may be
+//! shared. Received bytes are decrypted in place; AES-GCM returns its plaintext in segments, which
+//! are copied together.
 
 use ringrail_codec::spark::auth::{GCM_SEGMENT_LEN, Opener, RecordError, Sealer};
 

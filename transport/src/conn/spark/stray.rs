@@ -1,4 +1,5 @@
-//! Peers of another protocol, which Spark's is alone served to: told so, in their own.
+//! Answers to peers of other protocols on a port that serves Spark's alone, in the peer's own
+//! protocol.
 
 use ringrail_codec::spark::{STRAY_ANSWER_ROOM, Stray};
 

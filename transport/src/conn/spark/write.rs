@@ -1,4 +1,4 @@
-//! Frames of Spark's protocol on their way out: requests of this side, and answers to the peer's.
+//! Outgoing frames of Spark's protocol: requests of this side, and answers to the peer's.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Time for futures on a shard: sleeping, and limits on how long another future may take.
+//! Time for futures on a shard: sleep, and time limits on other futures.
 //!
 //! Both use the shard's timer wheel, so they work on every shard and are at most a millisecond late.
 

@@ -1,4 +1,4 @@
-//! The end: of one connection, of the shard.
+//! The end of a connection, and of the shard.
 
 use std::io;
 

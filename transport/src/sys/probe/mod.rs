@@ -1,5 +1,6 @@
 //! Features of this kernel and limits of this process, their meaning for the engine, and remedies
 //! for missing ones.
+//!
 //! ```text
 //! kernel, /proc, trials on tiny rings -> RawProbe -> judge (pure) -> ProbeReport
 //! ```

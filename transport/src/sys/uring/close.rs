@@ -1,4 +1,5 @@
-//! The end of a driver: nothing it gave to the kernel may be freed before the kernel lets go.
+//! Shutdown of a driver: memory given to the kernel is freed only after its operation has
+//! completed.
 
 use std::os::fd::AsRawFd;
 

@@ -1,4 +1,4 @@
-//! From the completion queue to completions: what an operation owned goes back to the engine.
+//! From the completion queue to completions: the resources of an operation return to the engine.
 
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
