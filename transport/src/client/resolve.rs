@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 use crate::error::ConnectError;
 use crate::sys::socket::{Addr, AddrError};
 
-/// Names looked up at a time: a dead one keeps its thread for as long as the system's resolver tries.
+/// Limit of concurrent lookups: a lookup of a dead name occupies its thread while the system's
+/// resolver tries.
 const MAX_THREADS: usize = 4;
 
-/// How long a thread without work stays.
+/// Time after which an idle thread ends.
 const IDLE: Duration = Duration::from_secs(10);
 
 type Found = Result<Vec<Addr>, AddrError>;
@@ -47,7 +48,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Threads that ask the system's resolver; `queue_len` names wait for one at most.
+    /// Threads that call the system's resolver; at most `queue_len` names wait for one.
     pub(super) fn new(queue_len: usize) -> Self {
         Self::asking(queue_len, Addr::resolve)
     }
@@ -64,10 +65,10 @@ impl Resolver {
         }
     }
 
-    /// All addresses that a text stands for, in the resolver's order; at least one.
+    /// All addresses of a text, in the resolver's order; at least one.
     ///
     /// # Errors
-    /// [`ConnectError::Resolve`] with the text in it; [`ConnectError::Busy`] where too many wait.
+    /// [`ConnectError::Resolve`] with the text; [`ConnectError::Busy`] if too many names wait.
     ///
     /// # Cancel safety
     /// A name whose future was dropped is not looked up, unless the lookup has begun.
@@ -108,7 +109,7 @@ impl Resolver {
                     let detail = format!("no thread to look it up: {error}");
                     return Err(unresolved(address, detail));
                 }
-                // Those that run take it in turn.
+                // A running thread takes it in order.
                 Err(_) => {}
             }
         }
@@ -131,7 +132,7 @@ impl Shared {
             .map(drop)
     }
 
-    /// Looks names up until there is nothing to do for a while.
+    /// Looks up names until the queue stays empty for a while.
     fn run(&self) {
         let mut state = self.lock();
         loop {
@@ -175,7 +176,7 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// Polls until it is there.
+    /// Polls until the result is ready.
     fn finish<F: Future>(mut future: std::pin::Pin<&mut F>) -> F::Output {
         loop {
             if let Poll::Ready(value) = poll(future.as_mut()) {

@@ -14,7 +14,7 @@ use crate::error::RpcFailure;
 use super::responder::unanswered;
 use super::{DeferredResponder, Responder};
 
-/// A [`Responder`] that is kept on its shard: what dispatchers queue.
+/// A [`Responder`] that is kept on its shard, as dispatchers queue it.
 ///
 /// Made by [`Responder::hold`]. If dropped unused, the caller gets a failure: the handler did not
 /// reply.
@@ -55,17 +55,17 @@ impl HeldResponder {
         }
     }
 
-    /// Answers with bytes, copied into the send buffer when they are few.
+    /// Answers with bytes; a short answer is copied into the send buffer.
     pub fn reply(self, body: &[u8]) {
         self.respond(|responder| responder.reply(body));
     }
 
-    /// Answers with memory that is sent from where it lies.
+    /// Answers with memory that is sent without a copy.
     pub fn reply_body(self, body: impl Into<Body>) {
         self.respond(|responder| responder.reply_body(body));
     }
 
-    /// Answers with the archive of `value`, serialised in the send buffer.
+    /// Answers with the archive of `value`, serialised into the send buffer.
     pub fn reply_archive(self, value: &impl Encode) {
         self.respond(|responder| responder.reply_archive(value));
     }
@@ -75,7 +75,7 @@ impl HeldResponder {
         self.respond(|responder| responder.fail(failure));
     }
 
-    /// Lets any thread answer.
+    /// Converts it into a responder for any thread.
     pub fn defer(mut self) -> DeferredResponder {
         self.answered = true;
         let retracted = if self.conn.take_deferred(self.id) {

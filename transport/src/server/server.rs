@@ -21,7 +21,7 @@ impl TransportServer {
         Self { engine, id, addr }
     }
 
-    /// The address it listens on, with the port that was chosen.
+    /// The address it listens on, with the actual port.
     pub fn local_addr(&self) -> &Addr {
         &self.addr
     }
@@ -31,7 +31,7 @@ impl TransportServer {
         self.addr.port()
     }
 
-    /// Stops accepting; connections stay.
+    /// Stops accepting; open connections stay.
     pub fn close(self) {}
 
     /// Stops accepting and drains the engine's connections: requests under way are answered, for at

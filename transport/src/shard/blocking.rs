@@ -25,10 +25,10 @@ pub(crate) fn refuse_on_shard(what: &str) {
     }
 }
 
-/// Drives a future on a plain thread: it only ever waits for shards, which run elsewhere.
+/// Drives a future on a plain thread; the future waits only for shards, which run on other threads.
 ///
 /// # Panics
-/// On a shard's thread, and inside an asynchronous runtime.
+/// On a shard's thread and inside an asynchronous runtime.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
     refuse_on_shard(what);
@@ -38,8 +38,9 @@ pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
     drive(future)
 }
 
-/// Panics on a thread of a runtime that must not block, by tokio's own words: whether this is one, or
-/// one for blocking work, is known to tokio alone, which tells those that block by its means.
+/// Panics, with tokio's own text, on a runtime's thread that must not block. Only tokio distinguishes
+/// such threads from those for blocking work, and it does so when its blocking functions are
+/// called.
 #[track_caller]
 fn refuse_in_runtime() {
     let (done, ready) = tokio::sync::oneshot::channel();
@@ -48,7 +49,7 @@ fn refuse_in_runtime() {
 }
 
 thread_local! {
-    /// Unparks this thread; made once, so that waiting allocates nothing.
+    /// Unparks this thread; created once, so that waiting allocates nothing.
     static PARKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 

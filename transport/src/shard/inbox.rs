@@ -31,7 +31,7 @@ use crate::sync::{ArrayQueue, AtomicU8, AtomicU64, Ordering, fence};
 const AWAKE: u8 = 0;
 /// The shard sleeps or is about to: the next push must wake it.
 const ASLEEP: u8 = 1;
-/// The shard is gone: nothing that is pushed will be handled.
+/// The shard has ended: pushed messages are not handled.
 const CLOSED: u8 = 2;
 
 /// A bounded lock-free inbox: many threads push, one shard drains.
@@ -83,8 +83,7 @@ pub struct Pushed {
 /// A message was refused; it is handed back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
-    /// The inbox holds as many messages as it may. The shard is behind: retry
-    /// later, or pass the pressure on.
+    /// The inbox is full because the shard is behind: retry later, or propagate the backpressure.
     Full(T),
     /// The shard has shut down. A retry cannot help.
     Closed(T),
@@ -187,14 +186,14 @@ impl<T> Inbox<T> {
         Ok(Pushed { wake_needed })
     }
 
-    /// Tells the shard that there is work beside the queue. True: it sleeps, or is about to, and
+    /// Announces work outside the queue to the shard. True: it sleeps, or is about to, and
     /// this caller has to wake it. For code on the shard's own thread, between its turns.
     pub fn rouse(&self) -> bool {
         self.claim_wake()
     }
 
-    /// As [`rouse`](Self::rouse), from any thread: the work has been put where the shard looks after it
-    /// has [announced](Self::prepare_sleep) that it will sleep.
+    /// As [`rouse`](Self::rouse), from any thread. Store the work first, where the shard checks for it
+    /// after it has [announced](Self::prepare_sleep) its sleep.
     pub fn notify(&self) -> bool {
         // Pairs with the fence in `prepare_sleep`, as in `push`.
         fence(Ordering::SeqCst);
@@ -241,7 +240,8 @@ impl<T> Inbox<T> {
         drained
     }
 
-    /// Keeps in mind how many wait now, for [`InboxStats::depth_max`]. For the shard's thread alone.
+    /// Records the number of waiting messages for [`InboxStats::depth_max`]. For the shard's thread
+    /// only.
     pub fn note_depth(&self) {
         let depth = self.queue.len() as u64;
         if depth > self.shard.depth_max.load(Ordering::Relaxed) {
@@ -249,17 +249,17 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether the inbox is empty.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How many messages wait.
+    /// Number of waiting messages.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many messages can wait.
+    /// Limit of waiting messages.
     pub fn capacity(&self) -> usize {
         self.queue.capacity()
     }
@@ -296,7 +296,7 @@ impl<T> Inbox<T> {
         self.disarm();
     }
 
-    /// Closes the inbox for good: pushes fail, and what waits is dropped. From
+    /// Closes the inbox permanently: pushes fail, and waiting messages are dropped. Callable from
     /// any thread; a shard calls it as it ends.
     pub fn close(&self) {
         self.state.store(CLOSED, Ordering::Relaxed);

@@ -16,7 +16,7 @@ pub(super) enum Receiving {
         cancelled: bool,
     },
     Fill,
-    /// Of the header behind a body.
+    /// The receive of a header that follows a body.
     Header,
 }
 
@@ -33,20 +33,20 @@ pub(super) struct Link {
     pub(super) recv_header: Option<OpKey>,
     /// Parsing continues in the next turn.
     pub(super) put_off: bool,
-    /// It is among those that wait for a receive buffer.
+    /// Queued among the waiters for a receive buffer.
     pub(super) waits_for_buffer: bool,
-    /// It is among those whose parse waits for memory.
+    /// Queued among the waiters for memory to parse into.
     pub(super) waits_for_lease: bool,
     pub(super) send: Option<OpKey>,
-    /// Bytes that the file send in flight must move; anything less is a file that shrank.
+    /// Bytes that the file send in flight must move; a smaller result means a truncated file.
     pub(super) file_send_len: Option<usize>,
     pub(super) connect: Option<OpKey>,
     /// File reads in flight, with the transfer each is for.
     pub(super) reads: Vec<(OpKey, LaneKey)>,
     pub(super) cancelled: bool,
-    /// The peer has ended its direction of the stream.
+    /// The peer has shut down its direction of the stream.
     pub(super) peer_ended: bool,
-    /// This side has.
+    /// This side has shut down its direction.
     pub(super) muted: bool,
 }
 

@@ -46,16 +46,16 @@ pub(crate) enum TimerFor {
     Calls(ConnKey),
     /// Connecting and the handshake.
     Opening(ConnKey),
-    /// Silence on a connection.
+    /// Keepalive of a connection.
     Silence(ConnKey),
-    /// The end of a drain.
+    /// The time limit of a drain.
     Drain(ConnKey),
     /// A future that sleeps.
     Sleep {
         /// Its place among the sleepers.
         slot: u32,
     },
-    /// A listener that could not accept tries again: its place in the shard's table.
+    /// Retry of a listener whose accept failed: its slot in the shard's table.
     Accept(u32),
     /// A task's own.
     Task {
@@ -111,9 +111,9 @@ pub(crate) struct ShardLocal {
     /// Scratch memory of serialisations.
     pub(crate) arena: RefCell<Arena>,
     pub(crate) metrics: Arc<ShardMetrics>,
-    /// Time as of the beginning of the turn.
+    /// Time at the beginning of the turn, in ns.
     now_ns: Cell<u64>,
-    /// Since when a shard that spins has found nothing to do; `u64::MAX` where it has.
+    /// Start of the present idle spinning, in ns; `u64::MAX` while there is work.
     pub(super) idle_since_ns: Cell<u64>,
     /// Reads the time between turns; without it the time is constant there, as in a simulation.
     clock: Cell<Option<fn() -> u64>>,
@@ -121,7 +121,7 @@ pub(crate) struct ShardLocal {
     conns: RefCell<Slab<Rc<Conn>>>,
     generation: Cell<u32>,
     dirty: RefCell<Vec<ConnKey>>,
-    /// Chunks that wait for memory, first come first served.
+    /// Chunks that wait for memory, in order.
     grant_waiters: RefCell<VecDeque<(ConnKey, u64)>>,
     /// Connections that wait for memory to send from.
     send_waiters: RefCell<Vec<ConnKey>>,
@@ -213,12 +213,12 @@ impl ShardLocal {
         }
     }
 
-    /// Has futures that run between turns see the time go by.
+    /// Installs the clock read between turns.
     pub(crate) fn set_clock(&self, clock: fn() -> u64) {
         self.clock.set(Some(clock));
     }
 
-    /// True in a turn before which the shard has spun for nothing, for so long at least.
+    /// True in a turn before which the shard has spun for at least this long.
     pub(crate) fn has_waited(&self, ns: usize) -> bool {
         let since = self.idle_since_ns.get();
         since != u64::MAX && self.turn_ns().saturating_sub(since) >= ns as u64
@@ -228,7 +228,7 @@ impl ShardLocal {
         self.now_ns.set(now_ns);
     }
 
-    /// Sets a timer; `None` where the wheel is full, and then the caller goes without.
+    /// Sets a timer; `None` if the wheel is full, and then the caller runs without a timer.
     #[inline]
     pub(crate) fn set_timer(&self, after: Duration, what: TimerFor) -> Option<(TimerKey, u64)> {
         let deadline = self.now_ns().saturating_add(after.as_nanos() as u64);
@@ -252,7 +252,7 @@ impl ShardLocal {
             .map(TimerFor::unpack)
     }
 
-    /// Timers set now.
+    /// Number of timers set.
     #[cfg(test)]
     pub(crate) fn timer_count(&self) -> usize {
         self.timers.borrow().len()
@@ -262,7 +262,7 @@ impl ShardLocal {
         self.timers.borrow().next_deadline()
     }
 
-    /// Makes a connection with a key of its own; `None` where the table is full.
+    /// Creates a connection with a key of its own; `None` if the table is full.
     pub(crate) fn add_conn(&self, make: impl FnOnce(ConnKey) -> Rc<Conn>) -> Option<Rc<Conn>> {
         let mut conns = self.conns.borrow_mut();
         if conns.len() >= self.conf.max_connections {
@@ -312,7 +312,7 @@ impl ShardLocal {
         }
     }
 
-    /// Code on the shard's thread has left work: between turns the shard itself may sleep.
+    /// Code on the shard's thread has left work: between turns the shard itself may be asleep.
     #[inline]
     pub(crate) fn rouse_between_turns(&self) {
         if !self.in_turn.get() {
@@ -320,7 +320,7 @@ impl ShardLocal {
         }
     }
 
-    /// The pump is to look at this connection: it has something to send, or is to be closed.
+    /// Marks this connection for the pump: it has data to send, or is to be closed.
     pub(crate) fn push_dirty(&self, key: ConnKey) {
         self.rouse_between_turns();
         self.dirty.borrow_mut().push(key);
@@ -334,7 +334,7 @@ impl ShardLocal {
         !self.dirty.borrow().is_empty() || !self.errands.borrow().is_empty()
     }
 
-    /// A chunk waits for memory.
+    /// Queues a chunk that waits for memory.
     pub(crate) fn push_grant_waiter(&self, key: ConnKey, call: u64) {
         self.grant_waiters.borrow_mut().push_back((key, call));
     }
@@ -347,7 +347,7 @@ impl ShardLocal {
         self.grant_waiters.borrow_mut().push_front((key, call));
     }
 
-    /// A connection waits for memory to send from.
+    /// Queues a connection that waits for memory to send from.
     pub(crate) fn wait_for_memory(&self, key: ConnKey) {
         self.send_waiters.borrow_mut().push(key);
     }
@@ -361,15 +361,15 @@ impl ShardLocal {
         !self.grant_waiters.borrow().is_empty() || !self.send_waiters.borrow().is_empty()
     }
 
-    /// Bytes that the unfinished requests of one peer may hold together.
+    /// Limit of memory that the unfinished requests of one peer may hold, in bytes.
     pub(crate) fn connection_share(&self) -> usize {
         let conf = &self.conf;
         let data = conf.pool_budget - conf.pool_reserve;
         conf.connection_share.min(data / 3 * 2)
     }
 
-    /// Bytes of answers that may wait on one connection before its requests are no longer read:
-    /// less, the more of the pool is in use, so that many slow readers cannot use it up.
+    /// Bytes of answers that may be queued on one connection before its requests are no longer
+    /// read: fewer, the more of the pool is in use, so that many slow readers cannot exhaust it.
     #[inline]
     pub(crate) fn send_queue_limit(&self) -> usize {
         match self.pool.is_filled(2) {

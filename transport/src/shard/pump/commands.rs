@@ -15,7 +15,7 @@ use crate::sys::driver::Driver;
 
 use super::Pump;
 
-/// Commands taken from the inbox per turn, so that completions are not kept waiting.
+/// Commands taken from the inbox per turn, so that completions are not delayed.
 const INBOX_BUDGET: usize = 1024;
 
 impl<D: Driver> Pump<D> {
@@ -38,7 +38,7 @@ impl<D: Driver> Pump<D> {
             worked = true;
             self.command(command);
         }
-        // Other threads wait for no company.
+        // Commands of other threads are not delayed by moderation.
         self.hurry();
         worked
     }
@@ -110,7 +110,7 @@ impl<D: Driver> Pump<D> {
 
     fn open_stream(&self, key: ConnKey, order: StreamOrder) {
         let Some(conn) = self.local.conn(key) else {
-            // The caller may have gone too.
+            // The caller may be gone too.
             let _ = order.begun.send(Err(RequestError::NotConnected));
             return;
         };

@@ -19,9 +19,9 @@ impl<D: Driver> Pump<D> {
         self.await_send(key);
     }
 
-    /// Has the next park return with the send in flight where something waits for its end. A park takes
-    /// a short send for done when it is submitted, and would wait for a further completion, which may
-    /// never come: the peer may be waiting for what is behind that send.
+    /// Makes the next park return with the send in flight, if the connection waits for its end. A park
+    /// counts a short send as done when it is submitted, and would wait for a further completion,
+    /// which may never arrive: the peer may be waiting for the data after that send.
     fn await_send(&mut self, key: ConnKey) {
         let Some(link) = self.link_of(key).filter(|link| link.send.is_some()) else {
             return;
@@ -232,7 +232,7 @@ impl<D: Driver> Pump<D> {
         expected: usize,
     ) {
         if count < expected {
-            // The header has promised more than the file has now: nothing sensible can follow.
+            // The header has promised more bytes than the file has now: the stream cannot continue.
             conn.close(CloseReason::FileShortened);
             return;
         }

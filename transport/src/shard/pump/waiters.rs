@@ -20,13 +20,13 @@ use crate::sys::driver::Driver;
 
 use super::Pump;
 
-/// How often those who wait for memory look again.
+/// Interval of retries without an event, in ns.
 const MEMORY_RETRY_NS: u64 = 1_000_000;
 
-/// Connections that look again in one turn, so that a long line costs no more than a short one.
+/// Waiters retried in one turn, so that a long queue costs no more than a short one.
 const RETRIES_PER_TURN: usize = 64;
 
-/// Connections that wait, and when they look again.
+/// Waiting connections, and the time of their retry.
 #[derive(Default)]
 pub(super) struct MemoryWaiters {
     /// Connections whose receive ended for lack of a receive buffer.
@@ -46,7 +46,7 @@ impl MemoryWaiters {
     }
 }
 
-/// Forgets connections that have ended, where there may be more of them than of others.
+/// Removes connections that have ended, once they may outnumber the others.
 fn purge<D: Driver>(pump: &mut Pump<D>) {
     let limit = 2 * pump.local.conn_count() + RETRIES_PER_TURN;
     let local = std::rc::Rc::clone(&pump.local);
@@ -58,7 +58,7 @@ fn purge<D: Driver>(pump: &mut Pump<D>) {
 }
 
 impl<D: Driver> Pump<D> {
-    /// A receive found no buffer.
+    /// Queues a connection whose receive found no buffer.
     pub(super) fn wait_for_buffer(&mut self, key: ConnKey) {
         if let Some(link) = self.link_of(key)
             && !std::mem::replace(&mut link.waits_for_buffer, true)
@@ -68,7 +68,7 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// A parse found no memory.
+    /// Queues a connection whose parse found no memory.
     pub(super) fn wait_for_lease(&mut self, key: ConnKey) {
         if let Some(link) = self.link_of(key)
             && !std::mem::replace(&mut link.waits_for_lease, true)
@@ -145,8 +145,8 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Fills the group of receive buffers, and posts as many of the receives that wait for one as there are
-    /// buffers; true where there were some.
+    /// Fills the group of receive buffers, and posts as many of the waiting receives as there are buffers;
+    /// true if there were some.
     pub(super) fn refill(&mut self) -> bool {
         let buffers = self.driver.refill(&self.local.pool);
         let count = self.waiters.buffers.len().min(buffers);
