@@ -85,7 +85,7 @@ impl Chunking {
         hasher.finish()
     }
 
-    /// The digest of the whole from those of all its chunks; `None` where their number is wrong.
+    /// The digest of the whole from those of all its chunks; `None` if their number is wrong.
     pub fn root(&self, chunks: &[Digest]) -> Option<Digest> {
         if chunks.len() != self.count() as usize {
             return None;

@@ -124,7 +124,7 @@ impl BlockId {
             .filter(|name| !name.is_empty())
     }
 
-    /// As text, with what is not UTF-8 replaced.
+    /// As text, with invalid UTF-8 replaced.
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.path)
     }

@@ -28,7 +28,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// True where both describe the same state of a block; the mode does not count.
+    /// True if both describe the same state of a block; the mode is ignored.
     pub fn same_content(&self, other: &Self) -> bool {
         self.len == other.len
             && self.version == other.version
@@ -43,7 +43,7 @@ impl Stamp {
 pub enum EntryKind {
     /// A block that can be opened and fetched.
     File {
-        /// Its digest, where the manifest was asked for with digests.
+        /// Its digest, if the manifest was requested with digests.
         digest: Option<Digest>,
     },
     /// A directory.
@@ -69,7 +69,7 @@ pub enum EntryKind {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct Entry {
-    /// The path below the one that was asked for; empty for that one itself.
+    /// The path below the requested one; empty for the requested one itself.
     pub path: Vec<u8>,
     /// The kind.
     pub kind: EntryKind,
@@ -78,7 +78,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Bytes that it takes in a page, about.
+    /// Approximate size in a page, in bytes.
     pub(super) fn weight(&self) -> usize {
         let more = match &self.kind {
             EntryKind::Symlink { target } => target.len(),
@@ -91,7 +91,7 @@ impl Entry {
     }
 }
 
-/// Some entries, in the order of the walk: a directory before what it holds.
+/// Some entries, in the order of the walk: a directory precedes its content.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct Page {

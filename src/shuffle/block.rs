@@ -73,7 +73,7 @@ impl Block {
         }
     }
 
-    /// The shuffle block of these numbers, as they come in a `FetchShuffleBlocks`.
+    /// The shuffle block of these numbers, as in a `FetchShuffleBlocks`.
     ///
     /// # Errors
     /// A number is negative, or the range is none.
@@ -98,7 +98,7 @@ impl Block {
         if first > end { Err(bad()) } else { Ok(block) }
     }
 
-    /// The chunk of these numbers, as they come in a `FetchShuffleBlockChunks`.
+    /// The chunk of these numbers, as in a `FetchShuffleBlockChunks`.
     ///
     /// # Errors
     /// A number is negative.
@@ -120,7 +120,7 @@ impl Block {
     }
 }
 
-/// A file that blocks lie in, or that belongs to one.
+/// A file that contains blocks, or that belongs to one that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileName<'a> {
     /// The bytes of one map's output.
@@ -148,7 +148,7 @@ pub(super) enum FileName<'a> {
 /// The files of a merged partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MergedPart {
-    /// The blocks, one behind the other.
+    /// The blocks, concatenated.
     Data,
     /// The offsets of its chunks.
     Index,

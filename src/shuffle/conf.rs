@@ -55,7 +55,7 @@ impl ShuffleConf {
     }
 }
 
-/// Why a service cannot start or change what it has stored.
+/// The reason why a service cannot start or change its stored state.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {reason}")]
 pub struct ShuffleServiceError {

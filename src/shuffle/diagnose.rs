@@ -20,7 +20,7 @@ use ringrail_transport::buf::ManagedBuffer;
 /// Bytes that are read at once.
 const READ_LEN: usize = 64 << 10;
 
-/// Finds the cause; where anything is missing, it is unknown. Reads the whole block.
+/// Finds the cause; unknown if a file or checksum is missing. Reads the whole block.
 pub(super) fn diagnose(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Cause {
     if !ALGORITHMS.contains(&asked.algorithm) {
         return Cause::UnsupportedChecksumAlgorithm;

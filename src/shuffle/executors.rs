@@ -27,10 +27,10 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    /// Checks what an executor says of itself against the service's directories. Looks at the file system.
+    /// Checks an executor's registration against the service's directories. Reads the file system.
     ///
     /// # Errors
-    /// A directory is not the service's, or there is none to find a file in.
+    /// If a directory is not below the service's, or the list is empty.
     pub(super) fn new(
         message: &RegisterExecutor<'_>,
         roots: &LocalRoots,
@@ -90,7 +90,7 @@ pub(super) struct Executors {
 }
 
 impl Executors {
-    /// Those in the store, if there is one, as far as their directories are there and still the service's.
+    /// Those in the store, if there is one, whose directories still exist below the service's.
     ///
     /// # Errors
     /// The store cannot be read.

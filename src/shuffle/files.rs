@@ -59,7 +59,7 @@ pub(super) struct MapOutput {
 }
 
 impl MapOutput {
-    /// A block of it; `None` where it has none such.
+    /// A block of it; `None` if it has no such block.
     pub(super) fn part(&self, block: Block) -> Option<ManagedBuffer> {
         let Block::Shuffle {
             shuffle,
@@ -101,7 +101,7 @@ impl Files {
         }
     }
 
-    /// Takes over what others have found.
+    /// Takes over entries that other caches have found.
     pub(super) fn absorb(&mut self, other: Files) {
         self.indices.absorb(other.indices);
         self.open.extend(other.open);
@@ -112,7 +112,7 @@ impl Files {
         self.indices.len()
     }
 
-    /// Makes room in the table of open files, after streams have let some go.
+    /// Frees places in the table of open files, after streams have closed some.
     pub(super) fn purge(&mut self) -> Result<(), Full> {
         self.sweep();
         if self.open.len() < self.max_open {
@@ -220,7 +220,7 @@ impl Files {
         locate(layout, &name(MergedPart::Index), &mut self.place);
         let index = roots.look(&self.place, self.wait);
         let index = index.map_err(|errno| self.failed(errno.into()))?;
-        // The first entry is where the first chunk begins.
+        // The first entry is the offset of the first chunk.
         let chunks = (index.st_size as u64 / 8).saturating_sub(1);
         let chunks = i32::try_from(chunks).unwrap_or(i32::MAX);
         locate(layout, &name(MergedPart::Meta), &mut self.place);

@@ -16,7 +16,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use super::error::ShuffleError;
 use super::roots::{LocalRoots, Place, Wait};
 
-/// First byte, and the one behind the last.
+/// First byte, and the end (exclusive).
 pub(super) type Range = (u64, u64);
 
 /// The result of a lookup in an index file.
@@ -135,7 +135,7 @@ impl IndexCache {
         })
     }
 
-    /// Takes over what another cache has read.
+    /// Takes over entries that another cache has read.
     pub(super) fn absorb(&mut self, other: IndexCache) {
         for (path, entry) in other.young.into_iter().chain(other.old) {
             self.remove_young(&path);
@@ -226,7 +226,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Reads all of `bytes`; who may not wait, as far as they are in memory.
+    /// Reads all of `bytes`; without permission to block, only the part in memory.
     fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         if self.wait == Wait::Allowed {
             return self.file.read_exact_at(bytes, at);
@@ -235,7 +235,7 @@ impl Reader<'_> {
         let slices = &mut [IoSliceMut::new(bytes)];
         match preadv2(&self.file, slices, at, ReadWriteFlags::NOWAIT) {
             Ok(count) if count == len => Ok(()),
-            // The rest is not in memory, or not there; or this file system cannot tell.
+            // The rest is not in memory, or beyond the end; or this file system cannot tell.
             Ok(_) | Err(Errno::OPNOTSUPP) => Err(io::ErrorKind::WouldBlock.into()),
             Err(errno) => Err(errno.into()),
         }

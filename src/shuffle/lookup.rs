@@ -84,7 +84,7 @@ impl Files {
     }
 }
 
-/// An answer, and what the shard's caches can take over.
+/// An answer, and the entries that the shard's caches can take over.
 type Answer = (Result<Outcome, ShuffleError>, Files);
 
 /// The place where the helper thread stores an answer.
@@ -108,7 +108,7 @@ impl Lookup {
         let found = files.look_for(&self.shared, (&self.owner, &self.app), self.wanted);
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = Some((found, files));
-        // The pause ends with the lookup, when the answer is there.
+        // The pause ends with the lookup, once the answer is stored.
     }
 }
 
@@ -120,7 +120,8 @@ pub(super) struct Lookups {
 }
 
 impl Lookups {
-    /// Begins one for a connection, which waits from now on. It is to be given to a helper thread.
+    /// Begins a lookup for a connection, which is paused from now on. Pass the lookup to a helper
+    /// thread.
     pub(super) fn begin(
         &mut self,
         from: &Connection,

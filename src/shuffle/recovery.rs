@@ -24,7 +24,7 @@ impl Recovery {
         Self(Mutex::new(store.map_or(State::Off, State::In)))
     }
 
-    /// Reads or changes the store, if there is one. Waits for the disk.
+    /// Reads or changes the store, if there is one. Blocks on the disk.
     ///
     /// # Errors
     /// Those of `change`, or another process has taken over.

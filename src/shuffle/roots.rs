@@ -28,7 +28,8 @@ const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLIN
 /// Whether a lookup may block on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// A shard: what the kernel does not have in memory is [`Errno::AGAIN`] (`RESOLVE_CACHED`, Linux 5.12).
+    /// A shard: data that the kernel does not have in memory is [`Errno::AGAIN`] (`RESOLVE_CACHED`,
+    /// Linux 5.12).
     Never,
     /// A helper thread.
     Allowed,
@@ -88,7 +89,7 @@ impl Place {
         self.path.push_str(&self.name);
     }
 
-    /// The whole path: what caches go by and messages show.
+    /// The whole path: the key of caches, and the text in messages.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
@@ -142,7 +143,7 @@ impl LocalRoots {
         Ok(LocalDir { root, path, below })
     }
 
-    /// Whether one of these directories is there now.
+    /// Whether one of these directories exists now.
     pub(super) fn is_any_there(&self, layout: &Layout) -> bool {
         layout.dirs.iter().any(|dir| self.is_there(dir))
     }
@@ -206,7 +207,7 @@ impl LocalRoots {
         unlinkat(&dir, name, AtFlags::empty())
     }
 
-    /// Opens what is there.
+    /// Opens an existing file.
     fn find(&self, root: usize, below: &str, flags: OFlags, wait: Wait) -> Result<OwnedFd, Errno> {
         #[cfg(test)]
         self.slow_disk.pass(below, wait)?;

@@ -55,7 +55,7 @@ pub struct ShuffleService {
 }
 
 impl ShuffleService {
-    /// Opens the local directories, loads what executors are stored, starts the helper threads.
+    /// Opens the local directories, loads the stored executors, starts the helper threads.
     ///
     /// # Errors
     /// A directory or the store cannot be opened, or a thread cannot be started.

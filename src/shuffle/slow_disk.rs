@@ -21,7 +21,7 @@ struct State {
 }
 
 impl SlowDisk {
-    /// Has files whose path contains `text` get stuck; `None` lets all go.
+    /// Makes reads of files whose path contains `text` block; `None` releases all.
     pub(super) fn stick(&self, text: Option<&'static str>) {
         self.state.lock().unwrap().stuck = text;
         self.changed.notify_all();

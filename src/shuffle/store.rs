@@ -19,7 +19,7 @@ use super::error::ShuffleError;
 /// Application and executor, and the executor's registration.
 const EXECUTORS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("executors");
 
-/// Application, and the registration of the executor that has told where its blocks are merged.
+/// Application, and the registration of the executor that named its merge directories.
 const MERGE_APPS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("merge_apps");
 
 /// Application, attempt and shuffle; the merge that has ended, and its partitions.
@@ -147,7 +147,7 @@ impl Store {
         })
     }
 
-    /// Forgets where an application has its blocks merged, and its merges.
+    /// Removes an application's merge directories, and its merges.
     ///
     /// # Errors
     /// It cannot be written; nothing has changed then.

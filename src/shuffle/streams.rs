@@ -27,10 +27,10 @@ pub const MAX_CONNECTION_STREAMS: usize = 16 << 10;
 /// A connection that has as many streams as it may loses those that nothing was asked of for so long, in ns.
 const IDLE_NS: u64 = 600 * 1_000_000_000;
 
-/// For so long what was found on the disk is taken to lie there still, in ns.
+/// Time for which a result of a disk lookup is assumed to hold, in ns.
 const FRESH_NS: u64 = 100 * 1_000_000;
 
-/// A stream: whose it is, and what is in it.
+/// A stream: its owner, and its blocks.
 #[derive(Debug)]
 struct Stream {
     owner: u64,
@@ -73,7 +73,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// No streams yet. Ids begin anywhere, so that one that was given out before a restart is not given again.
+    /// No streams yet. Ids begin at random, so that an id from before a restart is not reused.
     pub(super) fn new() -> Self {
         Self {
             table: HashMap::new(),
@@ -145,10 +145,10 @@ impl Streams {
         (held.chunks + chunks > MAX_CONNECTION_CHUNKS).then(too_many_chunks)
     }
 
-    /// Whether this peer may read this stream, if there is one.
+    /// Whether this peer may read this stream, if it exists.
     ///
     /// # Errors
-    /// It has proved to be another application.
+    /// The peer is authenticated as another application.
     pub(super) fn authorize(&self, from: &Connection, id: u64) -> Result<(), ShuffleError> {
         let (Some(client), Some(stream)) = (from.client_id(), self.table.get(&id)) else {
             return Ok(());
@@ -324,7 +324,7 @@ impl Stream {
         look_up(&mut self.executor, owner, shared).map(Owner::Executor)
     }
 
-    /// A block of what the last one was a part of, as long as that was looked at lately.
+    /// A block of the same map output as the last one, if that was looked up recently.
     fn find_again(&self, block: Block, shared: &Shared) -> Option<ManagedBuffer> {
         let (output, looked_ns) = self.last.as_ref()?;
         let (seen, _) = self.executor.as_ref()?;

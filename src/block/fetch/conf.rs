@@ -72,7 +72,7 @@ impl FetchConf {
     /// Checks that the settings make sense.
     ///
     /// # Errors
-    /// Names the key and what it must be.
+    /// Names the key and its accepted values.
     pub fn check(&self) -> Result<(), FetchError> {
         if !(1..=MAX_CONNECTIONS).contains(&self.connections) {
             return Err(FetchError::Config(

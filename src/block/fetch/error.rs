@@ -97,7 +97,7 @@ pub enum FetchError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The server did not say what there is.
+    /// The server did not send the manifest.
     #[error(transparent)]
     Manifest(BlockError),
     /// The server's manifest cannot be right; nothing of it was written.
@@ -125,7 +125,7 @@ pub enum FetchError {
         /// The destination.
         path: PathBuf,
     },
-    /// The server went away and did not come back.
+    /// The connection to the server was lost and could not be restored.
     #[error(
         "the server is gone with {files_left} files unfinished: {source}. Run it again: it goes on \
          where it stopped"
@@ -159,7 +159,8 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// True where the server could not be reached or went away: trying later may help.
+    /// True if the server could not be reached or the connection was lost: a later attempt may
+    /// succeed.
     pub fn is_connection(&self) -> bool {
         match self {
             FetchError::Connect(_) | FetchError::Lost { .. } => true,
@@ -178,7 +179,7 @@ impl FetchError {
         }
     }
 
-    /// True where something came, but not as it left.
+    /// True if bytes arrived damaged.
     pub(super) fn is_damage(&self) -> bool {
         match self {
             FetchError::Differs { .. } => true,
@@ -204,7 +205,7 @@ impl FetchError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The server cannot give it.
+    /// The server refuses it.
     #[error(transparent)]
     Remote(BlockError),
     /// It cannot be written here.

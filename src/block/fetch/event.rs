@@ -12,11 +12,11 @@ use crate::block::digest::Digest;
 /// Failures that a report keeps one by one; the others are counted.
 pub const MAX_FAILURES_KEPT: usize = 1000;
 
-/// Something that happened during a fetch. Told on the thread where it happened; keep it short.
+/// An event of a fetch. Reported on the thread where it occurs; keep handlers short.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FetchEvent<'a> {
-    /// It is known what there is to do.
+    /// The plan of the fetch is known.
     Planned {
         /// Files to fetch.
         files: u64,
@@ -29,14 +29,14 @@ pub enum FetchEvent<'a> {
     Progress {
         /// How many.
         bytes: u64,
-        /// True where they were here already, from an earlier attempt.
+        /// True if an earlier attempt had fetched them already.
         resumed: bool,
     },
     /// A file is complete and has its name. Each file has one outcome: this or the next.
     FileDone {
         /// The file.
         path: &'a BlockId,
-        /// Its digest, where the fetch verifies.
+        /// Its digest, if the fetch verifies.
         digest: Option<Digest>,
     },
     /// A file failed.
@@ -131,7 +131,7 @@ pub struct FetchReport {
 }
 
 impl FetchReport {
-    /// True where everything that can be fetched is there.
+    /// True if everything that can be fetched has been fetched.
     pub fn is_complete(&self) -> bool {
         self.failed == 0
     }

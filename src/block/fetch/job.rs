@@ -67,7 +67,7 @@ impl Chunks {
         }
     }
 
-    /// Marks a chunk; false where it was there.
+    /// Marks a chunk as complete; false if it was complete before.
     fn add(&mut self, index: u32) -> bool {
         if self.has(index) {
             return false;
@@ -91,7 +91,7 @@ pub(super) enum Arrival {
     Last {
         /// The complete file.
         part: Arc<Part>,
-        /// The digest of the whole, where all chunks were verified.
+        /// The digest of the whole, if all chunks were verified.
         digest: Option<Digest>,
     },
 }
@@ -148,7 +148,7 @@ impl FileJob {
         Ok(Some(part))
     }
 
-    /// A chunk has been written, or found there; its digest where it was verified.
+    /// A chunk has been written, or found on disk; its digest if it was verified.
     pub(super) fn arrived(&self, index: u32, digest: Option<Digest>) -> Arrival {
         let mut state = self.state();
         if state.over || !state.chunks.add(index) {
@@ -186,7 +186,7 @@ impl FileJob {
         state.attempts
     }
 
-    /// Sees that the server still has what was planned.
+    /// Checks that the server's file is unchanged since the plan.
     pub(super) fn check(&self, now: &Stamp) -> Result<(), FileError> {
         if self.stamp.same_content(now) {
             Ok(())

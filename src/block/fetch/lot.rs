@@ -180,12 +180,12 @@ impl ActiveLot {
     }
 }
 
-/// Why there is no digest to compare with.
+/// The reason that there is no digest to compare with.
 #[derive(Debug)]
 pub(super) enum DigestError {
     /// The request failed.
     Request(BlockError),
-    /// The server cannot say for this file.
+    /// The server has no digests of this file.
     Refused(Refusal),
     /// The server left it out.
     Missing,

@@ -72,7 +72,7 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next lot, if there is one now.
+    /// The next lot, if one is available now.
     pub(super) fn try_next(&self) -> Option<Lot> {
         self.lock().take()
     }

@@ -107,7 +107,7 @@ impl Shared<'_> {
         }
     }
 
-    /// A chunk did not come: the file's fault, or the connection's.
+    /// A chunk was not received: the failure of its file, or of the connection.
     pub(super) fn not_fetched(&self, job: &FileJob, error: RequestError) -> Setback {
         let again = || FetchError::Request(error.clone().into());
         match &error {

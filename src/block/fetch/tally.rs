@@ -51,7 +51,7 @@ impl<'a> Tally<'a> {
         });
     }
 
-    /// The outcome of a file that failed; the caller sees that there is one only.
+    /// The outcome of a failed file; the caller ensures that each file has one.
     pub(super) fn file_failed(&self, job: &FileJob, error: FileError) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.tell(&FetchEvent::FileFailed {

@@ -33,7 +33,7 @@ struct Opening {
     answer: Answer<OpenReply>,
 }
 
-/// One connection and what it is working on.
+/// One connection and its current work.
 pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     client: Option<BlockClient>,
@@ -97,7 +97,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// One step; false where nothing is left to do, by anybody.
+    /// One step; false if no connection has work left.
     fn turn(&mut self) -> Result<bool, FetchError> {
         let client = self.connected()?;
         self.open_ahead(&client);
@@ -144,7 +144,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Takes in a lot that has been opened.
+    /// Adds an opened lot to the active ones.
     fn settle_opening(&mut self, client: &BlockClient) -> Result<(), FetchError> {
         let Some(Opening { lot, answer }) = self.opening.take() else {
             return Ok(());
@@ -255,7 +255,7 @@ impl<'a> Worker<'a> {
         Ok(true)
     }
 
-    /// Waits for the oldest chunk in flight and puts it where it belongs.
+    /// Waits for the oldest chunk in flight and processes it.
     fn finish_oldest(&mut self) -> Result<(), FetchError> {
         let Some((piece, answer)) = self.window.pop_front() else {
             return Ok(());
@@ -335,7 +335,7 @@ impl<'a> Worker<'a> {
         if self.failures > conf.max_retries {
             return self.give_up(error);
         }
-        // Waiting mends no damage; it gives a server time to come back.
+        // A delay repairs no damage; it gives a server time to restart.
         let wait = if error.is_damage() {
             Duration::ZERO
         } else {
@@ -366,7 +366,7 @@ impl<'a> Worker<'a> {
         Ok(true)
     }
 
-    /// Puts everything that is not finished back to where it began, in its order.
+    /// Returns all unfinished work to the state before it began, in order.
     fn gather(&mut self) {
         self.window.clear();
         self.window_len = 0;
@@ -383,7 +383,7 @@ impl<'a> Worker<'a> {
         self.backlog = lots;
     }
 
-    /// Leaves what is left to the other connections; an error where this was the last one.
+    /// Leaves the remaining work to the other connections; an error if this was the last one.
     fn give_up(&mut self, error: FetchError) -> Result<bool, FetchError> {
         let last = self.shared.queue.give_up(self.backlog.drain(..));
         tracing::debug!(target: "ringrail::block", %error, last, "a connection gives up");

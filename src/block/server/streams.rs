@@ -17,7 +17,7 @@ use ringrail_transport::buf::ManagedBuffer;
 use super::budget::Held;
 use crate::block::digest::Chunking;
 
-/// Streams that one connection may have open, where nothing else is configured.
+/// Default limit of the open streams of a connection.
 pub const MAX_STREAMS: u32 = 1024;
 
 /// Blocks that helper threads have opened and the shard has not looked at yet.
@@ -53,7 +53,7 @@ impl Owner {
         self.over.load(Ordering::Acquire)
     }
 
-    /// A place for a job; false where the connection has enough of them.
+    /// Reserves a slot for a job; false if the connection has used all.
     pub(super) fn begin_job(&self) -> bool {
         let taken = self.jobs.fetch_add(1, Ordering::Relaxed) < MAX_JOBS;
         if !taken {

@@ -47,7 +47,7 @@ pub trait BlockStore: Send + Sync + 'static {
     fn walk(&self, id: &BlockId, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }
 
-/// Why a store cannot do what was asked.
+/// The reason why a store cannot do the request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -57,7 +57,7 @@ pub enum StoreError {
         /// The name.
         id: BlockId,
     },
-    /// It is there, but it is no block.
+    /// The name exists, but is no block.
     #[error("{id} is {what}, which cannot be opened as a block")]
     NotABlock {
         /// The name.

@@ -97,7 +97,7 @@ impl MergeApp {
         shuffle.refusal(id.merge)
     }
 
-    /// The partition that a block goes to, made if need be; and what this makes void.
+    /// The partition of a block, created if necessary; and the state that this invalidates.
     pub(super) fn partition(
         &self,
         id: MergeId,
@@ -133,7 +133,7 @@ impl MergeApp {
         Ok((Arc::clone(partition), outdated))
     }
 
-    /// Ends a merge; what is to be ended with it, and the partitions that have been merged so far.
+    /// Ends a merge; returns its state, to be ended too, and the partitions merged so far.
     ///
     /// # Errors
     /// It has ended, or a later one has begun; Spark's text.
@@ -243,7 +243,7 @@ impl MergeApp {
         Ok(roots.write_file(&place, make)?)
     }
 
-    /// Ends a partition's merging; `None`, and no files, where there is nothing in it.
+    /// Ends a partition's merging; `None`, and no files, if it is empty.
     pub(super) fn finalize(
         &self,
         roots: &LocalRoots,
@@ -261,7 +261,7 @@ impl MergeApp {
         })
     }
 
-    /// Closes what has become void, and deletes its files.
+    /// Closes outdated state, and deletes its files.
     pub(super) fn discard(&self, roots: &LocalRoots, outdated: Outdated, why: Closed) {
         let id = outdated.id;
         match outdated.state {

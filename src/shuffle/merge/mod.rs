@@ -205,7 +205,7 @@ impl Merges {
         Ok(app)
     }
 
-    /// Ends a merge; the `MergeStatuses` that tell what is in it. Waits for the disk.
+    /// Ends a merge; returns the `MergeStatuses` that describe it. Blocks on the disk.
     ///
     /// # Errors
     /// It is not one of this application, or has ended.
@@ -291,7 +291,7 @@ impl Merges {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As in Spark, what cannot be stored is merged all the same, and unknown after a restart.
+    /// As in Spark, a merge that cannot be stored proceeds, and is unknown after a restart.
     fn store_finalized(&self, app: &MergeApp, id: MergeId, reduces: &[u32]) {
         let key = super::store::FinalizedKey {
             app: &app.id,

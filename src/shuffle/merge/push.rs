@@ -120,7 +120,7 @@ impl Kept {
         }
     }
 
-    /// Keeps another part; false where there is no room.
+    /// Stores another part; false if there is no memory for it.
     fn keep(&mut self, part: Lease) -> bool {
         let all = self.merges.held.fetch_add(part.len(), Ordering::Relaxed) + part.len();
         self.len += part.len();
@@ -219,7 +219,7 @@ impl UploadSink for Drain {
     fn on_failure(&mut self, _error: &RequestError) {}
 }
 
-/// A block that has come.
+/// A completely received block.
 pub(in crate::shuffle) struct PushJob {
     shared: Arc<Shared>,
     app: Arc<MergeApp>,

@@ -26,7 +26,7 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// Reads it; `None` where the executor does without.
+    /// Parses it; `None` if the executor has none.
     ///
     /// # Errors
     /// A directory or an id that could lead elsewhere, or that is not one.

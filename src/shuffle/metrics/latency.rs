@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringrail_transport::metrics::{Counter, Gauge};
 
-/// Classes: up to 2^32 µs, more than an hour; what takes longer counts in the last.
+/// Classes: up to 2^32 µs, more than an hour; longer times count in the last.
 const CLASSES: usize = 4 * 32;
 
 /// Written by one thread, or under one lock.
@@ -96,7 +96,7 @@ impl LatencySnapshot {
         self.max_ns as f64 / 1e6
     }
 
-    /// The mean, in ms; 0 where there was none.
+    /// The mean, in ms; 0 without samples.
     pub fn mean_ms(&self) -> f64 {
         self.sum_ms() / self.count().max(1) as f64
     }

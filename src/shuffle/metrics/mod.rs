@@ -27,7 +27,7 @@ pub(super) struct Metrics {
     /// Of the helper threads, which take turns.
     tasks: Mutex<ShardCounters>,
     rates: Mutex<Rates>,
-    /// Chunks on their way out, counted only where they are bounded.
+    /// Chunks being sent, counted only if their number is limited.
     pub(super) in_flight: AtomicU64,
 }
 
@@ -82,7 +82,7 @@ pub struct ShuffleMetrics {
     pub unreadable: u64,
     /// Requests that were answered by a failure.
     pub failed: u64,
-    /// Requests for what merged blocks are made of.
+    /// Requests for the metadata of merged blocks.
     pub merged_block_metas: u64,
     /// Chunks handed out to chunk fetches.
     pub chunks_by_chunk: u64,

@@ -213,7 +213,7 @@ impl Text {
     }
 }
 
-/// Spark counts what ends a connection.
+/// Spark counts errors that end a connection.
 fn caught(engine: &MetricsSnapshot) -> u64 {
     engine.handler_panics
         + engine.errors_malformed
@@ -223,7 +223,7 @@ fn caught(engine: &MetricsSnapshot) -> u64 {
         + engine.errors_io
 }
 
-/// As Java writes what is no number.
+/// Java's text for a value that is no number.
 fn number(value: f64) -> String {
     if value.is_finite() {
         value.to_string()

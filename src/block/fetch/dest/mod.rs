@@ -53,7 +53,7 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// A directory for a tree; made where it is missing.
+    /// A directory for a tree; created if it is missing.
     pub(super) fn tree(path: &Path, sync: bool) -> Result<Self, FetchError> {
         std::fs::create_dir_all(path).map_err(|source| LocalError {
             doing: "make the directory",
@@ -174,7 +174,7 @@ impl Destination {
         openat2(&self.root, name, flags, Mode::empty(), BENEATH)
     }
 
-    /// Makes a directory, open to its owner for the time being; fine where it is there.
+    /// Creates a directory with access for its owner for now; an existing one is left as it is.
     pub(super) fn make_dir(&self, path: &BlockId) -> Result<(), LocalError> {
         let made = self.parent(path).and_then(|(parent, name)| {
             match mkdirat(&*parent, name, Mode::RWXU) {
@@ -187,7 +187,7 @@ impl Destination {
         made.map_err(self.error("make the directory", path))
     }
 
-    /// Gives a directory its mode and time, once everything in it is there.
+    /// Sets a directory's mode and time, once its content is complete.
     pub(super) fn finish_dir(&self, path: &BlockId, stamp: &Stamp) -> Result<(), LocalError> {
         let finish = || {
             let fd = self.directory(path, OFlags::RDONLY)?;
@@ -226,7 +226,7 @@ impl Destination {
         make().map_err(self.error("make the symbolic link", path))
     }
 
-    /// True where `path` is a file of this length, and of this time unless `any_time`.
+    /// True if `path` is a file of this length, and of this time unless `any_time`.
     pub(super) fn has(&self, path: &BlockId, stamp: &Stamp, any_time: bool) -> bool {
         let found = self
             .parent(path)
@@ -240,7 +240,7 @@ impl Destination {
         })
     }
 
-    /// Opens a file that is there, to be read.
+    /// Opens an existing file for reading.
     pub(super) fn read(&self, path: &BlockId) -> Result<std::fs::File, LocalError> {
         let open = || {
             let (parent, name) = self.parent(path)?;
@@ -284,7 +284,7 @@ impl Destination {
         publish().map_err(self.error("finish", path))
     }
 
-    /// Removes the stage and what is left in it, once everything is complete.
+    /// Removes the stage and its remaining content, once everything is complete.
     pub(super) fn close(&self) -> Result<(), LocalError> {
         let clear = || {
             for entry in Dir::read_from(&self.stage)? {
@@ -302,7 +302,7 @@ impl Destination {
 
     /// Removes the stage if it is empty: nothing was begun, or nothing is left to resume.
     pub(super) fn leave(&self) {
-        // Not empty, it is what the next attempt goes on with.
+        // A stage that is not empty is kept for the next attempt.
         let _ = unlinkat(&self.root, &self.stage_name, AtFlags::REMOVEDIR);
     }
 }

@@ -22,9 +22,9 @@ pub(in super::super) struct Part {
 pub(in super::super) struct Need {
     /// Bytes that the file will have.
     pub(in super::super) len: u64,
-    /// Whether to go on with what an earlier attempt left.
+    /// Whether to continue the part of an earlier attempt.
     pub(in super::super) resume: bool,
-    /// Whether to take all its room at once.
+    /// Whether to allocate all its disk space at once.
     pub(in super::super) reserve: bool,
 }
 
@@ -71,7 +71,7 @@ impl Part {
         &self.name
     }
 
-    /// True where an earlier attempt left something.
+    /// True if an earlier attempt left a part.
     pub(in super::super) fn is_resumed(&self) -> bool {
         self.resumed
     }
@@ -81,7 +81,7 @@ impl Part {
         self.file.write_all_at(data, offset)
     }
 
-    /// Reads as much of a chunk as is there.
+    /// Reads the part of a chunk that is on disk.
     pub(in super::super) fn read(&self, into: &mut [u8], offset: u64) -> std::io::Result<()> {
         self.file.read_exact_at(into, offset)
     }
