@@ -36,8 +36,8 @@ impl Conn {
         self.draining_error(text.as_deref().unwrap_or_default())
     }
 
-    /// One-way messages in slices count against the peer's table as requests do: it has an entry for
-    /// each until it is whole.
+    /// One-way messages in slices count against the peer's table as requests do: each has an entry
+    /// there until it is complete.
     #[inline]
     pub(super) fn admit_message(&self, len: usize) -> Result<(), RequestError> {
         if len <= self.local.conf.slice_len as usize {

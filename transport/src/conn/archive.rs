@@ -25,28 +25,28 @@ pub(crate) enum Archived {
     Apart(Lease),
 }
 
-/// Why an archive could not be written.
+/// The reason why an archive could not be written.
 #[derive(Debug)]
 pub(crate) enum Unwritten {
     /// There is no memory for its bytes.
     NoMemory {
-        /// How many they are.
+        /// The length of the archive in bytes, as far as known.
         len: u64,
     },
-    /// The value refused.
+    /// The value's serialisation failed.
     Failed(Box<str>),
 }
 
 /// An archive that is too long for the send buffer.
 struct Spill<'a> {
     conn: &'a Conn,
-    /// `None` once memory has run out: then the bytes are counted, and no more.
+    /// `None` once memory has run out: the remaining bytes are only counted.
     lease: Option<LeaseMut>,
     len: u64,
 }
 
 impl Spill<'_> {
-    /// Sees that so many bytes more fit.
+    /// Ensures space for so many more bytes.
     fn make_room(&mut self, more: usize) {
         let Some(lease) = &self.lease else { return };
         let need = lease.len() + more;
@@ -104,7 +104,7 @@ fn failed(error: &EncodeError) -> Unwritten {
 
 impl Conn {
     /// Serialises into the send buffer, behind the header that `header` makes from the length; or
-    /// apart, where the archive is too long for that.
+    /// into memory of its own, if the archive is too long for that.
     #[inline(always)]
     pub(crate) fn write_archive(
         &self,
@@ -155,8 +155,8 @@ impl Conn {
         Ok(Archived::Apart(lease))
     }
 
-    /// A lease could not grow: two of them were too much. One of the length that is known now may not
-    /// be.
+    /// A lease could not grow, which needs both buffers at once. A single lease of the length now
+    /// known may succeed.
     fn write_again(&self, value: &impl Encode, len: u64) -> Result<Lease, Unwritten> {
         let lease = usize::try_from(len).ok();
         let Some(mut lease) = lease.and_then(|len| self.local.pool.lease(len)) else {
@@ -168,7 +168,7 @@ impl Conn {
         Ok(lease.freeze())
     }
 
-    /// Why a request is not sent whose archive could not be written.
+    /// The error of a request whose archive could not be written.
     #[cold]
     pub(super) fn unwritten(&self, why: Unwritten) -> RequestError {
         match why {

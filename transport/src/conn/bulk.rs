@@ -22,7 +22,7 @@ pub(crate) enum BodyPlan {
         buf: LeaseMut,
         at: usize,
         finish: Finish,
-        /// Bytes that the buffer may grow to where it is too small for the body.
+        /// Bytes that the buffer may grow to if it is too small for the body.
         limit: usize,
     },
     /// Received and dropped: no request is pending for it.
@@ -41,8 +41,8 @@ pub(crate) enum Finish {
 }
 
 impl Conn {
-    /// Says where the body of a frame goes that does not lie in a receive buffer as a whole, or
-    /// that is a part of a larger one.
+    /// Plans the destination of a frame's body that is not contained in one receive buffer, or
+    /// that is a slice of a larger one.
     pub(crate) fn plan_body(
         self: &Rc<Self>,
         header: &Header,
@@ -90,7 +90,7 @@ impl Conn {
         }
     }
 
-    /// Keeps a body that has more to come with what it belongs to.
+    /// Returns the buffer of an incomplete body to the body's owner.
     fn put_back(self: &Rc<Self>, header: &Header, buf: LeaseMut) {
         let id = header.id;
         let reply = header.kind == Kind::RpcReply || header.flags.contains(Flags::REPLY);

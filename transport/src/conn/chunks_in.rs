@@ -16,10 +16,10 @@ use super::bulk::{BodyPlan, Finish};
 use super::dispatch::{beyond_credit, broken};
 
 impl Conn {
-    /// Leases memory for a chunk that is to be asked for; the credit to give with the request.
+    /// Leases memory for a chunk before its request; returns the credit for the request.
     pub(crate) fn lease_for_chunk(&self, id: u64, hint: Option<u64>, max_len: u64) -> u64 {
         let guess = hint.unwrap_or(self.chunk_hint.get() as u64).min(max_len);
-        // A length beyond all memory is no guess: the sender announces the true one.
+        // A length beyond the pool cannot be right: the sender announces the true one.
         let guess = if self.local.pool.could_hold(guess) {
             guess
         } else {
@@ -75,7 +75,7 @@ impl Conn {
     }
 
     pub(super) fn plan_chunk(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
-        // Look before booking: a plan that finds no memory is made again.
+        // Checked before the slice is accounted for: a plan without memory is repeated.
         if !self.make_chunk_room(header.id, header.arg) {
             return Ok(BodyPlan::NoMemory);
         }
@@ -133,14 +133,14 @@ impl Conn {
         }
     }
 
-    /// False where memory is still wanting.
+    /// False if memory is still missing.
     pub(crate) fn try_grant_chunk(&self, id: u64) -> bool {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else {
             return true;
         };
         if bulk.lent {
-            // The slice that is coming ends with another try.
+            // The slice being received retries at its end.
             return true;
         }
         let Some(assembly) = &bulk.assembly else {

@@ -39,7 +39,7 @@ impl Conn {
         self.draining.get()
     }
 
-    /// Something has come to its end: perhaps the drain has, too.
+    /// Some work has completed: the drain may be complete, too.
     #[inline]
     pub(crate) fn note_end(&self) {
         if self.draining.get() {
@@ -58,8 +58,8 @@ impl Conn {
         }
     }
 
-    /// Bounds the time that a drain, or what is still to be sent, may take; false where there is no
-    /// timer for it.
+    /// Limits the time of a drain, or of the last send; false if no timer is available
+    /// for it.
     pub(super) fn arm_end_timer(&self) -> bool {
         if self.end_timer.get().is_none() {
             let timeout = self.local.conf.drain_timeout;
@@ -104,7 +104,7 @@ impl Conn {
     #[cold]
     pub(super) fn refuse_draining(self: &Rc<Self>, kind: Kind, id: u64) {
         if let Some(side) = self.spark() {
-            // To Spark's clients a failure is final, and the end of a connection a reason to ask again.
+            // Spark's clients treat a failure as final, and retry after a closed connection.
             return self.drop_spark_request(side, id);
         }
         let text = "this side is draining; ask elsewhere or again";

@@ -15,8 +15,8 @@ use super::sink::Sink;
 use super::transfer::{Carries, Transfer};
 
 impl Conn {
-    /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is how long
-    /// it probably is: memory for that is leased before the request leaves.
+    /// Requests a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is its
+    /// probable length: memory for that is leased before the request leaves.
     pub(crate) fn fetch_chunk(
         &self,
         (stream_id, chunk_index): (u64, u32),
@@ -53,7 +53,7 @@ impl Conn {
         self.sent_request(id, written, timeout, RequestKind::Chunk)
     }
 
-    /// Asks for a stream by name, from `offset` on, granting `credit` bytes at first.
+    /// Requests a stream by name, from `offset` on, with a first grant of `credit` bytes.
     pub(crate) fn open_stream(
         &self,
         name: &str,
@@ -134,13 +134,13 @@ impl Conn {
         self.sent_request(id, written, timeout, RequestKind::Upload)
     }
 
-    /// The reader of a stream has taken slices: the sender may send more.
+    /// The reader of a stream has taken slices: grants more to the sender.
     pub(crate) fn grant_stream(&self, id: u64, bytes: u64) {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else { return };
         bulk.granted += bytes;
         drop(calls);
-        // Spark's protocol has no word for it: control() has the connection looked at, which is all.
+        // Spark's protocol has no credit frame: control() only marks the connection for the pump.
         self.control(
             &Credit {
                 id,

@@ -28,8 +28,8 @@ use super::spark::MergedAsked;
 /// Answers may always be queued up to this size, in bytes, whatever the settings are.
 const LEAST_ROOM: usize = 1024;
 
-/// Answers to what is never held (pings, uploads that are refused) may add so much before a peer is
-/// not read any more.
+/// Additional limit for answers to frames that are never held (pings, refused uploads), in bytes,
+/// before the peer is no longer read.
 const UNHELD_ROOM: usize = 64 << 10;
 
 /// Cost of one entry in addition to the memory that it retains, in bytes.
@@ -48,9 +48,9 @@ pub(crate) enum Held {
     OneWay { body: Lease },
     /// A request for a chunk or a stream, of Spark's protocol.
     Spark { id: u64 },
-    /// A question for merged blocks, of Spark's protocol.
+    /// A request for merged blocks, of Spark's protocol.
     Merged { id: u64, asked: Box<MergedAsked> },
-    /// A request for a chunk or a stream, as it came.
+    /// A request for a chunk or a stream, as received.
     Frame {
         header: Header,
         body: Lease,
@@ -77,7 +77,7 @@ impl Held {
     }
 }
 
-/// Requests that wait, first come first served.
+/// Held requests, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     queue: VecDeque<(Held, usize)>,
@@ -116,7 +116,7 @@ impl Waiting {
         Some(held)
     }
 
-    /// Forgets a request; true where there was one.
+    /// Removes a request; true if there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
         let Some(at) = self
             .queue
@@ -138,32 +138,33 @@ impl Waiting {
 }
 
 impl Conn {
-    /// Keeps a request whose handler has paused the connection, before all others.
+    /// Holds a request whose handler has paused the connection, before all others.
     #[cold]
     pub(crate) fn hold_first(&self, held: Held) {
         self.inbound.borrow_mut().waiting.push_first(held);
     }
 
-    /// True where too many answers wait for requests to be handled.
+    /// True if too many answers are queued for requests to be handled.
     #[inline(always)]
     fn is_clogged(&self) -> bool {
         let answers = self.tx.borrow().answers();
         answers > LEAST_ROOM && answers > self.local.send_queue_limit()
     }
 
-    /// True where a request that comes now has to wait.
+    /// True if a new request has to be held.
     #[inline(always)]
     pub(crate) fn holds_back(&self) -> bool {
         self.is_paused() || self.is_clogged() || !self.inbound.borrow().waiting.is_empty()
     }
 
-    /// True where nothing more is to be read from the peer.
+    /// True if the peer is not to be read.
     #[inline(always)]
     pub(crate) fn is_blocked(&self) -> bool {
         ((self.is_clogged() || self.is_paused()) && self.is_overfull()) || self.has_all_it_may_ask()
     }
 
-    /// True where a peer, which could not be told how much it may ask, has asked for so much.
+    /// True if a peer of Spark's protocol, which is told no limit, has reached the limit of
+    /// requests.
     #[inline]
     fn has_all_it_may_ask(&self) -> bool {
         let limit = self.local.conf.limits.max_outstanding as usize;
@@ -183,7 +184,7 @@ impl Conn {
         self.calls.borrow().len() > 0
     }
 
-    /// Keeps a request that lies in `source` for later.
+    /// Holds a request that is in `source`.
     #[cold]
     pub(crate) fn hold(self: &Rc<Self>, held: Held, source: &Lease) {
         let limit = self.local.send_queue_limit();
@@ -210,12 +211,12 @@ impl Conn {
         }
     }
 
-    /// True where requests wait that could be handled now.
+    /// True if held requests could be handled now.
     pub(crate) fn can_serve_held(&self) -> bool {
         !self.inbound.borrow().waiting.is_empty() && !self.is_clogged() && !self.is_paused()
     }
 
-    /// Handles what waits, as far as there is room for the answers.
+    /// Handles held requests while there is space for the answers.
     pub(crate) fn serve_held(self: &Rc<Self>) -> Result<(), Box<CloseReason>> {
         while self.is_open() && !self.is_clogged() && !self.is_paused() {
             let next = self.inbound.borrow_mut().waiting.pop();

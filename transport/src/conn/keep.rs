@@ -20,7 +20,7 @@ pub(super) struct CopiedOut {
 }
 
 impl Conn {
-    /// Keeps a body beyond its turn.
+    /// Keeps a body beyond the current turn.
     #[inline]
     pub(super) fn keep(&self, body: ReceivedBytes<'_>) -> Lease {
         if self.local.pool.pressure() < SHORT {
@@ -29,7 +29,7 @@ impl Conn {
         self.copy_small(body).unwrap_or_else(|| body.keep())
     }
 
-    /// A copy in a buffer of its own, where that costs less memory than the receive buffer does.
+    /// A copy in a buffer of its own, if that uses less memory than keeping the receive buffer.
     #[cold]
     fn copy_small(&self, body: ReceivedBytes<'_>) -> Option<Lease> {
         let source = body.source();
@@ -40,11 +40,11 @@ impl Conn {
             true => before.bytes,
             false => 0,
         };
-        // Many bodies of one buffer: to keep it for all of them is cheaper in the end.
+        // Many bodies of one buffer: keeping the buffer is cheaper than copying all of them.
         if spent + own > whole / 2 {
             return None;
         }
-        // The reserve as well: it gets back more than it gives.
+        // May use the reserve: the copy frees a larger buffer.
         let mut copy = self.local.pool.lease_reserved(own)?;
         copy.put(body.bytes());
         let bytes = spent + own;

@@ -18,7 +18,8 @@ impl Conn {
         overdue
     }
 
-    /// True where a request is not to be handled; it is counted out then, without an answer.
+    /// True if a request has expired and must not be handled; removes it from the count then,
+    /// without an answer.
     #[inline]
     pub(super) fn drops_overdue(&self, deadline_ns: u64) -> bool {
         let overdue = self.is_overdue(deadline_ns);

@@ -19,21 +19,21 @@ const KEY: &str = "ringrail.transport.progressTimeout";
 /// State of a connection's socket and parser when its keepalive timer fires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sight {
-    /// Bytes that the socket has moved so far, where that can be told.
+    /// Bytes that the socket has moved so far, if the system reports them.
     pub(crate) moved: Option<Moved>,
     /// A frame has begun to arrive.
     pub(crate) within_a_frame: bool,
-    /// The request or message of that frame, if the frame is a part of a body.
+    /// The request or message of that frame, if the frame is a slice of a body.
     pub(crate) body_id: Option<u64>,
-    /// This side does not read.
+    /// This side does not read at present.
     pub(crate) stuck: bool,
     /// A send is in flight.
     pub(crate) sending: bool,
 }
 
 impl Conn {
-    /// Takes note of what has moved since the last look: a receive of a whole body, or a send, completes only
-    /// when it is through, and on a slow link that is long after its first bytes.
+    /// Records the bytes moved since the last check: a receive of a whole body, or a send, completes only at
+    /// its end, which on a slow link is long after its first bytes.
     pub(super) fn note_moved(&self, sight: &Sight) {
         let now_ns = self.local.now_ns();
         if let Some(moved) = sight.moved {
@@ -60,7 +60,7 @@ impl Conn {
         }
     }
 
-    /// Bytes of a send have gone.
+    /// Some bytes of a send have been moved.
     pub(crate) fn note_sent(&self) {
         self.last_out_ns.set(self.local.turn_ns());
     }
@@ -91,7 +91,7 @@ impl Conn {
         let Some(since_ns) = now_ns.checked_sub(after.as_nanos() as u64) else {
             return;
         };
-        // A part that is on its way is looked at as a frame.
+        // A slice being received is checked as a frame.
         let growing = sight.body_id;
         let stalled = self.inbound.borrow().stalled(since_ns, growing);
         let metrics = &self.local.metrics;

@@ -19,7 +19,7 @@ use super::received::ReceivedBytes;
 use super::transfer::Carries;
 
 impl Conn {
-    /// Counts a request in; false where the peer has more outstanding than it was told, and this one
+    /// Counts a request; false if the peer exceeded the announced number of requests, and this one
     /// was refused.
     #[inline(always)]
     pub(crate) fn begin_request(&self, header: &Header) -> bool {
@@ -46,7 +46,7 @@ impl Conn {
         self.answer_failure_as(failure_kind(header.kind), header.id, &failure);
     }
 
-    /// Takes in an RPC, whole: its handler gets it now, or when there is room for its answer.
+    /// Handles a complete RPC: now, or when there is space for its answer.
     #[inline(always)]
     pub(crate) fn accept_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: ReceivedBytes<'_>) {
         self.local.metrics.requests_in_rpc.increment();
@@ -176,7 +176,7 @@ impl Conn {
         Ok(())
     }
 
-    /// A chunk of a stream, if this peer may have it.
+    /// A chunk of a stream, if this peer may read it.
     pub(super) fn find_chunk(
         self: &Rc<Self>,
         stream: u64,
@@ -224,7 +224,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Keeps a request whose handler has paused the connection.
+    /// Holds a request whose handler has paused the connection.
     #[cold]
     fn keep_frame(&self, header: &Header, body: ReceivedBytes<'_>, arrived_ns: u64) {
         self.hold_first(Held::Frame {

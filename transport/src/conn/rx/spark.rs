@@ -18,17 +18,18 @@ use super::body::SCARCE_NS;
 use super::parse::FRAMES_PER_TURN;
 use super::{Next, Parsed, Rx, Taken};
 
-/// Bytes that a head is first looked for in: all that have a body of their own have heads as long.
+/// Bytes in which a head is first looked for: every head with a body of its own is at least as
+/// long.
 pub(super) const HEAD_LEN: usize = 21;
 
-/// Bytes of a piece of a stream or upload.
+/// Length of a piece of a stream or upload, in bytes.
 const PIECE_LEN: usize = 256 << 10;
 
-/// A body on its way in.
+/// An incoming body.
 #[derive(Debug)]
 pub(super) struct Flow {
     to: To,
-    /// Bytes that have not come.
+    /// Bytes that have not arrived.
     left: u64,
     /// The destination of the next bytes: all of a whole body, or the current piece. `None` while a
     /// receive operation owns it.
@@ -53,7 +54,7 @@ impl Flow {
 }
 
 impl Rx {
-    /// Parses `data[at..]`; how far it came.
+    /// Parses `data[at..]`; returns the offset reached.
     pub(super) fn parse_spark(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
         let Some(side) = conn.spark() else {
             return Ok(data.len());
@@ -109,8 +110,8 @@ impl Rx {
         }
     }
 
-    /// Says how a frame of which `have` bytes are there is to be taken; begins its body where that goes
-    /// elsewhere.
+    /// Decides how to take a frame of which `have` bytes have arrived; begins its body if that has a
+    /// buffer of its own.
     #[inline]
     fn frame_len(
         &mut self,
@@ -177,7 +178,7 @@ impl Rx {
         self.flow_grew(conn, side);
     }
 
-    /// A part of a body that came with other bytes.
+    /// A part of a body that arrived with other bytes.
     fn feed_flow(&mut self, conn: &Rc<Conn>, side: &Side, data: &Lease, at: usize) -> Taken {
         let Some(flow) = self.flow.as_mut() else {
             return Ok(0);
@@ -244,7 +245,7 @@ impl Rx {
         conn.refuse_spark_body(side, of, flow.want as u64, true);
     }
 
-    /// Looks at the body after bytes came: perhaps it is there.
+    /// Checks the body after bytes have arrived: it may be complete.
     fn flow_grew(&mut self, conn: &Rc<Conn>, side: &Side) {
         self.grow_flow(conn, side);
         let Some(flow) = self.flow.take_if(|flow| flow.left == 0) else {
@@ -271,8 +272,8 @@ impl Rx {
         Ok(take)
     }
 
-    /// Looks at the stash after bytes were added. It may have more than one frame: what is received for a
-    /// head may be a shorter frame, and the beginning of the next.
+    /// Checks the stash after bytes were added. It may contain more than one frame: the bytes received
+    /// for a head may be a shorter frame, and the beginning of the next.
     pub(super) fn spark_stash_grew(&mut self, conn: &Rc<Conn>, side: &Side) -> Parsed {
         while let Some(stash) = self.stash.take() {
             if stash.len() < self.need.min(stash.capacity()) || conn.is_ending() {
@@ -320,12 +321,12 @@ impl Rx {
         Ok(())
     }
 
-    /// Gives a body that has begun what of it lies behind its head; where that ends.
+    /// Feeds buffered bytes to the current body; returns the end offset.
     fn feed_rest(&mut self, conn: &Rc<Conn>, side: &Side, rest: &Lease, mut at: usize) -> Taken {
         while at < rest.len() && self.flow.is_some() {
             let fed = self.feed_flow(conn, side, rest, at)?;
             if fed == 0 {
-                // A reader that has granted nothing yet: some bytes of a head's length, no more.
+                // A reader without a grant yet: at most some bytes of a head's length.
                 let text = "a stream was answered before its reader took anything";
                 return Err(Box::new(CloseReason::Misbehaved(text.into())));
             }
@@ -334,7 +335,7 @@ impl Rx {
         Ok(at)
     }
 
-    /// Keeps what lay behind the frames of a stash.
+    /// Keeps the bytes after the frames of a stash.
     fn restash(&mut self, conn: &Rc<Conn>, rest: &[u8]) -> Parsed {
         if rest.is_empty() {
             return Ok(());
@@ -345,7 +346,7 @@ impl Rx {
         Ok(())
     }
 
-    /// Bytes behind the end of a handshake are encrypted already.
+    /// Bytes after the end of a handshake are encrypted already.
     fn unseal_rest(&mut self, conn: &Rc<Conn>, side: &Side, rest: &[u8]) -> Parsed {
         let Some(mut copy) = conn.local.pool.lease_reserved(rest.len()) else {
             return Err(conn.no_memory());
@@ -424,7 +425,7 @@ impl Rx {
         }
     }
 
-    /// True where bytes are to be received into memory of their own.
+    /// True if bytes are to be received into memory of their own.
     pub(super) fn wants_exact_spark(&self, conn: &Conn, side: &Side) -> bool {
         if side.opens_records() || side.awaits_auth() {
             return false;
@@ -467,13 +468,13 @@ impl Rx {
     }
 }
 
-/// How a frame is to be taken.
+/// The way to take a frame.
 enum Extent {
-    /// It is there, so many bytes.
+    /// It is complete, with so many bytes.
     Whole(usize),
-    /// It is small, and the rest of so many bytes is waited for.
+    /// It is small, and its so many bytes are awaited.
     Small(usize),
-    /// Its body has begun, right behind its head.
+    /// Its body has begun, directly after its head.
     Begun,
     /// There is no memory for its body.
     NoMemory,

@@ -12,7 +12,7 @@ use crate::error::{RequestError, RpcFailure};
 use super::Side;
 
 impl Conn {
-    /// Whether a request of this side of one of these kinds has that number.
+    /// Whether a request of this side with that number, of one of these kinds, is pending.
     pub(super) fn waits_for(&self, id: u64, kinds: &[CallKind]) -> bool {
         let mut calls = self.calls.borrow_mut();
         calls.get(id).is_some_and(|call| kinds.contains(&call.kind))
@@ -93,7 +93,7 @@ fn failure_of(text: &str) -> RpcFailure {
         line if line.contains("SecurityException") => FailureCode::Unauthorized,
         line if line.contains("out-of-order chunk index") => FailureCode::OutOfOrder,
         line if line.contains("UnsupportedOperationException") => FailureCode::Unsupported,
-        // A server of our own, for what passes.
+        // A ringrail server, for a temporary failure.
         line if line.contains("ask again later") => FailureCode::Busy,
         _ => FailureCode::Internal,
     };

@@ -24,14 +24,14 @@ use ringrail_codec::native::FailureCode;
 use super::Side;
 use super::asked::Asking;
 
-/// A handshake as far as it has come.
+/// The state of a handshake.
 pub(super) enum Auth {
     Server {
         auth: ServerAuth,
         secrets: Arc<ServerAuthentication>,
     },
     Client(ClientAuth),
-    /// It has succeeded; the answer that says so has not been taken to be sent.
+    /// It has succeeded; the answer that says so has not been taken for sending.
     Sending(Authenticated),
 }
 
@@ -52,7 +52,7 @@ impl Auth {
     }
 }
 
-/// Randomness of the kernel's, some of it in hand.
+/// Randomness of the kernel, partly buffered.
 pub(super) struct Entropy {
     bytes: [u8; 256],
     used: usize,
@@ -60,7 +60,7 @@ pub(super) struct Entropy {
 
 impl Entropy {
     /// # Errors
-    /// The kernel gives none.
+    /// If the kernel returns none.
     pub(super) fn gather() -> std::io::Result<Self> {
         let mut bytes = [0; 256];
         fill(&mut bytes)?;
@@ -83,7 +83,8 @@ impl Random for Entropy {
     fn fill(&mut self, out: &mut [u8]) {
         for byte in out {
             while self.used == self.bytes.len() {
-                // It has given before, so this is a passing trouble; to go on without is out of question.
+                // The kernel has returned randomness before, so the failure is temporary;
+                // continuing without is not an option.
                 if fill(&mut self.bytes).is_ok() {
                     self.used = 0;
                 }
@@ -95,7 +96,7 @@ impl Random for Entropy {
 }
 
 impl Conn {
-    /// The side that connects speaks first.
+    /// The connecting side sends first.
     pub(super) fn begin_auth(self: &Rc<Self>) {
         let Some(side) = self.spark() else { return };
         let mut auth = side.auth.borrow_mut();
@@ -131,12 +132,12 @@ impl Conn {
         }
     }
 
-    /// True where nothing more of a frame is to be read than its head: it is too long for a handshake.
+    /// True if only the head of a frame is to be read: the frame is too long for a handshake.
     pub(crate) fn is_too_long_for_auth(head: &Head<'_>) -> bool {
         head.body_len > MAX_HANDSHAKE_LEN as u64
     }
 
-    /// A frame of a peer that has not authenticated, whole.
+    /// A complete frame of a peer that has not authenticated.
     pub(crate) fn on_auth_frame(
         self: &Rc<Self>,
         side: &Side,
@@ -217,7 +218,8 @@ impl Conn {
         }
     }
 
-    /// Nothing is served before the handshake (Spark's server serves chunks and streams to anybody).
+    /// No request is served before the handshake (Spark's server serves chunks and streams to any
+    /// peer).
     #[cold]
     fn refuse_unauthenticated(self: &Rc<Self>, side: &Side, frame: &Frame<'_>) -> Handled {
         self.local.metrics.errors(ErrorKind::Auth).increment();
@@ -235,7 +237,7 @@ impl Conn {
             Frame::UploadStream(upload) => {
                 let request_id = upload.request_id;
                 let refused = self.refuse_auth(side, request_id, &AuthError::ExpectedSasl);
-                // Its body is not waited for.
+                // Its body is not awaited.
                 return refused.and(Err(unauthenticated("an upload before the handshake")));
             }
             // One-way messages have no answer.

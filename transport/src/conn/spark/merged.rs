@@ -75,12 +75,12 @@ impl Conn {
         }
         let merged = side.merged.borrow();
         let (_, count) = merged.0.iter().find(|(of, _)| *of == id)?;
-        // Relaxed: the answer is published behind it.
+        // Relaxed: the answer is published after it.
         count.store(num_chunks, Ordering::Relaxed);
         Some(id)
     }
 
-    /// An answer whole in a receive buffer.
+    /// A complete answer in a receive buffer.
     pub(super) fn resolve_merged(
         self: &Rc<Self>,
         side: &Side,

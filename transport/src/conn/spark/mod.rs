@@ -66,11 +66,11 @@ pub(crate) struct Side {
     asked: RefCell<Asked>,
     /// Outstanding chunk requests of this side, oldest first.
     chunks: RefCell<ChunkCalls>,
-    /// Streams that this side has asked for: answers come in that order.
+    /// Pending streams of this side: answers arrive in that order.
     streams: RefCell<VecDeque<u64>>,
-    /// Questions for merged blocks that this side has asked.
+    /// Pending requests of this side for merged blocks.
     merged: RefCell<MergedCalls>,
-    /// While the connection is not authenticated and has to be.
+    /// The handshake, while the connection has to authenticate.
     auth: RefCell<Option<Auth>>,
     /// Decrypts all received bytes, once the handshake has agreed on encryption.
     opener: RefCell<Option<Opener>>,
@@ -99,41 +99,41 @@ impl Side {
         }
     }
 
-    /// True where what is sent is encrypted: then nothing leaves straight from where it lies.
+    /// True if sends are encrypted: then no body is sent directly from its source.
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealer.borrow().is_some()
     }
 
-    /// True where something waits to be encrypted.
+    /// True if data waits to be encrypted.
     pub(crate) fn is_sealing(&self) -> bool {
         self.unsealed.borrow().is_some()
     }
 
-    /// True where received bytes are not those of the frames, one for one.
+    /// True if received bytes differ from those of the frames.
     pub(crate) fn opens_records(&self) -> bool {
         self.opener.borrow().as_ref().is_some_and(comes_in_segments)
     }
 
-    /// True once, right behind the frame from which on everything received is encrypted.
+    /// True once, directly after the frame from which on everything received is encrypted.
     #[inline]
     pub(crate) fn takes_records_up(&self) -> bool {
         self.fresh.take()
     }
 
-    /// True until the peer has authenticated, where it has to.
+    /// True until the peer has authenticated, if it has to.
     pub(crate) fn awaits_auth(&self) -> bool {
         self.auth.borrow().is_some()
     }
 }
 
 impl Conn {
-    /// Spark's side of the connection, where the peer speaks that.
+    /// The Spark state of the connection, if the peer speaks Spark's protocol.
     #[inline]
     pub(crate) fn spark(&self) -> Option<&Side> {
         self.spark.get().map(|side| &**side)
     }
 
-    /// True where bodies must pass through memory of this side on their way out.
+    /// True if bodies must pass through memory of this side before they are sent.
     #[inline]
     pub(crate) fn seals(&self) -> bool {
         self.spark().is_some_and(Side::is_sealed)

@@ -27,12 +27,13 @@ pub(crate) enum Speaks {
 }
 
 impl Conn {
-    /// True where nothing has to be read to know that the peer speaks Spark's protocol.
+    /// True if the peer is known to speak Spark's protocol before any byte is read.
     pub(in crate::conn) fn is_spark_from_the_start(&self) -> bool {
         matches!(self.speaks, Speaks::SparkServer(_) | Speaks::SparkClient(_))
     }
 
-    /// Whether the first bytes of an accepted connection are Spark's; `None` before that is clear.
+    /// Whether the first bytes of an accepted connection are Spark's; `None` while that is
+    /// undecided.
     pub(in crate::conn) fn sniffs_spark(&self, bytes: &[u8]) -> Option<bool> {
         match self.speaks {
             Speaks::Either => match sniff(bytes) {

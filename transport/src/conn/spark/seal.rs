@@ -63,7 +63,7 @@ impl Conn {
         }
     }
 
-    /// There is no memory to encrypt into: the connection looks again when there may be some.
+    /// There is no memory to encrypt into: the connection retries when there may be some.
     #[cold]
     fn seal_later(&self, side: &Side, gather: Gather) -> Outgoing {
         *side.unsealed.borrow_mut() = Some(gather);
@@ -71,8 +71,8 @@ impl Conn {
         Outgoing::Nothing
     }
 
-    /// Decrypts the bytes `from..` of what was received, in place: with AES-GCM they are another
-    /// buffer's then. `None` where there is no memory for that.
+    /// Decrypts the bytes `from..` of the received ones in place; with AES-GCM they move to another
+    /// buffer. `None` if there is no memory for that.
     pub(crate) fn unseal(
         &self,
         side: &Side,
@@ -88,7 +88,7 @@ impl Conn {
                 Ok(data)
             }
             Some(opener) => {
-                // A segment that was begun earlier may come out whole now.
+                // A segment that was begun earlier may be complete now.
                 let room = len - from + GCM_SEGMENT_LEN;
                 let Some(mut plain) = self.local.pool.lease_reserved(room) else {
                     return Err(self.no_memory());
@@ -101,7 +101,7 @@ impl Conn {
     }
 }
 
-/// True where received bytes are not those of the frames, one for one.
+/// True if received bytes differ from those of the frames.
 pub(super) fn comes_in_segments(opener: &Opener) -> bool {
     matches!(opener, Opener::Gcm(_))
 }

@@ -49,7 +49,7 @@ impl Lead {
 }
 
 impl Conn {
-    /// Writes an RPC, its reply, or a one-way message in the way that suits its size.
+    /// Writes an RPC, its reply, or a one-way message; its size decides whether it is copied.
     #[inline]
     pub(in crate::conn) fn write_spark_rpc(
         &self,
@@ -95,7 +95,7 @@ impl Conn {
         carries: Carries,
         body: RpcBody<'_>,
     ) -> Result<(), NoMemory> {
-        // Lengths have been checked: no body passes what a frame holds.
+        // Lengths have been checked: every body fits a frame.
         let Ok(head) = head else {
             return Err(NoMemory);
         };
@@ -125,7 +125,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Has a body sent, with `lead` in front, whole and in its turn.
+    /// Queues a body, with `lead` in front, to be sent whole and in order.
     pub(super) fn push_spark(&self, id: u64, carries: Carries, lead: Lead, data: ManagedBuffer) {
         let answers = TransferKey::answers(carries);
         if answers && !self.has_body_room() {
@@ -137,7 +137,7 @@ impl Conn {
         self.mark_dirty();
     }
 
-    /// Answers a request, which has been counted out, with a failure.
+    /// Answers a request, which is no longer counted, with a failure.
     pub(in crate::conn) fn answer_spark_failure(&self, side: &Side, id: u64, failure: &RpcFailure) {
         let Some(asking) = side.asked.borrow_mut().take(id) else {
             return;
@@ -165,7 +165,7 @@ impl Conn {
         }
     }
 
-    /// Answers to streams keep the order of the requests: behind a stream that is on its way, a failure
+    /// Answers to streams keep the order of the requests: after a stream that is being sent, a failure
     /// waits in its place.
     fn refuse_stream(
         &self,
@@ -186,7 +186,7 @@ impl Conn {
         }
     }
 
-    /// Takes out a body that cannot be read; a stream of which nothing is sent leaves its failure in its
+    /// Removes a body that cannot be read; a stream of which nothing is sent leaves its failure in its
     /// place.
     pub(in crate::conn) fn fail_ready(
         &self,
@@ -237,7 +237,7 @@ impl Conn {
         }
     }
 
-    /// Asks for a chunk.
+    /// Requests a chunk.
     pub(in crate::conn) fn fetch_spark_chunk(
         &self,
         side: &Side,
@@ -272,7 +272,7 @@ impl Conn {
         self.sent_request(id, written, timeout, RequestKind::Chunk)
     }
 
-    /// Requests that were given up and not answered count as well.
+    /// Abandoned requests without an answer count as well.
     fn admit_chunk(&self, side: &Side) -> Result<(), RequestError> {
         let limit = 2 * self.terms.get().max_outstanding as usize;
         if side.chunks.borrow().len() < limit {
@@ -285,7 +285,7 @@ impl Conn {
         })
     }
 
-    /// Asks for a stream by name; the reader may be `credit` bytes behind.
+    /// Requests a stream by name; the reader may be `credit` bytes behind.
     pub(in crate::conn) fn open_spark_stream(
         &self,
         side: &Side,
