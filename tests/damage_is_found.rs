@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ringrail::block::fetch::{FetchConf, FileError};
 use ringrail::block::{BlockHandler, BlockId, BlockServer, BlockServerConf};
-use ringrail::transport::buf::{Body, ManagedBuffer};
+use ringrail::transport::buf::ManagedBuffer;
 use ringrail::transport::server::StreamManager;
 use ringrail::{
     Addr, Connection, ReceivedBytes, Responder, RpcFailure, RpcHandler, TransportContext,
@@ -53,7 +53,7 @@ impl StreamManager for Flipping {
             return Ok(chunk);
         }
         self.times.set(self.times.get() - 1);
-        let ManagedBuffer::Memory(Body::Bytes(bytes)) = chunk else {
+        let Some(bytes) = chunk.as_slice() else {
             panic!("the store is in memory");
         };
         let mut bytes = bytes.to_vec();

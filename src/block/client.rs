@@ -121,11 +121,36 @@ impl BlockClient {
     /// # Errors
     /// The future resolves to the error.
     pub fn fetch_chunk(&self, stream: u64, index: u32, len: Option<u32>) -> RequestFuture {
+        self.ask_for_chunk(stream, index, len, true)
+    }
+
+    /// As [`fetch_chunk`](Self::fetch_chunk), for a caller that compares the chunk with its digest
+    /// ([`digests`](Self::digests)): it comes without CRC32C, and leaves by `sendfile` where that is possible.
+    ///
+    /// # Errors
+    /// By the future: why it did not come.
+    pub fn fetch_chunk_to_verify(
+        &self,
+        stream: u64,
+        index: u32,
+        len: Option<u32>,
+    ) -> RequestFuture {
+        self.ask_for_chunk(stream, index, len, false)
+    }
+
+    fn ask_for_chunk(
+        &self,
+        stream: u64,
+        index: u32,
+        len: Option<u32>,
+        checksum: bool,
+    ) -> RequestFuture {
         let len_hint = len.map(u64::from);
         let max_len = len_hint.unwrap_or(u64::MAX);
         let options = ChunkOptions {
             len_hint,
             max_len,
+            checksum,
             ..ChunkOptions::default()
         };
         self.client.fetch_chunk(stream, index, &options)

@@ -51,7 +51,7 @@ pub(crate) struct Serve {
     /// [key: ringrail.transport.pin, default auto]
     #[arg(long)]
     no_pin: bool,
-    /// Send no checksums (CRC32C); files then go out by sendfile, at about half the processor time
+    /// Send no checksums (CRC32C). Chunks that `fetch` verifies by their digests have none anyway
     /// [key: ringrail.transport.checksum, default auto]
     #[arg(long)]
     no_checksum: bool,

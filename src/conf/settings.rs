@@ -87,6 +87,7 @@ pub(super) fn transport_settings(conf: &Conf) -> Result<TransportConf, ConfError
         inbox: conf.get_entry(&transport::INBOX)?,
         max_futures: conf.get_entry(&transport::MAX_FUTURES)?,
         checksum: conf.get_entry(&transport::CHECKSUM)?,
+        checksum_cache: conf.get_entry(&transport::CHECKSUM_CACHE)?,
         park: conf.get_entry(&transport::PARK_MODE)?,
         pin: conf.get_entry(&transport::PIN)?,
         first_cpu: conf.get_entry(&transport::FIRST_CPU)?,

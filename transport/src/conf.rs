@@ -121,10 +121,15 @@ pub struct TransportConf {
     pub inbox: usize,
     /// Futures that run on one shard. `ringrail.transport.maxFutures`, 65 536.
     pub max_futures: usize,
-    /// Checksums (CRC32C) on bodies in slices, if either side wants them. Files do not leave by `sendfile`
-    /// on a connection that has them: they are read first. `docs/security.md` says what they protect, and
-    /// when something else does. `ringrail.transport.checksum`, on connections that leave this host.
+    /// Checksums (CRC32C) on bodies in slices, if either side wants them. On a connection that has them a part
+    /// of a file is read the first time that it is sent; its sums are kept (`checksum_cache`). `docs/security.md`
+    /// says what they protect, and when something else does. `ringrail.transport.checksum`, on connections that
+    /// leave this host.
     pub checksum: Checksum,
+    /// Memory of one shard for the checksums of files, in bytes: 8 bytes for each 64 KiB of a file, and some 200
+    /// for the file. Files that are not asked for make room for others; 0 keeps none, and files are read
+    /// each time. `ringrail.transport.checksumCache`, 4 MiB.
+    pub checksum_cache: usize,
     /// How idle shards wait. `ringrail.transport.parkMode`, in their ring.
     pub park: ParkMode,
     /// Whether shards are pinned. `ringrail.transport.pin`, if they spin.
@@ -193,6 +198,7 @@ impl Default for TransportConf {
             inbox: 65_536,
             max_futures: 65_536,
             checksum: Checksum::Auto,
+            checksum_cache: 4 << 20,
             park: ParkMode::Bare,
             pin: Pin::Auto,
             first_cpu: 0,

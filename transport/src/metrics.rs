@@ -201,6 +201,9 @@ metrics! {
     Counter bytes_out_sendfile: "Body bytes sent from the page cache by sendfile or splice";
     Counter bytes_out_file_read: "Body bytes read from a file into a lease and sent from there";
     Counter bytes_out_mapped: "Body bytes sent from a mapped file";
+    Counter bytes_out_summed: "Body bytes sent whose CRC32C was computed";
+    Counter bytes_out_sum_known: "Body bytes sent whose CRC32C was known from an earlier send";
+    Counter bytes_in_summed: "Body bytes received whose CRC32C was checked";
 
     Counter copies_straddle: "Frames copied because they straddled two receive buffers";
     Counter copies_straddle_bytes: "Bytes of frames copied because they straddled";

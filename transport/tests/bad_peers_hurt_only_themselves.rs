@@ -168,6 +168,7 @@ fn a_peer_that_grants_no_credit_gets_no_more_than_it_granted() {
         max_len: u64::MAX,
         credit: 4096,
         deadline_us: 0,
+        unsummed: false,
     };
     stream.write_all(&request.encode()).unwrap();
     let mut got = vec![0; hello().len() + 32 + 4096];

@@ -58,6 +58,7 @@ fn ask_for_all(stream: &mut TcpStream) {
             offset: 0,
             max_len: u64::MAX,
             credit: CHUNK,
+            unsummed: false,
         };
         asked.extend(request.header().encode());
         asked.extend(request.body());

@@ -12,8 +12,8 @@ use std::sync::mpsc;
 
 use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
-    ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext, ResponseHandler,
-    TransportConf,
+    Checksum, ChunkOptions, Connection, ReceivedBytes, RequestError, ResponseContext,
+    ResponseHandler, TransportConf,
 };
 use support::serve_as;
 
@@ -98,7 +98,23 @@ impl ResponseHandler for Load {
 
 /// Allocations of `count` requests after as many to warm up.
 fn cost(protocol: Protocols, chunk_len: Option<u64>, count: u64, in_flight: usize) -> u64 {
-    let side = serve_as(TransportConf::default(), protocol);
+    cost_with(
+        TransportConf::default(),
+        protocol,
+        chunk_len,
+        count,
+        in_flight,
+    )
+}
+
+fn cost_with(
+    conf: TransportConf,
+    protocol: Protocols,
+    chunk_len: Option<u64>,
+    count: u64,
+    in_flight: usize,
+) -> u64 {
+    let side = serve_as(conf, protocol);
     let (context, client) = match protocol {
         Protocols::Native => side.client(),
         _ => side.spark_client(),
@@ -144,4 +160,13 @@ fn rpcs_and_slices_allocate_nothing() {
             "{protocol:?}: {large} allocations for 1600 slices"
         );
     }
+    let conf = TransportConf {
+        checksum: Checksum::Always,
+        ..TransportConf::default()
+    };
+    let summed = cost_with(conf, Protocols::Native, Some(16 << 20), 100, 2);
+    assert!(
+        summed <= 8,
+        "{summed} allocations for 1600 slices with checksums"
+    );
 }

@@ -1,5 +1,6 @@
 //! The fixed header in front of every frame.
 
+use super::crc::crc_of;
 use super::frame::{u16_at, u32_at, u64_at};
 use super::rules::{RULES, Rule};
 use super::{ChecksumError, Field, Flags, FrameError, Kind, Limits};
@@ -157,7 +158,7 @@ impl Header {
     #[inline]
     #[must_use]
     pub fn with_crc_of(self, body: &[u8]) -> Header {
-        self.with_crc(crc_fast::crc32_iscsi(body))
+        self.with_crc(crc_of(body))
     }
 
     /// Checks the body against the header's checksum; a header without one accepts any body.
@@ -176,7 +177,7 @@ impl Header {
     // By value: a reference would have headers without a checksum written to memory as well.
     #[inline(never)]
     fn check_crc_of(self, body: &[u8]) -> Result<(), ChecksumError> {
-        self.check_crc(crc_fast::crc32_iscsi(body))
+        self.check_crc(crc_of(body))
     }
 
     /// Checks a checksum that the caller computed while the body came in.

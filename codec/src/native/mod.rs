@@ -11,6 +11,7 @@
 
 mod assembly;
 mod code;
+mod crc;
 mod credit;
 mod deadline;
 mod decode;
@@ -32,6 +33,7 @@ mod sniff;
 
 pub use assembly::{Accepted, Assembly, AssemblyError};
 pub use code::{DrainReason, FailureCode};
+pub use crc::{RunningCrc, combine_crc, crc_of};
 pub use credit::{BeyondCredit, GrantWindow, SendWindow};
 pub use deadline::{Deadline, MAX_DEADLINE, NO_DEADLINE_US, deadline_us};
 pub use decode::{Step, check_header, decode_frame};

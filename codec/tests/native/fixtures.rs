@@ -151,6 +151,7 @@ fn chunk_cases() -> Vec<Case> {
         max_len: ChunkRequest::TO_THE_END,
         credit: 1 << 20,
         deadline_us: 0,
+        unsummed: false,
     };
     let range = ChunkRequest {
         id: 15,
@@ -160,6 +161,13 @@ fn chunk_cases() -> Vec<Case> {
         max_len: 4096,
         credit: 0,
         deadline_us: 2_000_000,
+        unsummed: false,
+    };
+    let unsummed = ChunkRequest {
+        id: 16,
+        deadline_us: 0,
+        unsummed: true,
+        ..whole
     };
     let data = |id, total_len, seq, more| {
         Frame::ChunkData(ChunkData {
@@ -185,6 +193,12 @@ fn chunk_cases() -> Vec<Case> {
             "chunk_request_range",
             Frame::ChunkRequest(range),
             &range.body(),
+            false,
+        ),
+        case(
+            "chunk_request_unsummed",
+            Frame::ChunkRequest(unsummed),
+            &unsummed.body(),
             false,
         ),
         case("chunk_data", data(14, 20, 0, true), &RAMP[..16], true),

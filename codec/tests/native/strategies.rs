@@ -157,6 +157,7 @@ fn requests() -> impl Strategy<Value = Sent> {
                     max_len: arg.rotate_left(7),
                     credit,
                     deadline_us,
+                    unsummed: offset.is_multiple_of(2),
                 };
                 sent(request.header(), request.body().to_vec(), crc)
             }

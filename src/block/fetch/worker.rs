@@ -211,7 +211,11 @@ impl<'a> Worker<'a> {
                 }
                 continue;
             }
-            let asked = client.fetch_chunk(piece.stream, piece.index, Some(piece.len));
+            let (stream, index, len) = (piece.stream, piece.index, Some(piece.len));
+            let asked = match self.shared.conf.verify {
+                true => client.fetch_chunk_to_verify(stream, index, len),
+                false => client.fetch_chunk(stream, index, len),
+            };
             self.window_len += u64::from(piece.len);
             self.window.push_back((piece, asked));
         }

@@ -190,7 +190,7 @@ fn digest(data: &ManagedBuffer, cut: &Chunking, index: u32) -> Result<Digest, Rp
         )
     })?;
     match data {
-        ManagedBuffer::Memory(body) => match body.as_slice() {
+        ManagedBuffer::Memory(_) | ManagedBuffer::Summed(_) => match data.as_slice() {
             Some(bytes) => Ok(cut.digest(index, &bytes[offset as usize..][..len as usize])),
             None => {
                 let text = "this block is mapped; such blocks have no digests";

@@ -36,7 +36,7 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Inner {
-    blocks: BTreeMap<BlockId, (Bytes, Stamp)>,
+    blocks: BTreeMap<BlockId, (ManagedBuffer, Stamp)>,
     used: u64,
     writes: u64,
 }
@@ -57,7 +57,7 @@ impl MemoryStore {
     pub fn put(&self, id: BlockId, data: impl Into<Bytes>) -> Result<(), StoreError> {
         let data = data.into();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let replaced = inner.blocks.get(&id).map_or(0, |(old, _)| old.len() as u64);
+        let replaced = inner.blocks.get(&id).map_or(0, |(old, _)| old.len());
         let used = inner.used - replaced + data.len() as u64;
         if used > self.budget {
             return Err(StoreError::Busy {
@@ -78,7 +78,7 @@ impl MemoryStore {
             mtime_ns: now.subsec_nanos(),
             version: inner.writes,
         };
-        inner.blocks.insert(id, (data, stamp));
+        inner.blocks.insert(id, (ManagedBuffer::block(data), stamp));
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl MemoryStore {
         let Some((data, _)) = inner.blocks.remove(id) else {
             return false;
         };
-        inner.used -= data.len() as u64;
+        inner.used -= data.len();
         true
     }
 
@@ -106,7 +106,7 @@ impl BlockStore for MemoryStore {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         match inner.blocks.get(id) {
             Some((data, stamp)) => Ok(OpenBlock {
-                data: ManagedBuffer::from(data.clone()),
+                data: data.clone(),
                 stamp: *stamp,
             }),
             None => Err(StoreError::NotFound { id: id.clone() }),

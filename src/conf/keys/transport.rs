@@ -69,7 +69,7 @@ entries! {
         .default("4k")
         .range("0b", "32k");
 
-    /// File ranges from here on go out by `sendfile`, where they are in memory and have no checksum.
+    /// File ranges from here on go out by `sendfile`, where they are in memory and their checksum, if they have one, is known.
     SENDFILE_MIN: usize = "ringrail.transport.sendfileMin", size(Byte)
         .default("256k");
 
@@ -136,10 +136,15 @@ entries! {
         .range("1", "16777216");
 
     /// Checksums (CRC32C) on slices of chunks and other bulk bodies, if either side wants them. `auto`: on
-    /// connections that leave this host, not on loopback and Unix sockets. Files with checksums are read
-    /// into memory; without, they leave by `sendfile`.
+    /// connections that leave this host, not on loopback and Unix sockets. A part of a file is read into memory
+    /// the first time that it is sent with one; its checksums are kept, and then it leaves by `sendfile`.
     CHECKSUM: Checksum = "ringrail.transport.checksum", choice(&["auto", "true", "false"])
         .default("auto");
+
+    /// Memory of a shard for the checksums of files: 8 bytes for 64 KiB of a file. Files that are not asked for
+    /// make room for others; 0 keeps none.
+    CHECKSUM_CACHE: usize = "ringrail.transport.checksumCache", size(Byte)
+        .default("4m");
 
     /// How long an idle shard spins before it sleeps; 0 for not at all.
     SPIN: Duration = "ringrail.transport.spinUs", time(Micros)

@@ -18,10 +18,13 @@ mod map;
 mod pool;
 mod returns;
 mod slot;
+mod sums;
 
 pub use class::{MAX_LEASE_LEN, MIN_LEASE_LEN, class_size};
 pub use gather::{Body, Gather, MAX_PIECES, Piece};
 pub use lease::{Lease, LeaseMut};
-pub use managed::{FileSegment, ManagedBuffer};
+pub use managed::{FileSegment, ManagedBuffer, SummedBody};
 pub use map::{MapSlice, Mapping};
 pub use pool::{Pool, PoolStats, Reservation};
+pub use sums::GRANULE_LEN;
+pub(crate) use sums::{BlockSums, Summed, granular_len};

@@ -19,6 +19,10 @@ use super::lease::LeaseMut;
 use super::returns::ReturnStack;
 use super::slot::Slot;
 
+/// A lease may be given a free buffer that is up to so many times as large, where the budget has no room for a
+/// buffer of its own size: to unmap one and map another costs more, and would be repeated.
+const LARGER_MAX: usize = 4;
+
 /// Piece lists kept for reuse; what comes back beyond that is freed.
 const SPARE_PIECE_LISTS: usize = 1024;
 
@@ -266,12 +270,13 @@ impl Pool {
         let slot = if leased > limit {
             None
         } else {
-            self.take(class, size)
+            self.take(class, size, limit)
         };
         let Some(slot) = slot else {
             bump(&self.inner.exhausted);
             return None;
         };
+        let leased = self.leased_bytes();
         if leased > self.inner.high_water.get() {
             self.inner.high_water.set(leased);
         }
@@ -279,12 +284,17 @@ impl Pool {
         Some(unsafe { LeaseMut::adopt(slot) })
     }
 
-    fn take(&self, class: usize, size: usize) -> Option<NonNull<Slot>> {
+    fn take(&self, class: usize, size: usize, limit: usize) -> Option<NonNull<Slot>> {
         if let Some(slot) = self.pop_free(class, size) {
             return Some(slot);
         }
-        self.make_room(size);
         let shared = &self.inner.shared;
+        if shared.mapped.load(Ordering::Relaxed) + size > shared.budget {
+            if let Some(slot) = self.pop_larger(class, size, limit) {
+                return Some(slot);
+            }
+            self.make_room(size);
+        }
         if shared.mapped.load(Ordering::Relaxed) + size > shared.budget {
             return None;
         }
@@ -302,6 +312,15 @@ impl Pool {
         let slot = free.lists[class].pop()?;
         free.free_bytes -= size;
         Some(slot)
+    }
+
+    /// A free buffer of one of the next larger classes, where what is leased stays within `limit`.
+    fn pop_larger(&self, class: usize, size: usize, limit: usize) -> Option<NonNull<Slot>> {
+        let most = (limit - self.leased_bytes()).min(size * LARGER_MAX);
+        (class + 1..CLASSES)
+            .map(|larger| (larger, size_of_class(larger)))
+            .take_while(|&(_, size)| size <= most)
+            .find_map(|(larger, size)| self.pop_free(larger, size))
     }
 
     /// Unmaps free buffers of other classes, largest first, until `size` more bytes fit.

@@ -51,6 +51,41 @@ fn free_memory_of_another_class_makes_room() {
 }
 
 #[test]
+fn sizes_that_alternate_at_the_budget_map_nothing_anew() {
+    let pool = Pool::new(8 << 20, 0);
+    let mut fresh = 0;
+    for round in 0..100 {
+        let large: Vec<_> = (0..4).map(|_| pool.lease(2 << 20).unwrap()).collect();
+        drop(large);
+        let small: Vec<_> = (0..4).map(|_| pool.lease(1 << 20).unwrap()).collect();
+        assert!(small.iter().all(|lease| lease.capacity() >= 1 << 20));
+        assert!(pool.stats().leased_bytes <= 8 << 20);
+        drop(small);
+        match round {
+            0 => fresh = pool.stats().fresh,
+            _ => assert_eq!(pool.stats().fresh, fresh, "round {round}"),
+        }
+    }
+    assert_eq!(fresh, 4);
+}
+
+#[test]
+fn a_larger_buffer_is_given_within_the_limit_of_its_lane_alone() {
+    let pool = Pool::new(4 << 20, 1 << 20);
+    drop(pool.lease_reserved(4 << 20).unwrap());
+    // The data lane has 3 MiB: a buffer of 4 MiB would be beyond them.
+    let lease = pool.lease(2 << 20).unwrap();
+    assert_eq!(lease.capacity(), 2 << 20);
+    assert_eq!(pool.stats().leased_bytes, 2 << 20);
+    drop(lease);
+    drop(pool.lease_reserved(4 << 20).unwrap());
+    let lease = pool.lease_reserved(2 << 20).unwrap();
+    assert_eq!(lease.capacity(), 4 << 20);
+    assert_eq!(pool.stats().leased_bytes, 4 << 20);
+    assert_eq!(pool.stats().high_water_bytes, 4 << 20);
+}
+
+#[test]
 fn leases_come_home_from_other_threads() {
     let pool = Pool::new(1 << 20, 0);
     for _ in 0..100 {

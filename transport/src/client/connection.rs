@@ -179,8 +179,8 @@ impl Connection {
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
         let range = (options.offset, options.max_len);
-        let (hint, timeout) = (options.len_hint, options.timeout);
-        self.conn.fetch_chunk(chunk, range, hint, timeout, sink)
+        let (wish, timeout) = (options.wish(), options.timeout);
+        self.conn.fetch_chunk(chunk, range, wish, timeout, sink)
     }
 
     /// Uploads `data`, with `meta` in front (Spark: `uploadStream`).

@@ -10,6 +10,7 @@ use ringrail_codec::archive::{Encode, encode_to_vec};
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::conn::Live;
+use crate::conn::fetch::ChunkWish;
 use crate::error::RequestError;
 use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::{Ask, Command, StreamOrder};
@@ -50,6 +51,16 @@ pub struct ChunkOptions {
     pub len_hint: Option<u64>,
     /// Time limit for the answer; `None` for the configured request timeout.
     pub timeout: Option<Duration>,
+    /// Take checksums (CRC32C) where the connection has them; `false` where a digest that is verified end to end
+    /// covers the chunk, as BLAKE3 does in `ringrail fetch`.
+    pub checksum: bool,
+}
+
+impl ChunkOptions {
+    /// The part of them that the connection needs to know.
+    pub(super) fn wish(&self) -> ChunkWish {
+        ChunkWish::new(self.len_hint, self.checksum)
+    }
 }
 
 impl Default for ChunkOptions {
@@ -59,6 +70,7 @@ impl Default for ChunkOptions {
             max_len: u64::MAX,
             len_hint: None,
             timeout: None,
+            checksum: true,
         }
     }
 }
@@ -154,15 +166,8 @@ impl TransportClient {
     pub fn fetch_chunk(&self, stream_id: u64, index: u32, options: &ChunkOptions) -> RequestFuture {
         let chunk = (stream_id, index);
         let range = (options.offset, options.max_len);
-        let len_hint = options.len_hint;
-        self.ask(
-            Ask::Chunk {
-                chunk,
-                range,
-                len_hint,
-            },
-            options.timeout,
-        )
+        let wish = options.wish();
+        self.ask(Ask::Chunk { chunk, range, wish }, options.timeout)
     }
 
     /// Opens a stream by name, from `offset` on (Spark: `stream`).

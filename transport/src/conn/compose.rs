@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use ringrail_codec::native::{Cancel, HEADER_LEN, Header, Kind, StreamEnd, UploadEnd};
+use ringrail_codec::native::{Cancel, HEADER_LEN, Kind, StreamEnd, UploadEnd};
 
-use crate::buf::{Body, Gather};
+use crate::buf::{Gather, Summed};
 use crate::conf::Checksum;
 use crate::error::{CloseReason, RequestError, RpcFailure};
 use crate::sys::driver::Driver;
@@ -186,7 +186,7 @@ impl Conn {
             Want::Done => self.close_body(transfer, gather),
             Want::Wait => Step::Blocked,
             Want::Reading => Step::Held,
-            Want::Ready => self.add_slice(transfer, gather, slice_max),
+            Want::Ready => self.add_slice(transfer, gather, driver, slice_max),
             Want::File(range) => {
                 self.add_file((key, transfer), gather, driver, reads, range, is_first)
             }
@@ -205,10 +205,11 @@ impl Conn {
         Step::Finished
     }
 
-    pub(super) fn add_slice(
+    pub(super) fn add_slice<D: Driver>(
         &self,
         transfer: &mut Transfer,
         gather: &mut Gather,
+        driver: &D,
         slice_max: u32,
     ) -> Step {
         let Some((header, body)) = transfer.cut(slice_max) else {
@@ -225,15 +226,33 @@ impl Conn {
             gather.put_body(body);
             return Step::Added(len);
         }
-        put_by_reference(gather, &self.with_crc(header, &body), body);
+        let header = match body.as_slice() {
+            Some(bytes) if transfer.is_summed() => {
+                header.with_crc(self.sum(transfer, bytes, driver))
+            }
+            _ => header,
+        };
+        put_by_reference(gather, &header, body);
         Step::Added(len)
     }
 
-    fn with_crc(&self, header: Header, body: &Body) -> Header {
-        match body.as_slice() {
-            Some(bytes) if self.sends_crc() => header.with_crc_of(bytes),
-            _ => header,
-        }
+    /// The sum of the slice that was cut last, combined from what is known; what is not is computed, and kept
+    /// where its block, or its file, does not change.
+    fn sum<D: Driver>(&self, transfer: &mut Transfer, bytes: &[u8], driver: &D) -> u32 {
+        let summed = match transfer.take_ticket(bytes.len()) {
+            None => transfer.sum_of_cut(bytes),
+            Some((ticket, file, at)) => {
+                let state = driver.file_state(file);
+                let sums = self.local.file_sums.borrow();
+                let table = state.and_then(|state| sums.keep(ticket, &state));
+                table.map_or_else(|| Summed::whole(bytes), |table| table.fill(at, bytes))
+            }
+        };
+        let metrics = &self.local.metrics;
+        metrics.bytes_out_summed.add(summed.computed as u64);
+        let known = bytes.len() - summed.computed;
+        metrics.bytes_out_sum_known.add(known as u64);
+        summed.crc
     }
 
     pub(crate) fn sends_crc(&self) -> bool {

@@ -2,11 +2,14 @@
 
 use std::io;
 
+use ringrail_codec::native::Header;
+
 use crate::buf::{Body, Gather, LeaseMut};
 use crate::sys::driver::{Driver, is_passing};
 
 use super::Conn;
 use super::compose::Step;
+use super::file_sums::Look;
 use super::lane::{Lane, LaneKey, Spot};
 use super::transfer::{FileRange, Transfer, Want};
 use super::tx::put_by_reference;
@@ -21,6 +24,13 @@ pub(crate) struct ReadOrder {
     pub(crate) transfer: LaneKey,
     pub(crate) range: FileRange,
     pub(crate) into: LeaseMut,
+}
+
+/// A range of a file that can be sent without user space looking at it.
+#[derive(Clone, Copy, Debug)]
+struct Unseen {
+    /// Its sum, where its header needs one.
+    crc: Option<u32>,
 }
 
 impl Conn {
@@ -41,6 +51,7 @@ impl Conn {
         }
         self.note_disk_busy();
         if let Some(into) = self.local.pool.lease(range.len) {
+            self.unseen(lane.at(at), driver, &range);
             order_read((lane.key_of(at), lane.at(at)), reads, range, into);
         }
     }
@@ -61,11 +72,14 @@ impl Conn {
         } else if self.disk_is_busy() {
             resident = Some(false);
         }
-        if resident == Some(true) && !self.seals() {
-            if range.len >= self.direct_min(&range) && !self.sends_crc() {
-                return self.send_directly(transfer, gather, range, is_first);
+        let unseen = self.unseen(transfer, driver, &range);
+        if resident == Some(true)
+            && let Some(unseen) = unseen
+        {
+            if range.len >= self.direct_min(&range) {
+                return self.send_directly(transfer, gather, (range, unseen), is_first);
             }
-            if let Some(step) = self.add_mapped(transfer, gather, &range) {
+            if let Some(step) = self.add_mapped(transfer, gather, &range, unseen) {
                 return step;
             }
         }
@@ -77,6 +91,48 @@ impl Conn {
             return order_read((key, transfer), reads, range, into);
         }
         self.add_read((key, transfer), gather, driver, reads, range, into)
+    }
+
+    /// How a range can be sent whose bytes user space does not look at; `None` where it has to. Its sums are kept
+    /// once it has been read.
+    fn unseen<D: Driver>(
+        &self,
+        transfer: &mut Transfer,
+        driver: &D,
+        range: &FileRange,
+    ) -> Option<Unseen> {
+        transfer.set_ticket(None);
+        if self.seals() {
+            return None;
+        }
+        if !transfer.is_summed() {
+            return Some(Unseen { crc: None });
+        }
+        if range.mapping.is_none() && range.len < self.direct_min(range) {
+            return None;
+        }
+        let state = driver.file_state(&range.file)?;
+        let (offset, len, now_ns) = (range.offset, range.len as u64, self.local.now_ns());
+        let mut sums = self.local.file_sums.borrow_mut();
+        match sums.look(&state, offset, len, now_ns) {
+            Look::Known(crc) => Some(Unseen { crc: Some(crc) }),
+            Look::Unknown(ticket) => {
+                transfer.set_ticket(Some(ticket));
+                None
+            }
+            Look::Never => None,
+        }
+    }
+
+    /// The header of a slice that is cut here and whose body nobody looks at.
+    fn cut_unseen(&self, transfer: &mut Transfer, len: usize, unseen: Unseen) -> Option<Header> {
+        let header = transfer.cut_file(len)?;
+        self.local.metrics.frames_out.increment();
+        let Some(crc) = unseen.crc else {
+            return Some(header);
+        };
+        self.local.metrics.bytes_out_sum_known.add(len as u64);
+        Some(header.with_crc(crc))
     }
 
     /// From which length on a range leaves by `sendfile`: what is not mapped would be copied twice.
@@ -105,17 +161,16 @@ impl Conn {
         &self,
         transfer: &mut Transfer,
         gather: &mut Gather,
-        range: FileRange,
+        (range, unseen): (FileRange, Unseen),
         is_first: bool,
     ) -> Step {
         if !is_first {
             // What is gathered goes first; the file is next time's.
             return Step::Held;
         }
-        let Some(header) = transfer.cut_file(range.len) else {
+        let Some(header) = self.cut_unseen(transfer, range.len, unseen) else {
             return Step::Blocked;
         };
-        self.local.metrics.frames_out.increment();
         if transfer.is_plain() {
             transfer.begin(gather);
             return Step::Direct(0, range);
@@ -147,7 +202,7 @@ impl Conn {
             }
         };
         match transfer.loaded(read) {
-            Ok(()) => self.add_slice(transfer, gather, u32::MAX),
+            Ok(()) => self.add_slice(transfer, gather, driver, u32::MAX),
             Err(failure) => Step::Failed(failure),
         }
     }
@@ -158,17 +213,17 @@ impl Conn {
         transfer: &mut Transfer,
         gather: &mut Gather,
         range: &FileRange,
+        unseen: Unseen,
     ) -> Option<Step> {
-        let mapping = range.mapping.as_ref().filter(|_| !self.sends_crc())?;
+        let mapping = range.mapping.as_ref()?;
         let body = mapping.slice(usize::try_from(range.offset).ok()?, range.len)?;
-        let header = transfer.cut_file(range.len)?;
+        let header = self.cut_unseen(transfer, range.len, unseen)?;
         if transfer.is_plain() {
             transfer.begin(gather);
             gather.put_body(Body::Mapped(body));
         } else {
             put_by_reference(gather, &header, Body::Mapped(body));
         }
-        self.local.metrics.frames_out.increment();
         Some(Step::Added(range.len))
     }
 

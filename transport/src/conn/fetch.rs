@@ -14,14 +14,35 @@ use super::calls::CallKind;
 use super::sink::Sink;
 use super::transfer::{Carries, Transfer};
 
+/// Options of a chunk request, in 16 bytes: a command of another thread has no space for more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkWish {
+    /// Its probable length; `u64::MAX` if unknown.
+    len: u64,
+    /// Its slices carry checksums if the connection has them.
+    checksum: bool,
+}
+
+impl ChunkWish {
+    /// A chunk of probably that many bytes, with checksums or without.
+    pub(crate) fn new(len_hint: Option<u64>, checksum: bool) -> Self {
+        let len = len_hint.unwrap_or(u64::MAX);
+        Self { len, checksum }
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        (self.len != u64::MAX).then_some(self.len)
+    }
+}
+
 impl Conn {
-    /// Requests a chunk of a stream, from `offset` on, at most `max_len` bytes. `hint` is its
-    /// probable length: memory for that is leased before the request leaves.
+    /// Requests a chunk of a stream, from `offset` on, at most `max_len` bytes. Memory for its probable
+    /// length is leased before the request leaves.
     pub(crate) fn fetch_chunk(
         &self,
         (stream_id, chunk_index): (u64, u32),
         (offset, max_len): (u64, u64),
-        hint: Option<u64>,
+        wish: ChunkWish,
         timeout: Option<Duration>,
         sink: impl FnOnce() -> Sink,
     ) -> Result<u64, RequestError> {
@@ -35,7 +56,7 @@ impl Conn {
             .calls
             .borrow_mut()
             .insert(CallKind::Chunk, sink, self.due(timeout));
-        let credit = self.lease_for_chunk(id, hint, max_len);
+        let credit = self.lease_for_chunk(id, wish.len_hint(), max_len);
         let deadline_us = timeout.us;
         let request = ChunkRequest {
             id,
@@ -45,6 +66,7 @@ impl Conn {
             max_len,
             credit,
             deadline_us,
+            unsummed: !wish.checksum,
         };
         let mut tx = self.tx.borrow_mut();
         let written = tx.frame(&self.local.pool, &request.header(), &request.body());
@@ -164,8 +186,24 @@ impl Conn {
         credit: u64,
         deadline_ns: u64,
     ) {
+        let summed = self.sends_crc();
+        self.push_body((id, carries), data, (credit, deadline_ns), summed);
+    }
+
+    /// Sends a body in slices, with checksums or without.
+    pub(super) fn push_body(
+        &self,
+        (id, carries): (u64, Carries),
+        data: ManagedBuffer,
+        (credit, deadline_ns): (u64, u64),
+        summed: bool,
+    ) {
         let slice_max = self.local.conf.slice_len.min(self.terms.get().max_body_len);
         let transfer = Transfer::new(id, carries, data, slice_max, credit, deadline_ns);
+        let transfer = match summed {
+            true => transfer.with_sums(),
+            false => transfer,
+        };
         self.tx.borrow_mut().transfers.push(transfer);
         self.mark_dirty();
     }

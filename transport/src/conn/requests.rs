@@ -168,7 +168,9 @@ impl Conn {
                     manager.chunk_being_sent(stream);
                 }
                 let carries = Carries::Chunk { stream };
-                self.push_transfer(request.id, carries, data, request.credit, deadline_ns);
+                let summed = self.sends_crc() && !request.unsummed;
+                let body = (request.id, carries);
+                self.push_body(body, data, (request.credit, deadline_ns), summed);
             }
             Err(_) if self.is_paused() => self.keep_frame(header, body, arrived_ns),
             Err(failure) => self.answer_failure_as(Kind::ChunkFailure, request.id, &failure),

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::sync::Arc;
 
 use ringrail_codec::native::{
-    ChunkData, FailureCode, Header, Next, OneWay, RpcReply, RpcRequest, RpcSlice, Slice, SliceOf,
-    Slicer, StreamData, UploadData,
+    ALIGN, ChunkData, FailureCode, Header, Next, OneWay, RpcReply, RpcRequest, RpcSlice, Slice,
+    SliceOf, Slicer, StreamData, UploadData,
 };
 
-use crate::buf::{Body, Gather, Lease, ManagedBuffer, Mapping};
+use crate::buf::{Body, Gather, Lease, ManagedBuffer, Mapping, Summed, granular_len};
 use crate::error::RpcFailure;
 
+use super::file_sums::SumTicket;
 use super::spark::Lead;
 
 /// What a body belongs to.
@@ -94,7 +95,13 @@ pub(crate) struct Transfer {
     slicer: Slicer,
     source: ManagedBuffer,
     total: u64,
+    /// Bytes of a slice at most.
+    slice_max: u32,
+    /// Its slices carry a CRC32C, so they are cut where sums are known.
+    summed: bool,
     load: Load,
+    /// Under which the sums of the slice that is being read, or has been, are kept.
+    ticket: Option<SumTicket>,
     frames: Frames,
 }
 
@@ -156,9 +163,18 @@ impl Transfer {
             slicer,
             source,
             total,
+            slice_max,
+            summed: false,
             load: Load::Idle,
+            ticket: None,
             frames: Frames::Slices,
         }
+    }
+
+    /// The same body, with a CRC32C on its slices.
+    pub(crate) fn with_sums(mut self) -> Self {
+        self.summed = true;
+        self
     }
 
     /// A body of Spark's protocol: whole behind `lead`, without headers between its parts.
@@ -177,9 +193,17 @@ impl Transfer {
             slicer: Slicer::upload(total, part_max, u64::MAX),
             source,
             total,
+            slice_max: part_max,
+            summed: false,
             load: Load::Idle,
+            ticket: None,
             frames: Frames::Led(lead),
         }
+    }
+
+    /// True where its slices carry a CRC32C.
+    pub(crate) fn is_summed(&self) -> bool {
+        self.summed
     }
 
     /// True where its parts have no headers.
@@ -235,14 +259,15 @@ impl Transfer {
     /// What the next slice needs, looking no further than `slice_max` bytes.
     pub(crate) fn want(&self, slice_max: u32) -> Want {
         let mut probe = self.slicer;
-        let slice = match probe.next(slice_max) {
+        let slice = match probe.next(self.slice_len(slice_max)) {
             Next::Done => return Want::Done,
             Next::Blocked => return Want::Wait,
             Next::Slice(slice) => slice,
         };
         match (&self.source, &self.load) {
             _ if slice.len == 0 => Want::Ready,
-            (ManagedBuffer::Memory(_), _) | (_, Load::Ready(_)) => Want::Ready,
+            (ManagedBuffer::Memory(_) | ManagedBuffer::Summed(_), _) => Want::Ready,
+            (_, Load::Ready(_)) => Want::Ready,
             (_, Load::Reading) => Want::Reading,
             (ManagedBuffer::File(segment), Load::Idle) => Want::File(FileRange {
                 file: Arc::clone(&segment.file),
@@ -257,7 +282,7 @@ impl Transfer {
     pub(crate) fn cut(&mut self, slice_max: u32) -> Option<(Header, Option<Body>)> {
         let ready = match &self.load {
             Load::Ready(lease) => slice_max.min(lease.len() as u32),
-            _ => slice_max,
+            _ => self.slice_len(slice_max),
         };
         let Next::Slice(slice) = self.slicer.next(ready) else {
             return None;
@@ -280,9 +305,13 @@ impl Transfer {
 
     fn body_of(&mut self, slice: &Slice) -> Body {
         let len = slice.len as usize;
-        if let ManagedBuffer::Memory(body) = &self.source {
-            let start = slice.offset as usize;
-            return body.slice(start..start + len);
+        match &self.source {
+            ManagedBuffer::Memory(body) => {
+                let start = slice.offset as usize;
+                return body.slice(start..start + len);
+            }
+            ManagedBuffer::Summed(summed) => return summed.part(slice.offset, len as u64),
+            ManagedBuffer::File(_) => {}
         }
         let Load::Ready(mut lease) = std::mem::replace(&mut self.load, Load::Idle) else {
             unreachable!("a file's slice is cut when it has been read");
@@ -292,6 +321,50 @@ impl Transfer {
             lease.truncate(len);
         }
         Body::Lease(lease)
+    }
+
+    /// Bytes of the next slice at most, where it may have `slice_max`.
+    fn slice_len(&self, slice_max: u32) -> u32 {
+        let base = match &self.source {
+            ManagedBuffer::Summed(summed) => summed.offset(),
+            ManagedBuffer::File(segment) => segment.offset,
+            ManagedBuffer::Memory(_) => return slice_max,
+        };
+        // Slices are multiples of 16 bytes, but for the last.
+        if !self.summed || !base.is_multiple_of(ALIGN as u64) {
+            return slice_max;
+        }
+        let sent = self.slicer.sent();
+        let most = u64::from(slice_max.min(self.slice_max));
+        let len = granular_len(base.saturating_add(sent), self.total - sent, most);
+        // No slice of bytes is empty.
+        u32::try_from(len).map_or(slice_max, |len| len.max(1))
+    }
+
+    /// The sum of the slice that was cut last, of memory.
+    pub(crate) fn sum_of_cut(&self, bytes: &[u8]) -> Summed {
+        match &self.source {
+            ManagedBuffer::Summed(summed) => {
+                summed.sum(self.slicer.sent() - bytes.len() as u64, bytes)
+            }
+            _ => Summed::whole(bytes),
+        }
+    }
+
+    /// The file and where in it the slice of `len` bytes begins that was cut last, and the ticket under which
+    /// its sums are kept, given out once.
+    pub(crate) fn take_ticket(&mut self, len: usize) -> Option<(SumTicket, &Arc<File>, u64)> {
+        let ticket = self.ticket.take()?;
+        let ManagedBuffer::File(segment) = &self.source else {
+            return None;
+        };
+        let at = segment.offset + self.slicer.sent() - len as u64;
+        Some((ticket, &segment.file, at))
+    }
+
+    /// The sums of the next slice, which is to be read, are kept under this ticket, or not at all.
+    pub(crate) fn set_ticket(&mut self, ticket: Option<SumTicket>) {
+        self.ticket = ticket;
     }
 
     fn header(&self, slice: &Slice) -> Header {

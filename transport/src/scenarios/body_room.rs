@@ -25,6 +25,7 @@ fn ask(cluster: &mut Cluster<Simulated>, raw: usize, id: u64, credit: u64) {
         offset: 0,
         max_len: u64::MAX,
         credit,
+        unsummed: false,
     };
     cluster.tell(raw, request.header(), &request.body());
 }

@@ -252,6 +252,7 @@ fn chunk_requests(spark: bool, count: u32) -> Vec<u8> {
             max_len: u64::MAX,
             credit: u64::MAX,
             deadline_us: 0,
+            unsummed: false,
         };
         bytes.extend(wire::frame(request.header(), &request.body()));
     }

@@ -128,6 +128,7 @@ fn ask_for_everything<G: Ground>(cluster: &mut Cluster<G>, raw: usize, limits: L
         max_len: u64::MAX,
         credit: 0,
         deadline_us: 0,
+        unsummed: false,
     };
     cluster.tell(raw, chunk.header(), &chunk.body());
     books.open(CHUNK, name.bytes(4), 0);
@@ -394,6 +395,7 @@ fn chunks_with_hints<G: Ground>(cluster: &mut Cluster<G>) {
             offset,
             max_len: [u64::MAX, rng.below(50_000), 0][rng.below(3) as usize],
             timeout: None,
+            checksum: rng.below(4) > 0,
         };
         let clock = cluster.clock.clone();
         let fetched = actors::chunk(client.clone(), name, index, options, clock);
@@ -431,6 +433,7 @@ fn a_chunk_without_credit_is_announced_with_its_length() {
         max_len: 10_000,
         credit: 0,
         deadline_us: 0,
+        unsummed: false,
     };
     cluster.tell(raw, request.header(), &request.body());
     let (header, body): (Header, _) = cluster.hear_one(raw, |header| header.id == 9);

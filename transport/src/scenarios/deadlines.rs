@@ -124,6 +124,7 @@ fn what_stands_still_beyond_its_deadline_is_swept_up() {
             max_len: u64::MAX,
             credit: 1000,
             deadline_us,
+            unsummed: false,
         };
         cluster.tell(raw, chunk.header(), &chunk.body());
         half_a_request(&mut cluster, raw, deadline_us);

@@ -111,6 +111,7 @@ fn a_fetch(
         },
         len_hint: hint,
         timeout: None,
+        checksum: rng.below(4) > 0,
     };
     Box::pin(actors::chunk(client, name, tag as u32, options, clock))
 }

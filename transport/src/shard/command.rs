@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::buf::{Body, ManagedBuffer};
 use crate::client::StreamFeed;
+use crate::conn::fetch::ChunkWish;
 use crate::conn::{Opened, Speaks};
 use crate::error::RequestError;
 use crate::server::{HandlerFactory, ServerBootstrap};
@@ -56,7 +57,7 @@ pub(crate) enum Ask {
     Chunk {
         chunk: (u64, u32),
         range: (u64, u64),
-        len_hint: Option<u64>,
+        wish: ChunkWish,
     },
     Upload {
         meta: Vec<u8>,

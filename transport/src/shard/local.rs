@@ -15,6 +15,7 @@ use slab::Slab;
 use crate::buf::Pool;
 use crate::conf::TransportConf;
 use crate::conn::Conn;
+use crate::conn::file_sums::FileSums;
 use crate::metrics::ShardMetrics;
 
 use super::command::Command;
@@ -145,6 +146,8 @@ pub(crate) struct ShardLocal {
     pub(crate) in_turn: Cell<bool>,
     /// Until when files are read by workers alone; see `conn::compose`.
     pub(crate) disk_busy_until_ns: Cell<u64>,
+    /// Checksums of the files that are sent.
+    pub(crate) file_sums: RefCell<FileSums>,
 }
 
 /// Timers of one shard at most: a few per connection.
@@ -187,6 +190,7 @@ impl ShardLocal {
             transfers: Rc::default(),
             in_turn: Cell::new(false),
             disk_busy_until_ns: Cell::new(0),
+            file_sums: RefCell::new(FileSums::new(conf.checksum_cache)),
             conf,
         })
     }

@@ -243,7 +243,38 @@ pub enum Listening {
     Spec(ListenSpec),
 }
 
-/// What moves the bytes of one shard. See the module's documentation for the rules.
+/// Identity, length and times of a regular file; see [`Driver::file_state`]. Two states that are equal are of the same
+/// content, as far as its times tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// The device.
+    pub dev: u64,
+    /// The number on that device.
+    pub ino: u64,
+    /// Bytes.
+    pub len: u64,
+    /// When its content changed last: seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// When anything of it changed last, which no program can set back.
+    pub changed: (i64, i64),
+}
+
+impl FileState {
+    /// The state of a file, however short a time ago it changed; `None` where it is no regular file.
+    pub(super) fn of(file: &File) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = file.metadata().ok().filter(|it| it.is_file())?;
+        Some(Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+/// The IO backend of one shard. See the module's documentation for the rules.
 pub trait Driver {
     /// Opens a listening socket and returns its address (port 0 resolved).
     ///
@@ -326,6 +357,10 @@ pub trait Driver {
     /// Whether the whole range lies in the page cache; `None` where this kernel cannot tell. A range
     /// that reaches beyond the end of the file does not.
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool>;
+
+    /// Names the content of a file, for what is known of it to be believed as long as this stays the same. `None`
+    /// where that is no regular file, or where it changed so lately that a further change might not show.
+    fn file_state(&self, file: &File) -> Option<FileState>;
 
     /// Reads into `into` only what is in the page cache: `WouldBlock` where the disk is needed.
     ///

@@ -21,7 +21,7 @@ use ringrail_transport::{
 #[derive(Default)]
 pub(crate) struct Echo {
     /// Chunks made so far: they are asked for again and again.
-    made: RefCell<HashMap<(u64, u32), Bytes>>,
+    made: RefCell<HashMap<(u64, u32), ManagedBuffer>>,
 }
 
 /// The content of a chunk.
@@ -50,8 +50,8 @@ impl StreamManager for Echo {
         let mut made = self.made.borrow_mut();
         let chunk = made
             .entry((len, n))
-            .or_insert_with(|| content(u64::from(n), len as usize));
-        Ok(chunk.clone().into())
+            .or_insert_with(|| ManagedBuffer::block(content(u64::from(n), len as usize)));
+        Ok(chunk.clone())
     }
 
     fn open_stream(&self, _: &Connection, name: &str) -> Result<Option<ManagedBuffer>, RpcFailure> {

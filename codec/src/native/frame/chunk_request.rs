@@ -20,7 +20,12 @@ pub struct ChunkRequest {
     pub credit: u64,
     /// Time for which the answer is useful, in µs from now; 0 for no deadline.
     pub deadline_us: u32,
+    /// The initiator verifies the answer by other means (a digest): its slices need no CRC.
+    pub unsummed: bool,
 }
+
+/// The option that stands for [`ChunkRequest::unsummed`]; all others are reserved.
+const UNSUMMED: u32 = 1 << 1;
 
 impl ChunkRequest {
     /// The length of the body in bytes.
@@ -46,6 +51,8 @@ impl ChunkRequest {
         body[8..16].copy_from_slice(&self.max_len.to_le_bytes());
         body[16..24].copy_from_slice(&self.credit.to_le_bytes());
         body[24..28].copy_from_slice(&self.deadline_us.to_le_bytes());
+        let options = if self.unsummed { UNSUMMED } else { 0 };
+        body[28..32].copy_from_slice(&options.to_le_bytes());
         body
     }
 
@@ -62,7 +69,7 @@ impl ChunkRequest {
     ///
     /// # Errors
     /// [`FrameError::BodyLength`] if the body is not of [`ChunkRequest::BODY_LEN`],
-    /// [`FrameError::NonZero`] if its reserved field is not 0, [`FrameError::WrongKind`] for a header of
+    /// [`FrameError::NonZero`] if a reserved option is set, [`FrameError::WrongKind`] for a header of
     /// another kind.
     #[inline]
     pub fn from_header(header: &Header, body: &[u8]) -> Result<Self, FrameError> {
@@ -74,7 +81,8 @@ impl ChunkRequest {
                 expected: Self::BODY_LEN as usize,
             });
         };
-        let reserved = super::u32_at(body, 28);
+        let options = super::u32_at(body, 28);
+        let reserved = options & !UNSUMMED;
         if reserved != 0 {
             return Err(FrameError::NonZero {
                 kind: Kind::ChunkRequest,
@@ -90,6 +98,7 @@ impl ChunkRequest {
             max_len: super::u64_at(body, 8),
             credit: super::u64_at(body, 16),
             deadline_us: super::u32_at(body, 24),
+            unsummed: options & UNSUMMED != 0,
         })
     }
 }

@@ -84,7 +84,7 @@ fn load(source: &Source) -> anyhow::Result<ManagedBuffer> {
             let mut region = pool.lease(len).context("leasing memory for the chunks")?;
             region.set_len(len);
             pattern::fill(0, &mut region.buffer_mut()[..len]);
-            Ok(region.freeze().into())
+            Ok(ManagedBuffer::block(region.freeze()))
         }
         Source::File { path, .. } => {
             let file =

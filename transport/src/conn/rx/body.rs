@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ringrail_codec::native::Header;
+use ringrail_codec::native::{Flags, Header, RunningCrc};
 
 use crate::buf::LeaseMut;
 use crate::conn::Conn;
@@ -13,6 +13,10 @@ use super::{Parsed, Rx, Taken};
 
 /// How long a body waits for memory, and what lies behind it for that body.
 pub(super) const SCARCE_NS: u64 = 1_000_000_000;
+
+/// Bytes that a body with a checksum is received by: what has come is summed while it is in the second-level
+/// cache. Measured with 4 MiB chunks: 0.91 of the rate without checksums, 0.89 by whole slices of 1 MiB.
+const SUM_PIECE: usize = 256 << 10;
 
 /// A body that is being received.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(super) struct BodyIn {
     discard: bool,
     /// Bytes received so far, padding included.
     pub(super) got: usize,
+    /// The sum of those that were summed, where the header has one.
+    sum: Option<RunningCrc>,
 }
 
 impl BodyIn {
@@ -43,6 +49,32 @@ impl BodyIn {
             scarce_since_ns: None,
             discard: true,
             got: 0,
+            sum: None,
+        }
+    }
+
+    /// Sums what has come since the last time.
+    fn sum_up(&mut self, conn: &Conn) {
+        let (Some(sum), Some(buf)) = (self.sum.as_mut(), self.buf.as_mut()) else {
+            return;
+        };
+        let (from, to) = (
+            sum.len() as usize,
+            self.got.min(self.header.body_len as usize),
+        );
+        if from < to {
+            sum.add(&buf.buffer_mut()[self.at + from..self.at + to]);
+            let metrics = &conn.local.metrics;
+            metrics.bytes_in_summed.add((to - from) as u64);
+        }
+    }
+
+    /// Bytes to receive next, of those that are missing: no more than there is room for.
+    pub(super) fn portion(&self) -> usize {
+        let len = (self.need() - self.got).min(self.room());
+        match self.sum {
+            Some(_) => len.min(SUM_PIECE),
+            None => len,
         }
     }
 
@@ -156,6 +188,7 @@ impl Rx {
             scarce_since_ns: None,
             discard: false,
             got: 0,
+            sum: header.flags.contains(Flags::CRC).then(RunningCrc::default),
         });
         // A slice may begin when its buffer is full.
         self.body_grew(conn)
@@ -226,6 +259,9 @@ impl Rx {
     }
 
     pub(super) fn body_grew(&mut self, conn: &Rc<Conn>) -> Parsed {
+        if let Some(body) = self.body.as_mut() {
+            body.sum_up(conn);
+        }
         match &self.body {
             None => return Ok(()),
             Some(body) if body.lacks_room() => return self.grow_body(conn),
@@ -238,8 +274,12 @@ impl Rx {
                 buf: Some(buf),
                 at,
                 finish,
+                sum,
                 ..
-            }) => conn.finish_body(&header, buf, at, finish),
+            }) => {
+                let sum = sum.map(|sum| sum.value());
+                conn.finish_body(&header, buf, at, finish, sum)
+            }
             _ => Ok(()),
         }
     }

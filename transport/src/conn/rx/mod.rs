@@ -145,7 +145,7 @@ impl Rx {
         }
         if let Some(body) = self.body.as_mut() {
             let (at, left) = (body.at + body.got, body.need() - body.got);
-            let len = left.min(body.room());
+            let len = body.portion();
             return match body.buf.take() {
                 Some(buf) => {
                     let whole = len == left;

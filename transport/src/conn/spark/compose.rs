@@ -97,7 +97,7 @@ impl Conn {
                     Step::Finished
                 }
                 Want::Wait | Want::Reading => Step::Held,
-                Want::Ready => self.add_slice(transfer, gather, slice_max),
+                Want::Ready => self.add_slice(transfer, gather, driver, slice_max),
                 Want::File(range) => {
                     self.add_file((key, transfer), gather, driver, reads, range, left == batch)
                 }

@@ -148,11 +148,9 @@ fn ask_on(conn: &Rc<Conn>, mut sink: RemoteSink) {
     let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
     let sent = match ask {
         Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, &mut sink),
-        Ask::Chunk {
-            chunk,
-            range,
-            len_hint,
-        } => conn.fetch_chunk(chunk, range, len_hint, timeout, &mut sink),
+        Ask::Chunk { chunk, range, wish } => {
+            conn.fetch_chunk(chunk, range, wish, timeout, &mut sink)
+        }
         Ask::Upload { meta, data } => conn.upload(&meta, data, timeout, &mut sink),
     };
     match sent {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::buf::Pool;
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Listening, Moved, Op, OpKey, Park, Sock, Waker,
+    Completion, Driver, DriverStats, FileState, Listening, Moved, Op, OpKey, Park, Sock, Waker,
 };
 use crate::sys::socket::{Addr, DEFAULT_BACKLOG, SocketError, SocketSpec};
 
@@ -412,6 +412,10 @@ impl Driver for SimDriver {
             let cold = world.faults.cold;
             Some(world.disk.is_resident(file, offset, len, cold))
         })
+    }
+
+    fn file_state(&self, file: &File) -> Option<FileState> {
+        FileState::of(file)
     }
 
     fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {

@@ -12,7 +12,7 @@ use rustix::event::EventfdFlags;
 
 use crate::buf::Pool;
 use crate::sys::driver::{
-    Completion, Driver, DriverStats, Listening, Moved, Op, OpKey, Park, Sock, Waker,
+    Completion, Driver, DriverStats, FileState, Listening, Moved, Op, OpKey, Park, Sock, Waker,
 };
 use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
 use crate::sys::table::OpTable;
@@ -72,8 +72,8 @@ pub struct UringDriver {
     can_linger: bool,
     /// The last reading of the clock, in nanoseconds.
     pub(super) last_ns: Cell<u64>,
-    /// Until when files are looked at closely; see [`files::is_resident`].
-    disk_busy_until_ns: Cell<u64>,
+    /// Cached results of residency checks of files.
+    residency: files::Residency,
     /// Being dropped: no further wake-up is wanted.
     pub(super) closing: bool,
     pub(super) listeners: Vec<Listener>,
@@ -141,7 +141,7 @@ impl UringDriver {
             linger_us: 0,
             can_linger: ring_can_linger,
             last_ns: Cell::new(0),
-            disk_busy_until_ns: Cell::new(0),
+            residency: files::Residency::new(),
             listeners: Vec::new(),
             socks: Socks::default(),
             spare: event_fd(EventfdFlags::empty()).ok(),
@@ -405,8 +405,11 @@ impl Driver for UringDriver {
     }
 
     fn is_resident(&self, file: &File, offset: u64, len: usize) -> Option<bool> {
-        let now_ns = self.last_ns.get();
-        files::is_resident(file, offset, len, now_ns, &self.disk_busy_until_ns)
+        self.residency.ask(file, offset, len, self.last_ns.get())
+    }
+
+    fn file_state(&self, file: &File) -> Option<FileState> {
+        files::state(file)
     }
 
     fn read_resident(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {

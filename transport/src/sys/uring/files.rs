@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::buf::Gather;
+use crate::sys::driver::FileState;
 
 use super::ops::MsgScratch;
 
@@ -38,13 +39,91 @@ const PROBE_EVERY_CALM: u64 = 512 << 10;
 /// How long the disk is taken to work after a range was found not to be in memory, in ns.
 const BUSY_NS: u64 = 1_000_000_000;
 
+/// Ranges that [`Residency`] remembers; a power of two. Two chunks in flight of each of some connections.
+const REMEMBERED: usize = 256;
+
+/// How long after a range was found to be in memory only its last byte is looked at, in ns. Pages that were sent
+/// so lately are the last that the kernel takes back; where it does, the shard waits for the disk once.
+const REMEMBERED_NS: u64 = 200_000_000;
+
+/// A range that was found to be in memory, all of it read: what was asked about, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    file: RawFd,
+    offset: u64,
+    len: usize,
+    at_ns: u64,
+}
+
+/// The ranges of files that a driver was asked about lately.
+///
+/// Ranges are remembered by descriptor. Where another file has the same by now, as where pages were taken back, a
+/// send waits for the disk; a file that was shortened is noticed at its last byte.
+#[derive(Debug)]
+pub(super) struct Residency {
+    /// Until when ranges are looked at closely.
+    busy_until_ns: Cell<u64>,
+    seen: Box<[Cell<Seen>; REMEMBERED]>,
+}
+
+impl Residency {
+    /// Nothing is known.
+    pub(super) fn new() -> Self {
+        Self {
+            busy_until_ns: Cell::new(0),
+            seen: Box::new([const { Cell::new(Seen::NONE) }; REMEMBERED]),
+        }
+    }
+
+    /// Whether a range can be read without waiting for the disk; see [`is_resident`].
+    pub(super) fn ask(&self, file: &File, offset: u64, len: usize, now_ns: u64) -> Option<bool> {
+        let place = self.place(file, offset);
+        let seen = place.get();
+        let same = (seen.file, seen.offset, seen.len) == (file.as_raw_fd(), offset, len);
+        let calm = now_ns >= self.busy_until_ns.get();
+        if same && calm && now_ns < seen.at_ns.saturating_add(REMEMBERED_NS) {
+            let last = offset.saturating_add((len as u64).saturating_sub(1));
+            if !must_wait(file, last) {
+                return Some(true);
+            }
+        }
+        let resident = is_resident(file, offset, len, now_ns, &self.busy_until_ns);
+        place.set(match resident {
+            Some(true) => Seen {
+                file: file.as_raw_fd(),
+                offset,
+                len,
+                at_ns: now_ns,
+            },
+            _ => Seen::NONE,
+        });
+        resident
+    }
+
+    fn place(&self, file: &File, offset: u64) -> &Cell<Seen> {
+        let number = (offset >> 12) ^ (file.as_raw_fd() as u64) << 20;
+        let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        &self.seen[hash as usize % REMEMBERED]
+    }
+}
+
+impl Seen {
+    /// No file has this descriptor.
+    const NONE: Self = Self {
+        file: -1,
+        offset: 0,
+        len: 0,
+        at_ns: 0,
+    };
+}
+
 /// Whether a range can be read without waiting for the disk; `None` where the kernel cannot tell.
 ///
 /// That all of its pages are in the page cache is not enough: those that the disk is still writing to,
 /// because the kernel reads ahead, are there as well, and whoever wants them waits. They fill in
 /// order, piece by piece, so a byte here and there tells; the more of them, the less it is since
 /// something was missing, which `busy_until_ns` remembers.
-pub(super) fn is_resident(
+fn is_resident(
     file: &File,
     offset: u64,
     len: usize,
@@ -107,6 +186,34 @@ fn is_cached(file: &File, offset: u64, len: usize) -> Option<bool> {
     let page = 4096;
     let pages = (offset + len as u64).div_ceil(page) - offset / page;
     Some(stat.cached >= pages)
+}
+
+/// How long ago, in ns, a file must have changed last for its times to tell of every further change: some ticks
+/// of the kernel's clock, of which its time stamps are made.
+const SETTLED_NS: i64 = 100_000_000;
+
+/// The same for times of whole seconds: the coarsest time stamps of a file system that is in use (FAT's) are
+/// two seconds apart.
+const SETTLED_COARSE_NS: i64 = 3_000_000_000;
+
+/// The state of a file, where it has settled.
+pub(super) fn state(file: &File) -> Option<FileState> {
+    let state = FileState::of(file)?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    is_settled(&state, (now.tv_sec, now.tv_nsec)).then_some(state)
+}
+
+/// True where a change from now on would have other times. Times in the future, as another host's clock may
+/// have set them, never settle.
+fn is_settled(state: &FileState, now: (i64, i64)) -> bool {
+    let ns = |(s, ns): (i64, i64)| s.saturating_mul(1_000_000_000).saturating_add(ns);
+    let coarse = state.changed.1 == 0 || state.modified.1 == 0;
+    let least = match coarse {
+        true => SETTLED_COARSE_NS,
+        false => SETTLED_NS,
+    };
+    let last = ns(state.changed.max(state.modified));
+    ns(now).saturating_sub(last) > least
 }
 
 /// Reads what is in the page cache (`RWF_NOWAIT`).
@@ -287,6 +394,70 @@ mod tests {
         assert_eq!(busy.get(), 0);
         assert_eq!(is_resident(&file, 0, 1 << 20, 5, &busy), Some(false));
         assert_eq!(busy.get(), 5 + BUSY_NS);
+    }
+
+    /// System calls that read: every look at a byte is one.
+    fn reads() -> u64 {
+        let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let count = io.lines().find_map(|line| line.strip_prefix("syscr: "));
+        count.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_range_that_was_in_memory_just_now_costs_one_call() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; 2 << 20]).unwrap();
+        let residency = Residency::new();
+        let ask = |offset, now_ns| residency.ask(&file, offset, 1 << 20, now_ns);
+        let own = {
+            let before = reads();
+            reads() - before
+        };
+        let looks = |offset, now_ns| {
+            let before = reads();
+            let resident = ask(offset, now_ns);
+            (resident, reads() - before - own)
+        };
+        let (resident, count) = looks(0, 5);
+        if resident != Some(true) {
+            return; // This kernel cannot tell.
+        }
+        assert_eq!(count, 2, "every 512 KiB, and the last byte");
+        assert_eq!(looks(0, 6), (Some(true), 1), "the last byte alone");
+        assert_eq!(looks(1 << 20, 6), (Some(true), 2), "another range");
+        assert_eq!(looks(0, 5 + REMEMBERED_NS), (Some(true), 2));
+        // While the disk works nothing is taken for granted.
+        residency.busy_until_ns.set(u64::MAX);
+        assert_eq!(looks(0, 7 + REMEMBERED_NS), (Some(true), 8));
+        // Nor what has gone: behind the end of a file that was shortened there is nothing.
+        residency.busy_until_ns.set(0);
+        ask(0, 9 + REMEMBERED_NS);
+        file.set_len(4096).unwrap();
+        assert_eq!(ask(0, 10 + REMEMBERED_NS), Some(false));
+    }
+
+    #[test]
+    fn a_file_that_changed_just_now_is_not_vouched_for() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"new").unwrap();
+        let (s, ns) = (1000, 500_000_000);
+        let state = FileState {
+            modified: (s, ns),
+            changed: (s, ns),
+            ..FileState::of(&file).unwrap()
+        };
+        assert!(!is_settled(&state, (s, ns)));
+        assert!(!is_settled(&state, (s, ns + 99_000_000)));
+        assert!(is_settled(&state, (s, ns + 101_000_000)));
+        assert!(!is_settled(&state, (s - 9, 0)), "the clock was set back");
+        assert!(!is_settled(&state, (i64::MIN, 0)));
+        // A time that a program has set to the past does not hide the change, nor that it may be coarse.
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let set = FileState::of(&file).unwrap();
+        let (s, ns) = set.changed;
+        assert!(set.modified == (0, 0) && !is_settled(&set, (s + 2, ns)));
+        assert!(is_settled(&set, (s + 4, ns)));
+        assert_eq!(FileState::of(&File::open("/dev/null").unwrap()), None);
     }
 
     #[test]
