@@ -1,4 +1,4 @@
-//! What the wire protocol costs per frame, without sockets: headers, frames, checksums, archives.
+//! Cost of the wire protocol per frame, without sockets: headers, frames, checksums, archives.
 
 use std::hint::black_box;
 

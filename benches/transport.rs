@@ -1,6 +1,7 @@
 //! `cargo bench`: every workload that the project is judged by, beside its floors, in short rounds.
 //!
-//! Runs `ringrail bench suite`, so figures are taken one way only. What follows `--` is given to it:
+//! Runs `ringrail bench suite`, so figures are taken one way only. Arguments after `--` are passed
+//! to it:
 //! `cargo bench --bench transport -- --rounds 5 --seconds 1`.
 
 use std::process::{Command, ExitCode};

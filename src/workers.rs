@@ -47,7 +47,8 @@ fn work<T>(tasks: &Mutex<Receiver<T>>, run: fn(T)) {
     loop {
         let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = next else { return };
-        // What the task owned answers for it: its responder says that the handler panicked.
+        // Objects that the task owned report the failure: its responder answers that the handler
+        // panicked.
         if catch_unwind(AssertUnwindSafe(|| run(task))).is_err() {
             tracing::error!(target: "ringrail::workers", "a task panicked; its request has failed");
         }

@@ -107,7 +107,7 @@ fn the_first_old_key_that_is_set_counts_in_the_order_of_the_table() {
     }
     conf.set(NEW, "42");
     assert_eq!(conf.get(NEW).unwrap(), "42");
-    // What is set under an old key stays there, and other old keys do not see it.
+    // A value set under an old key stays there; other old keys do not see it.
     assert_eq!(conf.get(OLD[2]).unwrap(), "2");
     conf.remove(NEW).remove(OLD[0]);
     assert_eq!(conf.get(NEW).unwrap(), "1");

@@ -79,7 +79,7 @@ fn memory_for_manifests_comes_back_when_they_have_been_read() {
     };
     let server = serve_with(Arc::new(dir(from.path())), &conf);
     let (client, _engine) = connect(&server);
-    // A manifest that nobody reads holds its memory.
+    // An unread manifest holds its memory.
     let held = client.manifest(&BlockId::ROOT, false).wait().unwrap();
     let second = client.manifest(&BlockId::ROOT, false).wait();
     refused(second, FailureCode::Busy, "ringrail.block.manifestBudget");
@@ -134,7 +134,7 @@ fn streams_of_a_connection() {
     open(&other).expect("another connection has its own");
 }
 
-/// A store whose blocks open when they are told to.
+/// A store whose blocks open on the test's signal.
 struct Slow {
     begun: Mutex<Sender<()>>,
     go: Mutex<Receiver<()>>,

@@ -124,7 +124,7 @@ fn pipes_and_sockets_are_left_out_and_hang_nobody() {
     );
 }
 
-/// A server that lists whatever it is told to, and opens nothing.
+/// A server that lists arbitrary names, and opens nothing.
 struct Hostile(Vec<Entry>);
 
 impl RpcHandler for Hostile {
@@ -201,7 +201,7 @@ fn a_link_that_lies_at_the_destination_is_not_written_through() {
     assert!(error.to_string().contains("in the way"), "{error}");
     assert_eq!(look(&outside).len(), 0);
 
-    // Nor a stage that somebody has laid out as a link.
+    // Nor through a stage directory that is a symbolic link.
     fs::remove_file(dest.join("sub")).unwrap();
     symlink(&outside, dest.join(".ringrail-fetch")).unwrap();
     let error = fetcher(&server, conf())

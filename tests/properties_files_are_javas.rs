@@ -29,7 +29,7 @@ fn file(text: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
     file
 }
 
-/// What `java.util.Properties` (17) made of these texts was written down once.
+/// The expected values are a recorded output of `java.util.Properties` (17).
 #[test]
 fn what_java_reads_is_read() {
     let cases: Value = serde_json::from_str(include_str!("fixtures/java-properties.json")).unwrap();
@@ -47,7 +47,7 @@ fn what_java_reads_is_read() {
     }
 }
 
-/// Java makes an empty key of it, which nobody can have meant.
+/// Java reads it as an empty key, which cannot be intended.
 #[test]
 fn a_backslash_alone_at_the_end_is_nothing() {
     for text in ["\\", "\\\n", "a=b\n\\"] {

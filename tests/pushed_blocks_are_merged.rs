@@ -417,7 +417,7 @@ fn removed_merges_are_gone() {
         "{old}"
     );
     assert!(!all_gone(1));
-    // As Spark's driver does it: whatever there is, without waiting for an answer.
+    // As Spark's driver does: removes every merge, without waiting for an answer.
     let message = Message::RemoveShuffleMerge(RemoveShuffleMerge {
         app_id: APP,
         app_attempt_id: 1,

@@ -194,7 +194,7 @@ fn an_ask_from_another_thread_allocates_its_parcel_and_nothing_on_the_shards() {
         }
         let (here, shard) = (allocations() - here, of_shard(()) - shard);
         let there = ask(0) - there;
-        // What asking the shard for its count takes is not the asks'.
+        // The request for the shard's count allocates too; its allocations are not the asks'.
         assert!(here <= 1002 + 16, "{what}: {here} for 1,000 asks");
         assert!(shard <= 16, "{what}: {shard} on the asking shard");
         assert!(there <= 16, "{what}: {there} at the endpoint");

@@ -1,5 +1,5 @@
-//! What the RPC layer holds over sockets: peers that never answer, die, or say nonsense; memory that
-//! comes back.
+//! Guarantees of the RPC layer over sockets: peers that never answer, die, or send garbage; memory
+//! is released afterwards.
 
 use std::cell::Cell;
 use std::io::{Read, Write};

@@ -7,7 +7,7 @@ mod spark_shuffle;
 use ringrail::shuffle::MAX_CONNECTION_CHUNKS;
 use spark_shuffle::{APP, Disk, Peer};
 
-/// Spark's clients are told the first line of a stack trace: the class of an exception, and its text.
+/// Spark's clients get the first line of a stack trace: the class of an exception, and its text.
 #[test]
 fn every_refusal_begins_with_an_exceptions_class() {
     let disk = Disk::new();

@@ -1,5 +1,5 @@
-//! Whatever a peer asks of the shuffle service, and whatever the files are like: a failure that says why, and
-//! the connection stays.
+//! Invalid requests to the shuffle service, and damaged files, cause a failure that names the reason; the
+//! connection stays open.
 
 #[path = "support/spark_shuffle.rs"]
 mod spark_shuffle;
@@ -273,7 +273,7 @@ fn another_applications_blocks_are_refused() {
     }
 }
 
-/// Valid messages with bytes changed, taken away or put in: whatever they are now, each is answered.
+/// Valid messages with bytes changed, removed or inserted: each is answered, in every case.
 #[test]
 fn whatever_is_no_message_any_more_is_answered() {
     let disk = Disk::new();

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// The command, with no configuration of whoever runs the tests.
+/// The command, without configuration from the environment of the test run.
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ringrail"));
     for (name, _) in std::env::vars_os() {
@@ -37,7 +37,7 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// What `conf explain` says that a key is, with these arguments and variables.
+/// The value of a key that `conf explain` prints, with these arguments and variables.
 fn value(key: &str, args: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = command(&["conf", "explain", key]);
     command.args(args).envs(variables.iter().copied());

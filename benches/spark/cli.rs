@@ -1,4 +1,4 @@
-//! What can be asked of the benchmark, and the order of its parts.
+//! Arguments of the benchmark, and the order of its parts.
 
 use std::io::Write;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Measures whatever was asked for.
+    /// Runs the selected measurements.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let version = if self.newest {
             Version::V4_1

@@ -37,7 +37,7 @@ pub(crate) fn entered() -> anyhow::Result<bool> {
 /// Starts this program again inside; returns only if that fails.
 pub(crate) fn enter() -> anyhow::Result<()> {
     let exe = env::current_exe().context("finding this program")?;
-    // Whoever is not root needs a user namespace as well.
+    // An unprivileged process needs a user namespace as well.
     let flags = if rustix::process::geteuid().is_root() {
         "-n"
     } else {

@@ -1,4 +1,4 @@
-//! Who is measured against whom.
+//! The measured pairs of servers and clients.
 
 use ringrail_floors::workload::{Source, Work, Workload};
 
@@ -9,7 +9,7 @@ pub(crate) struct Pair {
     pub(crate) client: Client,
 }
 
-/// Whose server.
+/// The server of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
     Spark,
@@ -20,7 +20,7 @@ pub(crate) enum Server {
     Sendfile,
 }
 
-/// Whose client.
+/// The client of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     Spark,

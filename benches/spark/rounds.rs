@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     pub(crate) patience: Duration,
 }
 
-/// What one pair reached.
+/// The results of one pair.
 #[derive(Debug, Serialize)]
 pub(crate) struct Entry {
     pub(crate) name: String,
@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     pub(crate) rounds: Vec<Sample>,
 }
 
-/// What all of them reached.
+/// The results of all pairs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     pub(crate) name: String,
@@ -40,7 +40,7 @@ pub(crate) struct Comparison {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// Where measurements take place: the Java processes live as long as this.
+/// The processes under measurement: the Java processes live as long as this value.
 pub(crate) struct Field {
     processes: Processes,
 }
@@ -96,8 +96,8 @@ impl Field {
         })
     }
 
-    /// One run. The server's CPU time is read from outside, before and after, so that nobody
-    /// measures himself; it is divided by all answers, those of the warm-up included.
+    /// One run. The server's CPU time is read from outside, before and after, so that no process
+    /// measures itself; it is divided by all answers, those of the warm-up included.
     fn run(
         &self,
         pair: Pair,
@@ -117,7 +117,7 @@ impl Field {
         if pair.client == Client::Spark {
             java += cpu_seconds_of(processes.java_client.id())?;
         }
-        // What has ended and been waited for is not among the others already.
+        // The CPU time of processes that have ended is not part of the others' time.
         let whole = started.elapsed().as_secs_f64() * 2.0;
         let used_by_others = (watch.used_by_others() - (cpu_s + java) / whole).max(0.0);
         let ops = client.extra["ops_in_all"].as_u64();

@@ -149,7 +149,7 @@ impl Processes {
 }
 
 impl Listening {
-    /// Where it listens.
+    /// The port that it listens on.
     pub(crate) fn port(&self) -> u64 {
         match self {
             Self::Java { port, .. } | Self::Own { port, .. } => *port,

@@ -6,7 +6,7 @@ use ringrail_floors::harness::Sample;
 
 use crate::rounds::{Comparison, Entry};
 
-/// What others are compared with.
+/// The pair that the others are compared with.
 const REFERENCE: &str = "Spark < Spark";
 
 impl fmt::Display for Comparison {

@@ -56,7 +56,7 @@ impl ResponseHandler for Load {
             }
         });
         if let Err(error) = sent {
-            // Whoever waits may have had its result.
+            // The waiting thread may already have its result.
             let _ = self.done.send(Err(error));
         }
     }

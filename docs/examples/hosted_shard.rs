@@ -54,12 +54,12 @@ impl RpcHandler for Notes {
                 }
             }
         };
-        // Where the shard takes no further futures, the reply is dropped, which the caller is told.
+        // If the shard takes no further futures, the reply is dropped and the caller gets an error.
         let _ = from.client().shard().spawn(answering);
     }
 }
 
-/// What the server answers of this file.
+/// The server's answer about this file.
 pub(crate) fn run(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let engine = Engine::builder(TransportConf::default())
         .shards(1)

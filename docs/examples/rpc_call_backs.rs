@@ -51,7 +51,7 @@ pub(crate) fn run(ticks: u64) -> Result<Vec<u64>, Box<dyn Error>> {
     let client = RpcEnv::builder("subscriber").client_mode().build()?;
     let (heard, ears) = mpsc::channel();
     let listener = FnEndpoint::new().on::<Tick>(move |tick, _| {
-        // Whoever listens may have gone.
+        // The listening thread may have ended.
         let _ = heard.send(tick.take()?.0);
         Ok(())
     });

@@ -18,7 +18,7 @@ struct Put {
 }
 
 impl Message for Put {
-    /// What was there before.
+    /// The previous value of the key, if it was set.
     type Reply = Option<u64>;
     const NAME: &'static str = "store.Put";
 }

@@ -1,4 +1,4 @@
-//! The asking side, call by call: typed requests over one connection.
+//! A low-level client: typed requests over one connection.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::message::{
 };
 use super::{BlockId, MAX_MANIFEST_ENTRIES};
 
-/// Time for answers that may take reading whole files or trees.
+/// Time limit of answers that may require reading whole files or trees.
 const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Pages of a manifest that are asked for at a time.
@@ -77,7 +77,7 @@ impl BlockClient {
     /// Sends bytes there and back; a shard answers them by itself.
     ///
     /// # Errors
-    /// By the future: why they did not come back.
+    /// The future resolves to the error.
     pub fn ping(&self, payload: Vec<u8>) -> RequestFuture {
         self.client
             .send_archive(&BlockRequest::Ping { payload }, None)
@@ -86,7 +86,7 @@ impl BlockClient {
     /// Opens blocks, at most [`MAX_OPEN_BATCH`](super::MAX_OPEN_BATCH): one outcome each.
     ///
     /// # Errors
-    /// By the future: why there is no answer.
+    /// The future resolves to the error.
     pub fn open<'a>(
         &self,
         ids: impl IntoIterator<Item = &'a BlockId>,
@@ -110,7 +110,7 @@ impl BlockClient {
     /// Digests of chunks of open blocks: one outcome per range.
     ///
     /// # Errors
-    /// By the future: why there is no answer.
+    /// The future resolves to the error.
     pub fn digests(&self, of: Vec<ChunkRange>) -> Answer<DigestReply> {
         self.ask(&BlockRequest::Digests { of }, Some(LONG_TIMEOUT), decode)
     }
@@ -119,7 +119,7 @@ impl BlockClient {
     /// than that is not taken.
     ///
     /// # Errors
-    /// By the future: why it did not come.
+    /// The future resolves to the error.
     pub fn fetch_chunk(&self, stream: u64, index: u32, len: Option<u32>) -> RequestFuture {
         self.ask_for_chunk(stream, index, len, true)
     }
@@ -162,7 +162,7 @@ impl BlockClient {
         let mut body = Vec::new();
         let request = BlockRequest::Close { streams };
         if ringrail_codec::archive::encode_to_vec(&request, &mut body).is_ok() {
-            // It is a courtesy: the server closes idle streams by itself.
+            // Optional: the server closes idle streams itself.
             let _ = self.client.send(body);
         }
     }
@@ -170,7 +170,7 @@ impl BlockClient {
     /// Describes a block, or a directory and all it holds.
     ///
     /// # Errors
-    /// By the future: why there is no answer.
+    /// The future resolves to the error.
     pub fn manifest(&self, id: &BlockId, digests: bool) -> Answer<ManifestReply> {
         let request = BlockRequest::Manifest {
             id: id.as_bytes().to_vec(),
@@ -182,7 +182,7 @@ impl BlockClient {
     /// A page of a manifest that is a stream.
     ///
     /// # Errors
-    /// By the future: why it did not come.
+    /// The future resolves to the error.
     pub fn manifest_page(&self, stream: u64, index: u32) -> Answer<Page> {
         let options = ChunkOptions {
             max_len: MAX_PAGE_LEN,
@@ -273,15 +273,15 @@ pub enum BlockError {
     Nonsense {
         /// The peer.
         peer: Addr,
-        /// What is wrong.
+        /// A description of the error.
         detail: String,
     },
-    /// The server cannot do it for this block.
+    /// The server refuses the request for this block.
     #[error("{peer} answered: {message}", message = refusal.message)]
     Refused {
         /// The peer.
         peer: Addr,
-        /// What it said.
+        /// The server's refusal.
         refusal: Refusal,
     },
 }
@@ -306,7 +306,7 @@ impl BlockError {
     }
 }
 
-/// A typed answer to come, for any executor; dropping it retracts the request.
+/// A pending typed answer, for any executor; dropping it cancels the request.
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
 pub struct Answer<T> {
     answer: RequestFuture,
@@ -318,7 +318,7 @@ impl<T> Answer<T> {
     /// Waits for the answer, blocking this thread.
     ///
     /// # Errors
-    /// Why there is none, or why it cannot be read.
+    /// If there is no answer, or it cannot be read.
     ///
     /// # Panics
     /// Inside an asynchronous runtime, which it would block.

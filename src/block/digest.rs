@@ -25,7 +25,7 @@ impl Chunking {
     pub const MIN_CHUNK_LEN: u32 = 16 << 10;
     /// The longest chunk: 64 MiB.
     pub const MAX_CHUNK_LEN: u32 = 64 << 20;
-    /// Length of a chunk where nobody says otherwise: 4 MiB.
+    /// Default length of a chunk: 4 MiB.
     pub const DEFAULT_CHUNK_LEN: u32 = 4 << 20;
 
     /// `len` bytes in chunks of `chunk_len`; `None` where that is no power of two between
@@ -85,7 +85,7 @@ impl Chunking {
         hasher.finish()
     }
 
-    /// The digest of the whole from those of all its chunks; `None` where their number is wrong.
+    /// The digest of the whole from those of all its chunks; `None` if their number is wrong.
     pub fn root(&self, chunks: &[Digest]) -> Option<Digest> {
         if chunks.len() != self.count() as usize {
             return None;
@@ -128,7 +128,7 @@ impl ChunkHasher {
     /// Takes the next bytes of the chunk.
     ///
     /// # Panics
-    /// Where a chunk of several gets more bytes than chunks have.
+    /// If one of several chunks gets more bytes than the chunk length.
     pub fn update(&mut self, data: &[u8]) {
         self.hasher.update(data);
     }

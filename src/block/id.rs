@@ -1,4 +1,4 @@
-//! Names of blocks: relative paths, checked once, safe to join to a root ever after.
+//! Names of blocks: relative paths that are validated once and then safe to join to a root.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -87,7 +87,7 @@ impl BlockId {
             .filter(|name| !name.is_empty())
     }
 
-    /// What holds it; `None` for the root.
+    /// The containing directory; `None` for the root.
     pub fn parent(&self) -> Option<BlockId> {
         if self.is_root() {
             return None;
@@ -124,7 +124,7 @@ impl BlockId {
             .filter(|name| !name.is_empty())
     }
 
-    /// As text, with what is not UTF-8 replaced.
+    /// As text, with invalid UTF-8 replaced.
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.path)
     }

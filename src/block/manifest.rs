@@ -1,8 +1,8 @@
-//! What a directory of blocks holds: entries, and the pages they travel in.
+//! Contents of a block directory: entries, and the pages that carry them.
 //!
-//! A store's `walk` gives entries; the server packs them into pages; the fetcher reads the pages and
-//! plans its work by them. A short manifest travels in the reply itself, a long one as the chunks of
-//! a stream, one page each.
+//! A store's `walk` yields entries; the server packs them into pages; the fetcher reads the pages
+//! and plans its work from them. A short manifest is sent in the reply itself, a long one as the
+//! chunks of a stream, one page per chunk.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -23,12 +23,12 @@ pub struct Stamp {
     pub mtime_s: i64,
     /// The part of that time below a second, in ns.
     pub mtime_ns: u32,
-    /// Differs where the block was replaced or written in between, whatever the time says.
+    /// Changes when the block is replaced or written, independent of the time stamp.
     pub version: u64,
 }
 
 impl Stamp {
-    /// True where both describe the same state of a block; the mode does not count.
+    /// True if both describe the same state of a block; the mode is ignored.
     pub fn same_content(&self, other: &Self) -> bool {
         self.len == other.len
             && self.version == other.version
@@ -37,30 +37,30 @@ impl Stamp {
     }
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub enum EntryKind {
     /// A block that can be opened and fetched.
     File {
-        /// Its digest, where the manifest was asked for with digests.
+        /// Its digest, if the manifest was requested with digests.
         digest: Option<Digest>,
     },
     /// A directory.
     Directory,
     /// A symbolic link; it is not followed.
     Symlink {
-        /// What it points to, as it stands in the link.
+        /// The target, as the link stores it.
         target: Vec<u8>,
     },
-    /// A pipe, a socket or a device: there is nothing to fetch.
+    /// A pipe, a socket or a device: it has no content to fetch.
     Special {
-        /// What it is.
+        /// The kind of file.
         what: String,
     },
-    /// Something that the server cannot read.
+    /// An entry that the server cannot read.
     Unreadable {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
@@ -69,16 +69,16 @@ pub enum EntryKind {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct Entry {
-    /// The path below the one that was asked for; empty for that one itself.
+    /// The path below the requested one; empty for the requested one itself.
     pub path: Vec<u8>,
-    /// What it is.
+    /// The kind.
     pub kind: EntryKind,
     /// Its length, mode and time.
     pub stamp: Stamp,
 }
 
 impl Entry {
-    /// Bytes that it takes in a page, about.
+    /// Approximate size in a page, in bytes.
     pub(super) fn weight(&self) -> usize {
         let more = match &self.kind {
             EntryKind::Symlink { target } => target.len(),
@@ -91,7 +91,7 @@ impl Entry {
     }
 }
 
-/// Some entries, in the order of the walk: a directory before what it holds.
+/// Some entries, in the order of the walk: a directory precedes its content.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct Page {

@@ -1,7 +1,7 @@
-//! What a fetcher asks and a server answers: archives in the bodies of RPCs.
+//! Requests of a fetcher and replies of a server: archives in the bodies of RPCs.
 //!
-//! Blocks are opened by RPC, which gives stream ids; their bytes then travel as chunks of those
-//! streams. An id belongs to the connection that opened it.
+//! Blocks are opened by an RPC that returns stream ids; their bytes are then sent as chunks of
+//! those streams. An id is valid on the connection that opened it.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -114,7 +114,7 @@ pub struct Refusal {
     pub code: u16,
     /// Whether the same request may succeed later.
     pub retryable: bool,
-    /// What happened, to what, and what to do.
+    /// A message that names the event, its object and the remedy.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Where a block server is, and what of it is meant, in one line.
+//! A URI that names a block server and a path on it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -67,7 +67,7 @@ pub enum UriError {
     Query {
         /// The text.
         text: String,
-        /// What was found.
+        /// The query found.
         query: String,
     },
     /// The path cannot name a block.
@@ -94,7 +94,7 @@ impl RailUri {
         &self.address
     }
 
-    /// What is meant of it; the root for everything.
+    /// The path on the server; the root for everything.
     pub fn id(&self) -> &BlockId {
         &self.id
     }

@@ -91,7 +91,7 @@ impl Row {
     }
 }
 
-/// What a key has where it is not set, for people.
+/// The value of a key that is not set, as text for people.
 fn default(entry: &dyn AnyEntry) -> Option<String> {
     match entry.default_text() {
         DefaultText::Absent => None,

@@ -33,7 +33,7 @@ pub(crate) struct Doctor {
     json: bool,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct Diagnosis<'a> {
     ok: bool,

@@ -58,5 +58,5 @@ impl<E: Into<Error>> From<E> for Failure {
     }
 }
 
-/// What a subcommand gives back.
+/// The result of a subcommand.
 pub(crate) type Outcome = Result<ExitCode, Failure>;

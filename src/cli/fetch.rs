@@ -26,7 +26,8 @@ use super::size::Size;
 use progress::Progress;
 use summary::Summary;
 
-/// What a fetch has by default and other programs have not: it gives up earlier, and one shard does.
+/// Defaults of a fetch that differ from those of other programs: shorter timeouts, and a single
+/// shard.
 pub(super) const DEFAULTS: [(&str, &str); 3] = [
     ("ringrail.network.timeout", "60s"),
     ("ringrail.transport.connectionCreationTimeout", "10s"),
@@ -54,11 +55,11 @@ compared with the server's digests and continued.
 Exit codes: 0 everything is there; 1 failed; 2 wrong arguments; 3 some files failed, all others are
 there; 4 the server could not be reached or went away; 5 the destination cannot be written.")]
 pub(crate) struct Fetch {
-    /// What to fetch: rail://HOST:PORT[/PATH] or rail+unix:///SOCKET[?path=PATH]; write odd bytes
+    /// Source: rail://HOST:PORT[/PATH] or rail+unix:///SOCKET[?path=PATH]; write special bytes
     /// as %XX
     #[arg(value_name = "URI")]
     uri: RailUri,
-    /// Where to put it
+    /// Destination
     #[arg(long, short, value_name = "DEST")]
     output: PathBuf,
     /// Connections to open [key: ringrail.block.fetchConnections, default 4]
@@ -75,7 +76,7 @@ pub(crate) struct Fetch {
     /// [key: ringrail.block.maxBytesInFlight, default 64m]
     #[arg(long, value_name = "SIZE")]
     memory: Option<Size>,
-    /// What to make of files that are at DEST already
+    /// Treatment of files that already exist at DEST
     /// [key: ringrail.block.resume, default continue]
     #[arg(long, value_name = "HOW", value_enum)]
     resume: Option<ResumeArg>,
@@ -115,12 +116,12 @@ pub(crate) struct Fetch {
     settings: Settings,
 }
 
-/// What to make of files that are there already.
+/// The treatment of files that already exist.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ResumeArg {
     /// Keep files of the same length and time, continue unfinished ones
     Continue,
-    /// Keep files only where their digest is the same too: both sides read everything
+    /// Keep files only if their digest is the same too: both sides read everything
     Recheck,
     /// Fetch everything anew
     Fresh,
@@ -197,8 +198,8 @@ impl Fetch {
     }
 }
 
-/// Buffers for everything that may be in flight, and the transport's own reserve, unless somebody has
-/// said how many there may be.
+/// Buffers for everything that may be in flight, and the transport's own reserve, unless the
+/// configuration sets a size.
 fn transport(conf: &Conf, fetching: &FetchConf) -> Result<TransportConf, Failure> {
     let mut settings = transport_conf(conf)?;
     if !conf.contains(transport::POOL_BUDGET.key()) {

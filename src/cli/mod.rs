@@ -41,8 +41,9 @@ Examples:
   ringrail shuffle-service --host 0.0.0.0          Spark's external shuffle service
   ringrail bench rpc                               how fast it is here, beside bare sockets")]
 struct Cli {
-    /// What to log, to stderr: a level (error, warn, info, debug, trace) or a filter such as
-    /// `warn,ringrail::block=debug`; a server logs warnings by default, other commands errors, and warnings of configuration
+    /// Messages to log to stderr: a level (error, warn, info, debug, trace) or a filter such as
+    /// `warn,ringrail::block=debug`; a server logs warnings by default, other commands errors, and warnings of
+    /// configuration
     #[arg(long, global = true, env = "RINGRAIL_LOG", value_name = "FILTER")]
     log: Option<String>,
     #[command(subcommand)]
@@ -70,8 +71,8 @@ pub(crate) fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    // What other commands could warn of, they say in their own words; but a key that is spelt wrong
-    // is warned of everywhere, for nothing else would tell. `conf` tells all of it on stdout.
+    // Other commands print the causes of such warnings themselves. A misspelt key is still logged
+    // everywhere, because nothing else reports it. `conf` prints all of it on stdout.
     let quiet = match cli.command {
         Command::Serve(_) | Command::ShuffleService(_) => "warn",
         Command::Conf(_) => "error",

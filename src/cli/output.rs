@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-/// Prints a line at once, so that whoever waits for it in a pipe gets it.
+/// Prints a line and flushes it, so that a reader of the pipe gets it at once.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")

@@ -39,7 +39,7 @@ enum What {
     Watch(watch::Watch),
 }
 
-/// What sub-commands have unless it is configured: somebody waits in front of the screen.
+/// Defaults of the sub-commands: short timeouts, because a user waits for the answer.
 const DEFAULTS: [(&str, &str); 3] = [
     ("ringrail.network.timeout", "10s"),
     ("ringrail.transport.poolBudget", "64m"),
@@ -70,12 +70,12 @@ fn inspector(env: &RpcEnv, at: &RpcAddress) -> Result<RpcEndpointRef, Failure> {
     Ok(env.ref_at(at, INSPECTOR_NAME)?)
 }
 
-/// What the env has.
+/// Fetches the report of the env.
 fn inspect(inspector: &RpcEndpointRef) -> Result<EnvReport, Failure> {
     inspector.ask_blocking(Inspect).map_err(unanswered)
 }
 
-/// Nobody there, or nobody who answers.
+/// No server at the address, or no answer.
 fn unanswered(error: ringrail::rpc::RpcError) -> Failure {
     Failure::with(NO_SERVER, error)
 }

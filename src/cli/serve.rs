@@ -21,9 +21,9 @@ use super::signals::watch_signals;
 /// Serve a directory, read-only, to `ringrail fetch`
 ///
 /// The first line on stdout is `listening on rail://HOST:PORT`, once connections are taken. Names
-/// never lead out of DIR: symbolic links are followed only as long as they stay inside. Whoever can
-/// connect can read everything in DIR; there is no authentication, so by default only this machine
-/// can connect.
+/// never lead out of DIR: symbolic links are followed only as long as they stay inside. Every peer
+/// that can connect can read everything in DIR; there is no authentication, so by default only this
+/// machine can connect.
 ///
 /// SIGTERM and SIGINT drain: no further requests are taken, chunks under way are sent, then it
 /// exits with 0. A second signal ends it at once.
@@ -40,7 +40,7 @@ pub(crate) struct Serve {
     /// The directory to serve
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or unix:@NAME; port 0 means any free one
+    /// Listen address: HOST:PORT, [IPV6]:PORT, unix:PATH or unix:@NAME; port 0 means any free one
     #[arg(long, short, value_name = "ADDR", default_value = "127.0.0.1:7337")]
     listen: String,
     /// Shards (threads with a ring each); 0 means one per processor

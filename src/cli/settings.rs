@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     /// `ringrail conf list` prints the keys; Spark's names work too
     #[arg(long = "conf", value_name = "KEY=VALUE", global = true)]
     pairs: Vec<Pair>,
-    /// Take configuration from this file, in Java's properties format; --conf goes over it
+    /// Take configuration from this file, in Java's properties format; --conf overrides it
     #[arg(long, value_name = "FILE", global = true, env = FILE_VARIABLE)]
     properties_file: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl FromStr for Pair {
 }
 
 impl Settings {
-    /// What is configured, flags aside. `defaults` are the subcommand's own.
+    /// The configuration without command-line flags. `defaults` are the subcommand's own.
     pub(crate) fn load(&self, defaults: &[(&str, &str)]) -> Result<Conf, Failure> {
         let mut conf = Conf::new();
         conf.load_environment()?;

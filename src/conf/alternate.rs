@@ -7,7 +7,7 @@ pub type Translation = fn(&str) -> Result<String, ValueError>;
 
 /// Another key for the same setting (Spark: `AlternateConfig`).
 ///
-/// What is set under it stays stored under it, and is found when the new key is read.
+/// A value set under it stays stored under it, and is found when the new key is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Alternate {
     /// The other key.
@@ -15,7 +15,7 @@ pub struct Alternate {
     /// The version of Spark in which it was given up; setting it then warns. `None` for a key that
     /// is as good as the first one.
     pub since: Option<&'static str>,
-    /// What has to be done to its text.
+    /// The conversion of its text.
     pub translation: Option<Translation>,
 }
 

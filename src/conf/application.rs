@@ -1,12 +1,13 @@
-//! What a Spark application sets by name, and what its executors need before they are connected.
+//! Settings of a Spark application by name, and settings that its executors need before they
+//! connect.
 
 use super::error::ConfError;
 use super::map::Conf;
 
-/// What keys of variables of executors begin with.
+/// Prefix of the keys that set environment variables of executors.
 const EXECUTOR_ENV: &str = "spark.executorEnv.";
 
-/// The shared secret, which executors get on another way.
+/// The shared secret; executors get it by another channel.
 const SECRET: &str = "spark.authenticate.secret";
 
 impl Conf {
@@ -49,8 +50,9 @@ impl Conf {
         self.get("spark.app.id")
     }
 
-    /// What an executor must know before it is connected; it gets the rest then (Spark:
-    /// `isExecutorStartupConf`). Secrets and passwords are not among it.
+    /// The settings that an executor needs before it connects; it receives the rest afterwards
+    /// (Spark:
+    /// `isExecutorStartupConf`). Excludes secrets and passwords.
     pub fn executor_startup(&self) -> Conf {
         let mut startup = Conf::new();
         let needed = self.iter().filter(|(key, _)| is_executor_startup_key(key));

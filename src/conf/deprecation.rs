@@ -1,7 +1,7 @@
 //! Keys that were given up, and what is said when one is set.
 //!
-//! Three tests in Spark's order, and one more for names that nobody knows; the first that hits is
-//! the only one that speaks. What was set is stored whatever is said.
+//! Three tests in Spark's order, and one more for unknown names; only the first that matches
+//! reports. The value is stored in every case.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Deprecated {
     pub key: &'static str,
     /// The version of Spark in which it was given up.
     pub since: &'static str,
-    /// What to do instead.
+    /// The replacement.
     pub advice: &'static str,
 }
 
@@ -25,12 +25,12 @@ impl Deprecated {
     }
 }
 
-/// What is to be said of a key that is set.
+/// A notice about a key that is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It was given up.
+    /// The key is deprecated.
     Deprecated(Deprecated),
-    /// Another key has taken its place.
+    /// The key has been replaced by another.
     Renamed {
         /// The key that was set.
         key: String,
@@ -61,7 +61,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// What is to be said of `key`, if anything.
+    /// The notice for `key`, if there is one.
     pub fn of(key: &str) -> Option<Self> {
         let index = keys::index();
         if let Some(deprecated) = index.deprecated(key) {

@@ -14,15 +14,15 @@ use super::size::ByteUnit;
 use super::time::TimeUnit;
 use super::value::{ConfigValue, Kind, ValueError};
 
-/// What a key has that is not set.
+/// The value of a key that is not set.
 pub(super) enum Fallback<T: 'static> {
-    /// Nothing.
+    /// None.
     Absent,
     /// This value.
     Value(&'static str),
-    /// What this gives.
+    /// The result of this function.
     Computed(&'static str, fn() -> String),
-    /// What another key has.
+    /// The value of another key.
     Entry(&'static ConfigEntry<T>),
 }
 
@@ -150,7 +150,7 @@ pub const fn choice<T>(words: &'static [&'static str]) -> ConfigEntry<T> {
 }
 
 impl<T: 'static> ConfigEntry<T> {
-    /// What it has where it is not set.
+    /// Sets the value that applies if the key is not set.
     pub const fn default(mut self, text: &'static str) -> Self {
         self.default = Fallback::Value(text);
         self
@@ -162,7 +162,7 @@ impl<T: 'static> ConfigEntry<T> {
         self
     }
 
-    /// Where it is not set, it has what `entry` has (Spark: `fallbackConf`).
+    /// If the key is not set, the value of `entry` applies (Spark: `fallbackConf`).
     pub const fn falls_back_to(mut self, entry: &'static ConfigEntry<T>) -> Self {
         self.default = Fallback::Entry(entry);
         self
@@ -247,10 +247,10 @@ impl<T: ConfigValue> ConfigEntry<T> {
         value.format(self.kind)
     }
 
-    /// The value in `conf`: what is set, or the default.
+    /// The value in `conf`: the one that is set, or the default.
     ///
     /// # Errors
-    /// What is set is no value of this key, or nothing is and there is no default.
+    /// If the text that is set is invalid, or none is set and there is no default.
     pub(super) fn read(&self, conf: &Conf) -> Result<T, ConfError> {
         if let Some(found) = conf.find(self.key)? {
             let text = conf.substitute(&found.text)?;
@@ -271,16 +271,16 @@ impl<T: ConfigValue> ConfigEntry<T> {
     }
 }
 
-/// What a key has that is not set, for people.
+/// The value of a key that is not set, as text for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultText {
-    /// Nothing.
+    /// None.
     Absent,
     /// This value.
     Value(&'static str),
     /// A value that is worked out so.
     Computed(&'static str),
-    /// What this key has.
+    /// The value of this key.
     Key(&'static str),
 }
 
@@ -288,15 +288,15 @@ pub enum DefaultText {
 pub trait AnyEntry: Sync + fmt::Debug {
     /// The key.
     fn key(&self) -> &'static str;
-    /// What it means, in Markdown.
+    /// The meaning of the key, in Markdown.
     fn doc(&self) -> String;
-    /// Type and unit.
+    /// The type and unit.
     fn kind(&self) -> Kind;
-    /// What it has where it is not set.
+    /// The value that applies if the key is not set.
     fn default_text(&self) -> DefaultText;
-    /// Range and rule, for people: `4k to 1g; a multiple of 16`.
+    /// The range and rule, as text for people: `4k to 1g; a multiple of 16`.
     fn bounds(&self) -> String;
-    /// The keys that are looked at where it is not set.
+    /// The keys that are read if this one is not set.
     fn alternates(&self) -> &'static [Alternate];
     /// Whether setting it warns.
     fn deprecated(&self) -> Option<Deprecated>;
@@ -307,10 +307,10 @@ pub trait AnyEntry: Sync + fmt::Debug {
     /// # Errors
     /// Why it is none.
     fn check(&self, text: &str) -> Result<(), ValueError>;
-    /// Its value in `conf` as text; `None` where it has none.
+    /// The value in `conf` as text; `None` if it has none.
     ///
     /// # Errors
-    /// What is set is no value of it.
+    /// If the text that is set is invalid.
     fn value_in(&self, conf: &Conf) -> Result<Option<String>, ConfError>;
 }
 

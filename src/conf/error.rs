@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration.
+//! Errors of a configuration.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::value::ValueError;
 
-/// What is wrong with a configuration, naming the key.
+/// An error of a configuration, naming the key.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfError {
-    /// Nothing is set, and there is no default (Spark: `NoSuchElementException`).
+    /// No value is set, and there is no default (Spark: `NoSuchElementException`).
     #[error("the config key {key} is not set and has no default")]
     NotSet {
         /// The key that was asked for.
@@ -68,7 +68,7 @@ pub enum ConfError {
         path: Option<PathBuf>,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error of the value.
         cause: ValueError,
     },
     /// A variable of the environment cannot be read.

@@ -10,26 +10,26 @@ use super::time::{TimeUnit, parse_time};
 use super::value::{ConfigValue, Kind, ValueError};
 
 impl Conf {
-    /// What a key is set to (Spark: `get(key)`).
+    /// The text that a key is set to (Spark: `get(key)`).
     ///
     /// # Errors
-    /// [`ConfError::NotSet`]; or what is set under an old key cannot be translated.
+    /// [`ConfError::NotSet`]; or the text set under an old key cannot be translated.
     pub fn get(&self, key: &str) -> Result<String, ConfError> {
         self.get_option(key)?.ok_or_else(|| ConfError::not_set(key))
     }
 
-    /// What a key is set to, or `default`.
+    /// The text that a key is set to, or `default`.
     ///
     /// # Errors
-    /// What is set under an old key cannot be translated.
+    /// If the text set under an old key cannot be translated.
     pub fn get_or(&self, key: &str, default: &str) -> Result<String, ConfError> {
         Ok(self.get_option(key)?.unwrap_or_else(|| default.to_owned()))
     }
 
-    /// What a key is set to, if it is (Spark: `getOption`).
+    /// The text that a key is set to, if any (Spark: `getOption`).
     ///
     /// # Errors
-    /// What is set under an old key cannot be translated.
+    /// If the text set under an old key cannot be translated.
     pub fn get_option(&self, key: &str) -> Result<Option<String>, ConfError> {
         Ok(self.find(key)?.map(|found| found.text))
     }
@@ -54,7 +54,7 @@ impl Conf {
     /// A number of 32 bits (Spark: `getInt`).
     ///
     /// # Errors
-    /// What is set is none.
+    /// If the text that is set is not such a number.
     pub fn get_int(&self, key: &str, default: i32) -> Result<i32, ConfError> {
         self.get_parsed(key, default, |text| {
             text.parse().map_err(|_| for_input(text))
@@ -64,7 +64,7 @@ impl Conf {
     /// A number of 64 bits (Spark: `getLong`).
     ///
     /// # Errors
-    /// What is set is none.
+    /// If the text that is set is not such a number.
     pub fn get_long(&self, key: &str, default: i64) -> Result<i64, ConfError> {
         self.get_parsed(key, default, |text| {
             text.parse().map_err(|_| for_input(text))
@@ -74,7 +74,7 @@ impl Conf {
     /// A number with a fraction (Spark: `getDouble`).
     ///
     /// # Errors
-    /// What is set is none.
+    /// If the text that is set is not such a number.
     pub fn get_double(&self, key: &str, default: f64) -> Result<f64, ConfError> {
         self.get_parsed(key, default, |text| {
             text.trim().parse().map_err(|_| for_input(text))
@@ -84,7 +84,7 @@ impl Conf {
     /// `true` or `false`, in any case (Spark: `getBoolean`).
     ///
     /// # Errors
-    /// What is set is neither.
+    /// If the text that is set is neither.
     pub fn get_bool(&self, key: &str, default: bool) -> Result<bool, ConfError> {
         self.get_parsed(key, default, |text| {
             bool::parse(text, Kind::Bool).map_err(|_| for_input(text))

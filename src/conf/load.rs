@@ -1,6 +1,6 @@
-//! Where a [`Conf`] gets its defaults: the environment, then a properties file over it.
+//! Sources of a [`Conf`]'s defaults: the environment, then a properties file over it.
 //!
-//! What a program sets afterwards goes over both. In place of Java's system properties there are
+//! Values that a program sets afterwards override both. In place of Java's system properties there are
 //! variables: `RINGRAIL_CONF_` and the key in capitals, with `_` for a dot and before an inner capital,
 //! without `ringrail.`: `RINGRAIL_CONF_RPC_ASK_TIMEOUT` for `ringrail.rpc.askTimeout`,
 //! `RINGRAIL_CONF_SPARK_NETWORK_TIMEOUT` for `spark.network.timeout`. `RINGRAIL_PROPERTIES_FILE` names
@@ -15,7 +15,7 @@ use super::keys;
 use super::map::Conf;
 use super::properties::{self, Property};
 
-/// What the name of a variable that sets a key begins with.
+/// Prefix of the environment variables that set keys.
 pub const VARIABLE_PREFIX: &str = "RINGRAIL_CONF_";
 
 /// The variable that names the properties file.

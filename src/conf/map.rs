@@ -14,7 +14,7 @@ use super::value::ConfigValue;
 ///
 /// It holds what was set, as text; types, defaults and checks come from the key's
 /// [entry](ConfigEntry) when it is read. Reading a key that is not set looks at its alternates, so
-/// Spark's names work, old and new. Setting a key that was given up, or that nobody knows, warns.
+/// Spark's names work, old and new. Setting a deprecated or unknown key warns.
 ///
 /// Setters take `&mut self`: what is built is handed on and then stays as it is, which is how Spark
 /// wants its own to be used, though any thread can change that one. A clone costs a reference count
@@ -35,11 +35,11 @@ pub struct Conf {
     values: Arc<BTreeMap<String, String>>,
 }
 
-/// What was found for a key.
+/// The value found for a key.
 pub(super) struct Found<'a> {
-    /// The key it stood under: the one asked for, or an alternate of it.
+    /// The key that is set: the one asked for, or an alternate of it.
     pub(super) key: &'a str,
-    /// What is set, translated.
+    /// The text that is set, translated.
     pub(super) text: String,
 }
 
@@ -170,20 +170,21 @@ impl Conf {
         self.values.is_empty()
     }
 
-    /// The value of a typed key: what is set, with references replaced, or its default.
+    /// The value of a typed key: the one that is set, with references replaced, or its default.
     ///
     /// # Errors
-    /// What is set is no value of this key; or nothing is, and there is no default.
+    /// If the text that is set is invalid, or none is set and there is no default.
     pub fn get_entry<T: ConfigValue>(&self, entry: &ConfigEntry<T>) -> Result<T, ConfError> {
         entry.read(self)
     }
 
-    /// What `key` itself is set to.
+    /// The text that `key` itself is set to.
     pub(super) fn own(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str)
     }
 
-    /// What is set for a key: under it, or under the first of its alternates that is set.
+    /// The text set for a key: under the key itself, or under the first of its alternates that is
+    /// set.
     pub(super) fn find<'a>(&self, key: &'a str) -> Result<Option<Found<'a>>, ConfError> {
         if let Some(text) = self.own(key) {
             let text = text.to_owned();

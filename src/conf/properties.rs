@@ -31,7 +31,7 @@ pub const MAX_FILE_LEN: u64 = 16 << 20;
 pub struct Property {
     /// The key.
     pub key: String,
-    /// What it is set to, with the white space at its end.
+    /// The value, with its trailing white space.
     pub value: String,
     /// The line on which it begins, from 1.
     pub line: usize,
@@ -120,8 +120,8 @@ fn natural_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.enumerate().map(|(at, line)| (at + 1, line))
 }
 
-/// The next line that is neither empty nor a comment, with those that it is continued by, and the
-/// number of its first. Where a backslash alone ends the text, Java finds an empty key; this does not.
+/// The next line that is neither empty nor a comment, joined with its continuation lines, and its line
+/// number. If a lone backslash ends the text, Java finds an empty key; this function does not.
 fn logical_line<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Option<(usize, String)> {
     let mut logical = String::new();
     let mut first = None;

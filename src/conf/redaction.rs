@@ -7,7 +7,7 @@ use regex_lite::Regex;
 use super::keys::network::REDACTION_REGEX;
 use super::map::Conf;
 
-/// What stands in place of a secret; Spark's text.
+/// Replacement for a secret value; Spark's text.
 pub const REDACTED: &str = "*********(redacted)";
 
 /// Tells which values are secret.
@@ -35,8 +35,8 @@ impl Conf {
     }
 
     /// Everything that is set, a `key=value` a line, by key, without secrets (Spark:
-    /// `toDebugString`). What `ringrail.redaction.regex` finds in key or value is a secret; while
-    /// that is no regular expression, everything is.
+    /// `toDebugString`). A value is secret if `ringrail.redaction.regex` matches its key or the
+    /// value; while that is no valid regular expression, everything is secret.
     pub fn to_debug_string(&self) -> String {
         let redaction = self.redaction();
         let lines = self

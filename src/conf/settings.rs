@@ -23,7 +23,7 @@ use crate::shuffle::{MergeConf, ShuffleConf};
 /// The file that executors are kept in (Spark: `registeredExecutors.rdb` or `.ldb`).
 const STORE_NAME: &str = "registeredExecutors.redb";
 
-/// What a timeout of 0 means where Spark means "never" by it: longer than anything runs.
+/// The duration for a timeout of 0, by which Spark means "never": longer than any process runs.
 pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The settings of an engine (Spark: `SparkTransportConf.fromSparkConf`).
@@ -60,7 +60,7 @@ pub fn shuffle_transport_conf(
     Ok((transport_settings(conf)?, spark_authentication(conf)?))
 }
 
-/// The settings of an engine, whatever the keys say of protection.
+/// The settings of an engine, without a check of the keys for authentication and encryption.
 pub(super) fn transport_settings(conf: &Conf) -> Result<TransportConf, ConfError> {
     let spin = conf.get_entry(&transport::SPIN)?;
     let coalesce = conf.get_entry(&transport::COALESCE)?;
@@ -163,7 +163,8 @@ pub fn block_server_conf(conf: &Conf) -> Result<BlockServerConf, ConfError> {
     block_server_settings(conf)
 }
 
-/// The settings of a server of blocks, whatever the keys say of protection.
+/// The settings of a server of blocks, without a check of the keys for authentication and
+/// encryption.
 pub(super) fn block_server_settings(conf: &Conf) -> Result<BlockServerConf, ConfError> {
     Ok(BlockServerConf {
         threads: conf.get_entry(&block::SERVER_THREADS)?,
@@ -175,9 +176,9 @@ pub(super) fn block_server_settings(conf: &Conf) -> Result<BlockServerConf, Conf
     })
 }
 
-/// The settings of a shuffle service of this many shards. Where `local_dirs` come from is the caller's affair
-/// ([`keys::shuffle::LOCAL_DIRS`](super::keys::shuffle::LOCAL_DIRS), unless a variable goes over it); what is kept for
-/// the next start lies in the first of them.
+/// The settings of a shuffle service of this many shards. The caller determines `local_dirs`
+/// ([`keys::shuffle::LOCAL_DIRS`](super::keys::shuffle::LOCAL_DIRS), unless a variable overrides it); the state
+/// kept for the next start is in the first of them.
 ///
 /// # Errors
 /// A value that its key cannot have, or a key that asks for protection which a shuffle service does not have.
@@ -215,10 +216,10 @@ fn merge_conf(conf: &Conf) -> Result<Option<MergeConf>, ConfError> {
     }))
 }
 
-/// What a server asks of Spark's clients before anything else; `None` where nothing is asked.
+/// The authentication that a server demands of Spark's clients; `None` if it demands none.
 ///
 /// # Errors
-/// A value that its key cannot have, or authentication without a secret.
+/// If a key has an invalid value, or authentication is on without a secret.
 pub fn spark_authentication(conf: &Conf) -> Result<Option<(ServerMode, Secret)>, ConfError> {
     if !conf.get_entry(&authentication::AUTHENTICATE)? {
         return Ok(None);
@@ -262,7 +263,7 @@ pub fn fetch_conf(conf: &Conf) -> Result<FetchConf, ConfError> {
     fetch_settings(conf)
 }
 
-/// The settings of a fetch, whatever the keys say of protection.
+/// The settings of a fetch, without a check of the keys for authentication and encryption.
 pub(super) fn fetch_settings(conf: &Conf) -> Result<FetchConf, ConfError> {
     let settings = FetchConf {
         connections: conf.get_entry(&block::FETCH_CONNECTIONS)?,

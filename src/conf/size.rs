@@ -1,6 +1,6 @@
 //! Sizes as Spark writes them: `512k`, `64m`, `2g`, powers of 1024.
 //!
-//! A bare number takes the unit of whoever reads it. Follows `JavaUtils.byteStringAs` and
+//! A bare number is in the reader's unit. Follows `JavaUtils.byteStringAs` and
 //! `ByteUnit`: fractions are refused by a text of their own, overflow is an error and converting
 //! to a larger unit drops what is left over.
 
@@ -25,7 +25,7 @@ pub enum ByteUnit {
 
 use ByteUnit::{Byte, GiB, KiB, MiB, PiB, TiB};
 
-/// What may stand behind a number, in lower case. The forms with `ib` are those of newer Sparks.
+/// Unit suffixes of a number, in lower case. Newer versions of Spark accept the forms with `ib`.
 const SUFFIXES: [(&str, ByteUnit); 16] = [
     ("b", Byte),
     ("k", KiB),

@@ -2,8 +2,8 @@
 //!
 //! Follows Spark's `ConfigReader`: only typed entries look at them. `${some.key}` stands for what a
 //! `ringrail.` or `spark.` key is set to, or has by default; `${env:NAME}` for a variable of the
-//! environment. What cannot be resolved stays as it is written, and so does `${system:…}`, for there
-//! are no system properties here. A reference that leads back to itself is an error.
+//! environment. References that cannot be resolved stay as written, and so does `${system:…}`,
+//! because there are no system properties here. A reference that leads back to itself is an error.
 
 use std::env;
 
@@ -12,8 +12,8 @@ use super::error::ConfError;
 use super::keys;
 use super::map::Conf;
 
-/// The most references that are replaced in one value: a few that refer to each other twice would keep a
-/// reader busy for ever otherwise.
+/// The most references that are replaced in one value: a few that refer to each other twice would
+/// otherwise take exponential time.
 const MAX_REFERENCES: usize = 1024;
 
 /// How far replacing has come.

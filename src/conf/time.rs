@@ -1,6 +1,6 @@
 //! Times as Spark writes them: `50s`, `100ms`, `250us`, `2min`, `1h`, `1d`.
 //!
-//! A bare number takes the unit of whoever reads it. Follows `JavaUtils.timeStringAs`: a sign is
+//! A bare number is in the reader's unit. Follows `JavaUtils.timeStringAs`: a sign is
 //! allowed, fractions are not, and converting to a larger unit drops what is left over.
 //! [`parse_duration`] keeps all of it, so typed entries in seconds may be set to `1500ms`.
 
@@ -27,7 +27,7 @@ pub enum TimeUnit {
 
 use TimeUnit::{Days, Hours, Micros, Millis, Minutes, Seconds};
 
-/// What may stand behind a number, in lower case.
+/// Unit suffixes of a number, in lower case.
 const SUFFIXES: [(&str, TimeUnit); 7] = [
     ("us", Micros),
     ("ms", Millis),
@@ -64,8 +64,8 @@ impl TimeUnit {
     }
 }
 
-/// Reads `text` as a number of `unit`; a bare number is one of them already. What does not fit
-/// becomes the largest or smallest number.
+/// Reads `text` as a number of `unit`; a bare number is in that unit already. Values out of range
+/// are clamped to the smallest or largest number.
 ///
 /// # Errors
 /// It is no time, has a fraction or an unknown suffix, or has more than 63 bits of digits.
@@ -99,8 +99,8 @@ pub fn parse_duration(text: &str, unit: TimeUnit) -> Result<Option<Duration>, Va
     Ok(Some(duration))
 }
 
-/// Writes a time so that [`parse_duration`] reads it back, whatever its unit. What is finer than a
-/// microsecond is rounded up, lest a short time become none.
+/// Writes a time so that [`parse_duration`] reads it back, whatever its unit. Fractions of a
+/// microsecond are rounded up, so that a short time does not become zero.
 pub fn format_duration(time: Duration) -> String {
     let nanos = time.as_nanos();
     let micros = nanos.div_ceil(1_000);

@@ -1,7 +1,7 @@
-//! What is wrong with a configuration as a whole.
+//! Validation of a configuration as a whole.
 //!
-//! As in Spark, setting a key never fails; whoever starts something with a configuration asks for this
-//! first.
+//! As in Spark, setting a key never fails; code that starts a component from a configuration calls
+//! this first.
 
 use std::time::Duration;
 
@@ -55,9 +55,9 @@ impl Conf {
         }
     }
 
-    /// Refuses keys that ask for authentication or encryption, for everything that has neither: all but the
-    /// shuffle service. Whatever this crate makes of a configuration asks for this first, so that no program
-    /// runs unprotected that was told to be protected.
+    /// Refuses keys that ask for authentication or encryption, for every component without either: all but
+    /// the shuffle service. Every component of this crate that takes a configuration calls this first, so
+    /// that no program runs unprotected against its configuration.
     ///
     /// ```
     /// use ringrail::conf::{Conf, transport_conf};
@@ -90,7 +90,7 @@ impl Conf {
 
     fn errors(&self) -> Vec<ConfError> {
         let values = self.bad_values();
-        // What fits together cannot be told of values that cannot be read.
+        // Conflicts between keys can be checked only if all values are readable.
         if values.is_empty() {
             self.conflicts()
         } else {
@@ -169,7 +169,7 @@ impl Conf {
         Err(ConfError::Conflict(text))
     }
 
-    /// What nothing but the shuffle service has.
+    /// Authentication is implemented by the shuffle service only.
     fn authentication_exists(&self) -> Result<(), ConfError> {
         self.refuse(
             &authentication::AUTHENTICATE,

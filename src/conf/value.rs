@@ -1,4 +1,4 @@
-//! What a key's value may be: its type with unit, and how Rust types are read and written.
+//! Types and units of values, and conversion between Rust types and text.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -75,8 +75,8 @@ pub trait ConfigValue: Sized {
     /// Compares with a bound of a range; `None` where the type has no order, and no range then.
     fn compare(&self, other: &Self) -> Option<Ordering>;
 
-    /// What a key has that is not set and has no default: `Some(None)` for options, which may be
-    /// absent, `None` for all others, which may not.
+    /// The value of a key that is not set and has no default: `Some(None)` for options, which may
+    /// be absent, `None` for all others, which may not.
     fn absent() -> Option<Self> {
         None
     }

@@ -73,7 +73,7 @@ impl Block {
         }
     }
 
-    /// The shuffle block of these numbers, as they come in a `FetchShuffleBlocks`.
+    /// The shuffle block of these numbers, as in a `FetchShuffleBlocks`.
     ///
     /// # Errors
     /// A number is negative, or the range is none.
@@ -98,7 +98,7 @@ impl Block {
         if first > end { Err(bad()) } else { Ok(block) }
     }
 
-    /// The chunk of these numbers, as they come in a `FetchShuffleBlockChunks`.
+    /// The chunk of these numbers, as in a `FetchShuffleBlockChunks`.
     ///
     /// # Errors
     /// A number is negative.
@@ -120,14 +120,14 @@ impl Block {
     }
 }
 
-/// A file that blocks lie in, or that belongs to one.
+/// A file that contains blocks, or that belongs to one that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileName<'a> {
     /// The bytes of one map's output.
     Data { shuffle: u32, map: u64 },
-    /// Where its partitions begin.
+    /// The offsets of its partitions.
     Index { shuffle: u32, map: u64 },
-    /// Its partitions' checksums, of one kind.
+    /// The checksums of its partitions, of one algorithm.
     Checksum {
         shuffle: u32,
         map: u64,
@@ -148,11 +148,11 @@ pub(super) enum FileName<'a> {
 /// The files of a merged partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MergedPart {
-    /// The blocks, one behind the other.
+    /// The blocks, concatenated.
     Data,
-    /// Where its chunks begin.
+    /// The offsets of its chunks.
     Index,
-    /// Which maps' blocks each chunk has.
+    /// The maps whose blocks each chunk contains.
     Meta,
 }
 

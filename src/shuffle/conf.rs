@@ -11,10 +11,10 @@ use super::merge::MergeConf;
 pub struct ShuffleConf {
     /// The service's local directories: executors' must lie below them. Spark: `spark.local.dir`.
     pub local_dirs: Vec<PathBuf>,
-    /// Where registered executors are kept for the next start; `None` to forget them. Spark:
-    /// `spark.shuffle.service.db.enabled`, where it lies in the first local directory.
+    /// The file that stores registered executors for the next start; `None` to forget them. Spark:
+    /// `spark.shuffle.service.db.enabled`, whose file is in the first local directory.
     pub store: Option<PathBuf>,
-    /// How long to wait for another process to close that file.
+    /// Time to wait for another process to close that file.
     pub store_wait: Duration,
     /// Memory for index files, in bytes, of each shard. Spark: `spark.shuffle.service.index.cache.size`.
     pub index_cache_len: usize,
@@ -55,7 +55,7 @@ impl ShuffleConf {
     }
 }
 
-/// Why a service cannot start or change what it has stored.
+/// The reason why a service cannot start or change its stored state.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {reason}")]
 pub struct ShuffleServiceError {

@@ -1,7 +1,8 @@
-//! Where a block went bad (Spark: `ShuffleChecksumHelper.diagnoseCorruption`).
+//! Diagnosis of corrupt blocks (Spark: `ShuffleChecksumHelper.diagnoseCorruption`).
 //!
-//! The writer has left a checksum of each partition beside the data; the reader sends its own. If the file does
-//! not give the writer's, the disk is to blame; if it does and the reader's differs, the way between.
+//! The writer stores a checksum of each partition beside the data; the reader sends its own. If the checksum
+//! of the file differs from the writer's, the disk is the cause; if it matches and the reader's differs, the
+//! network is.
 
 use crc_fast::CrcAlgorithm;
 use std::fs::File;
@@ -19,7 +20,7 @@ use ringrail_transport::buf::ManagedBuffer;
 /// Bytes that are read at once.
 const READ_LEN: usize = 64 << 10;
 
-/// Finds the cause; where anything is missing, it is unknown. Reads the whole block.
+/// Finds the cause; unknown if a file or checksum is missing. Reads the whole block.
 pub(super) fn diagnose(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Cause {
     if !ALGORITHMS.contains(&asked.algorithm) {
         return Cause::UnsupportedChecksumAlgorithm;
@@ -36,7 +37,7 @@ pub(super) fn diagnose(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Cause
     }
 }
 
-/// What the writer has noted.
+/// The checksum that the writer stored.
 fn written(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
     let executor = shared.executors.get(asked.app_id, asked.exec_id)?;
     let file = FileName::Checksum {
@@ -53,12 +54,12 @@ fn written(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
     Some(i64::from_be_bytes(checksum))
 }
 
-/// What the file gives now.
+/// The checksum of the file's present content.
 fn computed(shared: &Shared, asked: &DiagnoseCorruption<'_>) -> Option<i64> {
     let executor = shared.executors.get(asked.app_id, asked.exec_id)?;
     let range = (asked.reduce_id, asked.reduce_id.checked_add(1)?);
     let block = Block::of_shuffle(asked.shuffle_id, asked.map_id, range).ok()?;
-    // No cache: this is asked once in a blue moon, and not on the shard.
+    // No cache: the request is rare and runs outside the shard.
     let found = Files::new(0, 1, Wait::Allowed)
         .find(&shared.roots, (executor.layout(), asked.app_id), block)
         .ok()?;

@@ -1,4 +1,4 @@
-//! What the service refuses, in Spark's words where Spark has some: its users look for them.
+//! Errors of the service, with Spark's texts where Spark has one, because users search for them.
 
 use std::io;
 
@@ -101,7 +101,7 @@ pub(super) enum ShuffleError {
         "a batch of map {map} with {count} numbers: it has two, the first partition and the end"
     )]
     BadBatch { map: i64, count: usize },
-    /// Nobody is told: the request waits until a helper thread has looked.
+    /// Not sent to the peer: the request waits until a helper thread has looked.
     #[error("it is not in memory")]
     NotInMemory,
     #[error("looking for it failed; the log of the service says why")]
@@ -189,9 +189,9 @@ impl ShuffleError {
 }
 
 impl ShuffleError {
-    /// The class of what Spark throws in this case, or of what it would throw for what it does not refuse. Its
-    /// clients are told the first line of a stack trace, which begins with the class, for RPCs, chunks and streams
-    /// alike.
+    /// The class of Spark's exception in this case, or the one that Spark would throw for a case that it does not
+    /// refuse. For RPCs, chunks and streams alike, clients get the first line of a stack trace, which begins
+    /// with the class.
     fn java_class(&self) -> &'static str {
         match self {
             ShuffleError::NotThisApp { .. }

@@ -1,9 +1,9 @@
 //! The executors that have registered: where each writes its files.
 //!
-//! Read by every shard, written when an executor starts. What is written is on disk first (see
-//! [`store`](super::store)), so that a service that starts again still serves the files of executors that are
-//! long gone. Nobody tells a service of its own when an application ends; its executors are forgotten when all
-//! their directories are gone.
+//! Read by every shard, written when an executor starts. Registrations are written to disk first (see
+//! [`store`](super::store)), so that a restarted service still serves the files of executors that are
+//! long gone. No event reports the end of an application to a standalone service; its executors are forgotten
+//! when all their directories are gone.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,10 +27,10 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    /// Checks what an executor says of itself against the service's directories. Looks at the file system.
+    /// Checks an executor's registration against the service's directories. Reads the file system.
     ///
     /// # Errors
-    /// A directory is not the service's, or there is none to find a file in.
+    /// If a directory is not below the service's, or the list is empty.
     pub(super) fn new(
         message: &RegisterExecutor<'_>,
         roots: &LocalRoots,
@@ -58,12 +58,12 @@ impl Executor {
         })
     }
 
-    /// Where its files lie.
+    /// The layout of its directories.
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Its directories as it has named them.
+    /// Its directories as it registered them.
     pub(super) fn as_registered(&self) -> &[String] {
         &self.as_registered
     }
@@ -82,7 +82,7 @@ struct Table {
 pub(super) struct Executors {
     limit: usize,
     table: RwLock<Table>,
-    /// Counts changes of the table, so that what was looked up stays good as long as it stands still.
+    /// Counts changes of the table; cached lookups stay valid while it is unchanged.
     generation: AtomicU64,
     recovery: Arc<Recovery>,
     /// Taken for the whole of a change, so that disk and memory see changes in one order.
@@ -90,7 +90,7 @@ pub(super) struct Executors {
 }
 
 impl Executors {
-    /// Those in the store, if there is one, as far as their directories are there and still the service's.
+    /// Those in the store, if there is one, whose directories still exist below the service's.
     ///
     /// # Errors
     /// The store cannot be read.

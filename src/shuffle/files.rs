@@ -23,13 +23,13 @@ pub(super) struct Files {
     /// By path: files that are on their way out, or that a stream has.
     open: HashMap<Box<str>, Weak<File>>,
     max_open: usize,
-    /// Entries from which on those of files that nobody has are swept out.
+    /// Number of entries from which unused ones are removed.
     sweep_at: usize,
     place: Place,
     wait: Wait,
 }
 
-/// So many entries of files that nobody has may stay.
+/// Number of unused entries that may stay.
 const SWEEP_MIN: usize = 256;
 
 /// A file, and its length.
@@ -59,7 +59,7 @@ pub(super) struct MapOutput {
 }
 
 impl MapOutput {
-    /// A block of it; `None` where it has none such.
+    /// A block of it; `None` if it has no such block.
     pub(super) fn part(&self, block: Block) -> Option<ManagedBuffer> {
         let Block::Shuffle {
             shuffle,
@@ -101,7 +101,7 @@ impl Files {
         }
     }
 
-    /// Takes over what others have found.
+    /// Takes over entries that other caches have found.
     pub(super) fn absorb(&mut self, other: Files) {
         self.indices.absorb(other.indices);
         self.open.extend(other.open);
@@ -112,7 +112,7 @@ impl Files {
         self.indices.len()
     }
 
-    /// Makes room in the table of open files, after streams have let some go.
+    /// Frees places in the table of open files, after streams have closed some.
     pub(super) fn purge(&mut self) -> Result<(), Full> {
         self.sweep();
         if self.open.len() < self.max_open {
@@ -122,7 +122,7 @@ impl Files {
         }
     }
 
-    /// Forgets files that nobody has. So seldom that it costs each file that is opened next to nothing.
+    /// Removes entries of closed files. Runs so rarely that the cost per opened file is small.
     fn sweep(&mut self) {
         self.open.retain(|_, file| file.strong_count() > 0);
         self.sweep_at = (self.open.len() * 2).max(SWEEP_MIN);
@@ -141,7 +141,8 @@ impl Files {
     /// Finds a block in directories that it may lie in: of its executor, or of merged files.
     ///
     /// # Errors
-    /// There is no such block, or its files are damaged; or it is not in memory, and nobody may wait.
+    /// If the block does not exist or its files are damaged; or if it is not in memory and blocking
+    /// is not allowed.
     pub(super) fn find(
         &mut self,
         roots: &LocalRoots,
@@ -198,11 +199,11 @@ impl Files {
         }
     }
 
-    /// What a merged partition is made of: the number of its chunks, and a bitmap of maps for each (Spark:
+    /// Metadata of a merged partition: the number of its chunks, and a bitmap of maps for each (Spark:
     /// `MergedBlockMeta`).
     ///
     /// # Errors
-    /// There is no such partition.
+    /// If the partition does not exist.
     pub(super) fn merged_meta(
         &mut self,
         roots: &LocalRoots,
@@ -219,7 +220,7 @@ impl Files {
         locate(layout, &name(MergedPart::Index), &mut self.place);
         let index = roots.look(&self.place, self.wait);
         let index = index.map_err(|errno| self.failed(errno.into()))?;
-        // The first entry is where the first chunk begins.
+        // The first entry is the offset of the first chunk.
         let chunks = (index.st_size as u64 / 8).saturating_sub(1);
         let chunks = i32::try_from(chunks).unwrap_or(i32::MAX);
         locate(layout, &name(MergedPart::Meta), &mut self.place);
@@ -227,8 +228,8 @@ impl Files {
         Ok((chunks, ManagedBuffer::file(file, 0, len)))
     }
 
-    /// A part of the file that was located, and the file. Where all of a map's partitions are empty there is none.
-    /// Where the index is a new one, so is this.
+    /// A part of the located file, and the open file; no file if all of a map's partitions are empty. If the
+    /// index was reloaded, the file is reopened too.
     fn part(
         &mut self,
         roots: &LocalRoots,

@@ -25,7 +25,7 @@ use super::service::ShuffleService;
 use super::streams::{Chunk, Streams};
 use super::tasks::{Job, Task};
 
-/// The longest message that a helper thread takes, in bytes.
+/// Limit of a message for a helper thread, in bytes.
 const MAX_TASK_LEN: usize = 4 << 20;
 
 /// Answers shuffle messages on one shard; made by [`ShuffleService::handler`].
@@ -86,7 +86,7 @@ impl ShuffleHandler {
         self.open(from, executor, blocks)
     }
 
-    /// Registers a stream; the message that tells of it.
+    /// Registers a stream; returns the message that announces it.
     fn open(
         &self,
         from: &Connection,
@@ -141,7 +141,7 @@ impl ShuffleHandler {
         }
     }
 
-    /// Has a helper thread look for what is not in memory; the connection waits.
+    /// Hands a lookup to a helper thread; the connection is paused.
     #[cold]
     fn look_up(&self, from: &Connection, place: (Owner, &str), wanted: Wanted) -> ShuffleError {
         let shared = &self.service.shared;
@@ -157,7 +157,7 @@ impl ShuffleHandler {
         error
     }
 
-    /// What a merged partition is made of.
+    /// Looks up the metadata of a merged partition.
     fn find_merged(
         &self,
         from: &Connection,
@@ -287,7 +287,7 @@ impl ShuffleHandler {
         Err(error.into())
     }
 
-    /// Counts what is on its way where that is bounded.
+    /// Counts chunks being sent, if their number is limited.
     fn count_in_flight(&self, change: u64) {
         let shared = &self.service.shared;
         if shared.conf.max_chunks_being_transferred != u64::MAX {
@@ -307,7 +307,7 @@ fn close(from: &Connection, error: &ShuffleError) {
     from.close();
 }
 
-/// A peer that has proved to be an application speaks for that one only.
+/// A peer authenticated as an application may act for that one only.
 fn check_app(from: &Connection, message: &Message<'_>) -> Result<(), ShuffleError> {
     match message.app_id() {
         Some(app) => check_client(from, app),

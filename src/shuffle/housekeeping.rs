@@ -1,4 +1,4 @@
-//! What has to be done from time to time: rates, and executors whose directories are gone.
+//! Periodic work: rates, and removal of executors whose directories are gone.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};

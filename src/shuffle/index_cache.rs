@@ -16,14 +16,14 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use super::error::ShuffleError;
 use super::roots::{LocalRoots, Place, Wait};
 
-/// First byte, and the one behind the last.
+/// First byte, and the end (exclusive).
 pub(super) type Range = (u64, u64);
 
-/// What was asked for of an index file.
+/// The result of a lookup in an index file.
 #[derive(Debug)]
 pub(super) struct Looked {
     pub(super) range: Range,
-    /// All that is in the file, if it is kept.
+    /// All offsets of the file, if it is cached.
     pub(super) offsets: Option<Arc<[u64]>>,
     /// It had not been read before, or was another one then.
     pub(super) is_new: bool,
@@ -32,10 +32,10 @@ pub(super) struct Looked {
 /// Bytes of an offset.
 const OFFSET_LEN: u64 = 8;
 
-/// What an entry costs beside its offsets and its path.
+/// Cost of an entry in addition to its offsets and its path, in bytes.
 const ENTRY_LEN: usize = 128;
 
-/// What tells one state of a file from another.
+/// Identifies one state of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     file: (u64, u64),
@@ -89,12 +89,12 @@ impl IndexCache {
         self.young_len + self.old_len
     }
 
-    /// Where partitions `first` to before `end` lie in the data file, and where all of them do, unless the file is
-    /// too large to be kept.
+    /// The range of partitions `first` to before `end` in the data file, and all offsets, unless the file is too
+    /// large to be cached.
     ///
     /// # Errors
-    /// The index file cannot be read, is damaged, or does not have these partitions; or it is not in memory, and
-    /// nobody may wait.
+    /// If the index file cannot be read, is damaged, or lacks these partitions; or if it is not in memory and
+    /// `wait` forbids blocking.
     pub(super) fn range(
         &mut self,
         (roots, wait): (&LocalRoots, Wait),
@@ -135,7 +135,7 @@ impl IndexCache {
         })
     }
 
-    /// Takes over what another cache has read.
+    /// Takes over entries that another cache has read.
     pub(super) fn absorb(&mut self, other: IndexCache) {
         for (path, entry) in other.young.into_iter().chain(other.old) {
             self.remove_young(&path);
@@ -226,7 +226,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Reads all of `bytes`; who may not wait, as far as they are in memory.
+    /// Reads all of `bytes`; without permission to block, only the part in memory.
     fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         if self.wait == Wait::Allowed {
             return self.file.read_exact_at(bytes, at);
@@ -235,13 +235,13 @@ impl Reader<'_> {
         let slices = &mut [IoSliceMut::new(bytes)];
         match preadv2(&self.file, slices, at, ReadWriteFlags::NOWAIT) {
             Ok(count) if count == len => Ok(()),
-            // The rest is not in memory, or not there; or this file system cannot tell.
+            // The rest is not in memory, or beyond the end; or this file system cannot tell.
             Ok(_) | Err(Errno::OPNOTSUPP) => Err(io::ErrorKind::WouldBlock.into()),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// What is not cached: the two offsets that are needed, of a file that would fill the cache.
+    /// Reads only the two offsets needed, of a file that would fill the cache.
     fn read_two(&self, count: u64, (first, end): (u32, u32)) -> Result<(u64, u64), ShuffleError> {
         in_range(self.path, count, (first, end))?;
         let at = |index: u32| self.read(u64::from(index), 1).map(|offsets| offsets[0]);

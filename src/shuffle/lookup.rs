@@ -1,12 +1,13 @@
-//! What a shard does not have in memory: looked for on a helper thread, while the connection that wants it waits.
+//! Lookups of data that a shard has not cached: a helper thread does them while the connection
+//! waits.
 //!
 //! ```text
 //! shard: chunk ─► Files: not in memory ─► Lookups::begin ─► pause ─► helper thread: Files of its own, which wait
 //! shard: the same chunk again ◄─ resume ◄─────────────────── answer, and what was found on the way
 //! ```
 //!
-//! A connection that waits asks for nothing else, so each has one lookup at most. Its answer is what the chunk is
-//! then made of, whatever has left the caches meanwhile.
+//! A waiting connection sends no other request, so each has at most one lookup. The chunk is then built from
+//! the lookup's answer, even if the caches have evicted the files meanwhile.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use super::resolve::Layout;
 use super::roots::Wait;
 use super::service::Shared;
 
-/// Whose directories to look in.
+/// The directories to search.
 #[derive(Debug)]
 pub(super) enum Owner {
     /// An executor's.
@@ -42,16 +43,16 @@ impl Owner {
     }
 }
 
-/// What is looked for.
+/// The object of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// A block.
     Block(Block),
-    /// What a merged partition is made of: shuffle, merge, partition.
+    /// Metadata of a merged partition: shuffle, merge, partition.
     MergedMeta((u32, u32, u32)),
 }
 
-/// What was found.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A block.
@@ -64,7 +65,8 @@ impl Files {
     /// Looks for something of an application.
     ///
     /// # Errors
-    /// It is not there, or damaged, or not in memory where nobody may wait.
+    /// If the block does not exist or is damaged, or if it is not in memory and blocking is not
+    /// allowed.
     pub(super) fn look_for(
         &mut self,
         shared: &Shared,
@@ -82,10 +84,10 @@ impl Files {
     }
 }
 
-/// An answer, and what the shard's caches can take over.
+/// An answer, and the entries that the shard's caches can take over.
 type Answer = (Result<Outcome, ShuffleError>, Files);
 
-/// Where an answer is put.
+/// The place where the helper thread stores an answer.
 type Slot = Arc<Mutex<Option<Answer>>>;
 
 /// Something that a helper thread looks for.
@@ -106,7 +108,7 @@ impl Lookup {
         let found = files.look_for(&self.shared, (&self.owner, &self.app), self.wanted);
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = Some((found, files));
-        // The pause ends with the lookup, when the answer is there.
+        // The pause ends with the lookup, once the answer is stored.
     }
 }
 
@@ -118,7 +120,8 @@ pub(super) struct Lookups {
 }
 
 impl Lookups {
-    /// Begins one for a connection, which waits from now on. It is to be given to a helper thread.
+    /// Begins a lookup for a connection, which is paused from now on. Pass the lookup to a helper
+    /// thread.
     pub(super) fn begin(
         &mut self,
         from: &Connection,
@@ -138,8 +141,8 @@ impl Lookups {
         }
     }
 
-    /// What came of the lookup that a connection has waited for, if it asks for the same again; `files` takes over
-    /// what was found.
+    /// The answer of the lookup that a connection waited for, if it repeats the same request; `files` takes over
+    /// the files found.
     #[inline]
     pub(super) fn answer(
         &mut self,

@@ -1,4 +1,4 @@
-//! A disk that does not answer holds up those who wait for it, and nobody else.
+//! A disk that does not answer delays the connections that read from it, and no others.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What is kept for the next start, as long as this process is the one that keeps it.
+//! State kept for the next start, as long as this process owns the store.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,12 +19,12 @@ enum State {
 }
 
 impl Recovery {
-    /// What is kept is kept there, or nowhere.
+    /// State is kept in `store`; without one, nothing is kept.
     pub(super) fn new(store: Option<Store>) -> Self {
         Self(Mutex::new(store.map_or(State::Off, State::In)))
     }
 
-    /// Reads or changes the store, if there is one. Waits for the disk.
+    /// Reads or changes the store, if there is one. Blocks on the disk.
     ///
     /// # Errors
     /// Those of `change`, or another process has taken over.
@@ -39,7 +39,7 @@ impl Recovery {
         }
     }
 
-    /// Closes the store, so that another process can open it. What would change it is refused from now on.
+    /// Closes the store, so that another process can open it. Later changes are refused.
     pub(super) fn hand_over(&self) {
         let mut state = self.state();
         if matches!(*state, State::In(_)) {

@@ -1,4 +1,4 @@
-//! Which blocks a message asks for, as a list of one block per chunk.
+//! The blocks that a message asks for, as a list of one block per chunk.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub(super) fn blocks_by_number(asked: &FetchShuffleBlocks<'_>) -> Result<Vec<Blo
             continue;
         }
         for reduce in reduces {
-            // Behind the last number there is a negative one, which is refused.
+            // The last number is followed by a negative one, which is refused.
             let range = (reduce, reduce.wrapping_add(1));
             blocks.push(Block::of_shuffle(asked.shuffle_id, map, range)?);
         }

@@ -20,15 +20,16 @@ use rustix::io::Errno;
 use super::error::ShuffleError;
 use super::resolve::Layout;
 
-/// `openat2` gives up where somebody renames a directory at that moment; so often it is tried.
+/// Attempts before giving up when `openat2` keeps losing a rename race.
 const RENAME_RACES_MAX: usize = 16;
 
 const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// Whether somebody who looks for a file may wait for a disk.
+/// Whether a lookup may block on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// A shard: what the kernel does not have in memory is [`Errno::AGAIN`] (`RESOLVE_CACHED`, Linux 5.12).
+    /// A shard: data that the kernel does not have in memory is [`Errno::AGAIN`] (`RESOLVE_CACHED`,
+    /// Linux 5.12).
     Never,
     /// A helper thread.
     Allowed,
@@ -88,7 +89,7 @@ impl Place {
         self.path.push_str(&self.name);
     }
 
-    /// The whole path: what caches go by and messages show.
+    /// The whole path: the key of caches, and the text in messages.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
@@ -123,10 +124,10 @@ impl LocalRoots {
         })
     }
 
-    /// Where `dir`, made canonical, lies below one of the roots. Looks at the file system.
+    /// The position of `dir`, made canonical, below one of the roots. Reads the file system.
     ///
     /// # Errors
-    /// It is nowhere below them: Spark's text.
+    /// If it is below none of them: Spark's text.
     pub(super) fn local_dir(&self, dir: &str) -> Result<LocalDir, ShuffleError> {
         let refused = || ShuffleError::NotALocalDir {
             dir: dir.to_owned(),
@@ -142,7 +143,7 @@ impl LocalRoots {
         Ok(LocalDir { root, path, below })
     }
 
-    /// Whether one of these directories is there now.
+    /// Whether one of these directories exists now.
     pub(super) fn is_any_there(&self, layout: &Layout) -> bool {
         layout.dirs.iter().any(|dir| self.is_there(dir))
     }
@@ -155,7 +156,7 @@ impl LocalRoots {
         !matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
 
-    /// What is there now, without opening it; links are not followed.
+    /// The current metadata, without opening the file; does not follow links.
     pub(super) fn look(&self, place: &Place, wait: Wait) -> Result<Stat, Errno> {
         if wait == Wait::Never {
             let flags = OFlags::PATH | OFlags::NOFOLLOW;
@@ -172,7 +173,7 @@ impl LocalRoots {
 
     /// Opens a regular file for reading.
     pub(super) fn open_file(&self, place: &Place, wait: Wait) -> Result<(File, Stat), Errno> {
-        // Not to hang where somebody has put a pipe there.
+        // NONBLOCK: an open of a FIFO would block.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = self.find(place.root, place.below(), flags, wait)?;
         let stat = fstat(&fd)?;
@@ -206,7 +207,7 @@ impl LocalRoots {
         unlinkat(&dir, name, AtFlags::empty())
     }
 
-    /// Opens what is there.
+    /// Opens an existing file.
     fn find(&self, root: usize, below: &str, flags: OFlags, wait: Wait) -> Result<OwnedFd, Errno> {
         #[cfg(test)]
         self.slow_disk.pass(below, wait)?;

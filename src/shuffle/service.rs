@@ -18,13 +18,13 @@ use super::store::Store;
 use super::tasks::Job;
 use crate::workers::Workers;
 
-/// What all shards share.
+/// State that all shards share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) roots: LocalRoots,
     pub(super) recovery: Arc<Recovery>,
     pub(super) executors: Executors,
-    /// Where blocks are merged.
+    /// The merges in progress; `None` if merging is off.
     pub(super) merges: Option<Arc<Merges>>,
     pub(super) metrics: Metrics,
     pub(super) conf: ShuffleConf,
@@ -55,7 +55,7 @@ pub struct ShuffleService {
 }
 
 impl ShuffleService {
-    /// Opens the local directories, loads what executors are stored, starts the helper threads.
+    /// Opens the local directories, loads the stored executors, starts the helper threads.
     ///
     /// # Errors
     /// A directory or the store cannot be opened, or a thread cannot be started.
@@ -114,7 +114,7 @@ impl ShuffleService {
         self.shared.executors.len()
     }
 
-    /// What was counted so far, on all shards.
+    /// The counters so far, summed over all shards.
     pub fn metrics(&self) -> ShuffleMetrics {
         self.shared.metrics.snapshot(self.executors())
     }
@@ -134,8 +134,8 @@ impl ShuffleService {
         removed.map_err(|reason| ShuffleServiceError::new("removing an application", reason))
     }
 
-    /// Forgets executors of whose local directories none is left; how many there were. A service does so by itself
-    /// from time to time, for nobody tells it when an application ends. Waits for the disk.
+    /// Removes executors none of whose local directories exists any more; returns their number. The service does
+    /// this periodically, because no event reports the end of an application. Blocks on the disk.
     ///
     /// # Errors
     /// The store cannot be written; nothing has changed then.
@@ -144,8 +144,9 @@ impl ShuffleService {
         gone.map_err(|reason| ShuffleServiceError::new("forgetting executors", reason))
     }
 
-    /// Closes the store of executors, so that the process that takes over can open it; to be called before this
-    /// one drains. Executors that would register from now on are told to connect again; blocks are served on.
+    /// Closes the store of executors, so that the process that takes over can open it; call it before this
+    /// one drains. Executors that would register from now on get an error that makes them reconnect; blocks are
+    /// still served.
     pub fn hand_over(&self) {
         self.shared.recovery.hand_over();
     }

@@ -6,7 +6,8 @@ use rustix::io::Errno;
 
 use super::roots::Wait;
 
-/// Files whose path contains a text are not in memory, and whoever waits for them waits until they are let go.
+/// Files whose path contains a text are not in memory, and reads of them block until they are
+/// released.
 #[derive(Debug, Default)]
 pub(super) struct SlowDisk {
     state: Mutex<State>,
@@ -20,20 +21,20 @@ struct State {
 }
 
 impl SlowDisk {
-    /// Has files whose path contains `text` get stuck; `None` lets all go.
+    /// Makes reads of files whose path contains `text` block; `None` releases all.
     pub(super) fn stick(&self, text: Option<&'static str>) {
         self.state.lock().unwrap().stuck = text;
         self.changed.notify_all();
     }
 
-    /// Waits until somebody waits for a file that is stuck.
+    /// Blocks until a thread waits for a stuck file.
     pub(super) fn until_somebody_waits(&self) {
         let state = self.state.lock().unwrap();
         let waited = self.changed.wait_while(state, |state| state.waiting == 0);
         drop(waited.unwrap());
     }
 
-    /// Whoever looks for a file comes by here.
+    /// Every file lookup calls this.
     pub(super) fn pass(&self, path: &str, wait: Wait) -> Result<(), Errno> {
         let stuck = |state: &mut State| state.stuck.is_some_and(|text| path.contains(text));
         let mut state = self.state.lock().unwrap();

@@ -19,14 +19,14 @@ use super::error::ShuffleError;
 /// Application and executor, and the executor's registration.
 const EXECUTORS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("executors");
 
-/// Application, and the registration of the executor that has told where its blocks are merged.
+/// Application, and the registration of the executor that named its merge directories.
 const MERGE_APPS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("merge_apps");
 
 /// Application, attempt and shuffle; the merge that has ended, and its partitions.
 const FINALIZED: TableDefinition<'_, (&str, i32, u32), (u32, Vec<u32>)> =
     TableDefinition::new("finalized_merges");
 
-/// Which shuffle a merge is of.
+/// The shuffle that a merge belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FinalizedKey<'a> {
     pub(super) app: &'a str,
@@ -47,9 +47,9 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the database at `path`, or makes one. Where another process has it open, waits for that long: it
-    /// may be about to end. One that is damaged is put aside, as Spark does: what can be read from elsewhere is
-    /// worth more than a service that does not start.
+    /// Opens the database at `path`, or creates one. If another process has it open, waits up to `wait`,
+    /// because that process may be about to end. A damaged database is moved aside, as in Spark: a
+    /// service that starts without recovered state is better than none.
     ///
     /// # Errors
     /// Another process keeps it open, or the file cannot be written.
@@ -147,7 +147,7 @@ impl Store {
         })
     }
 
-    /// Forgets where an application has its blocks merged, and its merges.
+    /// Removes an application's merge directories, and its merges.
     ///
     /// # Errors
     /// It cannot be written; nothing has changed then.

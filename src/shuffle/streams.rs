@@ -2,7 +2,7 @@
 //!
 //! As Spark's, a stream belongs to its connection and is forgotten when each of its chunks has been asked for.
 //! Unlike Spark's, chunks may come in any order, and again as long as the stream is there: a reader that was
-//! interrupted gets what it asks for. What a chunk is made of is looked up when it is asked for.
+//! interrupted gets the chunk again. The content of a chunk is looked up when it is asked for.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -27,10 +27,10 @@ pub const MAX_CONNECTION_STREAMS: usize = 16 << 10;
 /// A connection that has as many streams as it may loses those that nothing was asked of for so long, in ns.
 const IDLE_NS: u64 = 600 * 1_000_000_000;
 
-/// For so long what was found on the disk is taken to lie there still, in ns.
+/// Time for which a result of a disk lookup is assumed to hold, in ns.
 const FRESH_NS: u64 = 100 * 1_000_000;
 
-/// A stream: whose it is, and what is in it.
+/// A stream: its owner, and its blocks.
 #[derive(Debug)]
 struct Stream {
     owner: u64,
@@ -45,16 +45,16 @@ struct Stream {
     executor: Option<(u64, Arc<Executor>)>,
     /// Chunks on their way out.
     in_flight: usize,
-    /// What the last one was a part of, and when it was looked at, as long as there are some on their way. A stream
-    /// that stands still keeps no file, which may have been deleted, open.
+    /// The map output of the last chunk, and the time of its use, while chunks are in flight. An idle stream keeps
+    /// no file open, because the file may have been deleted.
     last: Option<(MapOutput, u64)>,
 }
 
-/// What is sent for one chunk.
+/// The data sent for one chunk.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) data: ManagedBuffer,
-    /// Blocks in it.
+    /// Number of blocks in it.
     pub(super) blocks: u32,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// No streams yet. Ids begin anywhere, so that one that was given out before a restart is not given again.
+    /// No streams yet. Ids begin at random, so that an id from before a restart is not reused.
     pub(super) fn new() -> Self {
         Self {
             table: HashMap::new(),
@@ -145,10 +145,10 @@ impl Streams {
         (held.chunks + chunks > MAX_CONNECTION_CHUNKS).then(too_many_chunks)
     }
 
-    /// Whether this peer may read this stream, if there is one.
+    /// Whether this peer may read this stream, if it exists.
     ///
     /// # Errors
-    /// It has proved to be another application.
+    /// The peer is authenticated as another application.
     pub(super) fn authorize(&self, from: &Connection, id: u64) -> Result<(), ShuffleError> {
         let (Some(client), Some(stream)) = (from.client_id(), self.table.get(&id)) else {
             return Ok(());
@@ -196,16 +196,16 @@ impl Streams {
         found
     }
 
-    /// What a chunk is, for a lookup.
+    /// The lookup key of a chunk.
     pub(super) fn wanted(&self, (id, index): (u64, u32)) -> Option<Wanted> {
         let block = self.table.get(&id)?.blocks.get(index as usize)?;
         Some(Wanted::Block(*block))
     }
 
-    /// Where a chunk is to be looked for: whose it is, of which application.
+    /// The owner of a chunk's files, and its application.
     ///
     /// # Errors
-    /// Nowhere.
+    /// If no owner is known.
     pub(super) fn owner(
         &mut self,
         (id, index): (u64, u32),
@@ -239,7 +239,7 @@ impl Streams {
         }
     }
 
-    /// Where the table of open files is full, streams let go what they only keep for later.
+    /// When the table of open files is full, closes files that streams keep only for later chunks.
     fn make_room(&mut self, files: &mut Files) -> Result<(), ShuffleError> {
         if files.has_room() || files.purge().is_ok() {
             return Ok(());
@@ -307,7 +307,7 @@ impl Stream {
         Ok(Chunk { data, blocks })
     }
 
-    /// Whose directories a block lies in.
+    /// The owner of the directories that contain a block.
     fn owner_of(&mut self, block: Block, shared: &Shared) -> Result<Owner, ShuffleError> {
         if let Block::Merged {
             shuffle,
@@ -324,7 +324,7 @@ impl Stream {
         look_up(&mut self.executor, owner, shared).map(Owner::Executor)
     }
 
-    /// A block of what the last one was a part of, as long as that was looked at lately.
+    /// A block of the same map output as the last one, if that was looked up recently.
     fn find_again(&self, block: Block, shared: &Shared) -> Option<ManagedBuffer> {
         let (output, looked_ns) = self.last.as_ref()?;
         let (seen, _) = self.executor.as_ref()?;

@@ -1,4 +1,4 @@
-//! What waits for a disk longer than a shard should: done on helper threads, answered from there.
+//! Tasks that wait for a disk longer than a shard should: helper threads run and answer them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,7 +41,7 @@ impl Job {
 pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) body: Vec<u8>,
-    /// `None` where nobody waits for an answer.
+    /// `None` if no answer is expected.
     pub(super) reply: Option<DeferredResponder>,
     /// When it arrived.
     pub(super) since: Instant,

@@ -35,7 +35,7 @@ message! { Unknown { } -> u64, "test.Unknown" }
 /// Writes down everything that happens to it.
 pub(crate) struct Recorder {
     pub(crate) journal: Journal,
-    /// What `on_start` waits for.
+    /// The gate that `on_start` waits for.
     pub(crate) start: Option<Gate>,
     pub(crate) fail_in: &'static str,
 }
@@ -165,7 +165,7 @@ pub(crate) fn giver() -> (FnEndpoint, mpsc::Receiver<LaterCall<u64>>) {
     (endpoint, given)
 }
 
-/// An endpoint that asks whoever it is told to.
+/// An endpoint that asks the endpoint named in the message.
 pub(crate) fn caller() -> FnEndpoint {
     FnEndpoint::new().on::<CallBack>(|message, call| {
         let CallBack { to, n } = message.take()?;

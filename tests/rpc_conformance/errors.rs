@@ -1,4 +1,4 @@
-//! What becomes of errors, panics, and messages that nobody handles.
+//! Delivery of errors, panics, and messages without a handler.
 
 use ringrail::RpcFailure;
 use ringrail::codec::native::FailureCode;

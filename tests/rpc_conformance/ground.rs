@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ringrail::conf::Conf;
 use ringrail::rpc::{RpcEnv, RpcEnvBuilder};
 
-/// Which implementation a property is tested on.
+/// The implementation that a property is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Local,
@@ -99,7 +99,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A gate that is shut until somebody opens it.
+/// A gate that blocks until it is opened.
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
     inner: Arc<(Mutex<bool>, Condvar)>,

@@ -102,7 +102,7 @@ pub(crate) fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backen
         let text = error.to_string();
         assert!(text.contains("Could not find recorder."), "{text}");
     }
-    // Nobody hears of it.
+    // No handler receives it.
     recorder.send(Echo { n: 3 }).unwrap();
     remote.send(Echo { n: 3 }).unwrap();
     // The name is free.
@@ -112,10 +112,10 @@ pub(crate) fn after_stop_sends_are_dropped_and_asks_fail_at_once(backend: Backen
     assert_eq!(journal.own_lines().last().unwrap(), "stop");
 }
 
-/// Which instance handled which number.
+/// The instance that handled each number.
 type Handled = Arc<Mutex<Vec<(u64, u64)>>>;
 
-/// An endpoint on the first shard that writes down what it handles.
+/// An endpoint on the first shard that records the messages it handles.
 fn instance(env: &RpcEnv, number: u64, handled: &Handled) -> RpcEndpointRef {
     let handled = Arc::clone(handled);
     let made = move || {
@@ -212,7 +212,7 @@ pub(crate) fn an_endpoint_is_never_entered_twice_and_loses_nothing_from_64_sende
     let inside = Arc::new(AtomicBool::new(false));
     let sum = Arc::new(AtomicU64::new(0));
     let (entered, total) = (Arc::clone(&inside), Arc::clone(&sum));
-    // What each sender sent last.
+    // The latest count of each sender.
     let mut last = vec![0; SENDERS as usize];
     let endpoint = FnEndpoint::new().on::<Echo>(move |echo, call| {
         assert!(!entered.swap(true, Ordering::SeqCst), "entered twice");

@@ -1,5 +1,5 @@
-//! What every backend of the RPC layer holds, each property by its name: Spark's guarantees, and where
-//! ours are stronger.
+//! Properties of every backend of the RPC layer, each test named by its property: Spark's guarantees,
+//! and ringrail's stronger ones.
 //!
 //! The same functions run over the in-process backend and over the engine.
 

@@ -1,4 +1,4 @@
-//! Many asks, repeated asks, asks on the endpoint's own thread; the endpoint that tells of the others.
+//! Many asks, repeated asks, asks on the endpoint's own thread; the endpoint that lists the others.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

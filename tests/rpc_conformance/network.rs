@@ -1,4 +1,4 @@
-//! Connections: who is told of them, and what survives their end.
+//! Connections: notifications about them, and state that survives their end.
 
 use crate::actors::{Echo, Recorder, echo};
 use crate::ground::{Backend, Journal, eventually};

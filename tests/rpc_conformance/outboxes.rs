@@ -1,4 +1,4 @@
-//! What waits for a connection.
+//! Messages that wait for a connection.
 
 use ringrail::rpc::{RpcAddress, RpcError};
 
@@ -33,7 +33,7 @@ pub(crate) fn a_failed_connection_fails_all_that_waited_and_the_next_message_con
     backend: Backend,
 ) {
     let asker = backend.env("asker");
-    // Somewhere that somebody listened a moment ago.
+    // The address of an env that has just ended.
     let gone = backend.env("gone");
     let address: RpcAddress = gone.address().unwrap().clone();
     drop(gone);

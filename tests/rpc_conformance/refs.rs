@@ -56,7 +56,7 @@ pub(crate) fn a_ref_of_a_client_mode_peer_leads_back_over_its_connection(backend
 
 message! { PassOn { to: RpcEndpointRef, next: RpcEndpointRef } -> u64, "test.PassOn" }
 
-/// An endpoint that passes a ref on to somebody else, to be called back there.
+/// An endpoint that passes a ref on to another, to be called back there.
 fn passer() -> FnEndpoint {
     FnEndpoint::new().on::<PassOn>(|message, call| {
         let PassOn { to, next } = message.take()?;

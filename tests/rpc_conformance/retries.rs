@@ -1,4 +1,4 @@
-//! What an env refuses to be, and requests that are repeated.
+//! Invalid roles of an env, and repeated requests.
 
 use ringrail::conf::Conf;
 use ringrail::rpc::{AnyCallContext, AnyMessage, FnEndpoint, RpcEndpoint, RpcError};

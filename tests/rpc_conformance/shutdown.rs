@@ -73,7 +73,7 @@ pub(crate) fn a_peer_that_dies_fails_what_it_was_asked(backend: Backend) {
         let error = ask.wait().unwrap_err();
         assert!(!matches!(error, RpcError::TimedOut(_)), "{error}");
     }
-    // Answers that come too late trouble nobody.
+    // Late answers are dropped.
     for call in given {
         call.reply(1);
     }

@@ -1,4 +1,4 @@
-//! What messages and replies are made of, and how their handlers run.
+//! Types of messages and replies, and forms of their handlers.
 
 use ringrail::rpc::{
     Async, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcError, Slice, Text, View,

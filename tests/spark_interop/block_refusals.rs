@@ -1,5 +1,5 @@
-//! What the shuffle service says no to, in words that Spark's clients understand, and that it goes
-//! on serving afterwards.
+//! Requests that the shuffle service refuses: the texts are those that Spark's clients understand,
+//! and the service continues to serve.
 
 use std::fs;
 

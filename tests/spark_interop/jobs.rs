@@ -27,7 +27,8 @@ fn job(steps: &[&'static str], conf: &Conf) -> Job {
     }
 }
 
-/// What a job brought, and how many chunks the service served in all up to each of its moments.
+/// The results of a job, and the total number of chunks that the service had served at each of its
+/// moments.
 struct Run {
     outcomes: Vec<JobOutcome>,
     chunks: Vec<f64>,

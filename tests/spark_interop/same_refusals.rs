@@ -1,5 +1,5 @@
-//! What is refused, asked of Spark's own shuffle service and of ours in the same bytes: the exception's class is the
-//! same, for Spark's users and their tools look for it.
+//! Refusals of Spark's own shuffle service and of ringrail's for the same bytes: the exception's class is the
+//! same, because Spark's users and their tools search for it.
 
 use ringrail::codec::spark::shuffle::{
     FetchShuffleBlocks, GetLocalDirsForExecutors, IntLists, Message, OpenBlocks, RegisterExecutor,
@@ -97,10 +97,10 @@ fn blocks<'a>(
     })
 }
 
-/// What was asked, and the words of its refusal.
+/// The request, and the text of its refusal.
 type Refused = (&'static str, String);
 
-/// Every refusal, by what was asked.
+/// Every refusal, by its request.
 fn refusals(asker: &Asker) -> Vec<Refused> {
     let open = |exec_id, ids: &[&str]| {
         asker.first_chunk(Message::OpenBlocks(OpenBlocks {
@@ -150,8 +150,8 @@ fn refusals(asker: &Asker) -> Vec<Refused> {
     refused.into()
 }
 
-/// The class that a text begins with. What Netty refuses while Spark sends it comes without: its class is known from
-/// its text.
+/// The class that a text begins with. Refusals by Netty during Spark's sending have no class in the text; it is
+/// inferred from the rest.
 fn class(text: &str) -> &str {
     match text.split_once(':') {
         Some(("count ", _)) => "java.lang.IllegalArgumentException",

@@ -68,7 +68,7 @@ fn on_two_hosts(version: Version) {
         conf,
         short: true,
     };
-    // What both have served at each moment.
+    // The chunks that both services had served at each moment.
     let mut served = Vec::new();
     let count = |moment: Moment| served.push((moment, [one.served(), other.served()]));
     let outcomes = job

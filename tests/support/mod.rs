@@ -1,5 +1,5 @@
-//! What the tests of blocks share: trees with data that no two files have in common, a way to
-//! compare them, servers and fetchers over loopback.
+//! Helpers shared by the tests of blocks: trees of distinct file contents, a comparison of trees,
+//! servers and fetchers over loopback.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -92,7 +92,7 @@ pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// What there is of one path: kind, mode, time, content.
+/// The state of one path: kind, mode, time, content.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     kind: String,

@@ -1,5 +1,5 @@
-//! What the tests of the shuffle service share: files as Spark's executors leave them, a service over them,
-//! and a peer that speaks its messages.
+//! Helpers shared by the tests of the shuffle service: files as Spark's executors leave them, a service
+//! over them, and a peer that speaks its messages.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -142,7 +142,7 @@ impl Client {
     }
 }
 
-/// What an executor of the one application says of itself.
+/// The registration of an executor of the one application.
 pub struct Registration {
     exec: String,
     dirs: Vec<String>,

@@ -44,7 +44,8 @@ pub enum Checksum {
     Auto,
     /// On every connection.
     Always,
-    /// On none: nothing is sent with one, whatever the peer asks for. What comes with one is checked.
+    /// Never: nothing is sent with a checksum, whatever the peer asks for. Received checksums are
+    /// still verified.
     Never,
 }
 
@@ -157,7 +158,7 @@ pub struct TransportConf {
     /// Silence after which a connection with outstanding requests is given up, or an idle one
     /// closed if `close_idle` says so. `ringrail.transport.connectionTimeout`, 120 s.
     pub connection_timeout: Duration,
-    /// Close connections that nobody uses. `ringrail.transport.closeIdleConnections`, off.
+    /// Close idle connections. `ringrail.transport.closeIdleConnections`, off.
     pub close_idle: bool,
     /// Host names of a client factory that wait to be looked up; a further connection fails as busy.
     /// `ringrail.transport.resolveQueue`, 1024.

@@ -1,4 +1,4 @@
-//! The way in: an engine, a handler, and what is made of the two.
+//! The entry point: combines an engine and a handler into servers and clients.
 
 use std::fmt;
 use std::rc::Rc;
@@ -45,8 +45,8 @@ pub struct TransportContext {
 }
 
 impl TransportContext {
-    /// A context whose connections, whoever opens them, are served by handlers of this kind: one
-    /// per shard, made there.
+    /// A context whose connections, outgoing and incoming, are served by handlers of this kind: one
+    /// per shard, created on the shard.
     pub fn new<H: RpcHandler + 'static>(
         engine: Engine,
         handler: impl Fn() -> Rc<H> + Send + Sync + 'static,
@@ -59,7 +59,7 @@ impl TransportContext {
         }
     }
 
-    /// Has the servers of this context take peers that speak these protocols.
+    /// Sets the protocols that the servers of this context accept.
     ///
     /// ```no_run
     /// # use std::rc::Rc;
@@ -79,8 +79,8 @@ impl TransportContext {
         self
     }
 
-    /// Has the servers of this context take Spark's clients alone, and those only that authenticate. (The
-    /// native protocol has no such handshake, and a way around this one.)
+    /// Makes the servers of this context accept only Spark's clients, and only those that authenticate.
+    /// (The native protocol has no such handshake, and would bypass it.)
     #[must_use]
     pub fn with_spark_authentication(mut self, authentication: ServerAuthentication) -> Self {
         self.protocols = Protocols::Spark;
@@ -88,7 +88,7 @@ impl TransportContext {
         self
     }
 
-    /// A context for a side that only asks.
+    /// A context without a handler, for a side that only sends requests.
     pub fn client_only(engine: Engine) -> Self {
         Self::new(engine, || Rc::new(NoRpcHandler))
     }
@@ -101,21 +101,21 @@ impl TransportContext {
     /// A server without bootstraps.
     ///
     /// # Errors
-    /// The address cannot be listened on; says why and what to do.
+    /// If the address cannot be listened on; names the reason and the remedy.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     pub fn create_server(&self, addr: Addr) -> Result<TransportServer, SocketError> {
         self.create_server_with(addr, Vec::new())
     }
 
-    /// A server whose connections go through bootstraps first, in order.
+    /// A server whose connections pass through bootstraps first, in order.
     ///
     /// # Errors
-    /// The address cannot be listened on; says why and what to do.
+    /// If the address cannot be listened on; names the reason and the remedy.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     pub fn create_server_with(
         &self,
         addr: Addr,
@@ -132,15 +132,15 @@ impl TransportContext {
         Ok(TransportServer::new(self.engine.clone(), id, addr))
     }
 
-    /// A connection of the caller's own to `address` (`host:port`, `[v6]:port`, `unix:/path`), on the next
-    /// shard in turn. [`create_client_factory`](Self::create_client_factory) has what this has not: a pool,
-    /// bootstraps, the choice of a shard (Spark: `createUnmanagedClient`).
+    /// Opens a connection to `address` (`host:port`, `[v6]:port`, `unix:/path`), on the next shard in turn,
+    /// that is not shared. [`create_client_factory`](Self::create_client_factory) offers a pool, bootstraps
+    /// and the choice of a shard (Spark: `createUnmanagedClient`).
     ///
     /// # Errors
-    /// Why there is none.
+    /// If the connection cannot be opened.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn connect(&self, address: &str) -> Result<TransportClient, ConnectError> {
         self.create_client_factory(Vec::new())
@@ -153,14 +153,14 @@ impl TransportContext {
     /// As [`connect`](Self::connect).
     ///
     /// # Cancel safety
-    /// Dropping the future gives the connection up.
+    /// Dropping the future abandons the connection.
     pub async fn connect_async(&self, address: &str) -> Result<TransportClient, ConnectError> {
         let factory = self.create_client_factory(Vec::new());
         factory.create_unmanaged_client(address).await
     }
 
-    /// A pool of connections, each prepared by the bootstraps, in order; there need be none. For a single
-    /// connection there is [`connect`](Self::connect).
+    /// A pool of connections, each prepared by the bootstraps, in order; the list may be empty. For a
+    /// single connection use [`connect`](Self::connect).
     pub fn create_client_factory(
         &self,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
@@ -168,11 +168,11 @@ impl TransportContext {
         self.client_factory(bootstraps, Speaks::Native)
     }
 
-    /// As [`create_client_factory`](Self::create_client_factory), of connections that speak Spark's
-    /// protocol, authenticated where `authentication` says how.
+    /// As [`create_client_factory`](Self::create_client_factory), for connections that speak
+    /// Spark's protocol, authenticated as `authentication` says.
     ///
-    /// What that protocol does not know fails with [`RequestError::NotInProtocol`]: parts of chunks, streams
-    /// from an offset on. Deadlines and retractions are not told to the peer.
+    /// Operations that Spark's protocol lacks fail with [`RequestError::NotInProtocol`]: parts of chunks,
+    /// and streams from an offset. Deadlines and cancellations are not sent to the peer.
     ///
     /// [`RequestError::NotInProtocol`]: crate::RequestError::NotInProtocol
     pub fn create_spark_client_factory(

@@ -1,4 +1,4 @@
-//! What can go wrong with a request or a connection, and what to do about it.
+//! Errors of requests and connections, each with its remedy.
 //!
 //! One enum per kind of operation: [`RequestError`] for a request, [`ConnectError`] for getting a
 //! connection, [`CloseReason`] for why a connection ended (shared by every request it took along),
@@ -78,28 +78,28 @@ pub enum RequestError {
     /// The peer's protocol has no such thing.
     #[error("Spark's protocol has no {what}: ask for the whole")]
     NotInProtocol {
-        /// What was asked for.
+        /// The operation that was asked for.
         what: &'static str,
     },
-    /// The native protocol has no such thing.
+    /// The native protocol lacks this operation.
     #[error(
         "the native protocol has no {what}: ask on a connection that speaks Spark's, of create_spark_client_factory"
     )]
     NotInNative {
-        /// What was asked for.
+        /// The operation that was asked for.
         what: &'static str,
     },
-    /// The caller retracted it.
+    /// The caller cancelled the request.
     #[error("the request was cancelled")]
     Cancelled,
     /// A bound of this side is reached: try again when something has finished.
     #[error("{what} is full ({limit}): wait for answers, or raise {key}")]
     Busy {
-        /// Which queue or table.
+        /// The queue or table that is full.
         what: &'static str,
-        /// Its bound.
+        /// Its limit.
         limit: u64,
-        /// The key that sets it.
+        /// The configuration key of the limit.
         key: &'static str,
     },
     /// The body is longer than the peer accepts.
@@ -109,9 +109,9 @@ pub enum RequestError {
         peer: Arc<Addr>,
         /// Bytes of the body.
         len: u64,
-        /// What is accepted.
+        /// The largest accepted value.
         limit: u64,
-        /// The key that sets it.
+        /// The configuration key of the limit.
         key: &'static str,
     },
     /// The request cannot be written as an archive.
@@ -149,12 +149,12 @@ pub enum RequestError {
         /// The name under which Spark's servers have the same chunk as a stream.
         stream: Box<str>,
     },
-    /// What was to be sent could not be read: its file failed, or ended early.
+    /// The body to send could not be read: its file failed or ended early.
     #[error("what was to be sent to {peer} could not be read here: {failure}")]
     Source {
         /// The peer.
         peer: Arc<Addr>,
-        /// What happened.
+        /// The read failure.
         failure: RpcFailure,
     },
     /// The body of an answer does not match its checksum.
@@ -162,7 +162,7 @@ pub enum RequestError {
     Damaged {
         /// The peer.
         peer: Arc<Addr>,
-        /// What was announced and what was found.
+        /// The announced and the computed checksum.
         detail: Box<str>,
     },
     /// The shard of this connection has stopped.
@@ -204,10 +204,10 @@ pub enum CloseReason {
     /// The peer drained it: it serves what it has and takes no more.
     #[error("the peer is draining: {text}")]
     Drained {
-        /// What the peer said.
+        /// The text that the peer sent.
         text: String,
     },
-    /// This side ended it.
+    /// This side closed the connection.
     #[error("closed here")]
     Local,
     /// This side's shard or server shut down.
@@ -222,7 +222,7 @@ pub enum CloseReason {
     /// The peer broke Spark's protocol.
     #[error("the peer broke Spark's protocol: {0}")]
     Spark(ringrail_codec::spark::FrameError),
-    /// What came could not be decrypted.
+    /// The received bytes could not be decrypted.
     #[error("the encryption failed: {0}")]
     #[cfg(feature = "spark")]
     Unsealed(ringrail_codec::spark::auth::RecordError),
@@ -309,11 +309,11 @@ pub enum CloseReason {
     /// The shard ran out of something.
     #[error("{what} is full ({limit}): raise {key}")]
     Limit {
-        /// Which table.
+        /// The table that is full.
         what: &'static str,
-        /// Its bound.
+        /// Its limit.
         limit: u64,
-        /// The key that sets it.
+        /// The configuration key of the limit.
         key: &'static str,
     },
 }
@@ -339,9 +339,9 @@ pub enum ConnectError {
     /// The address cannot be understood or resolved.
     #[error("cannot resolve {address}: {detail}")]
     Resolve {
-        /// What was asked for.
+        /// The address as given.
         address: String,
-        /// Why not.
+        /// The reason.
         detail: String,
     },
     /// The socket could not be opened or connected.
@@ -375,7 +375,7 @@ pub enum ConnectError {
     Bootstrap {
         /// The peer.
         peer: Arc<Addr>,
-        /// What it said.
+        /// The text that it returned.
         detail: String,
     },
     /// The peer failed a moment ago; no attempt was made (Spark's fast-fail window).
@@ -389,11 +389,11 @@ pub enum ConnectError {
     /// A bound of this side is reached.
     #[error("{what} is full ({limit}): raise {key}")]
     Busy {
-        /// Which table.
+        /// The table that is full.
         what: &'static str,
-        /// Its bound.
+        /// Its limit.
         limit: u64,
-        /// The key that sets it.
+        /// The configuration key of the limit.
         key: &'static str,
     },
     /// The engine has stopped.
@@ -427,9 +427,9 @@ pub enum EngineError {
     /// No thread, runtime or pin.
     #[error("cannot start shard {shard}: {source}")]
     Thread {
-        /// Which shard.
+        /// The index of the shard.
         shard: usize,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// A setting does not make sense.

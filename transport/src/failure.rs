@@ -1,5 +1,5 @@
-//! What a handler answers in place of a reply: made by handlers and by the engine, sent in both protocols, and given to
-//! the caller within [`RequestError::Remote`](crate::RequestError::Remote).
+//! The failure that answers a request in place of a reply: made by handlers and by the engine, sent
+//! in both protocols, and given to the caller within [`RequestError::Remote`](crate::RequestError::Remote).
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl RpcFailure {
         self
     }
 
-    /// What kind of failure it is.
+    /// The kind of the failure.
     pub fn code(&self) -> FailureCode {
         self.body.failure_code()
     }
@@ -78,14 +78,14 @@ impl RpcFailure {
         self.body.phase
     }
 
-    /// What happened, in one line, without the causes. From Spark's servers: the first line of their stack trace, as
-    /// `java.lang.RuntimeException: Failed to open file: …`.
+    /// One line that describes the failure, without its causes. From Spark's servers: the first
+    /// line of their stack trace, as `java.lang.RuntimeException: Failed to open file: …`.
     pub fn message(&self) -> &str {
         &self.body.message
     }
 
-    /// What caused it, the outermost first: each the reason of the one before it, the first that of
-    /// [`message`](Self::message). Empty where nobody has told any. From Spark's servers: what stands behind
+    /// The causes, outermost first: each is the reason of the one before it, the first that of
+    /// [`message`](Self::message). Empty if the peer sent none. From Spark's servers: the text after each
     /// `Caused by:`, without the stacks.
     pub fn causes(&self) -> &[String] {
         &self.body.causes

@@ -1,4 +1,4 @@
-//! What a shard counts: connections, requests, bytes by the path they took,
+//! The counters of a shard: connections, requests, bytes by path,
 //! copies, pool use, queue depths, spins, parks and wake-ups.
 //!
 //! Each shard owns one [`ShardMetrics`] and is its only writer, so counting is a
@@ -107,9 +107,9 @@ impl MetricKind {
 pub struct Metric {
     /// Its name, in `snake_case`, units last.
     pub name: &'static str,
-    /// What it counts, in one line.
+    /// A one-line description of the metric.
     pub help: &'static str,
-    /// How it behaves.
+    /// Counter, gauge or peak.
     pub kind: MetricKind,
     /// Its value.
     pub value: u64,
@@ -157,7 +157,7 @@ macro_rules! metrics {
                 },)*].into_iter()
             }
 
-            /// What was counted since `earlier`, a snapshot of the same shards;
+            /// The counts since `earlier`, a snapshot of the same shards;
             /// gauges and peaks keep their present value.
             pub fn since(&self, earlier: &Self) -> Self {
                 Self { $($name: MetricKind::$kind.since(self.$name, earlier.$name),)* }
@@ -260,7 +260,7 @@ metrics! {
     Counter errors_io: "Connections ended by an error of the socket";
 }
 
-/// What a request asks for; selects the metrics that count it.
+/// The kind of a request; selects the metrics that count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RequestKind {
     /// An RPC that expects a reply.

@@ -1,4 +1,4 @@
-//! What a context says of Spark's protocol: whether it is spoken, and who may.
+//! A context's settings for Spark's protocol: whether it is accepted, and how peers authenticate.
 //!
 //! A server made by [`TransportContext::create_server`](crate::TransportContext::create_server) takes the
 //! [`Protocols`] that its context was given; a client that speaks Spark's protocol comes from
@@ -19,15 +19,15 @@ pub use ringrail_codec::spark::auth::{
     AuthEngine, Cipher, ClientMode, EngineVersion, Secret, ServerMode,
 };
 
-/// What the peers of a server may speak.
+/// The protocols that a server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Protocols {
     /// The native protocol alone; Spark's clients are refused.
     #[default]
     Native,
-    /// Spark's protocol alone. Peers that begin with HTTP, TLS or the native protocol are told so in their own
-    /// words; what else comes ends in an error of a frame.
+    /// Spark's protocol alone. Peers that begin with HTTP, TLS or the native protocol get an answer in their
+    /// own protocol; other bytes cause a frame error.
     Spark,
-    /// Either: a peer's first bytes tell.
+    /// Both: a peer's first bytes decide.
     Either,
 }

@@ -1,5 +1,5 @@
-//! Peers that speak something else, lie about lengths, stop midway or never read: each gets a clear
-//! end where it is, and nobody else notices.
+//! Peers that speak another protocol, send false lengths, stop midway or never read: each is
+//! disconnected with a clear error, and no other connection is affected.
 
 mod support;
 
@@ -146,7 +146,7 @@ fn a_peer_that_vanished_is_noticed_by_its_silence() {
     });
     let mut mute = side.raw();
     mute.write_all(&hello()).unwrap();
-    // It answers no ping. The server pings at half the time and gives up at the whole.
+    // It answers no ping. The server pings at half of the timeout and closes at its end.
     let mut heard = Vec::new();
     let _ = mute.read_to_end(&mut heard);
     assert!(heard.len() > hello().len(), "a ping came before the end");

@@ -1,5 +1,5 @@
 //! Blocking calls work on plain threads. On a shard's thread, and in an asynchronous runtime, they
-//! say so at once instead of waiting for ever.
+//! fail at once instead of blocking forever.
 
 mod support;
 
@@ -14,7 +14,7 @@ use ringrail_transport::{
 };
 use support::serve;
 
-/// What a test calls, by number.
+/// The calls under test, by number.
 const CALLS: [&str; 8] = [
     "create_client_blocking",
     "create_unmanaged_client_blocking",

@@ -96,7 +96,7 @@ impl Sides {
         self.settled().since(&before)
     }
 
-    /// What the server has counted, with all that it has sent.
+    /// The server's counters, after all of its answers have been sent.
     fn settled(&self) -> MetricsSnapshot {
         self.client.send_rpc("").wait().unwrap();
         self.serving.engine().metrics()
@@ -127,7 +127,7 @@ fn blocks_of_memory_are_summed_once_whatever_is_cut_from_them() {
         assert_eq!(again.bytes_out_summed, 0, "{len}: {again}");
         assert_eq!(again.bytes_out_sum_known, 4 * MIB as u64, "{len}");
     }
-    // What begins within a piece is summed where it does, and right.
+    // A range that begins within a piece is summed correctly from that offset.
     let odd = sides.fetch_all(&whole, 1_000_000);
     assert!(
         odd.bytes_out_summed > 0 && odd.bytes_out_sum_known > 0,
@@ -353,7 +353,7 @@ fn a_file_that_is_shortened_midway_fails_its_chunk() {
     let (mut peer, _, sides) = changed_midway(|file| file.set_len(MIB as u64 + 100).unwrap());
     let (header, body) = peer.frame().expect("a frame");
     let header = match header.kind {
-        // What there is of the slice may come first.
+        // The available part of the slice may arrive first.
         Kind::ChunkData => {
             header.check_body(&body).expect("what there is of it");
             assert_eq!(body.len(), 100);

@@ -165,7 +165,7 @@ impl ClientBootstrap for Word {
     }
 }
 
-/// A server that answers nobody who has not said the word.
+/// A server that answers only peers that have sent the password.
 struct Guard;
 
 struct Guarded {

@@ -1,5 +1,5 @@
-//! Which way bytes go, proven by the counters: what is sent from where it lies, what is received
-//! straight into its lease, and that nothing is copied in user space on the way.
+//! Counters prove the path of the bytes: bodies are sent from their place in memory and received
+//! straight into their lease, without a copy in user space.
 
 mod support;
 

@@ -37,9 +37,9 @@ fn a_shard_that_panics_closes_its_sockets() {
         stream.set_read_timeout(patience).unwrap();
     }
     let engine = side.context.engine().clone();
-    // The shard is gone before it can say that it has taken the task.
+    // The shard ends before it can confirm that it has taken the task.
     let _ = engine.run_on(0, |shard| shard.add_task(Rc::new(Bomb)).is_some());
-    // The engine lives on, and so does this process: nobody else closes them.
+    // The engine lives on, and so does this process: no other code closes the sockets.
     for stream in [&mut open, &mut greeting] {
         let end = stream.read(&mut [0; 1]);
         let over = match &end {

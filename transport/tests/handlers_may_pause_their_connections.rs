@@ -17,10 +17,10 @@ use ringrail_transport::{
     TransportClient, TransportConf, TransportContext, TransportServer,
 };
 
-/// What the handler was asked, in order.
+/// The requests that the handler received, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Has to wait at every second look at chunk 1 and the stream `cold`.
+/// Pauses at every second access to chunk 1 and the stream `cold`.
 struct Slow {
     log: Log,
     pauses: Sender<Pause>,

@@ -114,7 +114,7 @@ fn requests_beyond_the_peers_table_are_refused_here() {
     conf.limits.max_outstanding = 4;
     let side = serve(conf);
     let (_context, client) = side.client();
-    // Nobody reads the chunks' streams fast enough to empty the table between these posts.
+    // The requests are posted faster than their answers can empty the table.
     let many: Vec<_> = (0..64).map(|_| client.send_rpc("x")).collect();
     let outcomes: Vec<_> = many.into_iter().map(|request| request.wait()).collect();
     let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
@@ -273,7 +273,7 @@ fn a_system_that_forbids_io_uring_is_told_what_to_allow() {
 
 #[test]
 fn a_tiny_memlock_limit_says_so() {
-    // Root is not held to the limit: a copy of this program, run by somebody who is.
+    // Root is exempt from the limit: a copy of this program runs as another user.
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("probe");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();

@@ -159,8 +159,8 @@ impl Sides {
         outcome.recv().expect("an outcome")
     }
 
-    /// What the requests and answers of `work` cost: serialisations; copies and bytes copied here
-    /// and there.
+    /// The cost of `work`'s requests and answers: serialisations, then copies and copied bytes on
+    /// this side and on the peer's.
     fn cost(&self, work: impl FnOnce()) -> (u64, [u64; 2], [u64; 2]) {
         let copies = |context: &TransportContext| {
             let metrics = context.engine().metrics();

@@ -1,4 +1,4 @@
-//! A panic on a shard, wherever it comes from, leaves nobody waiting.
+//! A panic on a shard, from any source, leaves no waiter without an answer.
 
 use std::rc::Rc;
 use std::time::Duration;

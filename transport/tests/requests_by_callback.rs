@@ -175,7 +175,7 @@ fn each_kind_is_retracted_by_its_number() {
     assert!(numbers.iter().all(|&number| number != 0), "{numbers:?}");
     let (token, answer) = told.recv_timeout(SOON).unwrap();
     assert_eq!((token, &answer.unwrap()[..]), (4, &b"done"[..]));
-    // The last handler is gone with its answer: nobody was called beside.
+    // The last handler is gone with its answer: no other handler was called.
     assert!(told.recv_timeout(SOON).is_err());
     assert_eq!(ground.asking.engine().metrics().requests_cancelled, 4);
 }

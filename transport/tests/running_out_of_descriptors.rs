@@ -1,5 +1,5 @@
-//! A process that has no descriptor left is told its limit. Alone in its file,
-//! for the limit holds for the whole process.
+//! A process without a free descriptor gets an error that names its limit. Alone in its file,
+//! because the limit holds for the whole process.
 
 use ringrail_transport::sys::socket::{FileLimit, ListenSpec, SocketError, SocketSpec};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -57,7 +57,7 @@ fn a_batch_that_was_waited_for_is_answered_in_two_sends() {
     let client = client.expect("the server is there");
     client.send_rpc("hello").wait().expect("an answer");
 
-    // Where other programs share the processor, the shard may be kept from spinning before a batch.
+    // Other programs on the processor may prevent the shard from spinning before a batch.
     let spins = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
     let wanted = if spins { 2 } else { 1 };
     let sends = (0..1000).map(|_| sends_of_a_batch(&served, &asking, &client));

@@ -155,10 +155,10 @@ fn without_descriptors_a_server_waits_for_them_quietly() {
     }
     let (mut server, address) = Server::start();
     let mut peers: Vec<TcpStream> = (0..PEERS).map(|_| connect(&address)).collect();
-    // Nobody of the first has anything to fear.
+    // The first peers are unaffected.
     assert!(peers[..20].iter_mut().all(is_greeted));
     let before = server.cpu_ticks();
-    // Those that find no descriptor are told so after a while, by the end of their connections.
+    // Peers without a descriptor are disconnected after a while.
     let last = peers.last_mut().unwrap();
     let refused = matches!(last.read(&mut [0; 1]), Ok(0) | Err(_));
     assert!(refused, "whoever waits for long is told");

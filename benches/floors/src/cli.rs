@@ -45,7 +45,7 @@ enum Run {
         /// Size of a chunk, such as 64K or 4M
         #[arg(long, default_value = "64K", value_parser = parse_size)]
         size: u64,
-        /// Where the server takes chunks from
+        /// Source of the server's chunks
         #[arg(long, value_enum, default_value_t = From::Memory)]
         source: From,
         /// Size of that, such as 64M

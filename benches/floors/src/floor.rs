@@ -53,8 +53,8 @@ impl Floor {
         }
     }
 
-    /// Whether others are measured against it. The unread echo is not: nobody who answers a request
-    /// can do without reading it.
+    /// Whether others are measured against it. The unread echo is not a baseline: a program that
+    /// answers requests has to read them.
     #[must_use]
     pub fn is_baseline(self) -> bool {
         self != Self::RingEcho

@@ -35,7 +35,7 @@ pub(crate) fn decode(bytes: &[u8; HEADER_LEN]) -> (u64, u64) {
     (word as u64, (word >> 64) as u64)
 }
 
-/// What the frames of one direction of one connection look like.
+/// The layout of the frames of one direction of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     /// Value of the header's length field, the same in every frame.
@@ -48,7 +48,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// What the client of a workload sends. Content is for clients to check.
+    /// The requests of a workload's client. Only clients check content.
     pub(crate) fn request(workload: &Workload) -> Self {
         let body_len = match workload.work {
             Work::Rpc { size, .. } => size as usize,
@@ -61,7 +61,7 @@ impl Shape {
         }
     }
 
-    /// What the server of a workload answers.
+    /// The answers of a workload's server.
     pub(crate) fn answer(workload: &Workload) -> Self {
         Self {
             len_field: workload.answer_size().into(),

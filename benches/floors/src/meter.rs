@@ -10,15 +10,15 @@ use hdrhistogram::Histogram;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Longest latency that is told apart from longer ones, in nanoseconds.
+/// Upper bound of the histogram of latencies, in nanoseconds.
 const MAX_LATENCY_NS: u64 = 60_000_000_000;
 
-/// What one client loop measured.
+/// The measurements of one client loop.
 #[derive(Debug)]
 pub struct Metered {
-    /// Answers inside the window.
+    /// Number of answers inside the window.
     pub ops: u64,
-    /// All answers, those of the warm-up and of the drain included.
+    /// Number of all answers, including those of the warm-up and of the drain.
     pub ops_in_all: u64,
     /// The window.
     pub elapsed: Duration,
@@ -87,7 +87,7 @@ impl Meter {
         })
     }
 
-    /// Whether the window is over: issue nothing more, wait for what is still in flight.
+    /// Whether the window has ended: issue nothing more, wait for the requests in flight.
     #[inline]
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
@@ -145,7 +145,7 @@ impl Meter {
         self.ops = 0;
     }
 
-    /// What was measured, once the window is over.
+    /// The measurements, once the window has ended.
     pub fn finish(self) -> Metered {
         self.measured
     }

@@ -72,7 +72,7 @@ fn set_no_delay(fd: RawFd) -> Result<()> {
     Ok(())
 }
 
-/// Wakes whoever sleeps on a socket, a listener included: its next call ends at once.
+/// Wakes a thread blocked on a socket, a listener included: its next call ends at once.
 pub(crate) fn shut_down(socket: &impl AsRawFd) {
     // SAFETY: a plain system call on a descriptor that the borrow keeps open. Failure means that it
     // is shut already.

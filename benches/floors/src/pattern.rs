@@ -13,8 +13,8 @@ fn word(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Where chunk number `id` starts in a source of `chunks` chunks of `chunk_len` bytes: ids wrap
-/// around.
+/// Offset of chunk number `id` in a source of `chunks` chunks of `chunk_len` bytes, in bytes: ids
+/// wrap around.
 #[must_use]
 #[inline]
 pub fn chunk_offset(id: u64, chunks: u64, chunk_len: u64) -> u64 {

@@ -66,12 +66,12 @@ impl Region {
         Ok(region)
     }
 
-    /// Where it starts, for handing pieces of it to the kernel.
+    /// The start of the region, for passing parts of it to the kernel.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
         self.0.base.as_ptr()
     }
 
-    /// All of it.
+    /// The whole region.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.bytes()
     }

@@ -1,4 +1,4 @@
-//! What the two processes of a run say when they are done: one line of JSON each.
+//! Reports of a run's two processes at their end: one line of JSON each.
 
 use crate::meter::Metered;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct ServerReport {
     /// Payload bytes sent since then, headers not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Whatever else the candidate wants to show, such as its counters.
+    /// Additional values of the candidate, such as its counters.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -42,7 +42,7 @@ pub struct ClientReport {
     /// and right. A client that finds a wrong answer says so on stderr and exits with a failure; it
     /// never reports `false`.
     pub verified: bool,
-    /// Whatever else the candidate wants to show.
+    /// Additional values of the candidate.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }

@@ -26,14 +26,14 @@ pub const ROLE: &str = "RINGRAIL_FLOOR_ROLE";
 pub const FLOOR: &str = "RINGRAIL_FLOOR";
 /// The workload as JSON.
 pub const WORKLOAD: &str = "RINGRAIL_FLOOR_WORKLOAD";
-/// Where the server listens; for clients.
+/// The server's address; for clients.
 pub const ADDR: &str = "RINGRAIL_FLOOR_ADDR";
 
-/// What a server works from.
+/// The input of a server.
 pub(crate) struct Serving<'a> {
     /// The workload.
     pub(crate) workload: &'a Workload,
-    /// Its chunks; without them there is nothing to send.
+    /// Its chunks; `None` for workloads without chunks.
     pub(crate) chunks: Option<Chunks>,
 }
 
@@ -49,7 +49,7 @@ impl Serving<'_> {
     }
 }
 
-/// What a server has done.
+/// The totals of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Served {
     ops: u64,
@@ -63,7 +63,7 @@ impl Served {
         self.bytes += ops * u64::from(size);
     }
 
-    /// What another connection has done.
+    /// Adds the totals of another connection.
     pub(crate) fn add(&mut self, other: &Self) {
         self.ops += other.ops;
         self.bytes += other.bytes;
@@ -88,7 +88,8 @@ pub fn run_if_asked() -> Option<ExitCode> {
     })
 }
 
-/// Makes `command` run the role of `floor` for `workload`; clients are told the server's address.
+/// Makes `command` run the role of `floor` for `workload`; `addr` is the server's address, for
+/// clients.
 pub(crate) fn ask(command: &mut Command, floor: Floor, workload: &Workload, addr: Option<&str>) {
     let json = serde_json::to_string(workload).unwrap_or_default();
     command.env(FLOOR, floor.name()).env(WORKLOAD, json);

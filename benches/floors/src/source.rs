@@ -1,4 +1,4 @@
-//! Where a server's chunks lie: a filled region of memory, or a mapped file.
+//! Storage of a server's chunks: a filled region of memory, or a mapped file.
 
 use crate::pattern;
 use crate::region::{FileMap, Region};
@@ -13,8 +13,8 @@ pub(crate) enum Chunks {
     Memory(Region),
     /// A file and its mapping.
     ///
-    /// It is the harness's own and nobody shortens it while a floor runs; a server of files that
-    /// others may truncate must not send from a mapping like this.
+    /// It is the harness's own, and no process truncates it while a floor runs; a server of files
+    /// that others may truncate must not send from a mapping like this.
     File {
         /// The open file.
         file: File,

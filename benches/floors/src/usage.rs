@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 
-/// Whose CPU time.
+/// The scope of a CPU time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// All threads of the process, the ring's kernel workers included.

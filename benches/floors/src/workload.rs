@@ -1,7 +1,7 @@
-//! What is measured: one kind of work, how wide, on which cores, waiting how, for how long.
+//! Parameters of a measurement: kind of work, width, cores, way of waiting, duration.
 //!
-//! A [`Workload`] travels as JSON from the harness to the two processes of a candidate, so that
-//! every candidate is told exactly the same.
+//! The harness sends a [`Workload`] as JSON to the two processes of a candidate, so that every
+//! candidate gets the same parameters.
 
 use crate::frame::EXACT_LEN;
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,13 @@ pub const MAX_IN_FLIGHT_BYTES: u64 = 1 << 30;
 /// One measurement's work, the same for every candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
-    /// What a request asks for.
+    /// The work of one request.
     pub work: Work,
     /// Connections between the two processes.
     pub conns: u32,
     /// Requests in flight on each connection.
     pub in_flight: u32,
-    /// Which cores the two processes are pinned to.
+    /// The cores that the two processes are pinned to.
     pub placement: Placement,
     /// How a side waits for the other.
     pub wait: Wait,
@@ -37,7 +37,7 @@ pub struct Workload {
     pub length: Length,
 }
 
-/// What a request asks for.
+/// The work of one request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
@@ -54,13 +54,12 @@ pub enum Work {
     Chunks {
         /// Chunk in bytes, header not counted.
         size: u32,
-        /// Where the server takes chunks from.
+        /// The source of the server's chunks.
         source: Source,
     },
 }
 
-/// Where a server takes its chunks from. The content is [`crate::pattern`]'s; chunk ids wrap
-/// around.
+/// The source of a server's chunks. The content is [`crate::pattern`]'s; chunk ids wrap around.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -88,7 +87,7 @@ impl Source {
     }
 }
 
-/// Which cores the two processes run on. The harness pins them before they start, if at all.
+/// The cores of the two processes. The harness pins them before they start, if at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Placement {

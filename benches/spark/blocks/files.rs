@@ -1,4 +1,4 @@
-//! What an executor would have written: data and index files of one shuffle, in the page cache.
+//! Files of a simulated executor: data and index files of one shuffle, in the page cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -59,13 +59,13 @@ impl Shuffle {
         )
     }
 
-    /// Where a block's content begins in the pattern.
+    /// Offset of a block's content in the pattern, in bytes.
     pub(crate) fn offset(&self, map: u32, reduce: u32) -> u64 {
         (u64::from(map) * u64::from(self.reduces) + u64::from(reduce)) * u64::from(self.size)
     }
 }
 
-/// What our client is to do.
+/// The task of ringrail's client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) addr: String,
@@ -75,7 +75,7 @@ pub(crate) struct Order {
     pub(crate) seconds: f64,
 }
 
-/// What a client saw.
+/// The observations of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) bytes: u64,

@@ -91,7 +91,7 @@ impl Link<'_> {
         self.next - self.due
     }
 
-    /// Sends `count` requests in one go, unless the window is over.
+    /// Sends `count` requests in one go, unless the window has ended.
     fn ask(&mut self, count: u64) -> anyhow::Result<()> {
         if self.meter.is_done() {
             return Ok(());
@@ -118,7 +118,7 @@ impl Link<'_> {
         self.ask(count)
     }
 
-    /// Takes replies in whatever pieces they come.
+    /// Takes replies in pieces of any size.
     fn replies(&mut self) -> anyhow::Result<()> {
         let frame = HEADER_LEN + self.payload.len();
         let mut buf = vec![0; RECV_LEN];

@@ -43,12 +43,12 @@ fn header(kind: u8, id: u64, rest: u32, in_frame: usize) -> [u8; HEADER_LEN] {
     bytes
 }
 
-/// What a header says.
+/// The fields of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Header {
     kind: u8,
     id: u64,
-    /// Bytes that follow in the frame.
+    /// Number of bytes that follow in the frame.
     in_frame: usize,
 }
 

@@ -19,7 +19,7 @@ use super::{CHUNK_REQUEST, CHUNK_SUCCESS, HEADER_LEN, RPC_REQUEST, RPC_RESPONSE,
 /// Length of the receive buffer.
 const RECV_LEN: usize = 256 << 10;
 
-/// Where chunks come from.
+/// The source of chunks.
 struct Chunks {
     bytes: Mapped,
     file: Option<File>,
@@ -187,7 +187,7 @@ impl Mapped {
         Ok(Self { at: at.cast(), len })
     }
 
-    /// The benchmark's own file, which nobody shortens.
+    /// The benchmark's own file, which no process truncates.
     fn file(file: &File, len: usize) -> anyhow::Result<Self> {
         use rustix::mm::{MapFlags, ProtFlags, mmap};
         let flags = MapFlags::SHARED | MapFlags::POPULATE;

@@ -45,7 +45,7 @@ pub enum ArchiveError {
         type_name: &'static str,
         /// The length of the bytes.
         len: usize,
-        /// What the validation found.
+        /// The validator's error.
         reason: Error,
     },
 }

@@ -5,7 +5,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::{ArchiveError, decode};
 use crate::native::FailureCode;
 
-/// Which part of a request's way failed.
+/// The phase of a request that failed.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[rkyv(derive(Debug, Clone, Copy, PartialEq, Eq))]
 #[repr(u8)]
@@ -35,11 +35,11 @@ pub struct FailureBody {
     pub code: u16,
     /// Whether the same request may succeed if it is sent again.
     pub retryable: bool,
-    /// Where it happened.
+    /// The phase that failed.
     pub phase: Phase,
-    /// What happened, to what, and what to do.
+    /// A message that names the event, its object and the remedy.
     pub message: String,
-    /// What led to it, the nearest cause first.
+    /// The causes, the nearest first.
     pub causes: Vec<String>,
 }
 

@@ -49,11 +49,11 @@ pub enum EncodeError {
     Failed(Error),
 }
 
-/// Where the bytes of an archive go. It counts on when a slice is full, so that one attempt tells how much
-/// room a second one needs.
+/// The destination of an archive's bytes. It keeps counting when a slice is full, so that one attempt
+/// yields the size that a second one needs.
 #[derive(Debug)]
 pub struct BodyWriter<'w> {
-    /// What is filled first; none of it is touched any more once something did not fit.
+    /// Filled first; left untouched once something did not fit.
     out: &'w mut [u8],
     pos: usize,
     beyond: Beyond<'w>,
@@ -61,14 +61,14 @@ pub struct BodyWriter<'w> {
 
 /// Takes an archive over from a buffer that has become too small for it; see [`encode_or_spill`].
 pub trait Overflow: fmt::Debug {
-    /// What the buffer holds. Called once, before the first [`append`](Self::append).
+    /// Receives the buffer's content. Called once, before the first [`append`](Self::append).
     fn begin(&mut self, begun: &[u8]);
 
     /// The next bytes.
     fn append(&mut self, bytes: &[u8]);
 }
 
-/// What becomes of bytes that a slice has no room for.
+/// The treatment of bytes that exceed the slice.
 #[derive(Debug)]
 enum Beyond<'w> {
     Counted,
@@ -128,9 +128,10 @@ pub fn encode_into(value: &impl Encode, out: &mut [u8]) -> Result<usize, EncodeE
     Ok(need)
 }
 
-/// Serialises `value` to the front of `out` as [`encode_into`] does; where the archive does not fit, it
-/// goes on in `over`, which then has all of it. Either way `value` is serialised once. Returns the
-/// archive's length where it is in `out`. `arena` is scratch memory, for whoever serialises often.
+/// Serialises `value` to the front of `out` as [`encode_into`] does; an archive that does not fit
+/// continues in `over`, which then has all of it. In both cases `value` is serialised once. Returns
+/// the archive's length if it is in `out`. `arena` is scratch memory that callers keep for repeated
+/// use.
 ///
 /// # Errors
 /// [`EncodeError::Failed`].
@@ -147,7 +148,8 @@ pub fn encode_or_spill(
         pos: 0,
         beyond: Beyond::Spill(over),
     };
-    // What `to_bytes_in_with_alloc` does, which is a call of its own or not as the compiler likes.
+    // The body of rkyv's `to_bytes_in_with_alloc`, inlined: the compiler does not inline that
+    // function reliably.
     let mut serializer = Serializer::new(writer, arena.acquire(), Share::new());
     serialize_using(value, &mut serializer).map_err(EncodeError::Failed)?;
     let len = serializer.into_writer().pos;

@@ -1,13 +1,13 @@
-//! Puts the slices of a body together: says where each one belongs, and refuses what cannot be. The
+//! Places the slices of a body: computes the offset of each and refuses slices that do not fit. The
 //! receiver's half of a bulk body; the sender's is [`Slicer`](super::Slicer).
 //!
-//! No byte is held here. The caller owns the memory, which it takes according to its own limits, and the
-//! offsets returned never reach beyond the length that was announced at first.
+//! No byte is stored here. The caller owns the memory, which it takes according to its own limits, and
+//! the returned offsets never exceed the length that was announced first.
 
 use super::slicer::next_seq;
 use super::{ChunkData, RpcSlice, StreamData, StreamEnd, UNKNOWN_LEN, UploadData, UploadEnd};
 
-/// Where an accepted slice belongs.
+/// The position of an accepted slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// Its offset in the body, in bytes.

@@ -92,8 +92,8 @@ codes! {
 }
 
 impl FailureCode {
-    /// Whether the same request, sent again a little later, may succeed. What a responder sets in
-    /// [`Flags::RETRYABLE`](super::Flags::RETRYABLE) unless it knows better.
+    /// Whether the same request, sent again a little later, may succeed. Responders set
+    /// [`Flags::RETRYABLE`](super::Flags::RETRYABLE) to this value unless they know better.
     pub const fn is_retryable(self) -> bool {
         matches!(
             self,

@@ -1,9 +1,9 @@
-//! Flow control by credit: a bulk body's receiver grants what it holds memory for, its sender never sends
-//! more than was granted.
+//! Flow control by credit: the receiver of a bulk body grants bytes that it holds memory for, and its
+//! sender never sends more than was granted.
 //!
 //! [`SendWindow`] is the sender's side, [`GrantWindow`] the receiver's. Both are a few counters per request.
 
-/// What the sender of a bulk body may still send.
+/// The number of bytes that the sender of a bulk body may still send.
 ///
 /// Grants add up and saturate: a peer that grants too much harms only its own memory, so that is no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +51,11 @@ impl SendWindow {
 pub struct BeyondCredit {
     /// The length of the slice.
     pub len: u64,
-    /// What was left of the grants.
+    /// The unused part of the grants, in bytes.
     pub granted: u64,
 }
 
-/// What the receiver of a bulk body has granted, and when it is time to grant more.
+/// The grants of a bulk body's receiver, and the time at which to grant more.
 ///
 /// Every byte of the window is in one of three states: granted and awaited, held (received, its memory not
 /// free again), or free. Free bytes are granted anew in batches of at least a quarter of the window, so that
@@ -87,12 +87,12 @@ impl GrantWindow {
     /// it is the length behind the first slice, which needs no credit.
     #[inline]
     pub const fn set_total(&mut self, total_len: u64) {
-        // What was granted so far is all that is not in `ungranted`, whose whole is u64::MAX at the start.
+        // The bytes granted so far are those missing from `ungranted`, which starts at u64::MAX.
         let granted = u64::MAX - self.ungranted;
         self.ungranted = total_len.saturating_sub(granted);
     }
 
-    /// The bytes granted that have not come yet.
+    /// The granted bytes that have not arrived yet.
     #[inline]
     pub const fn awaited(&self) -> u64 {
         self.awaited

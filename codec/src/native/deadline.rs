@@ -26,7 +26,7 @@ pub const fn deadline_us(timeout: Option<Duration>) -> u32 {
     }
 }
 
-/// The moment at which nobody waits for the answer any more.
+/// The time after which the answer is no longer wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Deadline {
     at_us: u64,
@@ -57,7 +57,8 @@ impl Deadline {
         now_us >= self.at_us
     }
 
-    /// The `deadline_us` for a request that is made on behalf of this one; `None` if it is over.
+    /// The `deadline_us` for a request that is made on behalf of this one; `None` if the deadline
+    /// has passed.
     #[inline]
     pub const fn to_wire(&self, now_us: u64) -> Option<u32> {
         if self.is_over(now_us) {

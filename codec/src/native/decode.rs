@@ -3,7 +3,7 @@
 
 use super::{FrameError, HEADER_LEN, Header, Kind, Limits};
 
-/// What [`decode_frame`] found at the front of a buffer.
+/// The result of [`decode_frame`] at the front of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// The frame is not complete.

@@ -1,5 +1,5 @@
-//! The two sides of a graceful end: [`Drainer`] announces it, [`DrainNotice`] knows what it means for one's
-//! own requests.
+//! The two sides of a graceful shutdown: [`Drainer`] announces it, [`DrainNotice`] derives its effect on
+//! this side's requests.
 
 use super::{Drain, DrainReason};
 
@@ -76,7 +76,7 @@ impl Drainer {
     }
 }
 
-/// What the peer has announced by its Drain frames.
+/// The peer's announcements in its Drain frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainNotice {
     last_id: Option<u64>,

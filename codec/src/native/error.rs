@@ -1,4 +1,4 @@
-//! What can be wrong with a frame. A [`FrameError`] is fatal for its connection, and for nothing else.
+//! Errors of frames. A [`FrameError`] is fatal for its connection only.
 
 use std::fmt;
 
@@ -64,7 +64,7 @@ pub enum FrameError {
         kind: Kind,
         /// The field.
         field: Field,
-        /// What it held.
+        /// The value of the field.
         value: u64,
     },
     /// The body is longer than this side accepts for the kind.
@@ -138,8 +138,8 @@ pub struct ChecksumError {
     pub kind: Kind,
     /// The request that the frame belongs to.
     pub id: u64,
-    /// What the header says.
+    /// The checksum in the header.
     pub announced: u32,
-    /// What the body has.
+    /// The checksum computed over the body.
     pub computed: u32,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::BitOr;
 
-/// The second byte of a header. Which bits a frame may carry depends on its kind.
+/// The second byte of a header. The kind of a frame decides which bits it may carry.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Flags(u8);
 

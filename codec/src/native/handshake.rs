@@ -9,7 +9,7 @@ use super::{
     Terms,
 };
 
-/// What both sides have agreed on.
+/// The parameters that both sides have agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Negotiated {
     /// The largest body of one frame that may be sent, in bytes.
@@ -50,7 +50,7 @@ impl Negotiated {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// What came is not a Hello that can be used.
+    /// The received bytes are not a usable Hello.
     #[error(transparent)]
     Hello(#[from] HelloError),
     /// The archive formats differ.
@@ -86,7 +86,7 @@ pub enum HandshakeError {
     /// A call out of turn, or after a failure: an error of the caller.
     #[error("handshake out of turn: {what}")]
     OutOfTurn {
-        /// What was called.
+        /// The method that was called.
         what: &'static str,
     },
 }
@@ -134,7 +134,7 @@ enum State {
     Over,
 }
 
-/// What a handshake found in the received bytes.
+/// The result of a handshake step over the received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeStep<'a> {
     /// The peer's Hello is not complete.
@@ -144,7 +144,7 @@ pub enum HandshakeStep<'a> {
     },
     /// The peer's Hello.
     Hello {
-        /// What is agreed on, if this side goes on.
+        /// The agreed parameters, if this side continues.
         negotiated: Negotiated,
         /// The peer's extension (authentication), for the caller to judge.
         ext: &'a [u8],
@@ -190,7 +190,7 @@ impl ClientHandshake {
     /// first of which begins `consumed` bytes into `buf`.
     ///
     /// # Errors
-    /// [`HandshakeError`]: the connection is over.
+    /// [`HandshakeError`]; close the connection.
     pub fn receive<'a>(&mut self, buf: &'a [u8]) -> Result<HandshakeStep<'a>, HandshakeError> {
         if self.state != State::Waiting {
             return Err(HandshakeError::OutOfTurn {
@@ -281,7 +281,7 @@ impl ServerHandshake {
     }
 }
 
-/// What the end of the peer's bytes means in the middle of a handshake; `buf` is what had come.
+/// The error for a stream that ends during the handshake; `buf` holds the bytes received so far.
 pub fn closed_early(buf: &[u8]) -> HandshakeError {
     match super::sniff(buf) {
         Sniff::Native | Sniff::NeedMore | Sniff::Refusal => HandshakeError::Closed {

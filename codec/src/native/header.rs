@@ -14,8 +14,8 @@ pub const ALIGN: usize = 16;
 // Lengths of u32 plus a header must fit a usize everywhere below.
 const _: () = assert!(usize::BITS >= 64, "ringrail needs a 64-bit target");
 
-/// The 32 bytes in front of a body. What `arg` and `aux` mean depends on the kind; the types of
-/// [`frame`](super::frame) give them names.
+/// The 32 bytes in front of a body. The meaning of `arg` and `aux` depends on the kind; the types
+/// of [`frame`](super::frame) give them names.
 ///
 /// ```
 /// use ringrail_codec::native::{Header, Ping};
@@ -27,7 +27,7 @@ const _: () = assert!(usize::BITS >= 64, "ringrail needs a 64-bit target");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the frame is.
+    /// The kind of the frame.
     pub kind: Kind,
     /// The flags, only those that the kind allows.
     pub flags: Flags,
@@ -104,8 +104,8 @@ impl Header {
     }
 
     /// As [`decode`](Self::decode) and [`check_header`](super::check_header), without the reasons: for the
-    /// hot path, where room for an error beside the header costs more than the checks. Whoever gets `None`
-    /// asks those two.
+    /// hot path, where room for an error beside the header costs more than the checks. A caller that gets
+    /// `None` calls those two for the reason.
     #[inline(always)]
     pub fn decode_checked(bytes: &[u8; HEADER_LEN], limits: &Limits) -> Option<Header> {
         let rule = &RULES[usize::from(bytes[0])];

@@ -6,7 +6,7 @@ use super::sniff::{HELLO_MAGIC, Sniff, sniff};
 use super::{Limits, RefusalCode, VERSION, padded_len};
 use crate::archive::FORMAT_FINGERPRINT;
 
-/// What a side announces about itself: a Hello without its extension.
+/// The announcement of one side: a Hello without its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The fingerprint of the archive format, [`FORMAT_FINGERPRINT`].
@@ -70,13 +70,13 @@ impl Terms {
 /// A Hello: the terms and an extension, which authentication uses and which is opaque here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
-    /// What the sender announces.
+    /// The sender's announcement.
     pub terms: Terms,
     /// The extension.
     pub ext: &'a [u8],
 }
 
-/// What [`Hello::decode`] found.
+/// The result of [`Hello::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelloStep<'a> {
     /// The Hello is not complete.
@@ -86,14 +86,15 @@ pub enum HelloStep<'a> {
     },
     /// A whole Hello.
     Hello {
-        /// What it says.
+        /// The decoded Hello.
         hello: Hello<'a>,
-        /// The bytes it took: the first frame starts there.
+        /// The number of bytes it took: the first frame starts there.
         consumed: usize,
     },
 }
 
-/// What came instead of a usable Hello. The connection ends; [`HelloError::refusal_code`] says how.
+/// Reasons that received bytes are not a usable Hello. The connection ends with
+/// [`HelloError::refusal_code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HelloError {
@@ -196,8 +197,8 @@ impl<'a> Hello<'a> {
         Ok(need)
     }
 
-    /// Reads the Hello at the front of `buf`; the extension stays where it is. A peer of another protocol
-    /// or version is told as soon as its first bytes are there. The fingerprint is left to the caller.
+    /// Reads the Hello at the front of `buf`; the extension is not copied. Another protocol or version is
+    /// reported once its first bytes are there. The caller checks the fingerprint.
     ///
     /// # Errors
     /// [`HelloError`].

@@ -6,7 +6,7 @@ use super::{Ping, Pong};
 /// The most pings that a peer may send while the pongs for the earlier ones wait in the send queue.
 pub const MAX_PENDING_PONGS: u32 = 16;
 
-/// What [`KeepAlive::poll`] says.
+/// The result of [`KeepAlive::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepAliveStep {
     /// Nothing to do before this moment.
@@ -52,8 +52,8 @@ impl KeepAlive {
         self.heard_us = now_us;
     }
 
-    /// A pong was received. Returns the round trip in microseconds if it answers the ping that is out; a
-    /// pong nobody asked for is of no consequence.
+    /// A pong was received. Returns the round trip in microseconds if it answers the outstanding ping;
+    /// an unexpected pong is ignored.
     pub const fn on_pong(&mut self, pong: &Pong, now_us: u64) -> Option<u64> {
         self.on_receive(now_us);
         match self.asked {
@@ -65,7 +65,7 @@ impl KeepAlive {
         }
     }
 
-    /// What is to be done now. At most one ping is out at a time.
+    /// The action that is due now. At most one ping is outstanding at a time.
     pub const fn poll(&mut self, now_us: u64) -> KeepAliveStep {
         let silent_us = now_us.saturating_sub(self.heard_us);
         if silent_us >= self.dead_after_us {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::FrameError;
 
-/// What a frame is. The discriminant is the first byte of the header.
+/// The kind of a frame. The discriminant is the first byte of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {

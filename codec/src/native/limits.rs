@@ -7,7 +7,8 @@
 
 use super::{FrameError, HEADER_LEN, Kind};
 
-/// What this side accepts. Checked once with [`Limits::check`], then read for every frame.
+/// The limits that this side accepts. Checked once with [`Limits::check`], then read for every
+/// frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest body of one frame, in bytes. Announced. Key `ringrail.transport.maxBodyLen`.

@@ -9,9 +9,9 @@ use super::{Limits, VERSION, padded_len};
 codes! {
     /// Why a connection is refused.
     RefusalCode {
-        /// What came is not a Hello.
+        /// The received bytes are not a Hello.
         NotNative = 1,
-        /// The version of the protocol is not spoken here.
+        /// This side does not support the version of the protocol.
         Version = 2,
         /// The archive format (rkyv's features) differs.
         Format = 3,
@@ -55,7 +55,7 @@ pub struct Refusal<'a> {
     pub text: &'a str,
 }
 
-/// What [`Refusal::decode`] found.
+/// The result of [`Refusal::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalStep<'a> {
     /// The refusal is not complete.
@@ -138,7 +138,7 @@ impl<'a> Refusal<'a> {
     /// may use them and its refusal is worth showing.
     ///
     /// # Errors
-    /// [`RefusalError`]; the connection is over either way.
+    /// [`RefusalError`]; close the connection in either case.
     pub fn decode(buf: &'a [u8], max_text_len: u32) -> Result<RefusalStep<'a>, RefusalError> {
         let Some((fixed, rest)) = buf.split_first_chunk::<{ Refusal::FIXED_LEN }>() else {
             return Ok(RefusalStep::NeedMore {

@@ -1,5 +1,6 @@
-//! What each kind allows in its header, as one table, so that a header is checked without a branch per
-//! field. [`Header::decode`](super::Header::decode) reads it; `docs/wire-format.md` says the same in words.
+//! The permitted header fields of each kind, as one table, so that a header is checked without a branch per
+//! field. [`Header::decode`](super::Header::decode) reads it; `docs/wire-format.md` specifies the same in
+//! words.
 
 use super::{Flags, Kind};
 

@@ -6,7 +6,7 @@ use super::{Credit, SendWindow, UNKNOWN_LEN};
 /// A slice to send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// Where in the body it begins, in bytes.
+    /// Offset of the slice in the body, in bytes.
     pub offset: u64,
     /// Its length in bytes.
     pub len: u32,
@@ -16,7 +16,7 @@ pub struct Slice {
     pub more: bool,
 }
 
-/// What [`Slicer::next`] says.
+/// The result of [`Slicer::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Send this.

@@ -8,7 +8,7 @@ pub(super) const HELLO_MAGIC: [u8; 8] = *b"RINGRAIL";
 /// Begins every Refusal.
 pub(super) const REFUSAL_MAGIC: [u8; 8] = *b"RINGNOPE";
 
-/// What the first bytes of a connection are.
+/// The protocol that the first bytes of a connection belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sniff {
     /// A native Hello.
@@ -48,8 +48,8 @@ impl Sniff {
     /// The number of first bytes that always gives an answer.
     pub const DECIDES_AT: usize = 12;
 
-    /// What to send to such a peer before closing, in its own protocol: it then shows its user something
-    /// better than a broken connection. `None`: send a [`Refusal`](super::Refusal).
+    /// The answer to such a peer before closing, in the peer's own protocol, so that its user sees an
+    /// error message and not a broken connection. `None`: send a [`Refusal`](super::Refusal).
     pub const fn courtesy(self) -> Option<&'static [u8]> {
         match self {
             Sniff::Http => Some(HTTP_ANSWER),

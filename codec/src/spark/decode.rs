@@ -10,7 +10,7 @@ use super::limits::{MAX_FRAME_SIZE, PREFIX_LEN};
 use super::wire::Fields;
 use super::{Frame, FrameError, Kind, Limits};
 
-/// What [`decode_head`] found at the front of a buffer.
+/// The result of [`decode_head`] at the front of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// The head is not complete.
@@ -35,7 +35,7 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Where the body lies, counted from the front of the head.
+    /// The range of the body, counted from the front of the head, in bytes.
     pub const fn body(&self) -> Range<u64> {
         let start = self.len as u64;
         start..start.saturating_add(self.body_len)
@@ -44,10 +44,11 @@ impl Head<'_> {
 
 /// Reads the head at the front of `buf`.
 ///
-/// A bad length is told as soon as its eight bytes are there, a bad type or a limit passed with the next.
+/// A bad length is reported once its eight bytes are there, a bad type or an exceeded limit once
+/// the rest is.
 ///
 /// # Errors
-/// Any [`FrameError`]; the connection cannot go on.
+/// Any [`FrameError`]; the connection cannot continue.
 ///
 /// ```
 /// use ringrail_codec::spark::{Frame, Limits, RpcRequest, Step, decode_head};
@@ -93,11 +94,10 @@ const fn need<'a>(at_least: usize) -> Step<'a> {
     Step::NeedMore { at_least }
 }
 
-/// What Spark checks of a length, with its limits: what it counts behind itself is more than 0 and below 2
-/// GiB.
+/// Checks a length as Spark does, with its limits: more than 0 and below 2 GiB after the field itself.
 ///
-/// Spark's decoder takes a length of exactly 7 for one that has not come yet, and reads another. Here it is
-/// an error like every other length below 9.
+/// Spark's decoder takes a length of exactly 7 for one that has not arrived yet, and reads another. This
+/// decoder rejects it like every other length below 9.
 #[inline]
 fn check_len(frame_len: i64) -> Result<usize, FrameError> {
     // Wraps like Java's: the least lengths of all are called too large.

@@ -1,15 +1,16 @@
-//! What can be wrong with Spark's frames. A [`FrameError`] ends its connection, and nothing else.
+//! Errors of Spark's frames. A [`FrameError`] is fatal for its connection only.
 
 use super::{FieldError, Kind};
 
-/// The peer sent something that is not a frame of Spark's transport. Where the bytes of the next frame would
-/// begin cannot be told: close the connection and log the reason. Spark sends nothing in such a case either.
+/// The peer sent something that is not a frame of Spark's transport. The start of the next frame is unknown:
+/// close the connection and log the reason. Spark sends nothing in such a case either.
 ///
-/// The first four say what Spark says for the same bytes.
+/// The first four have the texts that Spark gives for the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// The length field counts 2 GiB or more. What stands there is usually the beginning of another protocol.
+    /// The length field counts 2 GiB or more. Usually its bytes are the beginning of another
+    /// protocol.
     #[error("Too large frame: {len}")]
     TooLarge {
         /// The bytes behind the length field that it announces.
@@ -35,7 +36,7 @@ pub enum FrameError {
     Malformed {
         /// The frame's type.
         kind: Kind,
-        /// Which field, and what is wrong with it.
+        /// The field and its error.
         field: FieldError,
     },
     /// A frame that Spark would take but that passes a limit of this side.
@@ -43,11 +44,11 @@ pub enum FrameError {
     BeyondLimit {
         /// The frame's type.
         kind: Kind,
-        /// What is too long.
+        /// The part that is too long.
         what: &'static str,
-        /// Its length, or of all that is too long together.
+        /// Its length in bytes, or the total length of all such parts.
         len: u64,
-        /// The longest that is taken.
+        /// The largest accepted length.
         limit: u64,
         /// The config key that sets the limit.
         key: &'static str,

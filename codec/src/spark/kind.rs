@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::FrameError;
 
-/// What a frame is; Spark's `Message.Type`. The discriminant is the byte behind the length.
+/// The kind of a frame; Spark's `Message.Type`. The discriminant is the byte after the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
@@ -96,7 +96,7 @@ impl Kind {
         self.head_before_body().is_some()
     }
 
-    /// Whether it asks for something; the others are answers, which go to whoever asked.
+    /// Whether it is a request; the other kinds are answers to one.
     pub const fn is_request(self) -> bool {
         matches!(
             self,

@@ -1,12 +1,13 @@
 //! Every limit of Spark's frames, in one table.
 //!
-//! Spark itself has one limit, a frame of less than 2 GiB, and buffers whatever stays below. Here a peer's
-//! number decides no allocation: what must be held in one piece before it can be read (the head, see
-//! [`Head`](super::Head)) has a small bound of its own, and bodies go where the caller wants them.
+//! Spark itself has one limit, a frame of less than 2 GiB, and buffers every frame below it. Here a peer's
+//! number decides no allocation: the head (see [`Head`](super::Head)), which must be contiguous before it
+//! can be read, has a small limit of its own, and the caller chooses the destination of bodies.
 
 use super::{FrameError, Kind};
 
-/// What this side takes from a peer. Checked once with [`Limits::check`], then read for every frame.
+/// The limits that this side accepts. Checked once with [`Limits::check`], then read for every
+/// frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest body of an RpcRequest, RpcResponse, OneWayMessage or MergedBlockMetaSuccess, in bytes. Key

@@ -1,17 +1,17 @@
 //! Reads frames from bytes that arrive in pieces of any length.
 //!
-//! The reader keeps the beginning of a head that has not come in whole, and nothing else: whole heads are
-//! read and bodies handed on where they lie in the piece. A caller that receives a large body by itself, into
-//! a buffer of the body's own, tells the reader how far it came with [`FrameReader::body_received`].
+//! The reader keeps the beginning of an incomplete head, and nothing else: whole heads are read, and bodies
+//! returned, in place in the piece. A caller that receives a large body itself, into a buffer of the body's
+//! own, reports its progress by [`FrameReader::body_received`].
 
 use super::{FrameError, Head, Limits, Step, decode_head};
 
-/// What a [`FrameReader`] found in a piece.
+/// An event that a [`FrameReader`] found in a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The piece is used up and there is no head yet.
     NeedMore {
-        /// The bytes that are missing at least.
+        /// The least number of missing bytes.
         missing: usize,
     },
     /// A head. If its `body_len` is not 0, the body follows.
@@ -44,7 +44,7 @@ pub struct FrameReader {
     limits: Limits,
     /// The beginning of a head; at most [`Limits::max_head_len`] bytes, all of which have arrived.
     kept: Vec<u8>,
-    /// What `kept` holds has been read and given out.
+    /// The content of `kept` has been read and returned.
     read: bool,
     body_left: u64,
     failed: Option<FrameError>,
@@ -87,7 +87,7 @@ impl FrameReader {
     /// rest of the piece until that is empty.
     ///
     /// # Errors
-    /// Any [`FrameError`], at this and every further call: the connection is over.
+    /// Any [`FrameError`], at this and every further call; close the connection.
     pub fn read<'a>(&'a mut self, piece: &'a [u8]) -> Result<(usize, Event<'a>), FrameError> {
         if let Some(error) = self.failed {
             return Err(error);

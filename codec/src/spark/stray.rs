@@ -1,7 +1,7 @@
 //! Peers that speak another protocol, at a port that takes Spark's alone.
 //!
-//! Their first bytes are read as the length of a frame, which no frame has. The connection's owner asks here who it
-//! was, sends the answer, which is in the peer's own protocol, and closes. Spark itself sends nothing.
+//! Their first bytes are read as the length of a frame, which no frame has. The connection's owner asks here for
+//! the peer's protocol, sends the answer in that protocol, and closes. Spark itself sends nothing.
 
 use std::fmt;
 
@@ -19,7 +19,8 @@ pub struct Stray {
 }
 
 impl Stray {
-    /// Who sent the frame with this error; `None` if the bytes are of no protocol known here.
+    /// The protocol of the peer that caused this error; `None` if the bytes match no protocol known
+    /// here.
     ///
     /// ```
     /// use ringrail_codec::spark::{Limits, Stray, decode_head};

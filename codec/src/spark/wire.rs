@@ -3,7 +3,7 @@
 //! [`Fields`] reads them from a received buffer without a copy, [`Writer`] writes them into a buffer whose
 //! room was checked before. Frames, shuffle messages and handshakes are all made of them.
 
-/// What is wrong with a field.
+/// The error of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldError {
@@ -22,7 +22,7 @@ pub enum FieldError {
     NegativeLen {
         /// The field.
         field: &'static str,
-        /// What its length field holds.
+        /// The value of its length field.
         len: i32,
     },
     /// A text is not UTF-8.
@@ -36,9 +36,9 @@ pub enum FieldError {
     Value {
         /// The field.
         field: &'static str,
-        /// What it holds.
+        /// The value of the field.
         value: i64,
-        /// What it may hold.
+        /// A description of the accepted values.
         expected: &'static str,
     },
     /// Bytes are left behind the last field.
@@ -52,7 +52,7 @@ pub enum FieldError {
     Bitmap {
         /// The field.
         field: &'static str,
-        /// What is wrong.
+        /// The violated rule.
         what: &'static str,
     },
 }
@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
         Self { rest: bytes }
     }
 
-    /// What has not been read.
+    /// The unread bytes.
     #[cfg(feature = "spark")]
     pub(super) const fn rest(&self) -> &'a [u8] {
         self.rest

@@ -141,7 +141,7 @@ fn the_exact_room_is_named() {
     assert_eq!(decode::<Sample>(&out[..need]).expect("valid"), value);
 }
 
-/// What did not fit, and how often it was begun.
+/// The overflow of a write, and the number of times that it began.
 #[derive(Debug, Default)]
 struct Rest {
     bytes: Vec<u8>,
@@ -263,7 +263,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = with;
         if let Ok(view) = access::<Sample>(&bytes) {
-            // What was validated can be read to the end.
+            // A validated archive can be read to its end.
             let sum: u64 = view.list.iter().map(|item| u64::from(item.to_native())).sum();
             prop_assert!(view.name.len() as u64 + sum < u64::MAX);
         }

@@ -1,4 +1,4 @@
-//! What makes a frame unacceptable: each rule is broken by itself in an otherwise good frame.
+//! Rules that make a frame unacceptable: each is broken alone in an otherwise valid frame.
 
 use ringrail_codec::native::*;
 

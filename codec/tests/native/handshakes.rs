@@ -190,7 +190,7 @@ fn checksums_are_sent_if_one_wants_them_and_the_receiver_can_verify() {
     }
 }
 
-/// What the server says to the client's Hello with `with` written at `at`.
+/// The server's error for the client's Hello with `with` written at `at`.
 fn refused(at: usize, with: &[u8]) -> HandshakeError {
     let mut hello = client_hello();
     hello[at..at + with.len()].copy_from_slice(with);

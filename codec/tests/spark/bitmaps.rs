@@ -53,7 +53,7 @@ fn spark_s_bitmaps_are_read() {
 fn bitmaps_are_written_as_spark_writes_them() {
     let mut bitmaps = [runs(), sparse(), bits(), mixed(), RoaringBitmap::new()];
     for bitmap in &mut bitmaps {
-        // What Spark calls `runOptimize`, before it writes one.
+        // Spark calls this `runOptimize`, before it writes a bitmap.
         bitmap.optimize();
     }
     let statuses = MergeStatuses {

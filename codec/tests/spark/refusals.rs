@@ -1,4 +1,4 @@
-//! What Spark refuses is refused, in its words.
+//! Frames that Spark refuses are refused with the same texts.
 
 use ringrail_codec::spark::{FrameError, Limits, decode_head};
 

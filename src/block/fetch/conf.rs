@@ -11,11 +11,11 @@ pub const MAX_CONNECTIONS: usize = 256;
 /// Most chunks in flight on one connection.
 pub const MAX_IN_FLIGHT: usize = 1024;
 
-/// What to make of files that are at the destination already.
+/// The treatment of files that already exist at the destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resume {
     /// Files of the same length and time are kept; unfinished ones are continued, after their
-    /// chunks were compared with the server's digests.
+    /// chunks have been compared with the server's digests.
     #[default]
     Continue,
     /// As `Continue`, but complete files are kept only where their digest is the server's too: both
@@ -33,14 +33,14 @@ pub struct FetchConf {
     /// Chunks in flight on each. `ringrail.block.fetchInFlight`, 4.
     pub in_flight: usize,
     /// Bytes of chunks that are in flight or being written, of all connections together (Spark:
-    /// `spark.reducer.maxSizeInFlight`); each connection may have one chunk whatever this says.
-    /// `ringrail.block.maxBytesInFlight`, 64 MiB.
+    /// `spark.reducer.maxSizeInFlight`); each connection may have one chunk regardless of this
+    /// limit. `ringrail.block.maxBytesInFlight`, 64 MiB.
     pub max_bytes_in_flight: u64,
     /// Bytes of a chunk: a power of two from 16 KiB to 64 MiB. `ringrail.block.chunkLen`, 4 MiB.
     pub chunk_len: u32,
     /// Whether every chunk is compared with the server's digest. `ringrail.block.verify`, on.
     pub verify: bool,
-    /// What to make of files that are there already. `ringrail.block.resume`, continue.
+    /// The treatment of files that already exist. `ringrail.block.resume`, continue.
     pub resume: Resume,
     /// How often a connection or a file is tried again, without success in between (Spark:
     /// `spark.shuffle.io.maxRetries`). `ringrail.block.maxRetries`, 3.
@@ -72,7 +72,7 @@ impl FetchConf {
     /// Checks that the settings make sense.
     ///
     /// # Errors
-    /// Names the key and what it must be.
+    /// Names the key and its accepted values.
     pub fn check(&self) -> Result<(), FetchError> {
         if !(1..=MAX_CONNECTIONS).contains(&self.connections) {
             return Err(FetchError::Config(

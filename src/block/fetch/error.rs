@@ -1,4 +1,4 @@
-//! What can go wrong with a fetch, and what to do about it.
+//! Errors of a fetch, each with its remedy.
 
 use std::fmt;
 use std::io;
@@ -13,11 +13,11 @@ use crate::block::{BlockError, BlockId};
 /// Something that this side's file system refused.
 #[derive(Debug)]
 pub struct LocalError {
-    /// What was being done, as in `cannot write`.
+    /// The attempted action, as in `cannot write`.
     pub doing: &'static str,
-    /// To what.
+    /// The file or directory.
     pub path: PathBuf,
-    /// What the kernel said.
+    /// The kernel's error.
     pub source: io::Error,
 }
 
@@ -89,7 +89,7 @@ impl std::error::Error for LocalError {
     }
 }
 
-/// Why a fetch ended early, or never began. What failed for one file alone is in the
+/// Why a fetch ended early, or never began. Failures of single files are in the
 /// [`FetchReport`](super::FetchReport).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -97,7 +97,7 @@ pub enum FetchError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The server did not say what there is.
+    /// The server did not send the manifest.
     #[error(transparent)]
     Manifest(BlockError),
     /// The server's manifest cannot be right; nothing of it was written.
@@ -105,15 +105,15 @@ pub enum FetchError {
     Refused {
         /// The entry's path, as text.
         path: String,
-        /// What is wrong with it.
+        /// The violated rule.
         reason: String,
     },
-    /// What was asked for can be listed but not fetched.
+    /// The name can be listed but not fetched.
     #[error("{id} cannot be fetched: {reason}")]
     NotFetchable {
-        /// What was asked for.
+        /// The name.
         id: BlockId,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The destination cannot be written.
@@ -125,7 +125,7 @@ pub enum FetchError {
         /// The destination.
         path: PathBuf,
     },
-    /// The server went away and did not come back.
+    /// The connection to the server was lost and could not be restored.
     #[error(
         "the server is gone with {files_left} files unfinished: {source}. Run it again: it goes on \
          where it stopped"
@@ -139,12 +139,12 @@ pub enum FetchError {
     /// A request failed for good.
     #[error(transparent)]
     Request(BlockError),
-    /// What arrived is not what the server has, by its digest.
+    /// The received bytes differ from the server's, by their digest.
     #[error("chunk {chunk} of {path} differs from what the server has")]
     Differs {
         /// The file.
         path: BlockId,
-        /// Which chunk.
+        /// Index of the chunk.
         chunk: u32,
     },
     /// The [`Canceller`](super::Canceller) was used.
@@ -159,7 +159,8 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// True where the server could not be reached or went away: trying later may help.
+    /// True if the server could not be reached or the connection was lost: a later attempt may
+    /// succeed.
     pub fn is_connection(&self) -> bool {
         match self {
             FetchError::Connect(_) | FetchError::Lost { .. } => true,
@@ -178,7 +179,7 @@ impl FetchError {
         }
     }
 
-    /// True where something came, but not as it left.
+    /// True if bytes arrived damaged.
     pub(super) fn is_damage(&self) -> bool {
         match self {
             FetchError::Differs { .. } => true,
@@ -204,7 +205,7 @@ impl FetchError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The server cannot give it.
+    /// The server refuses it.
     #[error(transparent)]
     Remote(BlockError),
     /// It cannot be written here.
@@ -213,15 +214,15 @@ pub enum FileError {
     /// It was written to while it was fetched.
     #[error("it changed on the server meanwhile: run the fetch again")]
     Changed,
-    /// What came is not what the server has.
+    /// The received bytes differ from the server's.
     #[error(
         "what arrived differs from what the server has (chunk {chunk}, {attempts} attempts): its \
          file is being written to, or memory or a disk on the way is damaged"
     )]
     Damaged {
-        /// Which chunk.
+        /// Index of the chunk.
         chunk: u32,
-        /// How often it was fetched.
+        /// Number of fetches of this chunk.
         attempts: u32,
     },
 }

@@ -1,4 +1,4 @@
-//! What a fetch tells while it runs, and what it has to say at the end.
+//! Progress events of a running fetch, and its final report.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::block::digest::Digest;
 /// Failures that a report keeps one by one; the others are counted.
 pub const MAX_FAILURES_KEPT: usize = 1000;
 
-/// Something that happened during a fetch. Told on the thread where it happened; keep it short.
+/// An event of a fetch. Reported on the thread where it occurs; keep handlers short.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FetchEvent<'a> {
-    /// It is known what there is to do.
+    /// The plan of the fetch is known.
     Planned {
         /// Files to fetch.
         files: u64,
@@ -29,14 +29,14 @@ pub enum FetchEvent<'a> {
     Progress {
         /// How many.
         bytes: u64,
-        /// True where they were here already, from an earlier attempt.
+        /// True if an earlier attempt had fetched them already.
         resumed: bool,
     },
     /// A file is complete and has its name. Each file has one outcome: this or the next.
     FileDone {
         /// The file.
         path: &'a BlockId,
-        /// Its digest, where the fetch verifies.
+        /// Its digest, if the fetch verifies.
         digest: Option<Digest>,
     },
     /// A file failed.
@@ -50,9 +50,9 @@ pub enum FetchEvent<'a> {
     Retrying {
         /// Why.
         error: &'a FetchError,
-        /// Which attempt comes now, from 1.
+        /// Number of the coming attempt, from 1.
         attempt: u32,
-        /// After what time.
+        /// Delay before it.
         wait: Duration,
     },
 }
@@ -67,7 +67,7 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    /// Ends the fetch: no further chunk is asked for. What is complete stays, what is not can be
+    /// Ends the fetch: no further chunk is asked for. Complete files stay; incomplete ones can be
     /// resumed.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Release);
@@ -91,18 +91,18 @@ pub struct FileFailure {
 /// Something of the server's tree that was not fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// What.
+    /// The entry.
     pub path: BlockId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// What a fetch has done.
+/// The result of a fetch.
 #[derive(Debug, Default)]
 pub struct FetchReport {
     /// Files fetched.
     pub files: u64,
-    /// Files that were complete here already.
+    /// Files that were already complete at the destination.
     pub files_kept: u64,
     /// Directories made or found.
     pub directories: u64,
@@ -118,20 +118,20 @@ pub struct FetchReport {
     pub retries: u64,
     /// Pipes, sockets and devices, which are left out.
     pub skipped: Vec<Skipped>,
-    /// What the server could not read, and files that failed; the first [`MAX_FAILURES_KEPT`].
+    /// Entries that the server could not read, and failed files; the first [`MAX_FAILURES_KEPT`].
     pub failures: Vec<FileFailure>,
-    /// What the server could not read.
+    /// Entries that the server could not read.
     pub unreadable: Vec<Skipped>,
-    /// All failures.
+    /// Number of all failures.
     pub failed: u64,
-    /// The digest of the file, where one file was fetched and verified.
+    /// The digest of the file, if a single file was fetched and verified.
     pub digest: Option<Digest>,
     /// From the first request to the last file's name.
     pub elapsed: Duration,
 }
 
 impl FetchReport {
-    /// True where everything that can be fetched is there.
+    /// True if everything that can be fetched has been fetched.
     pub fn is_complete(&self) -> bool {
         self.failed == 0
     }

@@ -1,8 +1,8 @@
-//! One file of a fetch: which chunks are there, and what becomes of it.
+//! One file of a fetch: its completed chunks, and its outcome.
 //!
 //! Several connections may work on one file; its state is behind a lock of its own, taken once per
-//! chunk. A file has exactly one outcome: whoever brings its last chunk gives it its name, whoever
-//! finds it failed says so, and everybody else sees that it is over.
+//! chunk. A file has exactly one outcome: the connection that completes it renames it, the one that
+//! finds it failed reports it, and all others see that it is finished.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,7 +36,7 @@ struct State {
     over: bool,
 }
 
-/// Which chunks are there, with their digests.
+/// The chunks that are complete, with their digests.
 #[derive(Debug)]
 struct Chunks {
     done: Vec<u64>,
@@ -67,7 +67,7 @@ impl Chunks {
         }
     }
 
-    /// Marks a chunk; false where it was there.
+    /// Marks a chunk as complete; false if it was complete before.
     fn add(&mut self, index: u32) -> bool {
         if self.has(index) {
             return false;
@@ -80,18 +80,18 @@ impl Chunks {
     }
 }
 
-/// What a chunk's arrival means for its file.
+/// The effect of a chunk's arrival on its file.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// It was there, or the file is over.
+    /// The chunk was already there, or the file is finished.
     Late,
-    /// Others are missing.
+    /// Other chunks are missing.
     More,
     /// It was the last: the file is to be published by the caller.
     Last {
         /// The complete file.
         part: Arc<Part>,
-        /// The digest of the whole, where all chunks were verified.
+        /// The digest of the whole, if all chunks were verified.
         digest: Option<Digest>,
     },
 }
@@ -122,13 +122,13 @@ impl FileJob {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True where nobody need fetch this chunk any more.
+    /// True if this chunk need not be fetched.
     pub(super) fn has(&self, index: u32) -> bool {
         let state = self.state();
         state.over || state.chunks.has(index)
     }
 
-    /// The unfinished file, opened by whoever comes first; `None` where the file is over.
+    /// The unfinished file, opened by the first caller; `None` if the file is finished.
     pub(super) fn part(&self, to: &Destination) -> Result<Option<Arc<Part>>, LocalError> {
         let mut state = self.state();
         if state.over {
@@ -148,7 +148,7 @@ impl FileJob {
         Ok(Some(part))
     }
 
-    /// A chunk has been written, or found there; its digest where it was verified.
+    /// A chunk has been written, or found on disk; its digest if it was verified.
     pub(super) fn arrived(&self, index: u32, digest: Option<Digest>) -> Arrival {
         let mut state = self.state();
         if state.over || !state.chunks.add(index) {
@@ -172,7 +172,7 @@ impl FileJob {
         }
     }
 
-    /// Ends a file that has failed; false where it is over already.
+    /// Ends a file that has failed; false if it is finished already.
     pub(super) fn fail(&self) -> bool {
         let mut state = self.state();
         state.part = None;
@@ -186,7 +186,7 @@ impl FileJob {
         state.attempts
     }
 
-    /// Sees that the server still has what was planned.
+    /// Checks that the server's file is unchanged since the plan.
     pub(super) fn check(&self, now: &Stamp) -> Result<(), FileError> {
         if self.stamp.same_content(now) {
             Ok(())

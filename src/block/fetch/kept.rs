@@ -53,7 +53,7 @@ pub(super) fn missing(
     Ok(missing)
 }
 
-/// Hashes what is here, on several threads.
+/// Hashes local files, on several threads.
 fn same_digests(to: &Destination, name: &BlockId, files: &[FilePlan], threads: usize) -> Vec<bool> {
     let next = AtomicUsize::new(0);
     let hash_some = || {

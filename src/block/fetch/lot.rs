@@ -12,27 +12,27 @@ use crate::block::{Answer, BlockClient, BlockError, ChunkRange, DigestReply, Ref
 /// One chunk to fetch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece {
-    /// Which lot.
+    /// Number of the lot.
     pub(super) lot: u64,
-    /// Which of the lot's files.
+    /// Index of the file in the lot.
     pub(super) file: usize,
-    /// Which of the file's chunks.
+    /// Index of the chunk in the file.
     pub(super) index: u32,
-    /// The stream that has it, on this connection.
+    /// The stream of this connection that serves the file.
     pub(super) stream: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub(super) len: u32,
 }
 
-/// What the server says of one file's chunks.
+/// The server's digests of one file's chunks.
 type Expected = Result<Vec<Digest>, Refusal>;
 
-/// Where the digests of a lot are.
+/// The state of a lot's digests.
 #[derive(Debug)]
 enum Digests {
-    /// Not wanted.
+    /// Not requested.
     None,
-    /// On their way, for these files.
+    /// Requested for these files.
     Asked {
         answer: Answer<DigestReply>,
         files: Vec<usize>,
@@ -75,12 +75,12 @@ impl ActiveLot {
         self.parts[file] = Some(part);
     }
 
-    /// What an earlier attempt left of a file, to be compared chunk by chunk.
+    /// The part of a file that an earlier attempt left, to be compared chunk by chunk.
     pub(super) fn resumed(&self, file: usize) -> Option<&Arc<Part>> {
         self.parts[file].as_ref().filter(|part| part.is_resumed())
     }
 
-    /// True where chunks are to be compared with what is here.
+    /// True if chunks are to be compared with the local file.
     pub(super) fn is_resumed(&self) -> bool {
         (0..self.parts.len()).any(|file| self.resumed(file).is_some())
     }
@@ -180,12 +180,12 @@ impl ActiveLot {
     }
 }
 
-/// Why there is no digest to compare with.
+/// The reason that there is no digest to compare with.
 #[derive(Debug)]
 pub(super) enum DigestError {
     /// The request failed.
     Request(BlockError),
-    /// The server cannot say for this file.
+    /// The server has no digests of this file.
     Refused(Refusal),
     /// The server left it out.
     Missing,

@@ -87,7 +87,7 @@ impl Fetcher {
         }
     }
 
-    /// Tells `listener` what happens.
+    /// Reports events to `listener`.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&FetchEvent<'_>) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));
@@ -135,7 +135,7 @@ impl Fetcher {
         outcome
     }
 
-    /// Where to write, and the name there of a single file.
+    /// The destination directory, and the file name there for a single file.
     fn destination(
         &self,
         id: &BlockId,

@@ -38,10 +38,10 @@ pub(super) struct FilePlan {
     pub(super) digest: Option<Digest>,
 }
 
-/// Everything there is to do. Paths are relative to what was asked for.
+/// The whole plan. Paths are relative to the requested one.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// True where one file was asked for: its path is empty.
+    /// True if a single file was requested: its path is empty.
     pub(super) single: bool,
     /// Parents first.
     pub(super) dirs: Vec<DirPlan>,

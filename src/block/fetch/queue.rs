@@ -1,7 +1,7 @@
-//! What is still to be fetched, handed out to the connections in lots.
+//! The remaining work of a fetch, handed out to the connections in batches ("lots").
 //!
-//! A lot is what one connection opens and fetches at a stretch: many small files, or some
-//! consecutive chunks of a large one, so that all connections share a large file.
+//! One connection opens and fetches a lot as a unit: many small files, or some consecutive chunks
+//! of a large file, so that all connections share a large file.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -34,7 +34,7 @@ struct Inner {
     next_chunk: u32,
     lot_len: u64,
     returned: VecDeque<Lot>,
-    /// Lots that somebody is working on.
+    /// Number of lots in work.
     out: usize,
     /// Connections that are working.
     workers: usize,
@@ -72,12 +72,12 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next lot, if there is one now.
+    /// The next lot, if one is available now.
     pub(super) fn try_next(&self) -> Option<Lot> {
         self.lock().take()
     }
 
-    /// The next lot; waits as long as somebody may give one back. `None` at the end of everything.
+    /// The next lot; waits while a lot in work may be returned. `None` when no work is left.
     pub(super) fn next(&self) -> Option<Lot> {
         let mut inner = self.lock();
         loop {
@@ -103,7 +103,7 @@ impl Queue {
         }
     }
 
-    /// A connection gives up: others take its lots. True where it was the last one.
+    /// A connection stops: others take its lots. True if it was the last one.
     pub(super) fn give_up(&self, lots: impl IntoIterator<Item = Lot>) -> bool {
         let mut inner = self.lock();
         for lot in lots {

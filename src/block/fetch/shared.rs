@@ -1,5 +1,5 @@
-//! What all connections of a fetch share, and what is to become of a file, or of everything, when
-//! something fails.
+//! State that all connections of a fetch share, and the decision after a failure: fail one file, or
+//! the whole fetch.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{FetchConf, FetchError, FileError, LocalError};
 use crate::block::digest::Digest;
 use crate::block::{BlockClient, BlockError, Refusal};
 
-/// What all connections of a fetch work with.
+/// State that all connections of a fetch use.
 pub(super) struct Shared<'a> {
     pub(super) conf: &'a FetchConf,
     pub(super) clients: &'a TransportClientFactory,
@@ -30,11 +30,11 @@ pub(super) struct Shared<'a> {
     pub(super) share: u64,
 }
 
-/// What is to become of a file, or of everything, after something failed.
+/// The consequence of a failure, for one file or for the whole fetch.
 pub(super) enum Setback {
-    /// The file has failed.
+    /// One file has failed.
     File(FileError),
-    /// Everything has, or the connection is to try again.
+    /// The whole fetch has failed, or the connection retries.
     All(FetchError),
 }
 
@@ -76,7 +76,7 @@ impl Shared<'_> {
         }
     }
 
-    /// What came of a file was damaged: again, if it has attempts left.
+    /// Handles damaged data of a file: a retry, if it has attempts left.
     fn again(&self, job: &FileJob, error: FetchError, last: FileError) -> Setback {
         if job.count_attempt() > self.conf.max_retries {
             return Setback::File(last);
@@ -107,7 +107,7 @@ impl Shared<'_> {
         }
     }
 
-    /// A chunk did not come: the file's fault, or the connection's.
+    /// A chunk was not received: the failure of its file, or of the connection.
     pub(super) fn not_fetched(&self, job: &FileJob, error: RequestError) -> Setback {
         let again = || FetchError::Request(error.clone().into());
         match &error {

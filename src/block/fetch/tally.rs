@@ -1,4 +1,4 @@
-//! What all connections of a fetch share: counts, failures, the way to tell about them.
+//! Totals of a fetch, shared by all connections: counts, failures, and the progress callback.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -51,7 +51,7 @@ impl<'a> Tally<'a> {
         });
     }
 
-    /// The outcome of a file that failed; the caller sees that there is one only.
+    /// The outcome of a failed file; the caller ensures that each file has one.
     pub(super) fn file_failed(&self, job: &FileJob, error: FileError) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.tell(&FetchEvent::FileFailed {

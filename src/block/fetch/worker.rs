@@ -4,10 +4,10 @@
 //! queue ─ lot ─► open ─► ready pieces ─► window of chunks in flight ─► verify ─► write ─► publish
 //! ```
 //!
-//! The thread waits for the oldest chunk while the transport receives the others, so what it holds
-//! is bounded by its window. When something fails that may succeed later, everything unfinished goes
-//! back to the start, in its order (Spark: `RetryingBlockTransferor`); answers of the failed attempt
-//! are dropped with their futures, and a chunk that arrived stays arrived.
+//! The thread waits for the oldest chunk while the transport receives the others, so the memory it
+//! holds is bounded by its window. After a failure that may be temporary, all unfinished work is
+//! queued again in order (Spark: `RetryingBlockTransferor`); answers of the failed attempt are
+//! dropped with their futures, and received chunks are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ struct Opening {
     answer: Answer<OpenReply>,
 }
 
-/// One connection and what it is working on.
+/// One connection and its current work.
 pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     client: Option<BlockClient>,
@@ -97,7 +97,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// One step; false where nothing is left to do, by anybody.
+    /// One step; false if no connection has work left.
     fn turn(&mut self) -> Result<bool, FetchError> {
         let client = self.connected()?;
         self.open_ahead(&client);
@@ -144,7 +144,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Takes in a lot that has been opened.
+    /// Adds an opened lot to the active ones.
     fn settle_opening(&mut self, client: &BlockClient) -> Result<(), FetchError> {
         let Some(Opening { lot, answer }) = self.opening.take() else {
             return Ok(());
@@ -222,7 +222,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// True where a chunk need not be fetched: somebody else has, or it was here before.
+    /// True if a chunk need not be fetched: another connection has it, or it was on disk before.
     fn is_there(&mut self, piece: &Piece) -> Result<bool, FetchError> {
         let Some(active) = self.active.iter_mut().find(|lot| lot.number == piece.lot) else {
             return Ok(true);
@@ -259,7 +259,7 @@ impl<'a> Worker<'a> {
         Ok(true)
     }
 
-    /// Waits for the oldest chunk in flight and puts it where it belongs.
+    /// Waits for the oldest chunk in flight and processes it.
     fn finish_oldest(&mut self) -> Result<(), FetchError> {
         let Some((piece, answer)) = self.window.pop_front() else {
             return Ok(());
@@ -330,8 +330,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Goes back to the start with everything unfinished, after a wait. False where it gives up and
-    /// others go on.
+    /// Restarts with all unfinished work after a delay. False if this connection stops and others
+    /// continue.
     fn recover(&mut self, error: FetchError) -> Result<bool, FetchError> {
         self.failures += 1;
         self.gather();
@@ -339,7 +339,7 @@ impl<'a> Worker<'a> {
         if self.failures > conf.max_retries {
             return self.give_up(error);
         }
-        // Waiting mends no damage; it gives a server time to come back.
+        // A delay repairs no damage; it gives a server time to restart.
         let wait = if error.is_damage() {
             Duration::ZERO
         } else {
@@ -370,7 +370,7 @@ impl<'a> Worker<'a> {
         Ok(true)
     }
 
-    /// Puts everything that is not finished back to where it began, in its order.
+    /// Returns all unfinished work to the state before it began, in order.
     fn gather(&mut self) {
         self.window.clear();
         self.window_len = 0;
@@ -387,7 +387,7 @@ impl<'a> Worker<'a> {
         self.backlog = lots;
     }
 
-    /// Leaves what is left to the other connections; an error where this was the last one.
+    /// Leaves the remaining work to the other connections; an error if this was the last one.
     fn give_up(&mut self, error: FetchError) -> Result<bool, FetchError> {
         let last = self.shared.queue.give_up(self.backlog.drain(..));
         tracing::debug!(target: "ringrail::block", %error, last, "a connection gives up");

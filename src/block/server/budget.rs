@@ -27,7 +27,7 @@ impl Budget {
     }
 }
 
-/// A share of a budget; dropping it gives it back.
+/// A share of a budget; dropping it returns the share.
 #[derive(Debug)]
 pub(super) struct Held {
     budget: Arc<Budget>,
@@ -40,7 +40,7 @@ impl Held {
         self.budget.limit
     }
 
-    /// Takes `bytes` more; false where the budget does not have them.
+    /// Takes `bytes` more; false if the budget has fewer left.
     pub(super) fn grow(&mut self, bytes: u64) -> bool {
         let limit = self.budget.limit;
         let taken = self

@@ -1,4 +1,4 @@
-//! What the helper threads do: list, open, hash. Nothing here runs on a shard.
+//! Work of the helper threads: list, open, hash. Nothing here runs on a shard.
 
 use std::fs::File;
 use std::ops::Range;
@@ -24,10 +24,10 @@ use crate::block::{BlockId, Entry, EntryKind};
 /// Bytes of a file that are read at once to be hashed.
 const READ_LEN: usize = 256 << 10;
 
-/// Entries that one manifest may have, where nothing else is configured; a fetcher takes no more.
+/// Default limit of the entries of a manifest; a fetcher accepts no more.
 pub const MAX_MANIFEST_ENTRIES: u64 = 4_000_000;
 
-/// Where a helper thread works for: the server, the connection, the shard's table of streams.
+/// The context of a helper thread's task: the server, the connection, the shard's table of streams.
 pub(super) struct Place {
     pub(super) shared: Arc<Shared>,
     pub(super) owner: Arc<Owner>,
@@ -47,13 +47,13 @@ impl Place {
         Ok(id)
     }
 
-    /// True where nobody waits for the answer any more.
+    /// True if the answer is no longer wanted.
     fn is_over(&self, reply: &DeferredResponder) -> bool {
         reply.is_retracted() || self.owner.is_over()
     }
 }
 
-/// What is to be done.
+/// The task of a helper thread.
 pub(super) enum Work {
     Open {
         ids: Vec<Vec<u8>>,
@@ -89,7 +89,7 @@ impl Task {
     }
 }
 
-/// Answers with what a task has found.
+/// Answers with the result of a task.
 fn answer(reply: DeferredResponder, found: Result<impl Encode, RpcFailure>) {
     match found {
         Err(failure) => reply.fail(failure),
@@ -149,7 +149,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The chunks' numbers, where the block has them all.
+    /// The numbers of the chunks, if the block has all of them.
     fn chunks(&self) -> Result<Range<u32>, RpcFailure> {
         let (first, count, have) = (self.first, self.count, self.cut.count());
         match first.checked_add(count).filter(|end| *end <= have) {

@@ -62,7 +62,7 @@ pub struct BlockServerConf {
     pub max_manifest_entries: u64,
     /// Streams that one connection may have open. `ringrail.block.maxStreams`, [`MAX_STREAMS`].
     pub max_streams: u32,
-    /// A stream that nobody has read for this long is closed when others are opened.
+    /// An idle stream is closed after this time, when others are opened.
     /// `ringrail.block.streamIdle`, [`STREAM_IDLE`].
     pub stream_idle: Duration,
 }
@@ -80,7 +80,7 @@ impl Default for BlockServerConf {
     }
 }
 
-/// What all shards share.
+/// State that all shards share.
 pub(super) struct Shared {
     store: Arc<dyn BlockStore>,
     conf: BlockServerConf,

@@ -17,16 +17,16 @@ use ringrail_transport::buf::ManagedBuffer;
 use super::budget::Held;
 use crate::block::digest::Chunking;
 
-/// Streams that one connection may have open, where nothing else is configured.
+/// Default limit of the open streams of a connection.
 pub const MAX_STREAMS: u32 = 1024;
 
 /// Blocks that helper threads have opened and the shard has not looked at yet.
 const OPENED_QUEUE: usize = 8192;
 
-/// For how long a stream stays open that nobody reads, where nothing else is configured.
+/// Time after which an idle stream is closed, unless configured otherwise.
 pub const STREAM_IDLE: Duration = Duration::from_secs(120);
 
-/// What helper threads must know of a connection.
+/// The part of a connection's state that helper threads need.
 #[derive(Debug, Default)]
 pub(super) struct Owner {
     id: u64,
@@ -53,7 +53,7 @@ impl Owner {
         self.over.load(Ordering::Acquire)
     }
 
-    /// A place for a job; false where the connection has enough of them.
+    /// Reserves a slot for a job; false if the connection has used all.
     pub(super) fn begin_job(&self) -> bool {
         let taken = self.jobs.fetch_add(1, Ordering::Relaxed) < MAX_JOBS;
         if !taken {
@@ -75,7 +75,7 @@ impl Owner {
     }
 }
 
-/// What a stream's chunks are cut from.
+/// The source of a stream's chunks.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A block.
@@ -120,7 +120,7 @@ impl Drop for Stream {
     }
 }
 
-/// Where helper threads put the streams they open for one shard.
+/// Queue of the streams that helper threads open for one shard.
 #[derive(Debug)]
 pub(super) struct Opening {
     queue: ArrayQueue<(u64, Stream)>,
@@ -173,7 +173,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// No streams yet; those that nobody reads for `idle` will be closed.
+    /// No streams yet; streams idle for `idle` will be closed.
     pub(super) fn new(idle: Duration) -> Self {
         Self {
             opening: Opening::new(),
@@ -187,7 +187,7 @@ impl Streams {
         &self.opening
     }
 
-    /// Takes in what has been opened, and lets go what nobody has read for long.
+    /// Adds streams that have been opened, and closes idle ones.
     pub(super) fn settle(&mut self) {
         let before = self.table.len();
         while let Some((id, stream)) = self.opening.queue.pop() {

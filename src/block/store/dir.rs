@@ -1,8 +1,8 @@
 //! A directory tree, served read-only.
 //!
 //! Every name is resolved by the kernel below the root's descriptor (`openat2`, `RESOLVE_BENEATH`):
-//! symbolic links are followed as long as they stay inside, and whatever leads out is refused, also
-//! where somebody changes the tree at that very moment.
+//! symbolic links are followed as long as they stay inside, and names that lead outside are
+//! refused, also while another process changes the tree.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ use super::open_files::{MAX_OPEN_FILES, OpenFiles};
 use super::{BlockStore, OpenBlock, StoreError, Visit};
 use crate::block::{BlockId, Entry, EntryKind, Stamp};
 
-/// `openat2` gives up where somebody renames within the tree at that moment; so often it is tried.
+/// Attempts before giving up when `openat2` keeps losing a rename race.
 const RENAME_RACES_MAX: usize = 16;
 
 const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
@@ -88,14 +88,14 @@ impl DirStore {
         )
     }
 
-    /// Looks at what a name leads to without opening it: opening a device can have effects.
+    /// Examines the target of a name without opening it: opening a device can have effects.
     fn look(&self, id: &BlockId) -> Result<Stat, StoreError> {
         let found = self.resolve(id, OFlags::PATH, INSIDE).and_then(fstat);
         found.map_err(|errno| error_of(id, errno))
     }
 
     fn open_file(&self, id: &BlockId) -> Result<(File, Stat), StoreError> {
-        // Not to hang where a pipe has taken the file's place since it was looked at.
+        // NONBLOCK: a FIFO may have replaced the file meanwhile, and its open would block.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let opened = self.resolve(id, flags, INSIDE).and_then(|fd| {
             let stat = fstat(&fd)?;
@@ -171,7 +171,7 @@ impl Walk<'_, '_> {
         let listed = self.list(path);
         let (fd, stat, names) = match listed {
             Ok(listed) => listed,
-            // What vanished meanwhile was never here.
+            // A directory deleted during the walk is treated as absent.
             Err(Errno::NOENT | Errno::NOTDIR) if !path.is_root() => return Ok(Vec::new()),
             Err(errno) if !path.is_root() => {
                 let reason = format!("the directory cannot be read: {}", io::Error::from(errno));
@@ -227,7 +227,7 @@ impl Walk<'_, '_> {
         Ok((fd, stat, names))
     }
 
-    /// Visits what is no directory; a directory comes back, to be walked later.
+    /// Visits entries that are not directories; returns directories, to be walked later.
     fn inside(
         &mut self,
         parent: &OwnedFd,
@@ -324,7 +324,8 @@ fn error_of(id: &BlockId, errno: Errno) -> StoreError {
     let (id, source) = (id.clone(), io::Error::from(errno));
     match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => StoreError::NotFound { id },
-        // `RESOLVE_BENEATH` says so of what leads out, `RESOLVE_NO_MAGICLINKS` of /proc's links.
+        // `RESOLVE_BENEATH` reports this error for names that lead out, `RESOLVE_NO_MAGICLINKS` for
+        // links of /proc.
         Errno::XDEV | Errno::LOOP => StoreError::Escapes { id },
         Errno::ACCESS | Errno::PERM => StoreError::Denied { id, source },
         Errno::MFILE | Errno::NFILE => StoreError::Busy {

@@ -82,7 +82,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Lets a block go; false where there was none.
+    /// Removes a block; false if there was none.
     pub fn remove(&self, id: &BlockId) -> bool {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let Some((data, _)) = inner.blocks.remove(id) else {

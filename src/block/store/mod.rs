@@ -1,4 +1,4 @@
-//! Where blocks are kept: the trait that a server reads through, and two stores.
+//! Storage of blocks: the trait that a server reads through, and two stores.
 
 mod dir;
 mod memory;
@@ -25,7 +25,7 @@ pub struct OpenBlock {
     pub stamp: Stamp,
 }
 
-/// What a walk gives its entries to. An error ends the walk.
+/// The callback that receives a walk's entries. An error ends the walk.
 pub type Visit<'a> = dyn FnMut(Entry) -> Result<(), StoreError> + 'a;
 
 /// A collection of blocks by name (Spark: `BlockDataManager`).
@@ -47,7 +47,7 @@ pub trait BlockStore: Send + Sync + 'static {
     fn walk(&self, id: &BlockId, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }
 
-/// Why a store cannot do what was asked.
+/// The reason why a store cannot do the request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -57,15 +57,15 @@ pub enum StoreError {
         /// The name.
         id: BlockId,
     },
-    /// It is there, but it is no block.
+    /// The name exists, but is no block.
     #[error("{id} is {what}, which cannot be opened as a block")]
     NotABlock {
         /// The name.
         id: BlockId,
-        /// What it is.
+        /// The kind of file.
         what: &'static str,
     },
-    /// The name leads out of what is served.
+    /// The name resolves outside the served directory.
     #[error("{id} leads out of the directory that is served: a symbolic link points there")]
     Escapes {
         /// The name.
@@ -76,7 +76,7 @@ pub enum StoreError {
     Denied {
         /// The name.
         id: BlockId,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Reading failed.
@@ -84,30 +84,30 @@ pub enum StoreError {
     Io {
         /// The name.
         id: BlockId,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// A bound is reached; later it may not be.
+    /// A limit is reached; a later attempt may succeed.
     #[error("{what} is full ({limit}): try again later, or raise {key}")]
     Busy {
-        /// Which table.
+        /// The table that is full.
         what: &'static str,
-        /// Its bound.
+        /// Its limit.
         limit: u64,
-        /// The key that sets it.
+        /// The configuration key of the limit.
         key: &'static str,
     },
-    /// What was asked for is larger than this side is willing to answer.
+    /// The request exceeds a limit of this side.
     #[error("{what} is more than {limit}: ask for less at once, or raise {key} there")]
     TooLarge {
-        /// What is too large.
+        /// The value that is too large.
         what: &'static str,
-        /// Its bound.
+        /// Its limit.
         limit: u64,
-        /// The key that sets it.
+        /// The configuration key of the limit.
         key: &'static str,
     },
-    /// Nobody waits for the answer any more.
+    /// The request was cancelled.
     #[error("the request was retracted")]
     Retracted,
 }

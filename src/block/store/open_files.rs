@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Files of one store that may be open at a time, where nothing else is configured.
+/// Default limit of the open files of one store.
 pub const MAX_OPEN_FILES: usize = 4096;
 
-/// The device and number of a file: what it is, whatever it is called.
+/// The device and inode number of a file: its identity, independent of its name.
 pub(super) type FileKey = (u64, u64);
 
 /// Hands out shared files. It keeps none open itself: the last stream's end closes a file.
@@ -33,7 +33,8 @@ impl OpenFiles {
         self.limit
     }
 
-    /// The shared form of `file`: where the same file is open already, that one, and `file` closes.
+    /// The shared handle of `file`: if the same file is open already, that one, and `file` is
+    /// closed.
     pub(super) fn share(&self, key: FileKey, file: File) -> Result<Arc<File>, Full> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = files.get(&key).and_then(Weak::upgrade) {

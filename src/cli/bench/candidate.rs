@@ -1,4 +1,4 @@
-//! The product as the harness sees it: two command lines.
+//! ringrail as a candidate of the harness: two command lines.
 
 use std::io;
 use std::path::PathBuf;

@@ -122,7 +122,7 @@ impl Local {
             tokio_uring::spawn(async move {
                 let started = Instant::now();
                 let outcome = ask_in_turn(&adder, asks).await;
-                // Whoever measures may have given up.
+                // The measuring thread may have given up.
                 let _ = done.send((outcome, started.elapsed()));
             });
         })?;
@@ -211,7 +211,7 @@ impl Chain {
 
     #[cold]
     fn end(&self, outcome: Result<Duration, RpcError>) {
-        // Whoever measures may have given up.
+        // The measuring thread may have given up.
         let _ = self.done.send(outcome);
     }
 }

@@ -79,7 +79,7 @@ struct Fetch {
     /// Bytes of a chunk
     #[arg(long, value_name = "SIZE", default_value = "4MiB")]
     size: Size,
-    /// Where the server takes chunks from
+    /// Source of the server's chunks
     #[arg(long, value_enum, default_value_t = From::Memory)]
     source: From,
     #[command(flatten)]

@@ -25,7 +25,7 @@ pub(super) struct Explain {
     settings: Settings,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct Explained {
     #[serde(flatten)]
@@ -64,7 +64,7 @@ impl Explain {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// A key that has no row: one that was renamed, or that nobody knows.
+    /// A key that has no row: renamed or unknown.
     fn without_entry(&self) -> Outcome {
         let key = &self.key;
         match Notice::of(key) {

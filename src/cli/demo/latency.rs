@@ -117,7 +117,7 @@ impl Pinger {
     }
 
     fn end(&self, result: Result) {
-        // Whoever waits has gone only where the measurement was given up.
+        // Sending fails only after the measurement was abandoned.
         let _ = self.done.try_send(result);
     }
 }

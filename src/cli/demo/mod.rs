@@ -58,8 +58,8 @@ pub(crate) struct Demo {
     /// Send no checksums, compare no digests (the trees are compared byte for byte all the same)
     #[arg(long)]
     no_verify: bool,
-    /// Where to make the temporary directory; twice the size must fit. By default in memory
-    /// (/dev/shm) where there is plenty of it, else where temporary files go
+    /// Directory for the temporary directory; twice the size must fit. By default in memory
+    /// (/dev/shm) if there is plenty of it, else the directory of temporary files
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Print the result as JSON
@@ -69,7 +69,7 @@ pub(crate) struct Demo {
     settings: Settings,
 }
 
-/// What came out.
+/// The results of a demonstration.
 #[derive(Debug, Serialize)]
 struct Results {
     uri: String,
@@ -96,7 +96,7 @@ impl Demo {
         let temp =
             temp.with_context(|| format!("cannot make a directory in {}", base.display()))?;
         let results = self.demonstrate(temp.path(), &conf, &interrupt);
-        // What was interrupted failed for that reason, whatever it says.
+        // After an interrupt, the interrupt is the cause of any failure.
         interrupt.check()?;
         self.print(&results?)?;
         Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
-//! Where the demonstration keeps its data: in memory where there is plenty, so that no disk blurs
-//! the figures.
+//! Directory of the demonstration's data: in memory if there is plenty, so that no disk affects the
+//! figures.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use crate::cli::size::Size;
 /// Linux's file system in memory, where programs may put what they share.
 const MEMORY: &str = "/dev/shm";
 
-/// What `statfs` says of a file system in memory.
+/// Type number that `statfs` reports for a file system in memory.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 
-/// The data lies there twice.
+/// Number of copies of the data that the directory holds.
 const COPIES: u64 = 2;
 
 /// So many times the data must fit into free memory before memory is used for it.

@@ -82,7 +82,7 @@ impl Drop for Server {
     }
 }
 
-/// What a fetch has reported.
+/// The report of a fetch process.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Fetched {
     pub(super) files: u64,

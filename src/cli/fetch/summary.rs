@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     ok: bool,

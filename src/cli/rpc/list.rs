@@ -13,7 +13,7 @@ use super::table::{Document, Endpoints};
 /// List the endpoints of an environment, with what they have handled and what waits
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Where it listens: rail://host:port
+    /// Address of the env: rail://host:port
     address: RpcAddress,
     /// Print JSON
     #[arg(long)]

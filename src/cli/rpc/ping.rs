@@ -14,13 +14,13 @@ use crate::cli::failure::{FAILED, Outcome};
 use crate::cli::output;
 use crate::cli::size::Size;
 
-/// Longest round trip that is told apart.
+/// Upper bound of the histogram of round trips, in nanoseconds.
 const LONGEST_NS: u64 = 600_000_000_000;
 
 /// Measure round trips to an environment: asks of its inspector, one after the other
 #[derive(Debug, Args)]
 pub(super) struct Ping {
-    /// Where it listens: rail://host:port
+    /// Address of the env: rail://host:port
     address: RpcAddress,
     /// Round trips
     #[arg(long, short = 'c', value_name = "N", default_value_t = 100,

@@ -17,9 +17,9 @@ use super::table::Time;
 /// Watch what an environment handles per second, and what waits, until it is interrupted
 #[derive(Debug, Args)]
 pub(super) struct Watch {
-    /// Where it listens: rail://host:port
+    /// Address of the env: rail://host:port
     address: RpcAddress,
-    /// Time between two looks, in milliseconds
+    /// Time between two reports, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1000,
           value_parser = clap::value_parser!(u64).range(10..))]
     interval_ms: u64,
@@ -111,7 +111,7 @@ impl Watch {
     }
 }
 
-/// What changed between two looks, by endpoint.
+/// Differences between two reports, by endpoint.
 fn rows(now: &EnvReport, before: &EnvReport, passed: Duration) -> BTreeMap<String, Row> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for it in &now.endpoints {

@@ -1,4 +1,4 @@
-//! What is told on stdout: lines for people, or objects for programs.
+//! Announcements on stdout: lines for people, or JSON objects for programs.
 
 use std::net::SocketAddr;
 

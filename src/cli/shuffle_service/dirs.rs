@@ -11,8 +11,8 @@ use crate::cli::failure::Failure;
 /// Goes over `spark.local.dir`.
 const VARIABLE: &str = "SPARK_LOCAL_DIRS";
 
-/// Those of the command line, else of the variable, else of the configuration. What does not exist is made; what
-/// cannot be is left out with an error in the log, as Spark does.
+/// Those of the command line, else of the variable, else of the configuration. Missing directories are created;
+/// a directory that cannot be created is left out with an error in the log, as in Spark.
 ///
 /// # Errors
 /// None can be used.

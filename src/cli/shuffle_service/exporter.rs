@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often an address that is in use is tried again.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// Serves `page` at `/metrics` of `address`; the address, with the port that was chosen. Where it is in use, waits for
-/// that long: the service that this one takes over from serves its metrics until it has drained.
+/// Serves `page` at `/metrics` of `address`; returns the address with the chosen port. If the address is in use,
+/// waits up to `wait`: the service that this one takes over from serves its metrics until it has drained.
 ///
 /// # Errors
 /// The address cannot be listened on, or the thread not started.
@@ -31,7 +31,8 @@ pub(super) fn start(
             for stream in listener.incoming() {
                 if let Err(error) = stream.and_then(|stream| answer(stream, &page)) {
                     tracing::debug!(%error, "a request for metrics was not answered");
-                    // Where no descriptor is left, the next try would fail at once.
+                    // After an accept failed for lack of descriptors, an immediate retry would fail
+                    // too.
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn the_page_is_served_and_nothing_else() {
         let at = start("127.0.0.1:0", Duration::ZERO, || String::from("a 1\n")).unwrap();
-        // Somebody who says nothing keeps nobody waiting for long.
+        // A silent client delays others for a bounded time only.
         let silent = TcpStream::connect(at).unwrap();
         let page = ask(at, "GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");

@@ -25,7 +25,7 @@ pub(super) fn open_files(wanted: usize, shards: usize) -> usize {
 }
 
 fn share(all: u64, shards: usize) -> usize {
-    // Where there are few, half is for the rest.
+    // Under a low limit, half of the descriptors is left for other uses.
     let files = all.saturating_sub(OTHERS.min(all / 2));
     usize::try_from(files / shards.max(1) as u64)
         .unwrap_or(usize::MAX)

@@ -30,7 +30,7 @@ use super::settings::{Settings, flag};
 use super::signals::watch_signals;
 use announce::Announce;
 
-/// What this subcommand has in place of keys' own defaults: requests are small, and the executors of the host need
+/// Defaults of this subcommand in place of the keys' own: requests are small, and the executors of the host need
 /// its memory and processors.
 pub(crate) const DEFAULTS: [(&str, &str); 2] = [
     ("ringrail.transport.recvBufferLen", "16k"),
@@ -40,7 +40,7 @@ pub(crate) const DEFAULTS: [(&str, &str); 2] = [
 /// Shards where nothing says otherwise, as Spark's rule for threads has it.
 const SHARDS_MAX: usize = 8;
 
-/// Spark's variable for the secret, which goes over the configuration and is seen by fewer eyes.
+/// Spark's variable for the secret. It overrides the configuration, and fewer users can read it.
 const SECRET_VARIABLE: &str = "_SPARK_AUTH_SECRET";
 
 /// Serve the shuffle files of Spark's executors, in place of Spark's external shuffle service
@@ -79,7 +79,7 @@ pub(crate) struct ShuffleService {
     /// The port; 0 means any free one [key: ringrail.shuffle.port, default 7337]
     #[arg(long, short, value_name = "PORT")]
     port: Option<u16>,
-    /// A directory that executors' directories lie below; may be given several times, and goes over
+    /// A directory that executors' directories lie below; may be given several times, and overrides
     /// SPARK_LOCAL_DIRS and spark.local.dir
     #[arg(long = "local-dir", value_name = "DIR")]
     local_dirs: Vec<PathBuf>,
@@ -201,8 +201,8 @@ fn shards(conf: &Conf) -> Result<usize, Failure> {
     })
 }
 
-/// What Spark has for the connections of shuffles goes over what it has for those of endpoints: the same key of the
-/// engine stands for both, and takes that of endpoints first.
+/// Gives Spark's keys for shuffle connections precedence over those for endpoint connections: one key of the
+/// engine stands for both, and reads the endpoint's key first.
 fn prefer_shuffle_module(conf: &mut Conf) {
     for (own, sparks) in [
         (transport::CONNECTION_TIMEOUT.key(), "io.connectionTimeout"),

@@ -1,4 +1,5 @@
-//! Keys of Spark's that are set and that this service makes nothing of: said once, so that nobody relies on them.
+//! Keys of Spark's that are set and have no effect in this service: logged once, so that users do
+//! not rely on them.
 
 use ringrail::Conf;
 use ringrail::conf::keys;
@@ -25,7 +26,7 @@ const READ: [&str; 6] = [
     "spark.network.crypto.saslFallback",
 ];
 
-/// What is set for applications, in the same file, and rightly means nothing here.
+/// Keys for applications, set in the same file, that legitimately have no effect here.
 const OF_APPLICATIONS: [&str; 3] = [
     "spark.shuffle.service.enabled",
     "spark.shuffle.service.fetch.rdd.enabled",

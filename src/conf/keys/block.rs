@@ -36,7 +36,7 @@ entries! {
         .default("1024")
         .range("1", "4294967295");
 
-    /// A stream that nobody has read for this long is closed when others are opened.
+    /// An idle stream is closed after this time, when others are opened.
     STREAM_IDLE: Duration = "ringrail.block.streamIdle", time(Seconds)
         .default("120s");
 
@@ -71,8 +71,8 @@ entries! {
     VERIFY: bool = "ringrail.block.verify", flag()
         .default("true");
 
-    /// What to make of files that are at the destination already: keep those of the same length and
-    /// time and continue unfinished ones; keep files only where their digest is the server's; or fetch
+    /// The treatment of files that already exist at the destination: keep those of the same length and
+    /// time and continue unfinished ones; keep files only if their digest is the server's; or fetch
     /// everything anew.
     RESUME: Resume = "ringrail.block.resume", choice(RESUME_WORDS)
         .default("continue");

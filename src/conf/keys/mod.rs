@@ -21,9 +21,9 @@ use super::entry::AnyEntry;
 /// Keys that belong together.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
-    /// What they are about: a heading.
+    /// The subject of the keys, as a heading.
     pub title: &'static str,
-    /// What has to be known about all of them, in Markdown.
+    /// Notes that apply to all of them, in Markdown.
     pub doc: &'static str,
     /// The keys.
     pub entries: &'static [&'static dyn AnyEntry],

@@ -15,7 +15,7 @@ entries! {
         .default("7337")
         .alternates(&[Alternate::same("spark.shuffle.service.port")]);
 
-    /// The directories that executors' own must lie below. The variable `SPARK_LOCAL_DIRS` goes over it, as in
+    /// The directories that executors' own must lie below. The variable `SPARK_LOCAL_DIRS` overrides it, as in
     /// Spark.
     LOCAL_DIRS: Vec<String> = "ringrail.shuffle.localDirs", list()
         .default("/tmp")

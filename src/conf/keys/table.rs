@@ -1,4 +1,4 @@
-//! What is known of a key, by its name.
+//! The table of keys, by name.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -10,7 +10,7 @@ use crate::conf::entry::{choice, flag, int, size, text, time, time_or_zero};
 use crate::conf::size::ByteUnit::Byte;
 use crate::conf::time::TimeUnit::{Micros, Seconds};
 
-/// What the rule of lengths of slices says.
+/// The text of the rule for slice lengths.
 const SLICES: &str = "a multiple of 16";
 
 /// Every key of an engine.
@@ -103,7 +103,7 @@ entries! {
         .default("256m");
 
     /// The part of it for control traffic: at least `recvBuffers` × `recvBufferLen`, less than
-    /// `poolBudget`. Where even that is gone, the connection that needs more ends.
+    /// `poolBudget`. If the reserve is exhausted too, the connection that needs more is closed.
     POOL_RESERVE: usize = "ringrail.transport.poolReserve", size(Byte)
         .default("64m");
 

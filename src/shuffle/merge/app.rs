@@ -62,7 +62,7 @@ enum State {
     Finalized(Vec<u32>),
 }
 
-/// What an application no longer needs: to be closed and deleted when no lock is held.
+/// State that an application no longer needs: closed and deleted when no lock is held.
 #[derive(Debug)]
 pub(super) struct Outdated {
     id: MergeId,
@@ -85,19 +85,19 @@ impl MergeApp {
         }
     }
 
-    /// Where its merged files lie.
+    /// The layout of its merged files.
     pub(in crate::shuffle) fn layout(&self) -> &Layout {
         &self.registration.layout
     }
 
-    /// Whether blocks of this merge come too late, and how; without touching a file.
+    /// Checks whether blocks of this merge come too late, and why; does not touch a file.
     pub(super) fn refusal(&self, id: MergeId) -> Option<PushOutcome> {
         let shuffles = self.shuffles();
         let shuffle = shuffles.by_id.get(&id.shuffle)?;
         shuffle.refusal(id.merge)
     }
 
-    /// The partition that a block goes to, made if need be; and what this makes void.
+    /// The partition of a block, created if necessary; and the state that this invalidates.
     pub(super) fn partition(
         &self,
         id: MergeId,
@@ -133,7 +133,7 @@ impl MergeApp {
         Ok((Arc::clone(partition), outdated))
     }
 
-    /// Ends a merge; what is to be ended with it, and the partitions that have been merged so far.
+    /// Ends a merge; returns its state, to be ended too, and the partitions merged so far.
     ///
     /// # Errors
     /// It has ended, or a later one has begun; Spark's text.
@@ -165,8 +165,8 @@ impl MergeApp {
         Ok((partitions, outdated))
     }
 
-    /// Deletes a merge, or with `None` the one there is; no other of that number can be pushed to. What is to be
-    /// deleted, and which merge the shuffle has now.
+    /// Deletes a merge, or with `None` the current one; no other merge of that number can be pushed to. Returns
+    /// the state to delete, and the shuffle's current merge.
     ///
     /// # Errors
     /// A later one has begun; Spark's text.
@@ -243,7 +243,7 @@ impl MergeApp {
         Ok(roots.write_file(&place, make)?)
     }
 
-    /// Ends a partition's merging; `None`, and no files, where there is nothing in it.
+    /// Ends a partition's merging; `None`, and no files, if it is empty.
     pub(super) fn finalize(
         &self,
         roots: &LocalRoots,
@@ -261,13 +261,13 @@ impl MergeApp {
         })
     }
 
-    /// Closes what has become void, and deletes its files.
+    /// Closes outdated state, and deletes its files.
     pub(super) fn discard(&self, roots: &LocalRoots, outdated: Outdated, why: Closed) {
         let id = outdated.id;
         match outdated.state {
             State::Active(partitions) => {
                 for (reduce, partition) in partitions {
-                    // Whoever writes has finished then, and nobody writes again.
+                    // The lock waits for a current writer, and `close` refuses later ones.
                     locked(&partition).close(why);
                     self.delete(roots, (id, reduce));
                 }

@@ -7,13 +7,13 @@
 //! shard:         MergedBlockMetaRequest ─► meta file; FetchShuffleBlockChunks ─► chunks of the data file
 //! ```
 //!
-//! A block is written when the whole of it is here, under the lock of its partition. So no block waits for another
-//! one's sender, and those that Spark's service defers, or refuses because they collide, are just written one after the
-//! other. What is bounded is the memory of blocks that wait: beyond it a block gets Spark's answer for a collision, upon
-//! which its sender tries again.
+//! A block is written once it has arrived completely, under the lock of its partition. So no block waits for
+//! another block's sender, and blocks that Spark's service defers, or refuses because they collide, are written
+//! one after the other. The memory of waiting blocks is bounded: beyond the bound a block gets Spark's answer
+//! for a collision, upon which its sender retries.
 //!
-//! What is registered and what was finalized is in the store; what was being merged when the service ended is lost, and
-//! its blocks are read from the executors' own files.
+//! The store keeps registrations and finalized merges. Merges in progress are lost when the service ends; their
+//! blocks are then read from the executors' own files.
 
 mod app;
 mod partition;
@@ -41,10 +41,10 @@ use registration::{NO_ATTEMPT, Registration};
 pub(super) use app::MergeApp;
 pub(super) use push::{PushJob, receive};
 
-/// What an executor that asks for local directories calls the merger (Spark: `SHUFFLE_MERGER_IDENTIFIER`).
+/// The merger's name in requests for local directories (Spark: `SHUFFLE_MERGER_IDENTIFIER`).
 pub(super) const MERGER: &str = "shuffle-push-merger";
 
-/// In [`RemoveShuffleMerge`]: whatever merge there is (Spark: `DELETE_ALL_MERGED_SHUFFLE`).
+/// In [`RemoveShuffleMerge`]: every merge of the shuffle (Spark: `DELETE_ALL_MERGED_SHUFFLE`).
 const ANY_MERGE: i32 = -1;
 
 /// Settings of push-based shuffle.
@@ -130,11 +130,11 @@ impl Merges {
         Ok(merges)
     }
 
-    /// Notes where an application has its blocks merged. The first executor of an attempt says so for all; a
-    /// later attempt makes void what the one before it has. Waits for the disk.
+    /// Records an application's merge directories. The first executor of an attempt registers for all; a
+    /// later attempt invalidates the state of the one before it. Blocks on the disk.
     ///
     /// # Errors
-    /// What it says cannot be, or cannot be stored.
+    /// If the registration is invalid or cannot be stored.
     pub(super) fn register(
         &self,
         message: &RegisterExecutor<'_>,
@@ -205,7 +205,7 @@ impl Merges {
         Ok(app)
     }
 
-    /// Ends a merge; the `MergeStatuses` that tell what is in it. Waits for the disk.
+    /// Ends a merge; returns the `MergeStatuses` that describe it. Blocks on the disk.
     ///
     /// # Errors
     /// It is not one of this application, or has ended.
@@ -291,7 +291,7 @@ impl Merges {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As in Spark, what cannot be stored is merged all the same, and unknown after a restart.
+    /// As in Spark, a merge that cannot be stored proceeds, and is unknown after a restart.
     fn store_finalized(&self, app: &MergeApp, id: MergeId, reduces: &[u32]) {
         let key = super::store::FinalizedKey {
             app: &app.id,

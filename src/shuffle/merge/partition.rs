@@ -19,13 +19,13 @@ use roaring::RoaringBitmap;
 
 use super::super::block::MergedPart;
 
-/// Opens the files of a partition for writing; makes them, empty, where the second argument says so.
+/// Opens the files of a partition for writing; creates them, empty, if the second argument is true.
 pub(super) type Open<'a> = &'a dyn Fn(MergedPart, bool) -> io::Result<std::fs::File>;
 
-/// What ended the merging of a partition.
+/// The event that ended the merging of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
-    /// It is finalized: blocks come too late.
+    /// Finalized: later blocks come too late.
     Finalized,
     /// A later merge of the shuffle has begun, or the files were deleted.
     Superseded,
@@ -33,12 +33,12 @@ pub(super) enum Closed {
     OldAttempt,
 }
 
-/// What became of a block.
+/// The result of appending a block.
 #[derive(Debug)]
 pub(super) enum Appended {
-    /// It is in the file.
+    /// It was written to the file.
     Merged,
-    /// It was there before.
+    /// It was already in the file.
     Duplicate,
     /// The merging has ended.
     Closed(Closed),
@@ -48,7 +48,7 @@ pub(super) enum Appended {
     Failed(io::Error),
 }
 
-/// What a partition has in the end.
+/// The final state of a partition.
 #[derive(Debug)]
 pub(super) struct Merged {
     pub(super) maps: RoaringBitmap,
@@ -60,7 +60,7 @@ pub(super) struct Merged {
 pub(super) struct Rules {
     /// A chunk ends with the block that makes it as long as this.
     pub(super) min_chunk_len: u64,
-    /// The merging is given up after more failures than these.
+    /// Merging stops after more failures than these.
     pub(super) max_io_errors: u32,
 }
 
@@ -108,14 +108,14 @@ impl Partition {
         self.data_len = end;
         self.maps.insert(map);
         self.chunk.insert(map);
-        // A chunk that cannot be ended goes on, and is ended by the next block.
+        // A chunk that cannot be ended continues, and the next block ends it.
         if end - self.chunks_len >= rules.min_chunk_len && self.end_chunk(open).is_err() {
             self.io_errors += 1;
         }
         Appended::Merged
     }
 
-    /// Writes a block behind the last one; where it ends.
+    /// Appends a block; returns its end.
     fn write<P: Deref<Target = [u8]>>(&mut self, parts: &[P], open: Open<'_>) -> io::Result<u64> {
         if !self.made {
             self.make(open)?;
@@ -139,7 +139,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Ends a chunk with the last whole block: first into the meta file, then the index tells of it.
+    /// Ends a chunk with the last whole block: writes the meta file first, then the index.
     fn end_chunk(&mut self, open: Open<'_>) -> io::Result<()> {
         let mut maps = Vec::with_capacity(self.chunk.serialized_size());
         self.chunk.serialize_into(&mut maps)?;

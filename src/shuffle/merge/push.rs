@@ -18,7 +18,7 @@ use super::partition::{Appended, Closed};
 use super::{Merges, merge_id};
 use crate::workers::Workers;
 
-/// Which block it is.
+/// The identity of a block.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     id: MergeId,
@@ -35,7 +35,8 @@ impl fmt::Display for Block {
     }
 }
 
-/// Why a block is received and not kept: its sender is told in the end, and the connection stays.
+/// The reason that a block is received and dropped: its sender gets the answer at the end, and the
+/// connection stays.
 #[derive(Debug)]
 enum Refusal {
     Code(PushOutcome),
@@ -87,7 +88,7 @@ pub(in crate::shuffle) fn receive(
 }
 
 impl Merges {
-    /// What can be told before the block has come.
+    /// Checks that need only the block's header.
     fn refusal(&self, app: &MergeApp, attempt: i32, block: Block, len: u64) -> Option<PushOutcome> {
         if attempt != app.registration.attempt {
             return Some(PushOutcome::TooOldAttemptPush);
@@ -119,7 +120,7 @@ impl Kept {
         }
     }
 
-    /// Keeps another part; false where there is no room.
+    /// Stores another part; false if there is no memory for it.
     fn keep(&mut self, part: Lease) -> bool {
         let all = self.merges.held.fetch_add(part.len(), Ordering::Relaxed) + part.len();
         self.len += part.len();
@@ -187,7 +188,7 @@ impl UploadSink for Sink {
     }
 }
 
-/// A block that nobody wants.
+/// A block that is received and dropped.
 struct Drain {
     shared: Arc<Shared>,
     block: Block,
@@ -218,7 +219,7 @@ impl UploadSink for Drain {
     fn on_failure(&mut self, _error: &RequestError) {}
 }
 
-/// A block that has come.
+/// A completely received block.
 pub(in crate::shuffle) struct PushJob {
     shared: Arc<Shared>,
     app: Arc<MergeApp>,

@@ -1,7 +1,7 @@
-//! Where an application has its blocks merged: in what an executor says of its shuffle manager.
+//! The merge directories of an application, parsed from an executor's shuffle manager string.
 //!
-//! Spark writes `<class>:{"mergeDir": "merge_manager_1", "attemptId": "1"}`. The directory lies beside each of
-//! the executor's own.
+//! Spark writes `<class>:{"mergeDir": "merge_manager_1", "attemptId": "1"}`. The directory is a sibling of
+//! each of the executor's own directories.
 
 use std::collections::HashMap;
 use std::path::{Component, Path};
@@ -13,20 +13,20 @@ use super::super::error::ShuffleError;
 use super::super::resolve::Layout;
 use super::super::roots::LocalRoots;
 
-/// What applications have that name no attempt.
+/// The attempt of applications that name none.
 pub(super) const NO_ATTEMPT: i32 = -1;
 
-/// Where an attempt of an application has its blocks merged.
+/// The merge directories of one attempt of an application.
 #[derive(Debug)]
 pub(super) struct Registration {
     pub(super) attempt: i32,
     pub(super) layout: Layout,
-    /// The directories, as the executors know them.
+    /// The directories, as the executors registered them.
     pub(super) dirs: Vec<String>,
 }
 
 impl Registration {
-    /// Reads it; `None` where the executor does without.
+    /// Parses it; `None` if the executor has none.
     ///
     /// # Errors
     /// A directory or an id that could lead elsewhere, or that is not one.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringrail_transport::metrics::{Counter, Gauge};
 
-/// Classes: up to 2^32 µs, more than an hour; what takes longer counts in the last.
+/// Classes: up to 2^32 µs, more than an hour; longer times count in the last.
 const CLASSES: usize = 4 * 32;
 
 /// Written by one thread, or under one lock.
@@ -96,13 +96,13 @@ impl LatencySnapshot {
         self.max_ns as f64 / 1e6
     }
 
-    /// The mean, in ms; 0 where there was none.
+    /// The mean, in ms; 0 without samples.
     pub fn mean_ms(&self) -> f64 {
         self.sum_ms() / self.count().max(1) as f64
     }
 
-    /// What this part of all, 0 to 1, did not exceed, in ms: the upper end of its class, at most a quarter too
-    /// much, and never more than the longest.
+    /// The quantile `part` (0 to 1) in ms: the upper bound of its class, at most a quarter too high, and never
+    /// more than the maximum.
     pub fn percentile_ms(&self, part: f64) -> f64 {
         let rank = ((self.count() as f64 * part).ceil() as u64).max(1);
         let mut seen = 0;

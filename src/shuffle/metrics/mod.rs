@@ -1,7 +1,8 @@
-//! What the service counts: each shard for itself, helper threads together, read by whoever asks.
+//! Counters of the service: one set per shard, one shared by helper threads, readable from any
+//! thread.
 //!
-//! The names and meanings of [`ShuffleMetrics`] are those of Spark's `ExternalBlockHandler.ShuffleMetrics`, and
-//! beside them what shows which way the blocks went. [`text`] writes them as Prometheus reads them.
+//! The names and meanings of [`ShuffleMetrics`] are those of Spark's `ExternalBlockHandler.ShuffleMetrics`,
+//! with additional counters of the paths that blocks took. [`text`] formats them for Prometheus.
 
 mod counters;
 mod latency;
@@ -26,7 +27,7 @@ pub(super) struct Metrics {
     /// Of the helper threads, which take turns.
     tasks: Mutex<ShardCounters>,
     rates: Mutex<Rates>,
-    /// Chunks on their way out, counted only where they are bounded.
+    /// Chunks being sent, counted only if their number is limited.
     pub(super) in_flight: AtomicU64,
 }
 
@@ -71,7 +72,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a service has counted, on all shards.
+/// The counters of a service, summed over all shards.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShuffleMetrics {
@@ -81,7 +82,7 @@ pub struct ShuffleMetrics {
     pub unreadable: u64,
     /// Requests that were answered by a failure.
     pub failed: u64,
-    /// Requests for what merged blocks are made of.
+    /// Requests for the metadata of merged blocks.
     pub merged_block_metas: u64,
     /// Chunks handed out to chunk fetches.
     pub chunks_by_chunk: u64,

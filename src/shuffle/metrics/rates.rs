@@ -11,7 +11,7 @@ pub(in crate::shuffle) const TICK: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Rate {
-    /// Events so far.
+    /// Number of events so far.
     pub count: u64,
     /// Since the start.
     pub mean: f64,

@@ -10,10 +10,10 @@ use ringrail_transport::metrics::{MetricKind, MetricsSnapshot};
 
 use super::{LatencySnapshot, Rate, ShuffleMetrics};
 
-/// What Spark puts in front of every name.
+/// Spark's prefix of every metric name.
 const SPARK: &str = "metrics_shuffleService_";
 
-/// Everything: Spark's metrics, the service's own, and the engine's.
+/// Formats all metrics: Spark's, the service's own, and the engine's.
 pub fn prometheus(shuffle: &ShuffleMetrics, engine: &MetricsSnapshot) -> String {
     let mut text = Text(String::with_capacity(16 << 10));
     text.spark(shuffle, engine);
@@ -213,7 +213,7 @@ impl Text {
     }
 }
 
-/// Spark counts what ends a connection.
+/// Spark counts errors that end a connection.
 fn caught(engine: &MetricsSnapshot) -> u64 {
     engine.handler_panics
         + engine.errors_malformed
@@ -223,7 +223,7 @@ fn caught(engine: &MetricsSnapshot) -> u64 {
         + engine.errors_io
 }
 
-/// As Java writes what is no number.
+/// Java's text for a value that is no number.
 fn number(value: f64) -> String {
     if value.is_finite() {
         value.to_string()

@@ -29,7 +29,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// Whatever is accepted, written again, gives the same header and body.
+/// An accepted frame, encoded again, gives the same header and body.
 fn check_frame(header: &Header, body: &[u8], bytes: &[u8]) {
     assert_eq!(bytes.len() % ALIGN, 0);
     assert_eq!(header.encode()[..], bytes[..HEADER_LEN]);

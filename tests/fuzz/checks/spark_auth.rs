@@ -125,7 +125,7 @@ fn opened(version: EngineVersion, data: &[u8], step: usize) -> (Vec<u8>, Option<
     (plain, None)
 }
 
-/// What a server opens its client's records with.
+/// The decryptor for the client's records on the server.
 fn opener(version: EngineVersion) -> Opener {
     let (engine, sasl_fallback) = (engine(version, Cipher::AesGcm), false);
     let mode = ClientMode::Engine {

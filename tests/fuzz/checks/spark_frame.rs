@@ -17,7 +17,7 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(split, whole);
 }
 
-/// What a stream was: the lengths of heads and bodies that came, and the error at its end.
+/// The parse of a stream: the lengths of its heads and bodies, and the error at its end.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     frames: Vec<(Vec<u8>, u64, usize)>,

@@ -65,7 +65,7 @@ impl Cluster {
         })
     }
 
-    /// What applications call the master.
+    /// The master's URL, as applications use it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -83,7 +83,7 @@ fn daemon(
         .args(["--host", host.ip()])
         .args(words)
         .env("SPARK_HOME", install.home())
-        // What is installed by pip does not say which Scala it is of; whatever is said is believed.
+        // A pip installation does not name its Scala version; Spark accepts any value.
         .env("SPARK_SCALA_VERSION", "2.13")
         .env("SPARK_LOCAL_IP", host.ip())
         .env("SPARK_LOCAL_DIRS", dir)

@@ -1,4 +1,4 @@
-//! What a service counted.
+//! Counters of a service.
 
 use std::collections::BTreeMap;
 

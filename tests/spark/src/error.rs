@@ -1,4 +1,4 @@
-//! What can go wrong with a process of Spark's.
+//! Errors of Spark's processes.
 
 use std::io;
 use std::time::Duration;
@@ -13,15 +13,15 @@ pub enum SparkError {
     NotInstalled {
         /// The version that was looked for.
         version: &'static str,
-        /// Where.
+        /// The path.
         path: String,
     },
     /// The system refused something.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The attempted action.
         what: String,
-        /// Why it failed.
+        /// The reason.
         source: io::Error,
     },
     /// The peer's answer to a command says that it failed, as Spark's client would have told a
@@ -36,9 +36,9 @@ pub enum SparkError {
     /// No answer came in time.
     #[error("{what} took longer than {waited:?}; its log ends with:\n{log}")]
     Silent {
-        /// What was waited for.
+        /// The awaited event.
         what: String,
-        /// How long.
+        /// The time waited.
         waited: Duration,
         /// The end of the process's log.
         log: String,
@@ -54,9 +54,9 @@ pub enum SparkError {
     /// An answer was not what the protocol promises.
     #[error("{what} said {line:?}")]
     Garbled {
-        /// Who said it.
+        /// The process that printed the line.
         what: String,
-        /// What.
+        /// The line.
         line: String,
     },
 }

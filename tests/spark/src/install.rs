@@ -1,4 +1,4 @@
-//! Where a version of Spark is, and how its programs are started.
+//! Installation of a version of Spark, and the start of its programs.
 
 use crate::error::SparkError;
 use std::env;
@@ -25,7 +25,8 @@ impl Version {
     }
 }
 
-/// What Spark's own launchers give Java 17: without it Netty falls back to slower buffers.
+/// Options that Spark's own launchers give Java 17: without them Netty falls back to slower
+/// buffers.
 const JAVA_OPTIONS: [&str; 8] = [
     "-XX:+IgnoreUnrecognizedVMOptions",
     "-Dio.netty.tryReflectionSetAccessible=true",
@@ -62,13 +63,13 @@ impl Install {
         }
     }
 
-    /// Which version this is.
+    /// The version of Spark.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// What Spark calls its home.
+    /// The directory that Spark calls its home.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.root.join("pyspark")

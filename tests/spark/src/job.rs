@@ -21,7 +21,7 @@ const START_FAST: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 /// Keys of the results, as `job.py` has them.
 const KEYS: u64 = 16;
 
-/// What an application is to do. `job.py` tells about the steps.
+/// The steps and parameters of an application. `job.py` describes the steps.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Its steps in order: `sql`, `batch`, `remote`, `cached`.
@@ -39,7 +39,7 @@ pub struct Job {
     pub short: bool,
 }
 
-/// Where a job is.
+/// A moment in a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// In a `remote` or `cached` step: the executors that wrote the blocks are gone, their reading begins when
@@ -49,7 +49,7 @@ pub enum Moment {
     Done,
 }
 
-/// What one step brought.
+/// The result of one step.
 #[derive(Clone, Debug)]
 pub struct JobOutcome {
     /// The step.

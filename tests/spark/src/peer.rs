@@ -150,7 +150,7 @@ fn read_answers(stdout: ChildStdout, waiting: &Waiting) {
         };
         let id = answer["id"].as_u64().unwrap_or(0);
         if let Some(sender) = lock(waiting).remove(&id) {
-            // Whoever asked may have given up.
+            // The asking thread may have given up.
             let _ = sender.send(answer);
         }
     }

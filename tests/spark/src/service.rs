@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// How long a service may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whose service.
+/// The implementation of the service.
 #[derive(Clone, Debug)]
 pub enum ServiceKind {
     /// Spark's ExternalShuffleService, in a Java process; with `merge`, one that merges pushed
@@ -50,7 +50,7 @@ pub struct ServiceProcess {
     dir: PathBuf,
     port: u16,
     metrics_port: u16,
-    /// Where it runs, if not here.
+    /// The host it runs on; `None` for this one.
     host: Option<Arc<Host>>,
     running: Option<Running>,
 }
@@ -265,9 +265,9 @@ impl ServiceProcess {
         }
     }
 
-    /// How many chunks it has served since it started, and how many bytes of blocks. What Spark
-    /// calls its block transfer *message* rate counts chunks; its block transfer rate counts every
-    /// block of a batch.
+    /// Number of chunks and bytes of blocks that it has served since its start. Spark's block
+    /// transfer *message* rate counts chunks; its block transfer rate counts every block of a
+    /// batch.
     ///
     /// # Errors
     /// As of [`counters`](Self::counters).

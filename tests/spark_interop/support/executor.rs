@@ -35,7 +35,7 @@ impl Executor {
         dirs.collect::<Vec<_>>().join(",")
     }
 
-    /// Where a file of this name belongs.
+    /// The path of the file of this name.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let hash = java_hash(name).checked_abs().unwrap_or(0) as usize;
         let dir = &self.dirs[hash % self.dirs.len()];

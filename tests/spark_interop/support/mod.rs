@@ -1,5 +1,5 @@
-//! What the tests share: Spark's versions, one Java peer for each, services in directories of their
-//! own, and the files that executors would have written.
+//! Helpers shared by the tests: Spark's versions, one Java peer for each, services in directories
+//! of their own, and files as executors would have written them.
 
 mod bare;
 pub(crate) mod echo;
@@ -159,7 +159,7 @@ impl Drop for BlockClient {
     }
 }
 
-/// What came of a fetch.
+/// The result of a fetch.
 pub(crate) struct Fetched(pub(crate) Value);
 
 impl Fetched {
@@ -168,7 +168,7 @@ impl Fetched {
         self.0["blocks"][id]["sha256"].as_str()
     }
 
-    /// What a block that did not arrive failed with.
+    /// The failure of a block that did not arrive.
     pub(crate) fn error(&self, id: &str) -> &str {
         self.0["failed"][id].as_str().unwrap_or_default()
     }
@@ -190,7 +190,7 @@ pub(crate) fn must(call: &Call) -> Value {
     peer().call(call).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What Spark says about a command that must fail.
+/// Spark's error text for a command that must fail.
 #[track_caller]
 pub(crate) fn refusal(call: &Call) -> String {
     peer()

@@ -1,7 +1,7 @@
 //! Requests by callback: the fastest way to call, for code on a connection's shard.
 //!
-//! [`Connection`] begins them; the callback goes on by the [`ResponseContext`] that it is called with.
-//! Nothing here allocates: the outstanding table holds a counted reference to the handler.
+//! [`Connection`] begins them; a callback sends further requests by its [`ResponseContext`].
+//! Nothing here allocates: the table of pending requests holds a counted reference to the handler.
 
 use std::fmt;
 use std::rc::Rc;
@@ -23,14 +23,14 @@ fn call_back(handler: &Rc<dyn ResponseHandler>, token: u64) -> impl FnOnce() -> 
     }
 }
 
-/// Requests by callback: `handler` gets the answer, with `token`.
+/// Requests by callback: `handler` is called with the answer and `token`.
 ///
 /// Each returns a number for [`cancel`](Connection::cancel).
 impl Connection {
     /// Sends a request of bytes, which are copied into the send buffer. The fastest way to call.
     ///
     /// # Errors
-    /// The request was not taken, and `handler` is not called.
+    /// If the request was refused; `handler` is not called.
     #[inline]
     pub fn send_rpc_with(
         &self,
@@ -43,11 +43,11 @@ impl Connection {
         self.conn.send_rpc(RpcBody::Copied(body), timeout, sink)
     }
 
-    /// Sends a request whose body is sent from where it lies, without a copy if it is longer than
+    /// Sends a request whose body is sent without a copy if it is longer than
     /// `ringrail.transport.inlineMax`.
     ///
     /// # Errors
-    /// The request was not taken, and `handler` is not called.
+    /// If the request was refused; `handler` is not called.
     pub fn send_rpc_body_with(
         &self,
         body: impl Into<Body>,
@@ -59,10 +59,10 @@ impl Connection {
         self.conn.send_rpc(body, timeout, sink)
     }
 
-    /// Sends a request whose body is the archive of `value`, serialised in the send buffer.
+    /// Sends a request whose body is the archive of `value`, serialised into the send buffer.
     ///
     /// # Errors
-    /// The request was not taken, and `handler` is not called.
+    /// If the request was refused; `handler` is not called.
     #[inline]
     pub fn send_archive_with(
         &self,
@@ -78,7 +78,7 @@ impl Connection {
     /// Asks for a chunk, or a part of it.
     ///
     /// # Errors
-    /// The request was not taken, and `handler` is not called.
+    /// If the request was refused; `handler` is not called.
     pub fn fetch_chunk_with(
         &self,
         stream_id: u64,
@@ -93,7 +93,7 @@ impl Connection {
     /// Uploads `data`, with `meta` in front (Spark: `uploadStream`).
     ///
     /// # Errors
-    /// The request was not taken, and `handler` is not called.
+    /// If the request was refused; `handler` is not called.
     pub fn upload_stream_with(
         &self,
         meta: &[u8],
@@ -107,9 +107,10 @@ impl Connection {
     }
 }
 
-/// The connection that a [`ResponseHandler`] is called for, and a way to ask on by the same handler.
+/// The connection that a [`ResponseHandler`] is called for; sends further requests with the same
+/// handler.
 ///
-/// Each method does what the one of [`Connection`] does whose name has `_with` behind it.
+/// Each method corresponds to the one of [`Connection`] with the suffix `_with`.
 #[derive(Clone, Copy)]
 pub struct ResponseContext<'a> {
     conn: &'a Rc<Conn>,
@@ -122,17 +123,18 @@ impl<'a> ResponseContext<'a> {
         Self { conn, handler }
     }
 
-    /// The connection that the request went over. Counts a reference to it.
+    /// The connection that the request was sent on. Clones a reference count.
     pub fn connection(&self) -> Connection {
         Connection::new(Rc::clone(self.conn))
     }
 
-    /// The handler that is being called, for requests over another connection.
+    /// The handler being called, for requests on another connection.
     pub fn handler(&self) -> &'a Rc<dyn ResponseHandler> {
         self.handler
     }
 
-    /// Time of the shard's current turn, in ns of the monotonic clock: free to ask.
+    /// Time of the shard's current turn, in ns of the monotonic clock. Reading it costs no system
+    /// call.
     #[inline]
     pub fn now_ns(&self) -> u64 {
         self.conn.local.now_ns()
@@ -141,7 +143,7 @@ impl<'a> ResponseContext<'a> {
     /// Sends a request of bytes, which are copied into the send buffer.
     ///
     /// # Errors
-    /// The request was not taken, and the handler is not called for it.
+    /// If the request was refused; the handler is not called for it.
     #[inline]
     pub fn send_rpc(
         &self,
@@ -153,10 +155,10 @@ impl<'a> ResponseContext<'a> {
         self.conn.send_rpc(RpcBody::Copied(body), timeout, sink)
     }
 
-    /// Sends a request whose body is sent from where it lies.
+    /// Sends a request whose body is sent without a copy.
     ///
     /// # Errors
-    /// The request was not taken, and the handler is not called for it.
+    /// If the request was refused; the handler is not called for it.
     pub fn send_rpc_body(
         &self,
         body: impl Into<Body>,
@@ -167,10 +169,10 @@ impl<'a> ResponseContext<'a> {
         connection.send_rpc_body_with(body, timeout, self.handler, token)
     }
 
-    /// Sends a request whose body is the archive of `value`, serialised in the send buffer.
+    /// Sends a request whose body is the archive of `value`, serialised into the send buffer.
     ///
     /// # Errors
-    /// The request was not taken, and the handler is not called for it.
+    /// If the request was refused; the handler is not called for it.
     #[inline]
     pub fn send_archive(
         &self,
@@ -185,7 +187,7 @@ impl<'a> ResponseContext<'a> {
     /// Asks for a chunk, or a part of it.
     ///
     /// # Errors
-    /// The request was not taken, and the handler is not called for it.
+    /// If the request was refused; the handler is not called for it.
     pub fn fetch_chunk(
         &self,
         stream_id: u64,
@@ -200,7 +202,7 @@ impl<'a> ResponseContext<'a> {
     /// Uploads `data`, with `meta` in front.
     ///
     /// # Errors
-    /// The request was not taken, and the handler is not called for it.
+    /// If the request was refused; the handler is not called for it.
     pub fn upload_stream(
         &self,
         meta: &[u8],

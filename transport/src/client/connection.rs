@@ -1,4 +1,4 @@
-//! A connection as code on its shard sees it.
+//! A connection, as seen by code on its shard.
 
 use std::any::Any;
 use std::fmt;
@@ -23,12 +23,13 @@ use super::{ChunkOptions, TransportClient};
 
 /// One connection, for code on its shard: handlers, futures, callbacks.
 ///
-/// Requests go both ways over one connection, whoever opened it. Nothing here allocates per
+/// Requests go both ways over one connection, whichever side opened it. Nothing here allocates per
 /// request after warm-up. Not `Send`; [`client`](Self::client) gives a handle that is.
 ///
-/// A request by callback (the methods that end in `_with`) that is not taken returns `Err`, and the
-/// callback is not called; otherwise they return the number for [`cancel`](Self::cancel). A request by
-/// future tells everything by the future, a refusal too, as [`TransportClient`] does.
+/// A request by callback (the methods that end in `_with`) that is refused returns `Err`, and the
+/// callback is not called; otherwise the method returns the number for [`cancel`](Self::cancel). A
+/// request by future reports every error by the future, refusals included, as [`TransportClient`]
+/// does.
 #[derive(Clone)]
 pub struct Connection {
     pub(super) conn: Rc<Conn>,
@@ -48,7 +49,8 @@ impl Connection {
         &self.conn.peer
     }
 
-    /// Time of the shard's current turn, in ns of the monotonic clock: free to ask.
+    /// Time of the shard's current turn, in ns of the monotonic clock. Reading it costs no system
+    /// call.
     #[inline]
     pub fn now_ns(&self) -> u64 {
         self.conn.local.now_ns()
@@ -59,12 +61,12 @@ impl Connection {
         self.conn.is_active()
     }
 
-    /// A number that names this connection on its shard as long as it lives.
+    /// A number that identifies this connection on its shard while it exists.
     pub fn id(&self) -> u64 {
         self.conn.key.number()
     }
 
-    /// Why it ended, once it has.
+    /// The reason of its end, once it has ended.
     pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
         self.conn.reason()
     }
@@ -74,12 +76,12 @@ impl Connection {
         self.conn.client_id()
     }
 
-    /// Sets the identity; false where one is set already (Spark: `setClientId`).
+    /// Sets the identity; returns false if one is already set (Spark: `setClientId`).
     pub fn set_client_id(&self, id: &str) -> bool {
         self.conn.set_client_id(id)
     }
 
-    /// Gives this connection state of the embedder's own, once; false where it has some.
+    /// Attaches an embedder's state to this connection, once; returns false if it has some already.
     pub fn set_extension(&self, state: Rc<dyn Any>) -> bool {
         self.conn.extension.set(state).is_ok()
     }
@@ -103,10 +105,10 @@ impl Connection {
     /// Sends a request of bytes.
     ///
     /// # Errors
-    /// By the future: why there is no answer.
+    /// The future resolves to the error.
     ///
     /// # Cancel safety
-    /// Dropping the future retracts the request.
+    /// Dropping the future cancels the request.
     pub fn send_rpc(&self, body: &[u8], timeout: Option<Duration>) -> CallFuture {
         let sent = self
             .conn
@@ -114,10 +116,10 @@ impl Connection {
         self.future(sent)
     }
 
-    /// Sends a request whose body is sent from where it lies.
+    /// Sends a request whose body is sent without a copy.
     ///
     /// # Errors
-    /// By the future: why there is no answer.
+    /// The future resolves to the error.
     pub fn send_rpc_body(&self, body: impl Into<Body>, timeout: Option<Duration>) -> CallFuture {
         let sent = self
             .conn
@@ -125,10 +127,10 @@ impl Connection {
         self.future(sent)
     }
 
-    /// Sends a request whose body is the archive of `value`, serialised in the send buffer.
+    /// Sends a request whose body is the archive of `value`, serialised into the send buffer.
     ///
     /// # Errors
-    /// By the future: why there is no answer.
+    /// The future resolves to the error.
     pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> CallFuture {
         let sent = self
             .conn
@@ -136,8 +138,8 @@ impl Connection {
         self.future(sent)
     }
 
-    /// Retracts a request by the number that sending it returned: its handler is not called, and the peer is
-    /// told. Nothing happens where it has been answered.
+    /// Cancels a request by the number that sending it returned: its handler is not called, and the peer is
+    /// notified. Has no effect if it has been answered.
     pub fn cancel(&self, request: u64) {
         self.conn.cancel(request);
     }
@@ -145,7 +147,7 @@ impl Connection {
     /// Sends the archive of `value` as a message that wants no reply.
     ///
     /// # Errors
-    /// The message was not taken.
+    /// If the message was refused.
     pub fn send_archive_one_way(&self, value: &impl Encode) -> Result<(), RequestError> {
         self.conn.send_archive_one_way(value)
     }
@@ -153,7 +155,7 @@ impl Connection {
     /// Sends a message that wants no reply: delivery is not confirmed (Spark: `send`).
     ///
     /// # Errors
-    /// The message was not taken.
+    /// If the message was refused.
     pub fn send(&self, body: &[u8]) -> Result<(), RequestError> {
         self.conn.send_one_way(RpcBody::Copied(body))
     }
@@ -161,10 +163,10 @@ impl Connection {
     /// Asks for a chunk, or a part of it.
     ///
     /// # Errors
-    /// By the future: why it did not come.
+    /// The future resolves to the error.
     ///
     /// # Cancel safety
-    /// Dropping the future retracts the request.
+    /// Dropping the future cancels the request.
     pub fn fetch_chunk(&self, stream_id: u64, index: u32, options: &ChunkOptions) -> CallFuture {
         let chunk = (stream_id, index);
         self.future(self.fetch_to(chunk, options, || Sink::Future(None)))
@@ -184,7 +186,7 @@ impl Connection {
     /// Uploads `data`, with `meta` in front (Spark: `uploadStream`).
     ///
     /// # Errors
-    /// By the future: why there is no answer.
+    /// The future resolves to the error.
     pub fn upload_stream(
         &self,
         meta: &[u8],
@@ -195,21 +197,21 @@ impl Connection {
         self.future(sent)
     }
 
-    /// Hands no further requests of the peer to its handler before the pause is dropped; they wait in their
-    /// order, within the bounds of requests that wait for answers to leave. What the peer sends beside requests is
-    /// taken as ever.
+    /// Hands no further requests of the peer to its handler before the pause is dropped; they are queued in
+    /// order, within the limits of requests that wait for answers to leave. Other frames of the peer are
+    /// processed as usual.
     ///
     /// A handler whose [`get_chunk`](crate::server::StreamManager::get_chunk),
     /// [`open_stream`](crate::server::StreamManager::open_stream) or
-    /// [`merged_blocks`](crate::server::RpcHandler::merged_blocks) pauses the connection and fails is asked the
-    /// same again afterwards, and the failure is not told. So it can have a file opened on another thread, which
-    /// drops the pause when that is done. A request that is retracted, or whose connection ends meanwhile, is not
-    /// asked again.
+    /// [`merged_blocks`](crate::server::RpcHandler::merged_blocks) pauses the connection and fails is called with
+    /// the same request again afterwards, and the failure is not sent. So it can have a file opened on another
+    /// thread, which drops the pause when that is done. A request that is cancelled, or whose connection ends
+    /// meanwhile, is not repeated.
     pub fn pause(&self) -> Pause {
         self.conn.pause()
     }
 
-    /// Ends the connection; outstanding requests fail.
+    /// Closes the connection; outstanding requests fail.
     pub fn close(&self) {
         self.conn.close_after_flush(CloseReason::Local);
     }
@@ -245,13 +247,13 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// An answer to come, on the shard. Dropping it retracts the request.
+/// A pending answer, on the shard. Dropping it cancels the request.
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
 pub struct CallFuture {
     conn: Rc<Conn>,
-    /// 0 where no request is outstanding.
+    /// 0 if no request is outstanding.
     id: u64,
-    /// Why the request was not taken.
+    /// The reason of a refusal.
     refusal: Option<Box<RequestError>>,
 }
 

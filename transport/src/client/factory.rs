@@ -1,4 +1,4 @@
-//! Pools of connections: one per peer, shared by everybody who asks that peer.
+//! Pools of connections: one per peer, shared by all callers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,24 +19,24 @@ use crate::sys::socket::Addr;
 use super::TransportClient;
 use super::resolve::Resolver;
 
-/// Part of the retry wait during which a peer that failed is not tried again.
+/// Fraction of the retry wait during which a failed peer is not tried again.
 const FAST_FAIL_PART: f64 = 0.95;
 
-/// Prepares every fresh connection before anybody gets it: authentication and the like (Spark:
+/// Prepares every new connection before it is handed out, for example by authentication (Spark:
 /// `TransportClientBootstrap`). Runs on the caller's thread or task; may send requests.
 pub trait ClientBootstrap: Send + Sync {
     /// Prepares `client`.
     ///
     /// # Errors
-    /// A text that says why the connection must not be used; it is closed then.
+    /// The reason why the connection must not be used, as text; the connection is closed then.
     fn bootstrap<'a>(
         &'a self,
         client: &'a TransportClient,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 }
 
-/// One place for a connection to a peer. Its lock is held while connecting, so that a peer is not
-/// connected to twice by callers who come at the same time.
+/// One slot for a connection to a peer. Its lock is held while connecting, so that concurrent
+/// callers make one attempt.
 type Slot = AsyncMutex<Option<TransportClient>>;
 
 struct PeerPool {
@@ -51,7 +51,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// A failure that has just happened; `None` where it says nothing of the peer.
+    /// A failure that has just happened; `None` if the peer is not its cause.
     fn now(error: &ConnectError) -> Option<Self> {
         let of = match error {
             ConnectError::Resolve { .. } => FailedOf::Name,
@@ -64,9 +64,9 @@ impl Failure {
 
 /// The cause of a failure, as far as the fast-fail window needs it.
 enum FailedOf {
-    /// It did not answer as it should.
+    /// The peer did not answer correctly.
     Peer(Arc<Addr>),
-    /// Its name has no address.
+    /// The name has no address.
     Name,
 }
 
@@ -75,16 +75,16 @@ struct Inner {
     handlers: Arc<HandlerFactory>,
     bootstraps: Vec<Arc<dyn ClientBootstrap>>,
     speaks: Speaks,
-    /// By the unresolved address, so that names are looked up anew for each connection.
+    /// Keyed by the unresolved address, so that names are looked up again for each connection.
     peers: Mutex<HashMap<String, Arc<PeerPool>>>,
     turn: std::sync::atomic::AtomicUsize,
     resolver: Resolver,
 }
 
-/// Makes and keeps connections (Spark: `TransportClientFactory`).
+/// Creates and keeps connections (Spark: `TransportClientFactory`).
 ///
-/// `ringrail.transport.numConnectionsPerPeer` connections per peer, taken in turn; one that is not
-/// active any more is replaced when it is next asked for. Cheap to clone.
+/// `ringrail.transport.numConnectionsPerPeer` connections per peer, used round robin; an inactive
+/// connection is replaced on its next use. Cheap to clone.
 #[derive(Clone)]
 pub struct TransportClientFactory {
     inner: Arc<Inner>,
@@ -116,19 +116,19 @@ impl TransportClientFactory {
     /// A connection to `address` (`host:port`, `[v6]:port`, `unix:/path`), from the pool.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If no connection can be made.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the pool as it was.
+    /// Dropping the future leaves the pool unchanged.
     pub async fn create_client(&self, address: &str) -> Result<TransportClient, ConnectError> {
         self.pooled(address, false).await
     }
 
-    /// As [`create_client`](Self::create_client), but a peer that failed a moment ago is not tried
-    /// again: one dead peer then costs one timeout, not one per request (Spark: `fastFail`).
+    /// As [`create_client`](Self::create_client), but fails at once if the peer failed a moment
+    /// ago: a dead peer then costs one timeout, not one per request (Spark: `fastFail`).
     ///
     /// # Errors
-    /// Why there is none; [`ConnectError::FastFail`] within the window.
+    /// If no connection can be made; [`ConnectError::FastFail`] within the window.
     pub async fn create_client_fast_fail(
         &self,
         address: &str,
@@ -136,10 +136,11 @@ impl TransportClientFactory {
         self.pooled(address, true).await
     }
 
-    /// A connection of the caller's own, outside the pool (Spark: `createUnmanagedClient`).
+    /// A connection outside the pool, not shared with other callers (Spark:
+    /// `createUnmanagedClient`).
     ///
     /// # Errors
-    /// Why there is none.
+    /// If no connection can be made.
     pub async fn create_unmanaged_client(
         &self,
         address: &str,
@@ -150,10 +151,10 @@ impl TransportClientFactory {
     /// As [`create_client`](Self::create_client), for plain threads.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If no connection can be made.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn create_client_blocking(&self, address: &str) -> Result<TransportClient, ConnectError> {
         block_on("create_client_blocking", self.pooled(address, false))
@@ -162,10 +163,10 @@ impl TransportClientFactory {
     /// As [`create_unmanaged_client`](Self::create_unmanaged_client), for plain threads.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If no connection can be made.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn create_unmanaged_client_blocking(
         &self,
@@ -175,10 +176,10 @@ impl TransportClientFactory {
     }
 
     /// As [`create_unmanaged_client`](Self::create_unmanaged_client), on the shard with this number
-    /// (modulo their count): for those who keep what belongs to a connection beside it.
+    /// (modulo their count): for callers that keep a connection's state on its shard.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If no connection can be made.
     pub async fn create_unmanaged_client_on(
         &self,
         shard: usize,
@@ -190,10 +191,10 @@ impl TransportClientFactory {
     /// As [`create_unmanaged_client_on`](Self::create_unmanaged_client_on), for plain threads.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If no connection can be made.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn create_unmanaged_client_on_blocking(
         &self,

@@ -17,21 +17,22 @@ use crate::shard::remote::{Caller, Spare, WakeBatch};
 use crate::shard::remote_sink::{Question, RemoteSink};
 
 thread_local! {
-    /// The callers of this thread, which wake each other.
+    /// The waiting callers of this thread, which wake each other.
     static BATCH: Arc<WakeBatch> = WakeBatch::new();
 
-    /// Cells of this thread's requests that are over.
+    /// Free cells of this thread's completed requests.
     static SPARE: RefCell<Spare<Question, Outcome>> = const { RefCell::new(Spare::new()) };
 }
 
-/// An answer to come, on any thread and any executor.
+/// A pending answer, for any thread and any executor.
 ///
-/// Answers that come together wake one caller of a thread, which wakes the others when it is polled;
-/// one that is woken and not polled delays them by half a millisecond at most.
+/// Answers that arrive together wake one caller of a thread, which wakes the others when it is
+/// polled;
+/// a caller that is woken and not polled delays them by half a millisecond at most.
 ///
 /// # Cancel safety
-/// Dropping it before it is ready retracts the request: one still queued is not sent, one that was
-/// sent is cancelled at the peer.
+/// Dropping it before it is ready cancels the request: a request still queued is not sent, a sent
+/// one is cancelled at the peer.
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
 pub struct RequestFuture {
     caller: Caller<Question, Outcome>,
@@ -41,7 +42,7 @@ pub struct RequestFuture {
 }
 
 impl RequestFuture {
-    /// A request to come, with the shard's end of it, which holds the question.
+    /// A pending request, with the shard's end of it, which holds the request.
     pub(super) fn pair(
         shard: ShardHandle,
         key: ConnKey,
@@ -60,10 +61,10 @@ impl RequestFuture {
     /// Waits for the answer, blocking this thread.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If there is no answer.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn wait(self) -> Outcome {
         block_on("RequestFuture::wait", self)
@@ -84,9 +85,10 @@ impl Future for RequestFuture {
 impl Drop for RequestFuture {
     fn drop(&mut self) {
         if self.over {
-            // Emptied first: what is dropped with it may be code of the embedder, which may ask on.
+            // Emptied first: dropping the entries may run an embedder's code, which may send
+            // requests.
             if let Some(used) = self.caller.used() {
-                // While a thread ends, its cells have gone before.
+                // The cells of a thread that is ending may be gone already.
                 let _ = SPARE.try_with(|spare| spare.borrow_mut().keep(used));
             }
             return;

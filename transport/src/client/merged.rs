@@ -19,20 +19,21 @@ use crate::shard::remote_sink::RemoteSink;
 
 use super::{CallFuture, Connection, RequestFuture, TransportClient};
 
-/// What a peer knows of a merged partition (Spark: `MergedBlockMeta`).
+/// Metadata of one merged partition, as the peer reports it (Spark: `MergedBlockMeta`).
 #[derive(Clone, Debug)]
 pub struct MergedBlockMeta {
-    /// How many chunks there are, as the peer says. Not checked against `bitmaps`.
+    /// Number of chunks that the peer reports. Not checked against `bitmaps`.
     pub num_chunks: i32,
-    /// Which maps each chunk has: one bitmap per chunk, one behind the other, as
+    /// One bitmap per chunk, concatenated, with the maps that the chunk holds;
     /// [`Bitmaps::of_chunks`](ringrail_codec::spark::shuffle::Bitmaps::of_chunks) reads them.
     pub bitmaps: Reply,
 }
 
-/// A [`MergedBlockMeta`] to come: from a [`TransportClient`] on any thread, from a [`Connection`] on its shard.
+/// A pending [`MergedBlockMeta`]: from a [`TransportClient`] on any thread, from a [`Connection`]
+/// on its shard.
 ///
 /// # Cancel safety
-/// Dropping it retracts the request; Spark's protocol does not tell the peer.
+/// Dropping it cancels the request; Spark's protocol has no cancellation for the peer.
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the request"]
 pub struct MergedBlockMetaFuture<F = RequestFuture> {
     answer: F,
@@ -57,10 +58,10 @@ impl MergedBlockMetaFuture {
     /// Waits for the answer, blocking this thread.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If there is no answer.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn wait(self) -> Result<MergedBlockMeta, RequestError> {
         block_on("MergedBlockMetaFuture::wait", self)
@@ -74,11 +75,12 @@ impl<F> fmt::Debug for MergedBlockMetaFuture<F> {
 }
 
 impl Connection {
-    /// Asks what is known of a merged partition, in Spark's protocol (Spark: `sendMergedBlockMetaReq`). The
-    /// configured request timeout holds where `timeout` is `None`.
+    /// Requests the metadata of a merged partition, in Spark's protocol (Spark: `sendMergedBlockMetaReq`).
+    /// Without `timeout` the configured request timeout applies.
     ///
     /// # Errors
-    /// By the future: why there is no answer. [`RequestError::NotInNative`] on a connection of the native protocol.
+    /// The future resolves to the error. [`RequestError::NotInNative`] on a connection of the
+    /// native protocol.
     pub fn merged_block_meta(
         &self,
         asked: &MergedBlocksRequest<'_>,
@@ -91,8 +93,8 @@ impl Connection {
 }
 
 impl TransportClient {
-    /// Asks what is known of a merged partition, in Spark's protocol (Spark: `sendMergedBlockMetaReq`). The
-    /// configured request timeout holds where `timeout` is `None`.
+    /// Requests the metadata of a merged partition, in Spark's protocol (Spark: `sendMergedBlockMetaReq`).
+    /// Without `timeout` the configured request timeout applies.
     ///
     /// ```no_run
     /// use ringrail_codec::spark::shuffle::Bitmaps;
@@ -114,7 +116,8 @@ impl TransportClient {
     /// ```
     ///
     /// # Errors
-    /// By the future: why there is no answer. [`RequestError::NotInNative`] on a connection of the native protocol.
+    /// The future resolves to the error. [`RequestError::NotInNative`] on a connection of the
+    /// native protocol.
     pub fn merged_block_meta(
         &self,
         asked: &MergedBlocksRequest<'_>,
@@ -130,7 +133,7 @@ impl TransportClient {
             sink,
         };
         let key = self.key();
-        // It is asked too rarely to have a command of its own.
+        // Sent too rarely to justify a command of its own.
         let run = move |shard: &ShardHandle| match shard.here().and_then(|here| here.conn(key)) {
             Some(conn) => question.ask(&conn),
             None => question.sink.send(Err(RequestError::NotConnected)),
@@ -143,7 +146,7 @@ impl TransportClient {
     }
 }
 
-/// A question on its way to the shard of its connection.
+/// A request on its way to the shard of its connection.
 struct Question {
     app_id: Box<str>,
     /// The shuffle, its merge, the partition.

@@ -1,7 +1,7 @@
-//! The asking side: connections, requests, streams, pools of connections.
+//! The client side: connections, requests, streams, pools of connections.
 //!
 //! [`Connection`] is for code on the shard itself: no allocation per request, callbacks or
-//! futures. [`TransportClient`] is for everybody else: `Send + Sync`, cheap to clone, usable from
+//! futures. [`TransportClient`] is for all other code: `Send + Sync`, cheap to clone, usable from
 //! any executor and from plain threads. [`TransportClientFactory`] pools connections per peer.
 
 mod callbacks;

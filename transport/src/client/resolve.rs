@@ -1,8 +1,8 @@
 //! Names of hosts, looked up on threads of their own.
 //!
-//! The system's resolver blocks, for seconds where a name server does not answer; the futures of a
-//! factory run on shards and in runtimes, which must not. A factory asks here: a numeric address is
-//! read at once, a name waits for one of a few helper threads, which end when nobody asks any more.
+//! The system's resolver blocks, for seconds if a name server does not answer; the futures of a
+//! factory run on shards and in runtimes, which must not block. A numeric address is parsed at
+//! once; a name is looked up by one of a few helper threads, which end when they are idle.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 use crate::error::ConnectError;
 use crate::sys::socket::{Addr, AddrError};
 
-/// Names looked up at a time: a dead one keeps its thread for as long as the system's resolver tries.
+/// Limit of concurrent lookups: a lookup of a dead name occupies its thread while the system's
+/// resolver tries.
 const MAX_THREADS: usize = 4;
 
-/// How long a thread without work stays.
+/// Time after which an idle thread ends.
 const IDLE: Duration = Duration::from_secs(10);
 
 type Found = Result<Vec<Addr>, AddrError>;
@@ -47,7 +48,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Threads that ask the system's resolver; `queue_len` names wait for one at most.
+    /// Threads that call the system's resolver; at most `queue_len` names wait for one.
     pub(super) fn new(queue_len: usize) -> Self {
         Self::asking(queue_len, Addr::resolve)
     }
@@ -64,13 +65,13 @@ impl Resolver {
         }
     }
 
-    /// All addresses that a text stands for, in the resolver's order; at least one.
+    /// All addresses of a text, in the resolver's order; at least one.
     ///
     /// # Errors
-    /// [`ConnectError::Resolve`] with the text in it; [`ConnectError::Busy`] where too many wait.
+    /// [`ConnectError::Resolve`] with the text; [`ConnectError::Busy`] if too many names wait.
     ///
     /// # Cancel safety
-    /// A name that nobody waits for any more is not looked up, unless it is being looked up already.
+    /// A name whose future was dropped is not looked up, unless the lookup has begun.
     pub(super) async fn resolve(&self, address: &str) -> Result<Vec<Addr>, ConnectError> {
         let found = match address.parse() {
             Ok(addr) => return Ok(vec![addr]),
@@ -108,7 +109,7 @@ impl Resolver {
                     let detail = format!("no thread to look it up: {error}");
                     return Err(unresolved(address, detail));
                 }
-                // Those that run take it in turn.
+                // A running thread takes it in order.
                 Err(_) => {}
             }
         }
@@ -131,14 +132,14 @@ impl Shared {
             .map(drop)
     }
 
-    /// Looks names up until there is nothing to do for a while.
+    /// Looks up names until the queue stays empty for a while.
     fn run(&self) {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
                 if !job.done.is_closed() {
-                    // Whoever asked may be gone by now.
+                    // The connection attempt that asked may have been dropped meanwhile.
                     let _ = job.done.send((self.look_up)(&job.address));
                 }
                 state = self.lock();
@@ -175,7 +176,7 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// Polls until it is there.
+    /// Polls until the result is ready.
     fn finish<F: Future>(mut future: std::pin::Pin<&mut F>) -> F::Output {
         loop {
             if let Poll::Ready(value) = poll(future.as_mut()) {
@@ -195,7 +196,7 @@ mod tests {
         })
     }
 
-    /// A name server that answers when it is told to.
+    /// A name server that answers on request.
     fn slow(_: &str) -> Found {
         gate().1.lock().unwrap().recv().unwrap();
         Ok(vec!["127.0.0.1:7".parse().unwrap()])
@@ -226,7 +227,7 @@ mod tests {
                 }
             }
         }
-        // Numbers are read all the same, and whoever comes beyond the bound is told so.
+        // Numeric addresses are parsed all the same, and a lookup beyond the bound gets an error.
         let mut number = pin!(resolver.resolve("127.0.0.1:9"));
         assert!(matches!(poll(number.as_mut()), Poll::Ready(Ok(_))));
         let mut beyond = pin!(resolver.resolve("one.more.example:1"));

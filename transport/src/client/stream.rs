@@ -1,4 +1,4 @@
-//! Streams by name: slices come as they arrive, as fast as they are taken.
+//! Streams by name: slices are delivered as they arrive, at the reader's rate.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -14,10 +14,10 @@ use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
 use crate::shard::local::ConnKey;
 
-/// Slices that may wait for the reader; bytes are bounded by credit, this bounds their number.
+/// Limit of queued slices. Credit limits their bytes, this limits their number.
 pub(crate) const MAX_WAITING_SLICES: usize = 4096;
 
-/// What the shard gives the reader.
+/// A message from the shard to the reader.
 #[derive(Debug)]
 enum Event {
     Data(Lease),
@@ -33,7 +33,7 @@ pub(crate) struct StreamFeed {
 impl StreamFeed {
     /// The two ends of a stream that grants `window` bytes ahead.
     pub(crate) fn pair(shard: ShardHandle, key: ConnKey, window: u64) -> (Self, StreamReader) {
-        // One place is for the end.
+        // One place is reserved for the end.
         let (sender, events) = mpsc::channel(MAX_WAITING_SLICES + 1);
         let window = GrantWindow::new(window);
         let reader = StreamReader {
@@ -47,10 +47,10 @@ impl StreamFeed {
         (Self { events: sender }, reader)
     }
 
-    /// Hands a slice over.
+    /// Queues a slice for the reader.
     ///
     /// # Errors
-    /// The reader is gone, or the sender cut its data into more slices than may wait.
+    /// If the reader is gone, or the sender cut its data into more slices than may be queued.
     pub(crate) fn push(&self, data: Lease) -> Result<(), ()> {
         if self.events.capacity() <= 1 {
             return Err(());
@@ -58,20 +58,21 @@ impl StreamFeed {
         self.events.try_send(Event::Data(data)).map_err(|_| ())
     }
 
-    /// True where a slice would be taken.
+    /// True if a slice would be accepted.
     pub(crate) fn has_room(&self) -> bool {
         self.events.capacity() > 1 || self.events.is_closed()
     }
 
-    /// Hands the end over.
+    /// Queues the end of the stream.
     pub(crate) fn end(&self, outcome: Result<(), RequestError>) {
-        // The place kept free is for this; a reader that is gone does not want it.
+        // A place is reserved for it, so this fails only if the reader is gone.
         let _ = self.events.try_send(Event::End(outcome));
     }
 }
 
-/// Reads a stream slice by slice (Spark: `StreamCallback`). The sender may run ahead by a window;
-/// taking slices grants more. Dropping the reader retracts the request.
+/// Reads a stream slice by slice (Spark: `StreamCallback`). The sender may be ahead of the reader
+/// by a window;
+/// taking slices grants more. Dropping the reader cancels the request.
 pub struct StreamReader {
     events: mpsc::Receiver<Event>,
     shard: ShardHandle,
@@ -89,10 +90,10 @@ impl StreamReader {
     /// The next slice; `None` at the end.
     ///
     /// # Errors
-    /// Why the stream ended early. After that comes `None`.
+    /// The reason of an early end, once; `None` follows.
     ///
     /// # Cancel safety
-    /// Nothing is lost when the future is dropped.
+    /// Dropping the future loses no data.
     pub async fn next(&mut self) -> Option<Result<Lease, RequestError>> {
         if self.over {
             return None;
@@ -116,7 +117,7 @@ impl StreamReader {
     /// As [`next`](Self::next).
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn blocking_next(&mut self) -> Option<Result<Lease, RequestError>> {
         refuse_on_shard("blocking_next");
@@ -145,7 +146,8 @@ impl StreamReader {
     }
 
     fn grant(&mut self, len: u64) {
-        // What arrives was granted, or the connection would have ended.
+        // The shard closes a connection that sends more than it was granted, so this fits the
+        // window.
         if self.window.receive(len).is_ok()
             && let Some(bytes) = self.window.release(len)
         {

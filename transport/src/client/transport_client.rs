@@ -1,4 +1,4 @@
-//! A connection as every other thread sees it.
+//! The handle of a connection for other threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +22,14 @@ use crate::sys::socket::Addr;
 
 use super::{Connection, RequestFuture, StreamFeed, StreamReader};
 
-/// Bytes that a stream's sender may be ahead of its reader.
+/// Credit of a stream, in bytes: its sender may be that far ahead of its reader.
 const STREAM_WINDOW: u64 = 1 << 20;
 
 /// One connection, for any thread (Spark: `TransportClient`).
 ///
-/// `Send + Sync`, cheap to clone. Requests are posted to the connection's shard; answers come back
-/// as futures that any executor can poll, or by [`RequestFuture::wait`] on a plain thread. A refusal
-/// comes by the future, too.
+/// `Send + Sync`, cheap to clone. Requests are posted to the connection's shard; answers are
+/// returned as futures that any executor can poll, or by [`RequestFuture::wait`] on a plain thread.
+/// The future reports refusals, too.
 ///
 /// It does not keep its [`Engine`](crate::Engine) alive. When the engine stops, outstanding requests fail with
 /// [`RequestError::Closed`], later ones with [`RequestError::ShardStopped`].
@@ -40,16 +40,16 @@ pub struct TransportClient {
     peer: Arc<Addr>,
 }
 
-/// What to fetch of a chunk, and how.
+/// The part of a chunk to fetch, and the options of the fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkOptions {
-    /// First byte wanted: where an earlier attempt broke off.
+    /// Offset of the first byte wanted, in bytes: the end of an earlier, interrupted attempt.
     pub offset: u64,
-    /// Bytes wanted at most.
+    /// Upper bound on the bytes fetched.
     pub max_len: u64,
     /// Its length if known: memory is leased before the request leaves, which saves a round trip.
     pub len_hint: Option<u64>,
-    /// Time for the answer; the configured request timeout where `None`.
+    /// Time limit for the answer; `None` for the configured request timeout.
     pub timeout: Option<Duration>,
     /// Take checksums (CRC32C) where the connection has them; `false` where a digest that is verified end to end
     /// covers the chunk, as BLAKE3 does in `ringrail fetch`.
@@ -90,13 +90,13 @@ impl TransportClient {
         &self.shard
     }
 
-    /// A number that names this connection on its shard as long as it lives; its
+    /// A number that identifies this connection on its shard while it exists; its
     /// [`Connection::id`].
     pub fn id(&self) -> u64 {
         self.live.key.number()
     }
 
-    /// The connection itself, where this is its shard's thread and it is open.
+    /// The connection itself, if this is its shard's thread and it is open.
     pub fn here(&self) -> Option<Connection> {
         self.shard.here()?.conn(self.live.key).map(Connection::new)
     }
@@ -109,15 +109,15 @@ impl TransportClient {
     /// Sends a request that wants a reply (Spark: `sendRpc`).
     ///
     /// # Errors
-    /// By the future: why there is no reply.
+    /// The future resolves to the error.
     pub fn send_rpc(&self, body: impl Into<Bytes>) -> RequestFuture {
         self.send_rpc_timeout(body, None)
     }
 
-    /// As [`send_rpc`](Self::send_rpc), with a time of its own.
+    /// As [`send_rpc`](Self::send_rpc), with a time limit of its own.
     ///
     /// # Errors
-    /// By the future: why there is no reply.
+    /// The future resolves to the error.
     pub fn send_rpc_timeout(
         &self,
         body: impl Into<Bytes>,
@@ -134,7 +134,7 @@ impl TransportClient {
     /// Sends the archive of `value` as a request.
     ///
     /// # Errors
-    /// By the future: why there is no reply.
+    /// The future resolves to the error.
     pub fn send_archive(&self, value: &impl Encode, timeout: Option<Duration>) -> RequestFuture {
         let mut bytes = Vec::new();
         if let Err(error) = encode_to_vec(value, &mut bytes) {
@@ -149,7 +149,7 @@ impl TransportClient {
     /// Sends a message that wants no reply; delivery is not confirmed (Spark: `send`).
     ///
     /// # Errors
-    /// The shard's inbox is full, or it has stopped.
+    /// If the shard's inbox is full, or the shard has stopped.
     pub fn send(&self, body: impl Into<Bytes>) -> Result<(), RequestError> {
         let body = Body::Bytes(body.into());
         let posted = self.shard.post(Command::OneWay {
@@ -162,7 +162,7 @@ impl TransportClient {
     /// Asks for a chunk of a stream (Spark: `fetchChunk`).
     ///
     /// # Errors
-    /// By the future: why it did not come.
+    /// The future resolves to the error.
     pub fn fetch_chunk(&self, stream_id: u64, index: u32, options: &ChunkOptions) -> RequestFuture {
         let chunk = (stream_id, index);
         let range = (options.offset, options.max_len);
@@ -173,7 +173,7 @@ impl TransportClient {
     /// Opens a stream by name, from `offset` on (Spark: `stream`).
     ///
     /// # Errors
-    /// The request was not sent. That there is no such stream is told by the reader.
+    /// If the request was not sent. The reader reports a stream that does not exist.
     pub async fn stream(
         &self,
         name: impl Into<String>,
@@ -189,7 +189,7 @@ impl TransportClient {
     /// As [`stream`](Self::stream).
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn stream_blocking(
         &self,
@@ -235,7 +235,7 @@ impl TransportClient {
     /// Uploads `data`, with `meta` in front (Spark: `uploadStream`).
     ///
     /// # Errors
-    /// By the future: why it was not taken.
+    /// The future resolves to the error.
     pub fn upload_stream(&self, meta: impl Into<Vec<u8>>, data: ManagedBuffer) -> RequestFuture {
         self.ask(
             Ask::Upload {
@@ -246,7 +246,7 @@ impl TransportClient {
         )
     }
 
-    /// Ends the connection; outstanding requests fail.
+    /// Closes the connection; outstanding requests fail.
     pub fn close(&self) {
         self.shard
             .post_surely(Command::Close { key: self.live.key });
@@ -265,7 +265,7 @@ impl TransportClient {
         future
     }
 
-    /// A request that has no command of its own.
+    /// The future of a request, and the sink that resolves it.
     pub(super) fn pair(&self) -> (RequestFuture, RemoteSink) {
         RequestFuture::pair(self.shard.clone(), self.live.key, None)
     }

@@ -1,4 +1,4 @@
-//! Whether a request of this side is taken in: the bounds that it may meet, here and at the peer.
+//! Admission of this side's requests: the limits here and at the peer.
 
 use crate::error::RequestError;
 
@@ -17,7 +17,7 @@ impl Conn {
         }
     }
 
-    /// Which of the bounds a request meets.
+    /// The error for the first limit that a new request exceeds.
     #[cold]
     fn refusal(&self) -> RequestError {
         if self.state.get() != State::Open {
@@ -36,8 +36,8 @@ impl Conn {
         self.draining_error(text.as_deref().unwrap_or_default())
     }
 
-    /// One-way messages in slices count against the peer's table as requests do: it has an entry for
-    /// each until it is whole.
+    /// One-way messages in slices count against the peer's table as requests do: each has an entry
+    /// there until it is complete.
     #[inline]
     pub(super) fn admit_message(&self, len: usize) -> Result<(), RequestError> {
         if len <= self.local.conf.slice_len as usize {

@@ -28,7 +28,7 @@ impl Conn {
         if !body.is_empty() && (more || header.aux > 0) {
             return self.copy_part(header, body);
         }
-        // Whole in one slice, or an announcement: nothing to put together.
+        // Complete in one slice, or an announcement: no reassembly is needed.
         let Some((_, complete)) = self.accept_chunk(header)? else {
             return Ok(());
         };

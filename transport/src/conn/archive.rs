@@ -1,8 +1,9 @@
-//! Archives on their way out, each serialised once: in the send buffer, or, where it turns out too
-//! long for that, in a lease that grows.
+//! Serialisation of outgoing archives, once each: into the send buffer, or, for an archive that
+//! turns out too long for it, into a lease that grows.
 //!
 //! The lease begins at the length of the connection's last such archive, so that a connection which
-//! sends many of a length copies nothing. What a growing lease copies is counted.
+//! sends many archives of one length copies nothing. Bytes copied by the growth of a lease are
+//! counted.
 
 use std::fmt;
 
@@ -15,37 +16,37 @@ use crate::error::RequestError;
 use super::Conn;
 use super::tx::NoMemory;
 
-/// Where an archive is now.
+/// The place an archive was serialised to.
 #[derive(Debug)]
 pub(crate) enum Archived {
-    /// In the send buffer, behind its header.
+    /// In the send buffer, directly after its header.
     Written,
-    /// In memory of its own.
+    /// In a buffer of its own.
     Apart(Lease),
 }
 
-/// Why an archive could not be written.
+/// The reason why an archive could not be written.
 #[derive(Debug)]
 pub(crate) enum Unwritten {
     /// There is no memory for its bytes.
     NoMemory {
-        /// How many they are.
+        /// The length of the archive in bytes, as far as known.
         len: u64,
     },
-    /// The value refused.
+    /// The value's serialisation failed.
     Failed(Box<str>),
 }
 
 /// An archive that is too long for the send buffer.
 struct Spill<'a> {
     conn: &'a Conn,
-    /// `None` once memory has run out: then the bytes are counted, and no more.
+    /// `None` once memory has run out: the remaining bytes are only counted.
     lease: Option<LeaseMut>,
     len: u64,
 }
 
 impl Spill<'_> {
-    /// Sees that so many bytes more fit.
+    /// Ensures space for so many more bytes.
     fn make_room(&mut self, more: usize) {
         let Some(lease) = &self.lease else { return };
         let need = lease.len() + more;
@@ -103,7 +104,7 @@ fn failed(error: &EncodeError) -> Unwritten {
 
 impl Conn {
     /// Serialises into the send buffer, behind the header that `header` makes from the length; or
-    /// apart, where the archive is too long for that.
+    /// into memory of its own, if the archive is too long for that.
     #[inline(always)]
     pub(crate) fn write_archive(
         &self,
@@ -117,7 +118,8 @@ impl Conn {
         };
         let arena = &mut self.local.arena.borrow_mut();
         let written = if self.spark().is_some() {
-            // Frames of another kind: the archive is written apart, and framed by whoever sends it.
+            // Frames of another protocol: the archive is written to a buffer of its own, and the
+            // sender frames it.
             encode_or_spill(value, &mut [], &mut spill, arena).map(|_| false)
         } else {
             let (pool, max) = (&self.local.pool, self.local.conf.inline_max);
@@ -153,8 +155,8 @@ impl Conn {
         Ok(Archived::Apart(lease))
     }
 
-    /// A lease could not grow: two of them were too much. One of the length that is known now may not
-    /// be.
+    /// A lease could not grow, which needs both buffers at once. A single lease of the length now
+    /// known may succeed.
     fn write_again(&self, value: &impl Encode, len: u64) -> Result<Lease, Unwritten> {
         let lease = usize::try_from(len).ok();
         let Some(mut lease) = lease.and_then(|len| self.local.pool.lease(len)) else {
@@ -166,7 +168,7 @@ impl Conn {
         Ok(lease.freeze())
     }
 
-    /// Why a request is not sent whose archive could not be written.
+    /// The error of a request whose archive could not be written.
     #[cold]
     pub(super) fn unwritten(&self, why: Unwritten) -> RequestError {
         match why {

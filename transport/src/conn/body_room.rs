@@ -1,9 +1,9 @@
-//! How many bodies may be on their way out: a bound per shard, shared fairly.
+//! The limit on outgoing bodies: one bound per shard, shared fairly.
 //!
-//! Every body that travels in slices has an entry in its connection's lane until it is through: some
-//! hundred bytes that no pool counts, for a request of 32 bytes. `ringrail.transport.maxTransfers`
-//! bounds the entries of a shard. A connection may have as many as are free, so one alone gets half of
-//! the table, two get a third each, and whoever comes later still finds room.
+//! Every body sent in slices has an entry in its connection's lane until its last slice: some hundred
+//! bytes that no pool counts, for a request of 32 bytes. `ringrail.transport.maxTransfers` bounds the
+//! entries of a shard. A connection may have as many entries as are free, so one alone gets half of
+//! the table, two get a third each, and a later connection still finds entries.
 
 use ringrail_codec::archive::Phase;
 use ringrail_codec::native::{FailureCode, Kind};
@@ -18,7 +18,7 @@ const WHAT: &str = "the shard's table of bodies on their way out";
 const KEY: &str = "ringrail.transport.maxTransfers";
 
 impl Conn {
-    /// True where one more body of this connection may be on its way.
+    /// True if this connection may send one more body.
     #[inline]
     pub(crate) fn has_body_room(&self) -> bool {
         let tx = self.tx.borrow();
@@ -27,11 +27,11 @@ impl Conn {
         tx.transfers.len() < free
     }
 
-    /// Whether a request of the peer may be answered with a body; where there is no room for one, it
-    /// is refused as busy.
+    /// Whether a request of the peer may be answered with a body; if there is no free entry, the
+    /// request is refused as busy.
     ///
     /// # Errors
-    /// A body under its id is on its way already.
+    /// If a body under its id is being sent already.
     pub(super) fn admit_body(&self, kind: Kind, id: u64) -> Result<bool, Box<CloseReason>> {
         let key = TransferKey::of_peer(id);
         if self.tx.borrow().transfers.contains(key) {
@@ -44,7 +44,7 @@ impl Conn {
         Ok(false)
     }
 
-    /// Whether a reply of this length may be sent; where not, the request is answered otherwise.
+    /// Whether a reply of this length may be sent; if not, the request is answered with a failure.
     #[inline]
     pub(crate) fn admit_reply(&self, id: u64, len: usize) -> bool {
         len <= self.local.conf.slice_len as usize || self.admit_long_reply(id)
@@ -53,7 +53,7 @@ impl Conn {
     #[cold]
     fn admit_long_reply(&self, id: u64) -> bool {
         if self.spark().is_some() {
-            // `push_spark` looks itself.
+            // `push_spark` checks this itself.
             return true;
         }
         if self
@@ -94,8 +94,8 @@ impl Conn {
         })
     }
 
-    /// Why a connection of Spark's protocol ends that asks for more: its clients take a failed chunk
-    /// for final, and try again after a closed connection.
+    /// The reason to close a connection of Spark's protocol that exceeds the limit: Spark's clients
+    /// treat a failed chunk as final, and retry after a closed connection.
     pub(super) fn body_room_reason(&self) -> CloseReason {
         CloseReason::Limit {
             what: WHAT,

@@ -1,8 +1,8 @@
-//! Bodies on their way in: where their bytes go, and what becomes of them when they are there.
+//! Incoming bodies: their destinations, and their processing once complete.
 //!
-//! `rx` asks before it receives a body, and brings it when it has come. What a body belongs to
-//! decides: a chunk ([`chunks_in`](super::chunks_in)), a call in slices ([`sliced`](super::sliced)),
-//! or nothing but its own frame.
+//! `rx` asks for a plan before it receives a body, and hands the body over once received. The owner
+//! of the body decides: a chunk ([`chunks_in`](super::chunks_in)), a call in slices
+//! ([`sliced`](super::sliced)), or its own frame alone.
 
 use std::rc::Rc;
 
@@ -14,35 +14,35 @@ use crate::error::CloseReason;
 use super::Conn;
 use super::received::ReceivedBytes;
 
-/// Where the body of a frame goes.
+/// The destination of a frame's body.
 #[derive(Debug)]
 pub(crate) enum BodyPlan {
-    /// Into this buffer from `at` on; then to [`Conn::finish_body`].
+    /// Received into this buffer from offset `at`, then handed to [`Conn::finish_body`].
     Into {
         buf: LeaseMut,
         at: usize,
         finish: Finish,
-        /// Bytes that the buffer may grow to where it is too small for the body.
+        /// Bytes that the buffer may grow to if it is too small for the body.
         limit: usize,
     },
-    /// Nowhere: nobody waits for it.
+    /// Received and dropped: no request is pending for it.
     Discard,
-    /// There is no memory for it now.
+    /// No memory is available at present.
     NoMemory,
 }
 
-/// What a body is once it is there.
+/// The role of a received body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finish {
-    /// The body of its frame alone.
+    /// The whole body of its frame.
     Whole,
-    /// A part of a larger one, or the last part.
+    /// A slice of a larger body; `complete` on the last slice.
     Part { complete: bool },
 }
 
 impl Conn {
-    /// Says where the body of a frame goes that does not lie in a receive buffer as a whole, or
-    /// that is a part of a larger one.
+    /// Plans the destination of a frame's body that is not contained in one receive buffer, or
+    /// that is a slice of a larger one.
     pub(crate) fn plan_body(
         self: &Rc<Self>,
         header: &Header,
@@ -92,7 +92,7 @@ impl Conn {
         }
     }
 
-    /// Keeps a body that has more to come with what it belongs to.
+    /// Returns the buffer of an incomplete body to the body's owner.
     fn put_back(self: &Rc<Self>, header: &Header, buf: LeaseMut) {
         let id = header.id;
         let reply = header.kind == Kind::RpcReply || header.flags.contains(Flags::REPLY);

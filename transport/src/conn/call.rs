@@ -22,7 +22,7 @@ use super::tx::NoMemory;
 pub(crate) enum RpcBody<'a> {
     /// Copied behind its header.
     Copied(&'a [u8]),
-    /// Sent from where it lies.
+    /// Sent without a copy.
     Shared(Body),
 }
 
@@ -64,7 +64,7 @@ impl Conn {
         self.sent_request(id, written, timeout, RequestKind::Rpc)
     }
 
-    /// Sends a request whose body is the archive of `value`, serialised in the send buffer.
+    /// Sends a request whose body is the archive of `value`, serialised into the send buffer.
     #[inline]
     pub(crate) fn send_archive(
         &self,
@@ -99,7 +99,7 @@ impl Conn {
         self.refuse_entered(id, self.unwritten(why))
     }
 
-    /// Sends a request whose archive lies in memory of its own.
+    /// Sends a request whose archive is in memory of its own.
     #[cold]
     fn send_apart(&self, id: u64, archive: Lease, timeout: Timeout) -> Result<u64, RequestError> {
         let len = archive.len();
@@ -137,8 +137,8 @@ impl Conn {
         Ok(())
     }
 
-    /// As [`send_one_way`](Self::send_one_way), with the archive of `value`, serialised in the send
-    /// buffer.
+    /// As [`send_one_way`](Self::send_one_way), with the archive of `value`, serialised into the
+    /// send buffer.
     pub(crate) fn send_archive_one_way(&self, value: &impl Encode) -> Result<(), RequestError> {
         self.admit()?;
         let id = self.calls.borrow_mut().fresh_id();
@@ -163,7 +163,8 @@ impl Conn {
         self.mark_dirty();
     }
 
-    /// Writes the body of a request, reply or one-way message in the way that suits its size.
+    /// Writes the body of a request, reply or one-way message; its size decides whether it is
+    /// copied.
     #[inline]
     pub(crate) fn write_rpc(
         &self,
@@ -212,7 +213,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Copies a large body that only lent itself into pooled memory.
+    /// Copies a large borrowed body into pooled memory.
     pub(super) fn copy_out(&self, bytes: &[u8]) -> Result<Lease, NoMemory> {
         let mut lease = self.local.pool.lease(bytes.len()).ok_or(NoMemory)?;
         lease.put(bytes);
@@ -222,7 +223,8 @@ impl Conn {
         Ok(lease.freeze())
     }
 
-    /// The last step of every request: its timer, its counts; or its end where it was not written.
+    /// The last step of every request: sets its timer and counts it; or fails it if it was not
+    /// written.
     #[inline(always)]
     pub(super) fn sent_request(
         &self,
@@ -246,7 +248,7 @@ impl Conn {
         Ok(id)
     }
 
-    /// A request that is in the table and cannot be sent. Whoever asked on this shard gets the error as
+    /// A request that is in the table and cannot be sent. A caller on this shard gets the error as
     /// that of any other refusal; a caller on another thread waits at the sink.
     #[cold]
     fn refuse_entered(&self, id: u64, error: RequestError) -> Result<u64, RequestError> {

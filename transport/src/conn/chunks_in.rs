@@ -1,10 +1,10 @@
-//! Chunks on their way in: memory promised before they are asked for, or granted when it is there.
+//! Incoming chunks: memory promised before the request, or granted once available.
 //!
-//! A chunk's memory is promised before it is asked for, when its length can be guessed (the caller's
-//! hint, or the last one's length); the credit in the request is what is promised. A chunk whose
-//! length was not known is announced by its sender first, and granted when memory is there. So no
-//! connection ever stands still with a half-received chunk, waiting for memory that other
-//! half-received chunks hold.
+//! A chunk's memory is promised before the request if its length can be guessed (from the caller's
+//! hint, or the last chunk's length); the credit in the request is the promised length. A chunk of
+//! unknown length is announced by its sender first, and granted when memory is available. So no
+//! connection ever holds a half-received chunk while it waits for memory that other half-received
+//! chunks hold.
 
 use ringrail_codec::native::{Assembly, ChunkData, Credit, Header, padded_len};
 
@@ -16,10 +16,10 @@ use super::bulk::{BodyPlan, Finish};
 use super::dispatch::{beyond_credit, broken};
 
 impl Conn {
-    /// Leases memory for a chunk that is to be asked for; the credit to give with the request.
+    /// Leases memory for a chunk before its request; returns the credit for the request.
     pub(crate) fn lease_for_chunk(&self, id: u64, hint: Option<u64>, max_len: u64) -> u64 {
         let guess = hint.unwrap_or(self.chunk_hint.get() as u64).min(max_len);
-        // A length beyond all memory is no guess: the sender announces the true one.
+        // A length beyond the pool cannot be right: the sender announces the true one.
         let guess = if self.local.pool.could_hold(guess) {
             guess
         } else {
@@ -48,7 +48,8 @@ impl Conn {
         self.chunk_hint.set(len.min(MAX_LEASE_LEN));
     }
 
-    /// Books a slice of a chunk; `None` where nobody waits for it, else its place.
+    /// Accounts for a slice of a chunk; returns its place, or `None` if the chunk is no longer
+    /// wanted.
     pub(crate) fn accept_chunk(
         &self,
         header: &Header,
@@ -74,7 +75,7 @@ impl Conn {
     }
 
     pub(super) fn plan_chunk(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
-        // Look before booking: a plan that finds no memory is made again.
+        // Checked before the slice is accounted for: a plan without memory is repeated.
         if !self.make_chunk_room(header.id, header.arg) {
             return Ok(BodyPlan::NoMemory);
         }
@@ -93,13 +94,14 @@ impl Conn {
         }
     }
 
-    /// Sees that a chunk in slices has memory for what was granted; true also where nobody waits.
+    /// Ensures that a chunk in slices has memory for the granted bytes; true also if the chunk is
+    /// no longer wanted.
     fn make_chunk_room(&self, id: u64, total_len: u64) -> bool {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else {
             return true;
         };
-        // What was granted fits; what the peer announces need not.
+        // The granted bytes fit the pool; the length that the peer announces may not.
         let need = padded_len(bulk.granted.min(total_len) as usize);
         if bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need) {
             return true;
@@ -131,14 +133,14 @@ impl Conn {
         }
     }
 
-    /// False where memory is still wanting.
+    /// False if memory is still missing.
     pub(crate) fn try_grant_chunk(&self, id: u64) -> bool {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else {
             return true;
         };
         if bulk.lent {
-            // The slice that is coming ends with another try.
+            // The slice being received retries at its end.
             return true;
         }
         let Some(assembly) = &bulk.assembly else {

@@ -1,35 +1,35 @@
-//! Memory for what a peer announces and has not sent yet.
+//! Memory for bodies that a peer has announced and not sent yet.
 //!
-//! A length in a header costs its sender nothing, so it is not what decides how much is leased. A body begins
-//! in a buffer of [`Conn::first_claim`] bytes and moves to one of [`GROWTH`] times what has come whenever that
-//! is full. While the pool is at ease the first buffer holds a whole frame, and nothing is copied for it; the
-//! more of the pool is in use, the less a claim gets. What one peer's unfinished requests hold together is
-//! bounded by its share, `ringrail.transport.connectionShare`.
+//! A header costs its sender nothing, so its length does not decide how much is leased. A body begins
+//! in a buffer of [`Conn::first_claim`] bytes; a full buffer is replaced by one of [`GROWTH`] times the
+//! received bytes. While little of the pool is in use the first buffer holds a whole frame, and nothing is
+//! copied; the more of the pool is in use, the less a claim gets. The total memory of one peer's unfinished
+//! requests is bounded by its share, `ringrail.transport.connectionShare`.
 //!
-//! Chunks and other answers that this side asked for are not here: their memory is leased when they are asked
-//! for, or when their credit is granted.
+//! Chunks and other answers to this side's requests are handled elsewhere: their memory is leased with the
+//! request, or when their credit is granted.
 
 use crate::buf::LeaseMut;
 
 use super::Conn;
 
-/// Bytes that a claim gets at once while less than a quarter of the pool is in use: the longest frame, unless
-/// `ringrail.transport.maxBodyLen` was raised.
+/// First lease of a claim while less than a quarter of the pool is in use, in bytes: the longest frame,
+/// unless `ringrail.transport.maxBodyLen` was raised.
 const AT_EASE_LEN: usize = 1 << 20;
 
-/// The same with a quarter of the pool in use.
+/// The same with a quarter of the pool in use, in bytes.
 const PRESSED_LEN: usize = 16 << 10;
 
-/// The same with half of it in use.
+/// The same with half of the pool in use, in bytes.
 const SHORT_LEN: usize = 4 << 10;
 
-/// How many times what has come the next buffer of a body holds.
+/// Ratio of a body's next buffer to the received bytes.
 const GROWTH: usize = 4;
 
-/// Bytes for which a body that grows has room next, with `have` bytes of at most `limit` there.
+/// Capacity of a growing body's next buffer, with `have` bytes received of at most `limit`.
 ///
-/// Half of the body or more is rounded up to the whole: the last two buffers are there at the same time while
-/// one is copied into the other.
+/// Half of the body or more is rounded up to the whole, because the last two buffers exist at the same time
+/// while one is copied into the other.
 pub(in crate::conn) fn grown(have: usize, limit: usize) -> usize {
     let next = have.saturating_mul(GROWTH).max(SHORT_LEN);
     match next >= limit / 2 {
@@ -39,11 +39,11 @@ pub(in crate::conn) fn grown(have: usize, limit: usize) -> usize {
 }
 
 impl Conn {
-    /// Bytes that are leased for a body of `total` bytes before any of it has come.
+    /// Bytes leased for a body of `total` bytes before any of it has arrived.
     pub(in crate::conn) fn first_claim(&self, total: usize) -> usize {
         let pool = &self.local.pool;
-        // Of a longer body an eighth brings it into a buffer of its whole length, see `grown`: to begin with
-        // more would have two large buffers side by side.
+        // An eighth of a longer body suffices to reach a buffer of its whole length, see `grown`: a larger
+        // first lease would need two large buffers at once.
         let at_ease = match total <= AT_EASE_LEN {
             true => total,
             false => AT_EASE_LEN.min(total / 8),
@@ -56,12 +56,12 @@ impl Conn {
         total.min(most)
     }
 
-    /// True where a body of so many bytes fits into this peer's share when nothing else is there.
+    /// True if a body of so many bytes fits into this peer's empty share.
     pub(in crate::conn) fn could_claim(&self, len: u64) -> bool {
         self.local.pool.could_hold(len) && len <= self.local.connection_share() as u64
     }
 
-    /// The key that bounds a body of so many bytes, for errors.
+    /// The key that limits a body of so many bytes, for errors.
     pub(in crate::conn) fn claim_key(&self, len: u64) -> &'static str {
         match self.local.pool.could_hold(len) && len > self.local.connection_share() as u64 {
             true => "ringrail.transport.connectionShare",
@@ -69,7 +69,7 @@ impl Conn {
         }
     }
 
-    /// A buffer for what a peer sends unasked, in place of one of `freed` bytes; `None` where its share or
+    /// A buffer for unsolicited data of a peer, in place of one of `freed` bytes; `None` if its share or
     /// the pool is used up.
     pub(in crate::conn) fn claim(&self, len: usize, freed: usize) -> Option<LeaseMut> {
         let held = self.inbound.borrow().sliced_len().saturating_sub(freed);
@@ -79,8 +79,9 @@ impl Conn {
         self.local.pool.lease(len)
     }
 
-    /// A buffer for a frame that straddles two receive buffers. A short one may come from the reserve, for
-    /// control frames are among them; longer ones may not, or slow senders of such frames could use it up.
+    /// A buffer for a frame that straddles two receive buffers. A short one may come from the reserve,
+    /// because control frames are short; longer ones may not, or slow senders of such frames could
+    /// exhaust it.
     pub(in crate::conn) fn lease_for_frame(&self, len: usize) -> Option<LeaseMut> {
         match len <= SHORT_LEN {
             true => self.local.pool.lease_reserved(len),
@@ -88,7 +89,7 @@ impl Conn {
         }
     }
 
-    /// Moves the first `have` bytes of a body into a buffer of `len` bytes; gives the old one back where
+    /// Moves the first `have` bytes of a body into a buffer of `len` bytes; returns the old buffer if
     /// there is no memory.
     pub(in crate::conn) fn enlarge(
         &self,

@@ -18,23 +18,23 @@ use super::transfer::{Carries, Transfer, TransferKey};
 
 pub(super) type Handled = Result<(), Box<CloseReason>>;
 
-/// What ends a connection whose peer breaks a rule.
+/// The close reason for a peer that violates the protocol.
 #[cold]
 pub(super) fn broken(error: impl ToString) -> Box<CloseReason> {
     Box::new(CloseReason::Misbehaved(error.to_string()))
 }
 
-/// What ends a connection whose peer sends more than it was granted.
+/// The close reason for a peer that sends more than its credit, in bytes.
 #[cold]
 pub(super) fn beyond_credit(received: u64, granted: u64) -> Box<CloseReason> {
     Box::new(CloseReason::BeyondCredit { received, granted })
 }
 
 impl Conn {
-    /// A frame whose whole body lies at `body`, a part of `source`.
+    /// Handles a frame whose whole body is at `body`, a part of `source`.
     ///
-    /// Inlined, with the usual kinds, into the parser; what is rare gets a copy of the header, for a
-    /// reference would have every header written to memory.
+    /// Inlined, with the usual kinds, into the parser; rare kinds get a copy of the header, because
+    /// a reference would force every header to memory.
     #[inline(always)]
     pub(crate) fn on_frame(
         self: &Rc<Self>,
@@ -54,7 +54,7 @@ impl Conn {
         self.damaged(&header, &error.to_string())
     }
 
-    /// A frame whose checksum has been looked at.
+    /// Handles a frame whose checksum has been verified.
     pub(crate) fn dispatch_checked(
         self: &Rc<Self>,
         header: &Header,
@@ -152,7 +152,7 @@ impl Conn {
         Ok(())
     }
 
-    /// A small part of a larger body: copied to where it belongs.
+    /// A small slice of a larger body: copied to its place.
     pub(super) fn copy_part(self: &Rc<Self>, header: &Header, body: &[u8]) -> Handled {
         match self.plan_body(header)? {
             BodyPlan::Discard => Ok(()),
@@ -198,7 +198,7 @@ impl Conn {
             .transfers
             .take(TransferKey::of_peer(id));
         let stream = unsent.as_ref().and_then(Transfer::stream);
-        // A large reply was counted out when it was given.
+        // A large reply was removed from the count when the handler gave it.
         let counted = unsent.filter(|it| it.carries != Carries::Reply);
         let mut ended = usize::from(counted.is_some());
         let upload = self.end_upload(id);
@@ -213,7 +213,7 @@ impl Conn {
         self.note_end();
     }
 
-    /// Tells the stream manager of chunks that have left, or will not.
+    /// Notifies the stream manager of chunks that have been sent or dropped.
     pub(crate) fn chunks_sent(&self, streams: &[u64]) {
         if streams.is_empty() {
             return;

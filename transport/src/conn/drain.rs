@@ -1,10 +1,11 @@
-//! Ends that lose nothing: a side that drains, and the peer of one.
+//! Graceful shutdown without loss: the side that drains, and its peer.
 //!
-//! Who drains says so, refuses further requests, and lets what is under way in either direction
-//! come to its end. Then it sends what is left, ends its direction of the stream and waits for the
-//! peer to end the other: only so does it know that the peer has everything. (To close at once would
-//! reset the connection where requests are still on their way here, and the reset could overtake
-//! the last answers.) The peer sends no further requests here, and closes when the stream ends.
+//! The draining side announces the drain, refuses further requests and lets requests under way in
+//! both directions complete. It then flushes its send queue, shuts down its write half and waits
+//! until the peer shuts down the other: only then has the peer received everything. (Closing at
+//! once would reset the connection while requests are still in flight to this side, and the reset
+//! could overtake the last answers.) The peer sends no further requests, and closes when the stream
+//! ends.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use crate::shard::local::TimerFor;
 use super::Conn;
 
 impl Conn {
-    /// Takes no further requests, answers what is under way, then closes. The peer is told.
+    /// Takes no further requests, answers those under way, then closes. The peer is notified.
     pub(crate) fn drain(&self, text: &str) {
         if !self.is_open() || self.draining.replace(true) {
             return;
@@ -38,7 +39,7 @@ impl Conn {
         self.draining.get()
     }
 
-    /// Something has come to its end: perhaps the drain has, too.
+    /// Some work has completed: the drain may be complete, too.
     #[inline]
     pub(crate) fn note_end(&self) {
         if self.draining.get() {
@@ -57,8 +58,8 @@ impl Conn {
         }
     }
 
-    /// Bounds the time that a drain, or what is still to be sent, may take; false where there is no
-    /// timer for it.
+    /// Limits the time of a drain, or of the last send; false if no timer is available
+    /// for it.
     pub(super) fn arm_end_timer(&self) -> bool {
         if self.end_timer.get().is_none() {
             let timeout = self.local.conf.drain_timeout;
@@ -68,7 +69,7 @@ impl Conn {
         self.end_timer.get().is_some()
     }
 
-    /// The time of a drain, or of the last sending, is over.
+    /// The time limit of a drain, or of the last send, has expired.
     pub(crate) fn on_end_timer(&self) {
         self.end_timer.set(None);
         self.close(CloseReason::Shutdown);
@@ -81,7 +82,7 @@ impl Conn {
         self.active.store(false, Ordering::Release);
     }
 
-    /// What the end of the stream means, where it was announced.
+    /// The close reason that the end of the stream stands for, if a drain was announced.
     pub(super) fn farewell(&self) -> Option<CloseReason> {
         if self.draining.get() {
             return Some(CloseReason::Shutdown);
@@ -103,7 +104,7 @@ impl Conn {
     #[cold]
     pub(super) fn refuse_draining(self: &Rc<Self>, kind: Kind, id: u64) {
         if let Some(side) = self.spark() {
-            // To Spark's clients a failure is final, and the end of a connection a reason to ask again.
+            // Spark's clients treat a failure as final, and retry after a closed connection.
             return self.drop_spark_request(side, id);
         }
         let text = "this side is draining; ask elsewhere or again";

@@ -1,4 +1,4 @@
-//! How connections end: everything that waits is told why, once.
+//! The end of a connection: every waiter gets the reason, exactly once.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::metrics::ErrorKind;
 use super::{Conn, State};
 
 impl Conn {
-    /// Why the connection ended, once it has.
+    /// The reason of the connection's end, once it has ended.
     pub(crate) fn reason(&self) -> Option<Arc<CloseReason>> {
         self.reason.borrow().clone()
     }
@@ -28,13 +28,13 @@ impl Conn {
         }
     }
 
-    /// Ends the connection: every request fails with the reason, the pump closes the socket.
+    /// Closes the connection: every request fails with the reason, the pump closes the socket.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.end(State::Closed, reason);
     }
 
-    /// Ends the connection for requests; what is queued is sent before the socket closes, for at
-    /// most the time that a drain has.
+    /// Closes the connection for requests; queued data is sent before the socket closes, for at
+    /// most the time limit of a drain.
     pub(crate) fn close_after_flush(&self, reason: CloseReason) {
         if matches!(self.state.get(), State::Flushing | State::Closed) {
             return;
@@ -45,8 +45,8 @@ impl Conn {
         }
     }
 
-    /// Ends the connection because of what the peer sent, or did. What was to be said to it is still
-    /// said.
+    /// Closes the connection because the peer violated the protocol. Frames already queued for the
+    /// peer are still sent.
     pub(crate) fn fail(&self, reason: CloseReason) {
         match reason {
             CloseReason::Peer | CloseReason::Io(_) => {
@@ -111,7 +111,7 @@ impl Conn {
             },
             _ => ConnectError::Handshake { peer, reason },
         };
-        // Whoever waited may be gone.
+        // The waiting future may have been dropped.
         let _ = opened.send(Err(error));
     }
 

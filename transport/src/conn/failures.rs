@@ -28,7 +28,7 @@ impl Conn {
         let mut text = failure.body().clone();
         text.bound(self.local.conf.limits.max_failure_len as usize);
         let mut body = Vec::new();
-        // A failure that cannot be archived still goes out, by its code alone.
+        // A failure that cannot be archived is still sent, with its code alone.
         let _ = ringrail_codec::archive::encode_to_vec(&text, &mut body);
         let len = body.len() as u32;
         let header = match kind {
@@ -54,7 +54,7 @@ impl Conn {
         self.control(&header, &body);
     }
 
-    /// Counts a request out; false where the connection is over.
+    /// Removes a request from the count; false if the connection has ended.
     #[inline]
     pub(crate) fn answered(&self) -> bool {
         let mut inbound = self.inbound.borrow_mut();

@@ -14,12 +14,12 @@ use super::calls::CallKind;
 use super::sink::Sink;
 use super::transfer::{Carries, Transfer};
 
-/// The wishes of a request for a chunk, in 16 bytes: a command of another thread has no room for more.
+/// Options of a chunk request, in 16 bytes: a command of another thread has no space for more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkWish {
-    /// How long it probably is; `u64::MAX` where nobody knows.
+    /// Its probable length; `u64::MAX` if unknown.
     len: u64,
-    /// Its slices carry checksums where the connection has them.
+    /// Its slices carry checksums if the connection has them.
     checksum: bool,
 }
 
@@ -36,8 +36,8 @@ impl ChunkWish {
 }
 
 impl Conn {
-    /// Asks for a chunk of a stream, from `offset` on, at most `max_len` bytes. Memory for as long as it
-    /// probably is is leased before the request leaves.
+    /// Requests a chunk of a stream, from `offset` on, at most `max_len` bytes. Memory for its probable
+    /// length is leased before the request leaves.
     pub(crate) fn fetch_chunk(
         &self,
         (stream_id, chunk_index): (u64, u32),
@@ -75,7 +75,7 @@ impl Conn {
         self.sent_request(id, written, timeout, RequestKind::Chunk)
     }
 
-    /// Asks for a stream by name, from `offset` on, granting `credit` bytes at first.
+    /// Requests a stream by name, from `offset` on, with a first grant of `credit` bytes.
     pub(crate) fn open_stream(
         &self,
         name: &str,
@@ -156,13 +156,13 @@ impl Conn {
         self.sent_request(id, written, timeout, RequestKind::Upload)
     }
 
-    /// The reader of a stream has taken slices: the sender may send more.
+    /// The reader of a stream has taken slices: grants more to the sender.
     pub(crate) fn grant_stream(&self, id: u64, bytes: u64) {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else { return };
         bulk.granted += bytes;
         drop(calls);
-        // Spark's protocol has no word for it: control() has the connection looked at, which is all.
+        // Spark's protocol has no credit frame: control() only marks the connection for the pump.
         self.control(
             &Credit {
                 id,

@@ -63,7 +63,7 @@ pub(crate) struct FileSums {
     entries: Slab<Entry>,
     /// By device and inode.
     index: HashMap<(u64, u64), usize>,
-    /// Where the search for an entry to forget goes on.
+    /// Position at which the search for an entry to evict continues.
     hand: usize,
     generation: u64,
 }

@@ -1,15 +1,17 @@
 //! Requests that wait until answers have left, or until their handler has what it needs.
 //!
-//! Answers to a peer that asks much and reads little pile up here. Once more of them wait than
-//! `ringrail.transport.sendQueue` allows, its further requests are held, in their order, and handled
-//! as answers leave. Whatever else it sends is taken as ever: two sides that both hold requests back
-//! must still get each other's replies, credits and cancellations, or neither would ever go on.
+//! Answers to a peer that sends many requests and reads slowly accumulate here. Once more of them
+//! are queued than `ringrail.transport.sendQueue` allows, its further requests are queued in order
+//! and handled as answers leave. All other frames are still processed: two sides that both hold
+//! back requests must still get each other's replies, credits and cancellations, or neither makes
+//! progress.
 //!
 //! A handler may [pause](super::pause) its connection, which holds requests in the same way.
 //!
-//! What is held is bounded as well. Beyond that, a side that waits for nothing from this peer stops
-//! reading, so that the socket holds the peer back; one that does wait for something goes on
-//! reading, and refuses requests: the answer that would end the jam may be behind them.
+//! The queue of held requests is bounded as well. Beyond that bound, a side with no pending request
+//! to this peer stops reading, so that TCP backpressure reaches the peer. A side with pending
+//! requests goes on reading and refuses requests, because the reply that resolves the deadlock may
+//! follow them.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -23,20 +25,20 @@ use super::Conn;
 use super::received::ReceivedBytes;
 use super::spark::MergedAsked;
 
-/// Answers may wait up to this size whatever the settings say.
+/// Answers may always be queued up to this size, in bytes, whatever the settings are.
 const LEAST_ROOM: usize = 1024;
 
-/// Answers to what is never held (pings, uploads that are refused) may add so much before a peer is
-/// not read any more.
+/// Additional limit for answers to frames that are never held (pings, refused uploads), in bytes,
+/// before the peer is no longer read.
 const UNHELD_ROOM: usize = 64 << 10;
 
-/// What one entry costs beside the memory that it keeps, in bytes.
+/// Cost of one entry in addition to the memory that it retains, in bytes.
 const ENTRY_LEN: usize = 128;
 
-/// A request that waits. It counts as outstanding since it came.
+/// A queued request. It counts as outstanding from its arrival.
 #[derive(Debug)]
 pub(crate) enum Held {
-    /// An RPC, whole.
+    /// A complete RPC request.
     Rpc {
         id: u64,
         deadline_ns: u64,
@@ -46,9 +48,9 @@ pub(crate) enum Held {
     OneWay { body: Lease },
     /// A request for a chunk or a stream, of Spark's protocol.
     Spark { id: u64 },
-    /// A question for merged blocks, of Spark's protocol.
+    /// A request for merged blocks, of Spark's protocol.
     Merged { id: u64, asked: Box<MergedAsked> },
-    /// A request for a chunk or a stream, as it came.
+    /// A request for a chunk or a stream, as received.
     Frame {
         header: Header,
         body: Lease,
@@ -75,13 +77,13 @@ impl Held {
     }
 }
 
-/// Requests that wait, first come first served.
+/// Held requests, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     queue: VecDeque<(Held, usize)>,
-    /// What they cost: the buffers that they keep, whole.
+    /// Total size of the retained buffers, in bytes; each buffer counts whole.
     bytes: usize,
-    /// The buffer that the last one lies in.
+    /// Address of the buffer that holds the last request.
     last: usize,
 }
 
@@ -114,7 +116,7 @@ impl Waiting {
         Some(held)
     }
 
-    /// Forgets a request; true where there was one.
+    /// Removes a request; true if there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
         let Some(at) = self
             .queue
@@ -136,32 +138,33 @@ impl Waiting {
 }
 
 impl Conn {
-    /// Keeps a request whose handler has paused the connection, before all others.
+    /// Holds a request whose handler has paused the connection, before all others.
     #[cold]
     pub(crate) fn hold_first(&self, held: Held) {
         self.inbound.borrow_mut().waiting.push_first(held);
     }
 
-    /// True where too many answers wait for requests to be handled.
+    /// True if too many answers are queued for requests to be handled.
     #[inline(always)]
     fn is_clogged(&self) -> bool {
         let answers = self.tx.borrow().answers();
         answers > LEAST_ROOM && answers > self.local.send_queue_limit()
     }
 
-    /// True where a request that comes now has to wait.
+    /// True if a new request has to be held.
     #[inline(always)]
     pub(crate) fn holds_back(&self) -> bool {
         self.is_paused() || self.is_clogged() || !self.inbound.borrow().waiting.is_empty()
     }
 
-    /// True where nothing more is to be read from the peer.
+    /// True if the peer is not to be read.
     #[inline(always)]
     pub(crate) fn is_blocked(&self) -> bool {
         ((self.is_clogged() || self.is_paused()) && self.is_overfull()) || self.has_all_it_may_ask()
     }
 
-    /// True where a peer, which could not be told how much it may ask, has asked for so much.
+    /// True if a peer of Spark's protocol, which is told no limit, has reached the limit of
+    /// requests.
     #[inline]
     fn has_all_it_may_ask(&self) -> bool {
         let limit = self.local.conf.limits.max_outstanding as usize;
@@ -181,16 +184,18 @@ impl Conn {
         self.calls.borrow().len() > 0
     }
 
-    /// Keeps a request that lies in `source` for later.
+    /// Holds a request that is in `source`.
     #[cold]
     pub(crate) fn hold(self: &Rc<Self>, held: Held, source: &Lease) {
         let limit = self.local.send_queue_limit();
-        // Spark's peers are told of no bound and refused nothing: beyond it they are not read.
+        // Spark's protocol announces no limit and has no refusals: beyond the limit the peer is not
+        // read.
         let full = self.inbound.borrow().waiting.bytes > limit
             && self.waits_for_peer()
             && self.spark().is_none();
         match (held, full) {
-            // Nobody can be told that it was refused, and it causes no answer.
+            // A one-way message has no answer, so it cannot be refused; it adds none to the queue
+            // either.
             (Held::OneWay { body }, true) => self.handle_one_way(ReceivedBytes::new(&body, &body)),
             (held, true) => self.refuse_held(&held),
             (held, false) => self.inbound.borrow_mut().waiting.push(held, source),
@@ -206,12 +211,12 @@ impl Conn {
         }
     }
 
-    /// True where requests wait that could be handled now.
+    /// True if held requests could be handled now.
     pub(crate) fn can_serve_held(&self) -> bool {
         !self.inbound.borrow().waiting.is_empty() && !self.is_clogged() && !self.is_paused()
     }
 
-    /// Handles what waits, as far as there is room for the answers.
+    /// Handles held requests while there is space for the answers.
     pub(crate) fn serve_held(self: &Rc<Self>) -> Result<(), Box<CloseReason>> {
         while self.is_open() && !self.is_clogged() && !self.is_paused() {
             let next = self.inbound.borrow_mut().waiting.pop();

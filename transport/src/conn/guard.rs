@@ -1,9 +1,9 @@
-//! User code, run so that its panics stay its own.
+//! Runs user code and contains its panics.
 
 use super::Conn;
 
 impl Conn {
-    /// Runs user code; a panic is contained and counted, and `None` comes back.
+    /// Runs user code; a panic is contained and counted, and returns `None`.
     #[inline(always)]
     pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {

@@ -37,11 +37,11 @@ impl BuildHasher for IdState {
     }
 }
 
-/// The bits of the golden ratio: any odd number without a pattern would do.
+/// Golden ratio in fixed point; any odd number with well-mixed bits would serve.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Multiplies by a secret factor and folds the product; in the end once more, for ids that differ in
-/// their upper bits alone have not reached the low bits of a table's place by then.
+/// Multiplies by a secret factor and folds the product; `finish` does so once more, because ids that
+/// differ only in their upper bits have not affected the low bits of a table's slot by then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdHasher {
     state: u64,
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn ids_that_differ_in_their_upper_bits_alone_are_spread() {
-        // A table looks at the low bits and at the uppermost seven.
+        // A table uses the low bits and the uppermost seven.
         let state = IdState {
             start: 0x243f_6a88_85a3_08d3,
             factor: 0x1319_8a2e_0370_7345,

@@ -1,7 +1,7 @@
 //! Requests of the peer that this side has not answered yet.
 //!
-//! Plain requests answered inside their handler only pass through the count. What outlives its
-//! frame has an entry: bodies that come in slices, uploads, calls whose handler replies later.
+//! Plain requests answered inside their handler only pass through the count. Requests that outlive
+//! their frame have an entry: bodies in slices, uploads, calls whose handler replies later.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use crate::server::UploadSink;
 use super::gate::Waiting;
 use super::ids::IdState;
 
-/// A large request or one-way message on its way in.
+/// A large incoming request or one-way message.
 #[derive(Debug)]
 pub(crate) struct SlicedIn {
-    /// Where it goes; out while a receive is writing to it.
+    /// The destination buffer; `None` while a receive operation owns it.
     pub(crate) buf: Option<LeaseMut>,
-    /// Bytes of that buffer, wherever it is.
+    /// Capacity of that buffer in bytes, also while a receive operation owns it.
     pub(crate) capacity: usize,
-    /// Bytes that the peer may have sent when it has used all its credit.
+    /// Bytes that the peer may have sent once all its credit is used.
     pub(crate) granted: u64,
     pub(crate) assembly: Assembly,
     pub(crate) deadline_ns: u64,
-    /// When the last slice came.
+    /// Time of the last slice.
     pub(crate) grew_ns: u64,
 }
 
-/// Bodies in slices, and the memory that they hold together.
+/// Bodies in slices, and their total memory.
 #[derive(Default)]
 pub(crate) struct SlicedTable {
     entries: HashMap<u64, SlicedIn>,
@@ -46,10 +46,10 @@ impl SlicedTable {
         self.entries.contains_key(&id)
     }
 
-    /// Enters a body under an id that is free.
+    /// Enters a body under a free id.
     ///
     /// # Panics
-    /// If the id is in use: look first.
+    /// If the id is in use: check first.
     pub(crate) fn insert(&mut self, id: u64, sliced: SlicedIn) {
         self.bytes += sliced.capacity;
         let before = self.entries.insert(id, sliced);
@@ -60,7 +60,7 @@ impl SlicedTable {
         self.entries.get_mut(&id)
     }
 
-    /// Takes the buffer of a body back, which may be a larger one by now.
+    /// Takes back the buffer of a body, which may be a larger one by now.
     pub(crate) fn put_back(&mut self, id: u64, buf: LeaseMut, now_ns: u64) {
         let Some(sliced) = self.entries.get_mut(&id) else {
             return;
@@ -88,7 +88,7 @@ impl SlicedTable {
         over.map(|(id, _)| *id).collect()
     }
 
-    /// Begins to count anew how long each has not grown.
+    /// Restarts the measurement of the time without growth for all bodies.
     fn touch(&mut self, now_ns: u64) {
         for sliced in self.entries.values_mut() {
             sliced.grew_ns = now_ns;
@@ -96,7 +96,7 @@ impl SlicedTable {
     }
 }
 
-/// Ids of bodies that have not grown for too long.
+/// Ids of bodies without growth for too long.
 #[derive(Debug, Default)]
 pub(crate) struct StalledIn {
     pub(crate) requests: Vec<u64>,
@@ -104,36 +104,36 @@ pub(crate) struct StalledIn {
     pub(crate) uploads: Vec<u64>,
 }
 
-/// An upload on its way in.
+/// An incoming upload.
 pub(crate) struct UploadIn {
-    /// Out while the handler works on a slice.
+    /// `None` while the handler processes a slice.
     pub(crate) sink: Option<Box<dyn UploadSink>>,
     pub(crate) assembly: Assembly,
     pub(crate) window: GrantWindow,
     pub(crate) deadline_ns: u64,
-    /// When the last slice came.
+    /// Time of the last slice.
     pub(crate) grew_ns: u64,
 }
 
-/// Tells a handler that replies later, on another thread, whether anybody still waits.
+/// Tells a handler that replies later, on another thread, whether its request is still pending.
 pub(crate) type Retracted = Arc<AtomicBool>;
 
-/// The peer's requests.
+/// The pending requests of the peer.
 #[derive(Default)]
 pub(crate) struct Inbound {
-    /// Requests that have not been answered.
+    /// Number of unanswered requests.
     pub(crate) active: usize,
     pub(crate) requests: SlicedTable,
     pub(crate) one_ways: SlicedTable,
     pub(crate) uploads: HashMap<u64, UploadIn>,
-    /// Those whose handlers reply later; a flag where that may be on another thread.
+    /// Requests whose handlers reply later; with a flag if that may be on another thread.
     pub(crate) deferred: HashMap<u64, Option<Retracted>, IdState>,
-    /// Those that have not been given to the handler yet.
+    /// Number of requests that have not been given to the handler yet.
     pub(crate) waiting: Waiting,
 }
 
 impl Inbound {
-    /// Forgets a request that the peer retracted; true where there was one.
+    /// Removes a request that the peer cancelled; true if there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
         if let Some(flag) = self.deferred.remove(&id) {
             if let Some(flag) = flag {
@@ -144,8 +144,8 @@ impl Inbound {
         self.requests.remove(id).is_some() || self.waiting.retract(id)
     }
 
-    /// Forgets requests in slices whose deadline is over: how many there were; and which uploads are
-    /// overdue.
+    /// Removes requests in slices whose deadline has passed; returns their number, and the overdue
+    /// uploads.
     pub(crate) fn overdue(&mut self, now_ns: u64) -> (usize, Vec<u64>) {
         let requests = self.requests.over(|it| it.deadline_ns <= now_ns);
         for &id in &requests {
@@ -165,12 +165,12 @@ impl Inbound {
         }
     }
 
-    /// Bytes of buffers of bodies in slices that are not whole.
+    /// Bytes of the buffers of incomplete bodies in slices.
     pub(crate) fn sliced_len(&self) -> usize {
         self.requests.bytes + self.one_ways.bytes
     }
 
-    /// Bodies that have not grown since `since_ns`, but for the one that is `growing`.
+    /// Bodies without growth since `since_ns`, except the one that is `growing`.
     pub(crate) fn stalled(&self, since_ns: u64, growing: Option<u64>) -> StalledIn {
         let mut stalled = StalledIn {
             requests: self.requests.over(|it| it.grew_ns <= since_ns),
@@ -189,7 +189,7 @@ impl Inbound {
         stalled
     }
 
-    /// This side has not read: nothing could grow.
+    /// This side has not read: no body could grow.
     pub(crate) fn excuse(&mut self, now_ns: u64) {
         self.requests.touch(now_ns);
         self.one_ways.touch(now_ns);
@@ -198,7 +198,7 @@ impl Inbound {
         }
     }
 
-    /// Tells everybody that nobody waits any more; gives back the uploads to be failed.
+    /// Marks all deferred replies as abandoned; returns the uploads to fail.
     pub(crate) fn abandon(&mut self) -> Vec<UploadIn> {
         for flag in self.deferred.drain().filter_map(|(_, flag)| flag) {
             flag.store(true, Ordering::Release);

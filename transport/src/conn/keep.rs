@@ -1,8 +1,8 @@
-//! What outlives the receive buffer that it lies in.
+//! Retention of bytes beyond the receive buffer that they arrived in.
 //!
-//! Usually a reference is kept, and with it the whole buffer: nothing is copied. While memory is
-//! short, small bodies are copied out instead, or a few kept replies of some bytes each would hold
-//! all receive buffers of the shard, and its connections would stand still.
+//! Usually a reference to the whole receive buffer is retained and nothing is copied. While memory
+//! is short, small bodies are copied out instead: otherwise a few retained replies of some bytes
+//! each could pin all receive buffers of the shard and stall its connections.
 
 use crate::buf::{Lease, MIN_LEASE_LEN};
 
@@ -12,7 +12,7 @@ use super::received::ReceivedBytes;
 /// Part of the pool in use, in 1/256, from which small bodies are copied out.
 const SHORT: usize = 64;
 
-/// Which receive buffer bodies were copied out of last, and how much memory that took.
+/// The receive buffer that bodies were last copied out of, and the memory that the copies took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CopiedOut {
     buffer: usize,
@@ -20,7 +20,7 @@ pub(super) struct CopiedOut {
 }
 
 impl Conn {
-    /// Keeps a body beyond its turn.
+    /// Keeps a body beyond the current turn.
     #[inline]
     pub(super) fn keep(&self, body: ReceivedBytes<'_>) -> Lease {
         if self.local.pool.pressure() < SHORT {
@@ -29,7 +29,7 @@ impl Conn {
         self.copy_small(body).unwrap_or_else(|| body.keep())
     }
 
-    /// A copy in a buffer of its own, where that costs less memory than the receive buffer does.
+    /// A copy in a buffer of its own, if that uses less memory than keeping the receive buffer.
     #[cold]
     fn copy_small(&self, body: ReceivedBytes<'_>) -> Option<Lease> {
         let source = body.source();
@@ -40,11 +40,11 @@ impl Conn {
             true => before.bytes,
             false => 0,
         };
-        // Many bodies of one buffer: to keep it for all of them is cheaper in the end.
+        // Many bodies of one buffer: keeping the buffer is cheaper than copying all of them.
         if spent + own > whole / 2 {
             return None;
         }
-        // The reserve as well: it gets back more than it gives.
+        // May use the reserve: the copy frees a larger buffer.
         let mut copy = self.local.pool.lease_reserved(own)?;
         copy.put(body.bytes());
         let bytes = spent + own;

@@ -88,7 +88,7 @@ use tx::Tx;
 /// How long after an RPC others are expected, for whose sake bodies are cut small.
 const MIXED_FOR_NS: u64 = 20_000_000;
 
-/// What the handshake found that sending looks at.
+/// The limits from the peer's handshake that the send path reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PeerTerms {
     pub(crate) max_rpc_len: u64,
@@ -110,7 +110,7 @@ impl From<Negotiated> for PeerTerms {
     }
 }
 
-/// Where a connection stands.
+/// The lifecycle state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Being connected, or waiting for the peer's Hello.
@@ -130,7 +130,7 @@ pub(crate) struct Live {
     pub(crate) active: Arc<AtomicBool>,
 }
 
-/// Who waits for a connection of ours to be open.
+/// Completes once an outgoing connection is open or has failed.
 pub(crate) type Opened = oneshot::Sender<Result<Live, ConnectError>>;
 
 /// One connection. See the module.
@@ -156,7 +156,7 @@ pub(crate) struct Conn {
     opened: RefCell<Option<Opened>>,
     opening_timer: Cell<Option<TimerKey>>,
     silence_timer: Cell<Option<TimerKey>>,
-    /// When a drain, or the sending of what is left, is over.
+    /// The time limit of a drain, or of the last send.
     end_timer: Cell<Option<TimerKey>>,
     dirty: Cell<bool>,
     /// Open and taking requests, for other threads to see.
@@ -255,7 +255,7 @@ impl Conn {
         self.state.get()
     }
 
-    /// What is still under way, in either direction, for tests that expect nothing.
+    /// Work still under way in either direction, for tests that expect none.
     #[cfg(test)]
     pub(crate) fn loose_ends(&self) -> Vec<(&'static str, usize)> {
         let (inbound, tx) = (self.inbound.borrow(), self.tx.borrow());
@@ -337,9 +337,9 @@ impl Conn {
         self.dirty.set(false);
     }
 
-    /// Writes a control frame; nothing where the peer speaks Spark's protocol, which has none of those that
-    /// come here. Where not even the reserve has memory for it, the connection is
-    /// given up: the peer would wait for ever for what this frame says.
+    /// Writes a control frame; nothing if the peer speaks Spark's protocol, which has none of those that
+    /// come here. If not even the reserve has memory for it, the connection is
+    /// closed: otherwise the peer would wait for this frame forever.
     #[inline]
     pub(crate) fn control(&self, header: &Header, body: &[u8]) {
         if self.spark().is_some() {
@@ -369,7 +369,7 @@ impl Conn {
         self.bulk_expected.get() > 0 && self.chunk_hint.get() >= self.local.conf.exact_min
     }
 
-    /// Somebody asks for something, here or there.
+    /// Records a request in either direction, for the idle timer.
     #[inline]
     pub(crate) fn note_use(&self) {
         self.last_request_ns.set(self.local.now_ns());
@@ -442,12 +442,12 @@ impl Conn {
         }
     }
 
-    /// Whether somebody waits for a late reply.
+    /// Whether a deferred reply is still pending.
     pub(crate) fn is_deferred(&self, id: u64) -> bool {
         self.inbound.borrow().deferred.contains_key(&id)
     }
 
-    /// A late reply has come; false where nobody waits for it any more.
+    /// Takes a deferred reply's entry; false if the request is no longer pending.
     pub(crate) fn take_deferred(&self, id: u64) -> bool {
         self.inbound.borrow_mut().deferred.remove(&id).is_some()
     }

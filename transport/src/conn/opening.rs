@@ -16,10 +16,10 @@ use crate::sys::socket::Addr;
 
 use super::{Conn, PeerTerms, State};
 
-/// Longest Hello or refusal that this side writes.
+/// Longest Hello or refusal that this side writes, in bytes.
 const HELLO_ROOM: usize = 4096;
 
-/// The handshake as far as it has come.
+/// The state of the handshake.
 #[derive(Debug)]
 pub(crate) enum Handshake {
     /// This side connected.
@@ -96,8 +96,8 @@ impl Conn {
         self.mark_dirty();
     }
 
-    /// Reads the peer's Hello at the front of `bytes`: how many bytes it took, or how many must be
-    /// there before it can be read.
+    /// Reads the peer's Hello at the front of `bytes`; returns the number of bytes it took, or the
+    /// number that must be there before it can be read.
     pub(crate) fn on_hello(self: &Rc<Self>, bytes: &[u8]) -> Result<HelloRead, Box<CloseReason>> {
         match self.sniffs_spark(bytes) {
             Some(false) => {}
@@ -145,7 +145,7 @@ impl Conn {
         Ok(HelloRead::Done(consumed))
     }
 
-    /// Tells a peer that cannot be served why, in its own protocol where we know how.
+    /// Sends the reason to a peer that cannot be served, in the peer's own protocol if it is known.
     #[cold]
     fn refuse(&self, error: &HandshakeError) -> Box<CloseReason> {
         let kind = match error {
@@ -186,7 +186,7 @@ impl Conn {
         if let Some(opened) = opened
             && opened.send(Ok(self.live())).is_err()
         {
-            // Nobody waits for it any more.
+            // The caller has dropped its future.
             self.close_after_flush(CloseReason::Local);
         }
         if self.local.draining.get() {
@@ -195,13 +195,13 @@ impl Conn {
     }
 }
 
-/// What [`Conn::on_hello`] found.
+/// The result of [`Conn::on_hello`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HelloRead {
     /// The Hello took this many bytes; the connection is open.
     Done(usize),
-    /// It is none: the peer speaks Spark's protocol, which it may.
+    /// No Hello: the peer speaks Spark's protocol, and this connection permits it.
     Spark,
-    /// It cannot be read before this many bytes are there.
+    /// It needs at least this many bytes.
     NeedMore(usize),
 }

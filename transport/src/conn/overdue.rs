@@ -1,14 +1,14 @@
-//! Work that nobody waits for any more: its deadline, which came with the request, is over.
+//! Expired work: requests whose deadline, which arrived with the request, has passed.
 //!
-//! Requests that were held back, or that arrived in slices, are looked at before their handler gets
-//! them; answers before they are written; bodies before each slice. What stands still at its deadline
-//! (a body without credit, a request half received) is swept up with the timer of silence: its peer
-//! should have retracted it.
+//! The deadline of a request that was held back, or that arrived in slices, is checked before its
+//! handler gets it; that of an answer before it is written; that of a body before each slice. A
+//! transfer that makes no progress at its deadline (a body without credit, a request half received)
+//! is removed by the keepalive timer: its peer should have cancelled it.
 
 use super::Conn;
 
 impl Conn {
-    /// True where the deadline of a request of the peer is over; counted then.
+    /// True if the deadline of a peer's request has passed; counts it then.
     #[inline]
     pub(crate) fn is_overdue(&self, deadline_ns: u64) -> bool {
         let overdue = deadline_ns <= self.local.now_ns();
@@ -18,7 +18,8 @@ impl Conn {
         overdue
     }
 
-    /// True where a request is not to be handled; it is counted out then, without an answer.
+    /// True if a request has expired and must not be handled; removes it from the count then,
+    /// without an answer.
     #[inline]
     pub(super) fn drops_overdue(&self, deadline_ns: u64) -> bool {
         let overdue = self.is_overdue(deadline_ns);
@@ -28,7 +29,7 @@ impl Conn {
         overdue
     }
 
-    /// Drops what stands still and is overdue.
+    /// Drops overdue transfers and requests that make no progress.
     pub(super) fn sweep_overdue(&self) {
         let now_ns = self.local.now_ns();
         let transfers = self.tx.borrow_mut().transfers.take_overdue(now_ns);

@@ -1,5 +1,5 @@
-//! Connections whose next request waits for something that its handler has to get first, off the shard: a file
-//! on a slow disk, say.
+//! Paused connections: their next request waits for a resource that its handler fetches off the shard, such as
+//! a file on a slow disk.
 //!
 //! ```text
 //! get_chunk ─► Connection::pause ─► Err ─► held, before all that is held already
@@ -17,10 +17,10 @@ use crate::shard::local::ConnKey;
 
 use super::Conn;
 
-/// As long as it lives, its connection hands no requests to its handler. Made by
+/// While it exists, its connection hands no requests to its handler. Made by
 /// [`Connection::pause`](crate::Connection::pause).
 ///
-/// Dropped, on any thread, it lets the connection go on. It may outlive the connection.
+/// Dropping it, on any thread, resumes the connection. It may outlive the connection.
 #[must_use = "dropping it lets the connection go on at once"]
 pub struct Pause {
     shard: ShardHandle,
@@ -56,7 +56,7 @@ impl Conn {
         self.mark_dirty();
     }
 
-    /// True while a pause lives.
+    /// True while a pause exists.
     #[inline]
     pub(super) fn is_paused(&self) -> bool {
         self.pauses.get() > 0

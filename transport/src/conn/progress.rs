@@ -1,8 +1,8 @@
-//! Progress of the peer: a body that has begun and does not grow is given up.
+//! Progress of the peer: a body that has begun and does not grow is dropped.
 //!
-//! A peer that announces a body and never sends it holds memory, a place in a table, or the connection's
-//! reading. Answers to pings do not count, nor does other traffic of its connection. A body cannot grow while
-//! this side does not read: that time is not counted.
+//! A peer that announces a body and never sends it occupies memory, an entry of a table, or the connection's
+//! parser. Pongs do not count as progress, nor does other traffic of its connection. Time in which this side
+//! does not read is not counted.
 
 use std::rc::Rc;
 
@@ -13,27 +13,27 @@ use crate::sys::driver::Moved;
 
 use super::Conn;
 
-/// The key that sets how long a body may stand still.
+/// The key that limits the time without progress of a body.
 const KEY: &str = "ringrail.transport.progressTimeout";
 
 /// State of a connection's socket and parser when its keepalive timer fires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sight {
-    /// Bytes that the socket has moved so far, where that can be told.
+    /// Bytes that the socket has moved so far, if the system reports them.
     pub(crate) moved: Option<Moved>,
     /// A frame has begun to arrive.
     pub(crate) within_a_frame: bool,
-    /// The request or message of that frame, if the frame is a part of a body.
+    /// The request or message of that frame, if the frame is a slice of a body.
     pub(crate) body_id: Option<u64>,
-    /// This side does not read.
+    /// This side does not read at present.
     pub(crate) stuck: bool,
     /// A send is in flight.
     pub(crate) sending: bool,
 }
 
 impl Conn {
-    /// Takes note of what has moved since the last look: a receive of a whole body, or a send, completes only
-    /// when it is through, and on a slow link that is long after its first bytes.
+    /// Records the bytes moved since the last check: a receive of a whole body, or a send, completes only at
+    /// its end, which on a slow link is long after its first bytes.
     pub(super) fn note_moved(&self, sight: &Sight) {
         let now_ns = self.local.now_ns();
         if let Some(moved) = sight.moved {
@@ -43,8 +43,9 @@ impl Conn {
             }
             if moved.acknowledged > before.acknowledged {
                 self.last_out_ns.set(now_ns);
-                // A peer that takes what it is sent is there. Where nothing more is on its way that says
-                // little: the peer's kernel takes some bytes for a process that hangs.
+                // A peer that acknowledges bytes is alive. If nothing more is pending, an
+                // acknowledgement proves little: the peer's kernel accepts some bytes for a hung
+                // process.
                 if moved.pending {
                     self.last_in_ns.set(now_ns);
                 }
@@ -59,12 +60,13 @@ impl Conn {
         }
     }
 
-    /// Bytes of a send have gone.
+    /// Some bytes of a send have been moved.
     pub(crate) fn note_sent(&self) {
         self.last_out_ns.set(self.local.turn_ns());
     }
 
-    /// Why the connection is to end: it stands still in the middle of a frame, or its peer does not read.
+    /// The reason to close the connection: no progress within a frame, or a peer that does not
+    /// read.
     pub(super) fn standstill(&self, sight: &Sight) -> Option<CloseReason> {
         let now_ns = self.local.now_ns();
         let over = |since_ns: u64, after: std::time::Duration| {
@@ -82,14 +84,14 @@ impl Conn {
         None
     }
 
-    /// Gives up bodies that have begun and stand still between two of their slices.
+    /// Drops bodies that have begun and make no progress between two slices.
     pub(super) fn sweep_stalled(self: &Rc<Self>, sight: &Sight) {
         let after = self.local.conf.progress_timeout;
         let now_ns = self.local.now_ns();
         let Some(since_ns) = now_ns.checked_sub(after.as_nanos() as u64) else {
             return;
         };
-        // A part that is on its way is looked at as a frame.
+        // A slice being received is checked as a frame.
         let growing = sight.body_id;
         let stalled = self.inbound.borrow().stalled(since_ns, growing);
         let metrics = &self.local.metrics;

@@ -1,4 +1,4 @@
-//! What arrived: a view of the receive buffer for handlers, and owned bytes for everybody else.
+//! Received data: a view of the receive buffer for handlers, and owned bytes for all others.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,8 +9,8 @@ use crate::buf::Lease;
 
 /// A message body, borrowed from the buffer it was received into.
 ///
-/// Read it in place, or [`keep`](Self::keep) it: that counts a reference and copies nothing. The
-/// bytes start aligned to 16, so an rkyv archive can be accessed where it lies.
+/// Read it in place, or [`keep`](Self::keep) it, which clones a reference count and copies nothing.
+/// The bytes are aligned to 16, so an rkyv archive can be accessed in place.
 #[derive(Clone, Copy)]
 pub struct ReceivedBytes<'a> {
     bytes: &'a [u8],
@@ -30,21 +30,21 @@ impl<'a> ReceivedBytes<'a> {
         self.bytes
     }
 
-    /// The buffer that they lie in.
+    /// The buffer that contains them.
     pub(crate) fn source(&self) -> &'a Lease {
         self.source
     }
 
-    /// The archive of a `T`, validated, where it lies.
+    /// Validates the bytes as an archive of a `T` and returns it in place, without a copy.
     ///
     /// # Errors
-    /// Where the bytes are not a valid archive of a `T`: they come from a peer.
+    /// If the bytes are not a valid archive of a `T`; the peer decides their content.
     pub fn access<T: ArchiveBody>(&self) -> Result<&'a T::Archived, ArchiveError> {
         checked::<T>(self.bytes)
     }
 
     /// Keeps the bytes beyond the handler's return, without a copy. The whole receive buffer is
-    /// held as long as the lease; copy what is small and kept for long.
+    /// retained as long as the lease; copy small bytes that are kept for long.
     pub fn keep(&self) -> Lease {
         if self.bytes.is_empty() {
             return self.source.slice(0..0);
@@ -79,10 +79,10 @@ impl Reply {
         Self { lease }
     }
 
-    /// The archive of a `T`, validated, where it lies.
+    /// Validates the bytes as an archive of a `T` and returns it in place, without a copy.
     ///
     /// # Errors
-    /// Where the bytes are not a valid archive of a `T`.
+    /// If the bytes are not a valid archive of a `T`.
     pub fn access<T: ArchiveBody>(&self) -> Result<&T::Archived, ArchiveError> {
         checked::<T>(&self.lease)
     }
@@ -113,7 +113,7 @@ impl From<Reply> for bytes::Bytes {
     }
 }
 
-/// Reads an archive; one that is none is counted by the shard that this is, if it is one.
+/// Reads an archive; an invalid one is counted by the current thread's shard, if there is one.
 fn checked<T: ArchiveBody>(bytes: &[u8]) -> Result<&T::Archived, ArchiveError> {
     archive::access::<T>(bytes).inspect_err(|_| {
         if let Some(local) = crate::shard::handle::current() {

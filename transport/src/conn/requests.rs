@@ -1,4 +1,4 @@
-//! Requests of the peer: counted in, held back while answers pile up, given to the handler.
+//! Requests of the peer: counted, held back while answers accumulate, given to the handler.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use super::received::ReceivedBytes;
 use super::transfer::Carries;
 
 impl Conn {
-    /// Counts a request in; false where the peer has more outstanding than it was told, and this one
+    /// Counts a request; false if the peer exceeded the announced number of requests, and this one
     /// was refused.
     #[inline(always)]
     pub(crate) fn begin_request(&self, header: &Header) -> bool {
@@ -46,7 +46,7 @@ impl Conn {
         self.answer_failure_as(failure_kind(header.kind), header.id, &failure);
     }
 
-    /// Takes in an RPC, whole: its handler gets it now, or when there is room for its answer.
+    /// Handles a complete RPC: now, or when there is space for its answer.
     #[inline(always)]
     pub(crate) fn accept_rpc(self: &Rc<Self>, id: u64, deadline_ns: u64, body: ReceivedBytes<'_>) {
         self.local.metrics.requests_in_rpc.increment();
@@ -130,8 +130,8 @@ impl Conn {
         }
     }
 
-    /// The responder was dropped in the unwinding, and answered that nobody replied: this is what
-    /// counts the panic as the cause where it did not.
+    /// The responder was dropped during unwinding, and answered that the handler did not reply:
+    /// this counts the panic as the cause if it was not counted yet.
     #[cold]
     fn answer_panicked(&self, id: u64) {
         tracing::warn!(target: "ringrail::conn", peer = %self.peer, id, "request lost in a panic");
@@ -178,7 +178,7 @@ impl Conn {
         Ok(())
     }
 
-    /// A chunk of a stream, if this peer may have it.
+    /// A chunk of a stream, if this peer may read it.
     pub(super) fn find_chunk(
         self: &Rc<Self>,
         stream: u64,
@@ -226,7 +226,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Keeps a request whose handler has paused the connection.
+    /// Holds a request whose handler has paused the connection.
     #[cold]
     fn keep_frame(&self, header: &Header, body: ReceivedBytes<'_>, arrived_ns: u64) {
         self.hold_first(Held::Frame {
@@ -236,7 +236,7 @@ impl Conn {
         });
     }
 
-    /// What a stream of that name has, from `offset` on.
+    /// Looks up the stream `name` and returns its content from `offset` (bytes) on.
     pub(super) fn find_stream(
         self: &Rc<Self>,
         name: &str,
@@ -262,7 +262,7 @@ impl Conn {
     }
 }
 
-/// When a deadline that came in a frame is over.
+/// The end of a deadline that arrived in a frame, in ns of the shard's clock.
 #[inline]
 pub(crate) fn deadline_from(arrived_ns: u64, deadline_us: u32) -> u64 {
     match deadline_us {

@@ -1,4 +1,4 @@
-//! How requests of this side end: answered, failed, retracted.
+//! Completion of this side's requests: answered, failed or cancelled.
 
 use std::rc::Rc;
 
@@ -14,11 +14,11 @@ use super::sink::{Outcome, Sink};
 use super::transfer::TransferKey;
 
 impl Conn {
-    /// Takes a request off the table.
+    /// Removes a request from the table.
     #[inline]
     pub(crate) fn forget(&self, id: u64) -> Option<Sink> {
         let (sink, kind) = self.calls.borrow_mut().remove(id)?;
-        // One whose answer waits to be fetched was counted when that came.
+        // A request whose answer waits for its future was counted when the answer arrived.
         if !matches!(sink, Sink::Ready(_)) {
             self.note_call_over(kind);
         }
@@ -34,8 +34,8 @@ impl Conn {
         }
     }
 
-    /// Where the answer to a request goes: out of the table, unless a future on the shard has to
-    /// find it there; then `ready` is put into its place.
+    /// Returns the sink for the answer to request `id` and removes the request from the table. If a
+    /// future on the shard awaits the request, the entry stays and `ready` is stored in it instead.
     #[inline(always)]
     fn resolve(
         &self,
@@ -47,7 +47,7 @@ impl Conn {
         let kind = call.kind;
         let wakeup = match &mut call.sink {
             Sink::Future(wakeup) => wakeup,
-            // It has its answer, and nothing that comes later changes that.
+            // It has its answer; later ones are ignored.
             Sink::Ready(_) => return None,
             _ => {
                 let sink = calls.remove_found(id);
@@ -66,7 +66,7 @@ impl Conn {
         None
     }
 
-    /// A reply that lies in a receive buffer.
+    /// A reply that is in a receive buffer.
     #[inline(always)]
     pub(crate) fn resolve_received(self: &Rc<Self>, id: u64, body: ReceivedBytes<'_>) {
         if let Some(sink) = self.resolve(id, || Ok(self.keep(body))) {
@@ -95,8 +95,8 @@ impl Conn {
         }
     }
 
-    /// Tells a caller on another thread the id of its request, by which it can be cancelled; cancels it
-    /// where the caller has let go meanwhile.
+    /// Gives a caller on another thread the id of its request, for cancellation; cancels the request
+    /// if the caller has dropped it meanwhile.
     #[inline]
     pub(crate) fn tell_id(&self, id: u64) {
         let is_wanted = match self.calls.borrow_mut().get(id) {
@@ -104,7 +104,7 @@ impl Conn {
                 Sink::Remote(sink) => sink.sent_as(id),
                 _ => true,
             },
-            // It was refused, and the caller has been told.
+            // The request was refused, and the caller has the error.
             None => true,
         };
         if !is_wanted {
@@ -112,7 +112,7 @@ impl Conn {
         }
     }
 
-    /// The caller does not wait any more: the peer is told, the answer will be dropped.
+    /// The caller has stopped waiting: cancels the request at the peer and drops its answer.
     pub(crate) fn cancel(&self, id: u64) {
         let Some(sink) = self.forget(id) else { return };
         if matches!(sink, Sink::Ready(_)) {
@@ -123,7 +123,7 @@ impl Conn {
         drop(sink);
     }
 
-    /// Stops sending what belongs to a request of ours and tells the peer.
+    /// Stops sending the body of this side's request and notifies the peer.
     pub(super) fn retract(&self, id: u64) {
         let unsent = self
             .tx
@@ -136,7 +136,7 @@ impl Conn {
         }
     }
 
-    /// A future on the shard asks for its answer.
+    /// A future on the shard polls for its answer.
     pub(crate) fn poll_call(&self, id: u64, waker: &std::task::Waker) -> Option<Outcome> {
         let mut calls = self.calls.borrow_mut();
         let Some(call) = calls.get(id) else {

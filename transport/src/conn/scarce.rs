@@ -1,9 +1,9 @@
 //! Bodies that find no memory.
 //!
-//! A request is refused as busy, an answer of ours is let go as busy: both may be asked for again, and
-//! what lies behind them is read on. That matters: memory may be held by answers whose credit is
-//! behind them. What cannot be refused so lightly (a slice of a stream or of an upload, a one-way
-//! message) is waited for, but not for ever, for the same reason.
+//! A request is refused as busy, and an answer to this side's request is dropped as busy: both may be
+//! asked for again, and reading continues. That matters: memory may be held by answers whose credit
+//! frames are still unread. Frames that cannot be refused without loss (a slice of a stream or of an
+//! upload, a one-way message) wait for memory, for a bounded time, for the same reason.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use super::bulk::{BodyPlan, Finish};
 use super::failures::failure_kind;
 
 impl Conn {
-    /// Where the body of a frame goes that is not a part of a larger one.
+    /// Plans the destination of a body that is not a slice of a larger one.
     pub(super) fn plan_whole(self: &Rc<Self>, header: &Header) -> BodyPlan {
         let limit = header.padded_body_len();
         let buf = match self.could_claim(limit as u64) {
@@ -34,7 +34,7 @@ impl Conn {
         }
     }
 
-    /// Refuses or defers a body that finds no memory, at its beginning or on its way.
+    /// Refuses or defers a body that finds no memory, at its beginning or later.
     #[cold]
     pub(in crate::conn) fn plan_without(self: &Rc<Self>, header: &Header) -> BodyPlan {
         match header.kind {
@@ -49,7 +49,7 @@ impl Conn {
         BodyPlan::Discard
     }
 
-    /// Tells the peer that there is no memory for what its request carries.
+    /// Tells the peer that there is no memory for the body of its request.
     #[cold]
     pub(super) fn refuse_body(self: &Rc<Self>, header: &Header, len: u64) {
         self.refuse_len(failure_kind(header.kind), header.id, len);
@@ -69,7 +69,7 @@ impl Conn {
         self.answer_failure_as(kind, id, &failure);
     }
 
-    /// A one-way message found no memory: nobody can be told but the log.
+    /// A one-way message found no memory. It has no answer, so only the log reports it.
     #[cold]
     pub(in crate::conn) fn warn_of_dropped(&self, len: u64) {
         tracing::warn!(
@@ -78,7 +78,8 @@ impl Conn {
         );
     }
 
-    /// There is no memory for the answer of `len` bytes to a request of ours: it is not waited for.
+    /// There is no memory for the answer of `len` bytes to a request of this side: the request
+    /// fails.
     #[cold]
     pub(super) fn let_go(&self, id: u64, len: u64) {
         self.control(&ringrail_codec::native::Cancel { id }.header(), &[]);
@@ -86,7 +87,7 @@ impl Conn {
         self.resolve_failure(id, error);
     }
 
-    /// There is no memory for a body of `len` bytes: now, or never.
+    /// The error for a body of `len` bytes without memory: at present, or ever.
     #[cold]
     pub(super) fn no_room(&self, len: u64) -> RequestError {
         let conf = &self.local.conf;
@@ -105,8 +106,8 @@ impl Conn {
         }
     }
 
-    /// A body has waited for memory long enough: what it belongs to fails, so that what lies behind
-    /// it can be read.
+    /// A body has waited for memory beyond the limit: its owner fails, so that the frames after it
+    /// can be read.
     #[cold]
     pub(in crate::conn) fn give_up_body(
         self: &Rc<Self>,
@@ -129,7 +130,7 @@ impl Conn {
         Ok(())
     }
 
-    /// The end of a connection that cannot go on without memory.
+    /// Closes a connection that cannot continue without memory.
     #[cold]
     pub(super) fn no_memory(&self) -> Box<CloseReason> {
         Box::new(CloseReason::Limit {

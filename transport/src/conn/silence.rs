@@ -1,4 +1,4 @@
-//! Silence: pings, peers that are gone, connections that nobody uses.
+//! Keepalive: pings, dead peers, idle connections.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use super::Conn;
 use super::progress::Sight;
 
 impl Conn {
-    /// A timer of silence: pings, gives up a dead peer, closes an idle connection.
+    /// The keepalive timer fired: sends a ping, closes the connection of a dead peer, or closes an
+    /// idle one.
     pub(crate) fn on_silence_timer(self: &Rc<Self>, sight: &Sight) {
         if !self.is_open() {
             return;
@@ -21,7 +22,7 @@ impl Conn {
         let since = |at: u64| Duration::from_nanos(now.saturating_sub(at));
         let silent = since(self.last_in_ns.get());
         let outstanding = self.calls.borrow().waiting();
-        // A peer that cannot be pinged is silent while nobody waits for it.
+        // A peer without pings in its protocol may be silent while no request to it is pending.
         if silent >= after && (outstanding > 0 || self.spark().is_none()) {
             self.close(CloseReason::Stalled { after, outstanding });
             return;

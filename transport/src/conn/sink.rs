@@ -1,4 +1,4 @@
-//! Where an answer goes: to a callback on the shard, to a future on the shard, to another thread.
+//! The destination of an answer: a callback on the shard, a future on the shard, or another thread.
 
 use std::rc::Rc;
 
@@ -11,19 +11,19 @@ use crate::shard::remote_sink::RemoteSink;
 use super::Conn;
 use super::received::{ReceivedBytes, Reply};
 
-/// What became of a request.
+/// The result of a request.
 pub type Outcome = Result<Reply, RequestError>;
 
-/// Takes answers on the shard, without an allocation per request: the fastest way to call.
+/// Takes answers on the shard without an allocation per request: the fastest way to call.
 ///
 /// One handler serves any number of requests; `token` is the caller's own number for each
 /// (Spark: `RpcResponseCallback`, `ChunkReceivedCallback`).
 ///
-/// The transport keeps the handler as long as one of its requests is outstanding. A handler that asks
-/// on does so through the context that it is called with, so it needs no reference to itself.
+/// The transport keeps the handler while one of its requests is outstanding. A handler sends further
+/// requests by the context that it is called with, so it needs no reference to itself.
 pub trait ResponseHandler {
-    /// The answer to the request with this token, or why there is none. `context` is the connection
-    /// that the request went over, with a way to ask on by this handler.
+    /// The answer to the request with this token, or the error. `context` is the connection
+    /// that the request was sent on; it sends further requests with this handler.
     ///
     /// Called once per request that was taken and not [retracted](crate::Connection::cancel), on the
     /// shard's thread, never before the call that sent the request has returned. When the connection
@@ -37,16 +37,16 @@ pub trait ResponseHandler {
     );
 }
 
-/// The receiving end of one request.
+/// The sink of one request.
 pub(crate) enum Sink {
     /// A callback on the shard.
     Callback {
         handler: Rc<dyn ResponseHandler>,
         token: u64,
     },
-    /// A future on the shard, which has not been polled to the end.
+    /// A pending future on the shard.
     Future(Option<Wakeup>),
-    /// A future on the shard, whose answer is here.
+    /// A future on the shard, whose answer has arrived.
     Ready(Result<Lease, Box<RequestError>>),
     /// A caller on another thread.
     Remote(RemoteSink),
@@ -55,7 +55,8 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// Delivers a body that lies in a receive buffer; `keep` takes it out where it must last.
+    /// Delivers a body that is in a receive buffer; `keep` takes it out if it must outlive the
+    /// call.
     #[inline]
     pub(crate) fn deliver(
         self,
@@ -71,7 +72,7 @@ impl Sink {
         }
     }
 
-    /// Delivers a body of its own lease.
+    /// Delivers a body in a lease of its own.
     pub(crate) fn deliver_lease(self, conn: &Rc<Conn>, lease: Lease) {
         match self {
             Sink::Callback { handler, token } => {
@@ -96,7 +97,7 @@ impl Sink {
         match self {
             Sink::Remote(sink) => sink.send(outcome),
             Sink::Stream(feed) => feed.end(outcome.map(|_| ())),
-            // Futures on the shard are settled in the table, where they look for their answer.
+            // Futures on the shard find their answer in the table.
             Sink::Future(_) | Sink::Ready(_) | Sink::Callback { .. } => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The time of requests of this side: one timer per connection, set for the earliest deadline.
+//! Time limits of this side's requests: one timer per connection, set for the earliest deadline.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::shard::local::TimerFor;
 use super::Conn;
 use super::calls::Due;
 
-/// A timeout in the units that a request needs it in.
+/// A timeout, converted to the units that a request needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeout {
     pub(super) ns: u64,
@@ -42,7 +42,7 @@ impl Conn {
         }
     }
 
-    /// Callers give the same time again and again, and to convert it takes long divisions.
+    /// Cached, because callers repeat the same timeout and its conversion takes long divisions.
     #[cold]
     fn convert_timeout(&self, timeout: Duration) -> Timeout {
         let converted = Timeout::new(timeout);
@@ -59,7 +59,7 @@ impl Conn {
         }
     }
 
-    /// Sees that a timer fires no later than `deadline_ns`. One timer serves all requests of a
+    /// Ensures that a timer fires no later than `deadline_ns`. One timer serves all requests of a
     /// connection: with equal timeouts it is set once per timeout, not once per request.
     #[inline]
     pub(super) fn expect_by(&self, deadline_ns: u64) {
@@ -80,7 +80,7 @@ impl Conn {
         self.call_timer.set(timer.map(|(key, _)| key));
     }
 
-    /// The time of some requests may be up.
+    /// The timer fired: some requests may have expired.
     pub(crate) fn on_call_timer(self: &Rc<Self>) {
         self.call_timer.set(None);
         let (expired, next) = self.calls.borrow().expired(self.local.now_ns());

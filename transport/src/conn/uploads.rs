@@ -45,7 +45,7 @@ impl Conn {
         let sink = self.guarded(|| handler.receive_stream(&connection, start));
         match sink.unwrap_or_else(|| Err(panicked())) {
             Err(failure) => self.answer_failure(upload.id, &failure),
-            // It has closed the connection itself.
+            // The handler has closed the connection itself.
             Ok(sink) if !self.is_open() => self.fail_upload_sink(sink, &self.closed_error()),
             Ok(sink) => {
                 let entry = UploadIn {
@@ -70,7 +70,7 @@ impl Conn {
     ) -> Handled {
         let frame = UploadData::from_header(header).map_err(CloseReason::protocol)?;
         let mut inbound = self.inbound.borrow_mut();
-        // Slices of an upload that was refused are still on their way.
+        // Slices of a refused upload are still arriving.
         let Some(upload) = inbound.uploads.get_mut(&frame.id) else {
             return Ok(());
         };
@@ -108,7 +108,7 @@ impl Conn {
         let mut inbound = self.inbound.borrow_mut();
         let Some(upload) = inbound.uploads.get_mut(&id) else {
             drop(inbound);
-            // It has closed the connection itself.
+            // The handler has closed the connection itself.
             return self.fail_upload_sink(sink, &self.closed_error());
         };
         upload.sink = Some(sink);
@@ -149,7 +149,7 @@ impl Conn {
         Some(upload)
     }
 
-    /// Ends an upload that nobody waits for any more.
+    /// Ends an upload that is no longer wanted.
     pub(super) fn drop_upload(&self, id: u64) {
         let Some(upload) = self.end_upload(id) else {
             return;

@@ -1,4 +1,4 @@
-//! What clients do, each request checked against what its answer must be.
+//! Actions of clients; the answer to each request is checked against the expected one.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,10 +23,10 @@ pub(super) type Ended = Result<(), RequestError>;
 /// Waits between attempts where this side is full.
 const BUSY_WAIT_NS: u64 = 500_000;
 
-/// Compares what came with what should have.
+/// Compares received bytes with the expected ones.
 ///
 /// # Panics
-/// Where they differ: no fault may change a byte.
+/// If they differ: no fault may change a byte.
 pub(super) fn expect(what: &str, got: &[u8], wanted: &[u8]) {
     assert!(
         got == wanted,
@@ -73,7 +73,7 @@ pub(super) async fn order(
     judge(order, outcome.map(Bytes::from))
 }
 
-/// What the answer to an order must be.
+/// Checks the answer to an order.
 pub(super) fn judge(order: Order, outcome: Result<Bytes, RequestError>) -> Ended {
     let failed_as = |error: &RequestError, text: &str| match error {
         RequestError::Remote { failure, .. } => failure.to_string().contains(text),

@@ -1,4 +1,4 @@
-//! What the handlers of a shard saw, and what they keep for later.
+//! Observations of a shard's handlers, and the objects that they retain.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Bodies on their way out are bounded per shard, and nobody takes all of the room.
+//! Outgoing bodies are bounded per shard, and no connection takes all entries.
 
 use ringrail_codec::native::{ChunkRequest, FailureCode, Flags, Kind};
 

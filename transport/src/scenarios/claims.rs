@@ -23,7 +23,7 @@ use super::{actors, board, seeds, settings, wire};
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
 
-/// Bodies that stand still are given up after five seconds, silent peers after twenty.
+/// Bodies without progress are dropped after five seconds, silent peers after twenty.
 fn conf() -> TransportConf {
     TransportConf {
         progress_timeout: Duration::from_secs(5),

@@ -31,9 +31,9 @@ pub(super) struct Cluster<G: Ground> {
     /// The scenario's own choices.
     pub(super) rng: Rng,
     drivers: usize,
-    /// What listeners and those that connect speak.
+    /// Protocols of the listeners and of the connecting sides.
     pub(super) speaks: (Speaks, Speaks),
-    /// What raw peers did wrong on purpose.
+    /// Protocol violations that raw peers commit on purpose.
     pardoned: Vec<ErrorKind>,
 }
 
@@ -194,7 +194,7 @@ impl<G: Ground> Cluster<G> {
     /// Drives everything until a future has ended.
     ///
     /// # Panics
-    /// Where that never happens.
+    /// If it never ends.
     pub(super) fn block_on<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
         let join = self.tasks.spawn(future);
         self.until(|_| join.is_over());
@@ -210,7 +210,7 @@ impl<G: Ground> Cluster<G> {
     /// Drives everything until `goal` holds.
     ///
     /// # Panics
-    /// Where that never happens.
+    /// If it never holds.
     pub(super) fn until(&mut self, mut goal: impl FnMut(&Self) -> bool) {
         let give_up_ns = self.ground.now_ns() + G::PATIENCE_NS;
         loop {
@@ -235,10 +235,10 @@ impl<G: Ground> Cluster<G> {
         }
     }
 
-    /// Sees that nothing is under way any more on any connection, a little later.
+    /// Checks that nothing is under way on any connection after a grace period.
     ///
     /// # Panics
-    /// Where something is.
+    /// If something still is.
     pub(super) fn assert_at_rest(&mut self) {
         for _ in 0..50 {
             self.run_for(100_000_000);
@@ -257,10 +257,10 @@ impl<G: Ground> Cluster<G> {
         conns.flat_map(|conn| conn.loose_ends()).collect()
     }
 
-    /// Ends everything, and sees that nothing is left.
+    /// Shuts everything down and checks that nothing is left.
     ///
     /// # Panics
-    /// Where something is left, or a handler saw what must not be.
+    /// If something is left, or a handler observed a violation.
     pub(super) fn finish(mut self) {
         self.tasks.drop_all();
         for shard in &mut self.shards {
@@ -305,7 +305,7 @@ impl<G: Ground> Cluster<G> {
     }
 }
 
-/// What engines never do to each other.
+/// Protocol violations that engines never commit against each other.
 const MISDEEDS: [ErrorKind; 6] = [
     ErrorKind::Malformed,
     ErrorKind::Oversized,

@@ -50,7 +50,7 @@ pub(super) fn fresh_file(tag: u64, len: usize) -> File {
     file
 }
 
-/// What a request of a scenario asks its handler to do.
+/// The action that a scenario's request asks of its handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
     /// Reply at once.

@@ -23,7 +23,7 @@ use super::{actors, seeds, settings, tasks, wire};
 
 const MS: u64 = 1_000_000;
 
-/// What has come of one body, and what may come.
+/// The received part of one body, and the credit for the rest.
 struct Body {
     wanted: Bytes,
     got: Vec<u8>,
@@ -49,10 +49,10 @@ impl Books {
         );
     }
 
-    /// Books what came.
+    /// Accounts for a received frame.
     ///
     /// # Panics
-    /// Where it is more than was granted, or not what is due.
+    /// If it exceeds the grant, or its bytes differ from the expected ones.
     fn take(&mut self, (header, bytes): &Frame) {
         let Some(body) = self.0.get_mut(&header.id) else {
             return;
@@ -442,7 +442,7 @@ fn a_chunk_without_credit_is_announced_with_its_length() {
     cluster.finish();
 }
 
-/// Who asks for more than it was told it may has those requests refused, and no more than those.
+/// A peer that exceeds its announced number of requests has exactly the excess refused.
 #[test]
 fn requests_beyond_the_table_are_refused_one_by_one() {
     seeds::each(40, |seed| {

@@ -1,4 +1,4 @@
-//! Deadlines: they travel with the request, and a server drops what nobody waits for.
+//! Deadlines are sent with requests, and a server drops expired work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,8 +39,8 @@ fn ask<G: Ground>(cluster: &mut Cluster<G>, raw: usize, order: Order, deadline_u
     cluster.tell(raw, request.header(body.len() as u32), &body);
 }
 
-/// A peer that does not read its answers is held back; what it asked for in vain meanwhile is not
-/// done when it reads at last.
+/// A peer that does not read its answers is held back; requests that expire meanwhile are not
+/// executed when it reads at last.
 #[test]
 fn requests_that_were_held_beyond_their_deadline_are_never_handled() {
     let in_all = std::cell::Cell::new(0);
@@ -66,7 +66,7 @@ fn requests_that_were_held_beyond_their_deadline_are_never_handled() {
         cluster.raws[raw].listens = true;
         cluster.raws[raw].go_on();
         cluster.assert_at_rest();
-        // What is in the sockets comes as well.
+        // Bytes still in the sockets arrive as well.
         cluster.run_for(1000 * MS);
         let mut answered = BTreeMap::<u64, u32>::new();
         for (header, _) in cluster.hear(raw) {
@@ -105,7 +105,8 @@ fn a_late_answer_is_not_sent() {
     });
 }
 
-/// What its peer leaves standing half done, and does not retract, goes when its time is over.
+/// Transfers that the peer leaves incomplete, without a cancellation, are removed at their
+/// deadline.
 #[test]
 fn what_stands_still_beyond_its_deadline_is_swept_up() {
     seeds::each(40, |seed| {
@@ -179,7 +180,8 @@ fn half_a_request<G: Ground>(cluster: &mut Cluster<G>, raw: usize, deadline_us: 
     cluster.tell(raw, slice.header(500), &[0; 500]);
 }
 
-/// The caller's side: each request ends at its own time, whatever the others do, and its peer is told.
+/// On the caller's side each request times out on its own, independent of others, and its peer gets
+/// a cancellation.
 #[test]
 fn every_request_times_out_at_its_own_time_and_is_retracted() {
     seeds::each(60, |seed| {

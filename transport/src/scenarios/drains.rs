@@ -1,4 +1,5 @@
-//! Shards that stop serving: what is under way is finished, nothing else is begun, nobody waits.
+//! Shards that stop serving: requests under way complete, no others begin, and none is left
+//! waiting.
 
 use ringrail_codec::native::FailureCode;
 use tokio::sync::oneshot;
@@ -87,7 +88,8 @@ fn busy_traffic<G: Ground>(
     joins
 }
 
-/// Every request succeeds or is told to go elsewhere; what a handler has seen is answered.
+/// Every request succeeds or fails because of the drain; every request that a handler has seen is
+/// answered.
 fn judge<G: Ground>(cluster: &mut Cluster<G>, handled_by: usize, joins: Vec<(u64, Join<Ended>)>) {
     for (tag, join) in joins {
         let outcome = cluster.block_on(join);

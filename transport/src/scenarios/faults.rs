@@ -18,7 +18,7 @@ use Costs::{Nothing, Requests};
 
 const MS: u64 = 1_000_000;
 
-/// One world per fault. Whoever adds a fault adds a line: without it this does not compile.
+/// One world per fault. A new fault needs a line here: without it this does not compile.
 fn alone() -> Vec<(&'static str, Faults, Costs)> {
     let Faults {
         split: _,

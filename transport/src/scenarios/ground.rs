@@ -1,4 +1,4 @@
-//! What shards stand on: a simulated world, or the kernel.
+//! The backend that shards run on: a simulated world, or the kernel.
 
 use crate::conf::TransportConf;
 use crate::sys::driver::{Driver, Park};
@@ -10,9 +10,9 @@ use super::shard::Shard;
 /// Makes drivers, gives shards their turns, lets time pass.
 pub(super) trait Ground: 'static {
     type D: Driver;
-    /// Where servers listen.
+    /// The address that servers listen on.
     const ADDRESS: &'static str;
-    /// Time after which a scenario is said to hang.
+    /// Time after which a scenario is considered hung.
     const PATIENCE_NS: u64;
 
     fn driver(&mut self, conf: &TransportConf) -> Self::D;

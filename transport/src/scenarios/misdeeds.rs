@@ -17,7 +17,7 @@ use super::ground::{Ground, Simulated};
 use super::service::UploadPlan;
 use super::{actors, seeds, settings, wire};
 
-/// What a client by hand does wrong, and what that is called.
+/// A protocol violation of a scripted client, and the kind of error that it causes.
 fn a_misdeed(rng: &mut Rng) -> (Vec<(Header, Vec<u8>)>, ErrorKind) {
     let limits = settings::plain().limits;
     let request = |total_len| RpcRequest {
@@ -52,7 +52,7 @@ fn a_misdeed(rng: &mut Rng) -> (Vec<(Header, Vec<u8>)>, ErrorKind) {
         4 => {
             let id = 1;
             let (code, retryable) = (FailureCode::Internal, false);
-            // Nobody waits for it, but nobody may send it either.
+            // No request is pending for it, and the peer may not send it.
             let failure = RpcFailure {
                 id,
                 code,
@@ -282,7 +282,7 @@ fn refusals_for_want_of_rights_are_counted() {
     let mut cluster = Cluster::simulated(1, Faults::rough());
     let client = cluster.pair(settings::plain(), settings::plain());
     for tag in 0..6 {
-        // Its length says which failure it is: the third is for want of rights.
+        // The length selects the failure: the third is for lack of rights.
         let order = Order::new(Deed::Fail, tag, tag as usize);
         let clock = cluster.clock.clone();
         let outcome = cluster.block_on(actors::order(client.clone(), order, 100, clock));

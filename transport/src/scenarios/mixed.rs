@@ -195,7 +195,8 @@ fn connected<G: Ground>(cluster: &mut Cluster<G>, lossless: bool) -> Vec<(usize,
     ends
 }
 
-/// What makes an action: the cluster, whose turn it is, its tag, and where callbacks come together.
+/// Makes an action; the arguments are the cluster, the index of the acting end, its client, the
+/// action's tag and the callback collector.
 type MakeAction<G> = fn(&mut Cluster<G>, usize, &TransportClient, u64, &Rc<Callbacks>) -> Action;
 
 pub(super) fn everything<G: Ground>(

@@ -4,8 +4,8 @@
 //! A [`Cluster`](cluster::Cluster) has some shards (pump, connections and handlers as in a program,
 //! nothing replaced above the driver) on a [`Ground`](ground::Ground) that makes their drivers and
 //! lets time pass. A scenario is a function from a seed: it draws its settings and its actions from
-//! it, so that a failing seed replays exactly. What must hold after every run, whatever went wrong,
-//! is in `cluster::finish`.
+//! it, so that a failing seed replays exactly. The invariants that must hold after every run,
+//! whatever faults occurred, are in `cluster::finish`.
 //!
 //! Every simulated test runs many seeds: `RINGRAIL_SEEDS=n` says how many, `RINGRAIL_SEED=n` runs
 //! that seed alone. A failing seed is named together with the last events of its world.

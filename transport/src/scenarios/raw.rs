@@ -1,4 +1,4 @@
-//! A peer that speaks bytes: whatever a test wants to send, whether it makes sense or not.
+//! A scripted peer that sends arbitrary bytes, valid or not.
 
 use std::collections::VecDeque;
 
@@ -22,11 +22,11 @@ pub(super) struct Raw<D> {
     pub(super) listens: bool,
     receiving: bool,
     in_flight: Vec<OpKey>,
-    /// What has come.
+    /// The received bytes.
     pub(super) received: Vec<u8>,
-    /// How much of that has been taken as Hello and frames.
+    /// Number of bytes parsed so far, as Hello and frames.
     pub(super) taken: usize,
-    /// The peer has ended the connection, or it broke.
+    /// The peer has closed the connection, or it failed.
     pub(super) ended: bool,
     closing: bool,
 }

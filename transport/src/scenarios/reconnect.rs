@@ -43,7 +43,8 @@ fn served<G: Ground>(cluster: &mut Cluster<G>) -> (Addr, TransportClientFactory)
     (addr, factory)
 }
 
-/// Asks until it is answered, over whatever connection there is. How often it had to.
+/// Repeats an order until it is answered, over any connection available. Returns the number of
+/// attempts.
 async fn persist(factory: TransportClientFactory, addr: String, order: Order, clock: Clock) -> u32 {
     let mut attempts = 0;
     loop {

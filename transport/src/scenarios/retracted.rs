@@ -60,7 +60,7 @@ fn a_late_read_never_reaches_the_next_request_under_its_id() {
     });
 }
 
-/// An id names one request at a time: whoever uses it for two ends its connection.
+/// An id names one request at a time: a peer that uses it for two is disconnected.
 #[test]
 fn an_id_that_is_in_use_ends_the_connection() {
     let mut cluster = Cluster::simulated(1, Faults::default());

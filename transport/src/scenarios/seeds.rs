@@ -1,4 +1,4 @@
-//! Which seeds a test runs.
+//! The choice of seeds that a test runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

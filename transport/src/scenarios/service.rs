@@ -200,14 +200,14 @@ impl Returns {
     }
 }
 
-/// What the meta data of an upload say of it.
+/// The plan that an upload's metadata encodes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UploadPlan {
     pub(super) tag: u64,
     pub(super) len: usize,
-    /// The sink refuses once it has so many bytes; 0 refuses the upload at its start.
+    /// Number of bytes after which the sink refuses; 0 refuses the upload at its start.
     pub(super) fails_at: Option<usize>,
-    /// What the handler does when everything has come.
+    /// The handler's action at the end of the data.
     pub(super) ends: UploadEnds,
     pub(super) reply_len: usize,
 }

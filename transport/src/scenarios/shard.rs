@@ -19,7 +19,7 @@ pub(super) struct Shard<D> {
     pub(super) pump: Pump<D>,
     /// Sleeps in its ring; see the ground's `step`.
     pub(super) asleep: bool,
-    /// What its handler saw.
+    /// The observations of its handler.
     pub(super) board: Arc<Board>,
     pub(super) handlers: Arc<HandlerFactory>,
 }
@@ -58,7 +58,7 @@ impl<D: Driver> Shard<D> {
         worked
     }
 
-    /// The connection that a handle names, for code on this shard; `None` where it is over.
+    /// The connection that a handle names, for code on this shard; `None` if it has ended.
     pub(super) fn connection(&self, client: &TransportClient) -> Option<Connection> {
         connection_on(&self.pump.local, client)
     }

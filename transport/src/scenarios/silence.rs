@@ -1,4 +1,4 @@
-//! Silence: peers that vanish, peers that answer pings and nothing else, connections that nobody uses.
+//! Keepalive: peers that vanish, peers that answer only pings, idle connections.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use super::mixed::{Action, a_len, carry_out, is_explained};
 use super::seeds;
 use super::service::UploadPlan;
 
-/// What both sides speak: Spark's protocol, told or found out, behind any handshake.
+/// The protocols of both sides: Spark's, configured or detected, with a random handshake.
 fn spoken(rng: &mut Rng) -> (Speaks, Speaks) {
     let engine = AuthEngine {
         version: match rng.chance(0.5) {

@@ -268,8 +268,8 @@ fn a_stream_that_does_not_exist_or_begins_beyond_its_end_is_refused() {
     });
 }
 
-/// What a stream had promised cannot follow any more: it fails, and where a frame is cut in the
-/// middle its connection does.
+/// A truncated file cannot supply the promised bytes: its stream fails, and so does the connection
+/// if a frame is cut in the middle.
 #[test]
 fn a_file_that_is_shortened_while_it_is_streamed_fails_that_stream() {
     seeds::each(40, |seed| {

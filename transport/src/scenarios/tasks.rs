@@ -99,7 +99,7 @@ impl Tasks {
 
 type Place<T> = Rc<RefCell<(Option<T>, Option<Waker>)>>;
 
-/// What a task will return.
+/// The pending result of a task.
 pub(super) struct Join<T>(Place<T>);
 
 impl<T> Join<T> {
@@ -152,7 +152,7 @@ impl Clock {
         self.0.now_ns.get()
     }
 
-    /// Moves on; wakes whoever slept until then.
+    /// Advances the clock and wakes the sleepers that are due.
     pub(super) fn set(&self, now_ns: u64) {
         self.0.now_ns.set(now_ns);
         while let Some(at) = self.next().filter(|at| *at <= now_ns) {

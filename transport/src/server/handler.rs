@@ -1,7 +1,7 @@
-//! What a server plugs in: handlers of requests, streams, uploads.
+//! Traits that a server implements: handlers of requests, streams and uploads.
 //!
-//! A handler lives on one shard and is never called from another thread, so it needs no lock.
-//! Several shards get a handler each, made by a [`HandlerFactory`].
+//! A handler lives on one shard and is never called from another thread, so it needs no lock. A
+//! [`HandlerFactory`] makes one handler per shard.
 
 use std::rc::Rc;
 
@@ -19,8 +19,8 @@ use super::Responder;
 /// Called inline on the shard, never twice at a time; must not block. A panic fails the request,
 /// not the shard.
 pub trait RpcHandler {
-    /// A request that wants a reply: answer by `reply`, now or later
-    /// ([`Responder::defer`]). Dropping it answers that nobody replied.
+    /// A request that wants a reply: answer by `reply`, now or later ([`Responder::defer`]). If it
+    /// is dropped, the caller gets a failure: the handler did not reply.
     fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>);
 
     /// A message that wants no reply. Ignored with a warning unless overridden.
@@ -49,11 +49,11 @@ pub trait RpcHandler {
         ))
     }
 
-    /// What is known of a partition's merged blocks, in Spark's protocol alone (Spark:
+    /// Metadata of a partition's merged blocks; called in Spark's protocol only (Spark:
     /// `MergedBlockMetaReqHandler`).
     ///
     /// # Errors
-    /// The failure that the peer gets.
+    /// The failure to send to the peer.
     fn merged_blocks(
         &self,
         from: &Connection,
@@ -64,7 +64,7 @@ pub trait RpcHandler {
         Err(RpcFailure::new(FailureCode::Unsupported, text))
     }
 
-    /// Where chunks and streams come from, if anywhere.
+    /// The source of chunks and streams; `None` if this server has none.
     fn stream_manager(&self) -> Option<&dyn StreamManager> {
         None
     }
@@ -74,7 +74,7 @@ pub trait RpcHandler {
         let _ = connection;
     }
 
-    /// A connection is over; its outstanding requests have failed.
+    /// A connection has ended; its outstanding requests have failed.
     fn channel_inactive(&self, connection: &Connection) {
         let _ = connection;
     }
@@ -96,34 +96,34 @@ impl RpcHandler for NoRpcHandler {
     }
 }
 
-/// Which merged blocks somebody wants to know of (Spark: `MergedBlockMetaRequest`).
+/// The partition whose merged blocks are asked for (Spark: `MergedBlockMetaRequest`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MergedBlocksRequest<'a> {
     /// The application.
     pub app_id: &'a str,
     /// The shuffle.
     pub shuffle_id: i32,
-    /// Which attempt at it.
+    /// The attempt at merging that shuffle.
     pub shuffle_merge_id: i32,
     /// The partition.
     pub reduce_id: i32,
 }
 
-/// What is known of merged blocks (Spark: `MergedBlockMeta`).
+/// Metadata of merged blocks (Spark: `MergedBlockMeta`).
 #[derive(Clone, Debug)]
 pub struct MergedBlocks {
-    /// How many chunks there are.
+    /// Number of chunks.
     pub num_chunks: i32,
-    /// Which maps each chunk has: one bitmap per chunk, one behind the other.
+    /// One bitmap per chunk, concatenated, with the maps that the chunk holds.
     pub bitmaps: ManagedBuffer,
 }
 
 /// The beginning of an upload.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadStart<'a> {
-    /// What the sender says of it.
+    /// Metadata that the sender attached.
     pub meta: &'a [u8],
-    /// Bytes that will come; `u64::MAX` where the sender does not know.
+    /// Bytes that will follow; `u64::MAX` if the sender does not know.
     pub total_len: u64,
 }
 
@@ -138,16 +138,16 @@ pub trait UploadSink {
     /// Everything has come: do what is to be done and answer.
     fn on_complete(self: Box<Self>, reply: Responder<'_>);
 
-    /// The upload ended early: cancelled, damaged, or its connection is over.
+    /// The upload ended early: cancelled, damaged, or its connection has ended.
     fn on_failure(&mut self, error: &RequestError);
 }
 
-/// Where chunks and named streams come from (Spark: `StreamManager`).
+/// The source of chunks and named streams (Spark: `StreamManager`).
 pub trait StreamManager {
     /// Chunk `index` of a registered stream.
     ///
     /// # Errors
-    /// The failure that the peer gets.
+    /// The failure to send to the peer.
     fn get_chunk(
         &self,
         from: &Connection,
@@ -187,7 +187,7 @@ pub trait StreamManager {
         let _ = stream_id;
     }
 
-    /// A connection is over: what it had open can go.
+    /// A connection has ended: state of its streams can be released.
     fn connection_terminated(&self, connection: &Connection) {
         let _ = connection;
     }

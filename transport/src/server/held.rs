@@ -1,4 +1,4 @@
-//! Replies that wait on the shard's own thread.
+//! Replies that are deferred on the shard's own thread.
 
 use std::fmt;
 use std::rc::Rc;
@@ -14,9 +14,10 @@ use crate::error::RpcFailure;
 use super::responder::unanswered;
 use super::{DeferredResponder, Responder};
 
-/// A [`Responder`] that is kept on its shard: what dispatchers queue.
+/// A [`Responder`] that is kept on its shard, as dispatchers queue it.
 ///
-/// Made by [`Responder::hold`]. Dropped unused, it answers that nobody replied.
+/// Made by [`Responder::hold`]. If dropped unused, the caller gets a failure: the handler did not
+/// reply.
 pub struct HeldResponder {
     conn: Rc<Conn>,
     id: u64,
@@ -34,19 +35,19 @@ impl HeldResponder {
         }
     }
 
-    /// True where the peer has retracted the request or its connection is over: work for it can be
+    /// True if the peer has cancelled the request or its connection has ended: work for it can be
     /// dropped.
     pub fn is_retracted(&self) -> bool {
         !self.conn.is_deferred(self.id)
     }
 
-    /// When nobody will wait for the answer any more, in ns of the shard's clock; `u64::MAX` never.
+    /// The request's deadline, in ns of the shard's clock; `u64::MAX` for none.
     pub fn deadline_ns(&self) -> u64 {
         self.deadline_ns
     }
 
-    /// The responder as a handler would have got it: its turn has come. `run` is not called where
-    /// nobody waits any more.
+    /// Passes the responder to `run`, as a handler would have received it. Does not call `run` if
+    /// the request is no longer pending.
     pub fn respond(mut self, run: impl FnOnce(Responder<'_>)) {
         self.answered = true;
         if self.conn.take_deferred(self.id) {
@@ -54,17 +55,17 @@ impl HeldResponder {
         }
     }
 
-    /// Answers with bytes, copied into the send buffer when they are few.
+    /// Answers with bytes; a short answer is copied into the send buffer.
     pub fn reply(self, body: &[u8]) {
         self.respond(|responder| responder.reply(body));
     }
 
-    /// Answers with memory that is sent from where it lies.
+    /// Answers with memory that is sent without a copy.
     pub fn reply_body(self, body: impl Into<Body>) {
         self.respond(|responder| responder.reply_body(body));
     }
 
-    /// Answers with the archive of `value`, serialised in the send buffer.
+    /// Answers with the archive of `value`, serialised into the send buffer.
     pub fn reply_archive(self, value: &impl Encode) {
         self.respond(|responder| responder.reply_archive(value));
     }
@@ -74,7 +75,7 @@ impl HeldResponder {
         self.respond(|responder| responder.fail(failure));
     }
 
-    /// Lets any thread answer.
+    /// Converts it into a responder for any thread.
     pub fn defer(mut self) -> DeferredResponder {
         self.answered = true;
         let retracted = if self.conn.take_deferred(self.id) {

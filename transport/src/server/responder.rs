@@ -1,4 +1,4 @@
-//! Replies: at once, or later from anywhere.
+//! Replies: inside the handler, or later from any thread.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use super::HeldResponder;
 
 /// The right and duty to answer one request (Spark: `RpcResponseCallback`).
 ///
-/// Answers exactly once: by [`reply`](Self::reply) and its kin, by [`fail`](Self::fail), or, where
-/// it is dropped unused, by a failure that says so. [`defer`](Self::defer) turns it into one that
-/// can be kept and used on any thread.
+/// Answers exactly once: by [`reply`](Self::reply) and its variants, by [`fail`](Self::fail), or,
+/// if it is dropped unused, by a failure that names this cause. [`defer`](Self::defer) turns it
+/// into a responder that can be kept and used on any thread.
 pub struct Responder<'a> {
     conn: &'a Rc<Conn>,
     id: u64,
@@ -41,9 +41,9 @@ impl<'a> Responder<'a> {
         }
     }
 
-    /// Answers with bytes, which are copied: into the send buffer when they are few, else into pooled memory of their
-    /// length. Where there is none, the caller gets a failure that says so: what is large is better sent from where
-    /// it lies, by [`reply_body`](Self::reply_body). An echo of any length that fits the pool is
+    /// Answers with bytes, which are copied: into the send buffer if they are few, else into pooled memory of their
+    /// length. If no memory is available, the caller gets a failure that says so; send large bodies in place, without
+    /// a copy, by [`reply_body`](Self::reply_body). An echo of any length that fits the pool is
     /// `reply.reply_body(body.keep())`.
     #[inline]
     pub fn reply(mut self, body: &[u8]) {
@@ -52,14 +52,14 @@ impl<'a> Responder<'a> {
             .answer(self.id, self.deadline_ns, RpcBody::Copied(body));
     }
 
-    /// Answers with memory that is sent from where it lies.
+    /// Answers with memory that is sent without a copy.
     pub fn reply_body(mut self, body: impl Into<Body>) {
         self.answered = true;
         self.conn
             .answer(self.id, self.deadline_ns, RpcBody::Shared(body.into()));
     }
 
-    /// Answers with the archive of `value`, serialised in the send buffer.
+    /// Answers with the archive of `value`, serialised into the send buffer.
     #[inline(always)]
     pub fn reply_archive(mut self, value: &impl Encode) {
         self.answered = true;
@@ -72,19 +72,19 @@ impl<'a> Responder<'a> {
         self.conn.answer_failure(self.id, failure);
     }
 
-    /// When nobody will wait for the answer any more, in ns of the shard's clock; `u64::MAX` never.
+    /// The request's deadline, in ns of the shard's clock; `u64::MAX` for none.
     pub fn deadline_ns(&self) -> u64 {
         self.deadline_ns
     }
 
-    /// Keeps the request for an answer later, from any thread.
+    /// Keeps the request for a later answer, from any thread.
     pub fn defer(mut self) -> DeferredResponder {
         self.answered = true;
         let retracted = self.conn.note_deferred(self.id);
         DeferredResponder::new(self.conn, self.id, self.deadline_ns, retracted)
     }
 
-    /// Keeps the request for an answer later, on this thread: allocates nothing.
+    /// Keeps the request for a later answer, on this thread: allocates nothing.
     #[inline]
     pub fn hold(mut self) -> HeldResponder {
         self.answered = true;
@@ -150,19 +150,19 @@ impl DeferredResponder {
         }
     }
 
-    /// When nobody will wait for the answer any more, in ns of the monotonic clock, which all shards
-    /// share; `u64::MAX` never.
+    /// The request's deadline, in ns of the monotonic clock, which all shards share; `u64::MAX` for
+    /// none.
     pub fn deadline_ns(&self) -> u64 {
         self.deadline_ns
     }
 
-    /// True where the peer has retracted the request or its connection is over: work for it can
+    /// True if the peer has cancelled the request or its connection has ended: work for it can
     /// be dropped.
     pub fn is_retracted(&self) -> bool {
         self.retracted.load(Ordering::Acquire)
     }
 
-    /// Answers with memory that is sent from where it lies.
+    /// Answers with memory that is sent without a copy.
     pub fn reply(mut self, body: impl Into<Body>) {
         self.send(Answer::Reply(body.into()));
     }
@@ -170,7 +170,7 @@ impl DeferredResponder {
     /// Answers with the archive of `value`.
     ///
     /// # Errors
-    /// Gives the responder back where `value` cannot be serialised.
+    /// Returns the responder if `value` cannot be serialised.
     pub fn reply_archive(mut self, value: &impl Encode) -> Result<(), Self> {
         let mut bytes = Vec::new();
         if encode_to_vec(value, &mut bytes).is_err() {
@@ -272,8 +272,8 @@ impl Conn {
         self.mark_dirty();
     }
 
-    /// There is no memory for a reply: the caller is told to come again, unless it will never fit. Where the handler
-    /// gave it to be copied, its author is told how to do without the copy.
+    /// There is no memory for a reply: the caller is told to retry, unless the reply can never fit. If the handler
+    /// passed it to be copied, the text names the method that needs no copy.
     #[cold]
     fn refuse_for_memory(&self, id: u64, len: u64, copied: bool) {
         self.reenter_request();
@@ -297,7 +297,7 @@ impl Conn {
         self.answer_failure(id, &failure.with_retryable(fits));
     }
 
-    /// A reply longer than the peer accepts becomes a failure that says so.
+    /// A reply longer than the peer accepts becomes a failure that names the limit.
     #[inline]
     fn refuse_long(&self, id: u64, len: u64) -> bool {
         let limit = self.max_peer_rpc_len();
@@ -310,7 +310,7 @@ impl Conn {
         true
     }
 
-    /// An answer from a deferred responder has come to the shard.
+    /// The answer of a deferred responder has reached the shard.
     pub(crate) fn deferred_answer(&self, id: u64, deadline_ns: u64, answer: Answer) {
         if self.take_deferred(id) {
             match answer {

@@ -21,7 +21,7 @@ impl TransportServer {
         Self { engine, id, addr }
     }
 
-    /// The address it listens on, with the port that was chosen.
+    /// The address it listens on, with the actual port.
     pub fn local_addr(&self) -> &Addr {
         &self.addr
     }
@@ -31,17 +31,17 @@ impl TransportServer {
         self.addr.port()
     }
 
-    /// Stops accepting; connections stay.
+    /// Stops accepting; open connections stay.
     pub fn close(self) {}
 
-    /// Stops accepting and drains the engine's connections: what is under way is answered, for at
-    /// most `ringrail.transport.drainTimeout`. Blocks until that is done.
+    /// Stops accepting and drains the engine's connections: requests under way are answered, for at
+    /// most `ringrail.transport.drainTimeout`. Blocks until the drain completes.
     ///
     /// # Errors
-    /// Where a shard does not answer any more.
+    /// If a shard no longer responds.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// If called on a shard's thread or inside an asynchronous runtime, which it would block.
     pub fn drain(self) -> Result<(), EngineError> {
         let engine = self.engine.clone();
         drop(self);

@@ -37,7 +37,8 @@ impl OneForOneStreamManager {
         Self::default()
     }
 
-    /// Registers a stream for a connection; its id. `chunks` yields them in order, lazily.
+    /// Registers a stream for a connection and returns its id. `chunks` yields the chunks in order,
+    /// lazily.
     pub fn register_stream(
         &self,
         owner: &Connection,
@@ -56,17 +57,17 @@ impl OneForOneStreamManager {
         id
     }
 
-    /// Streams registered now.
+    /// Number of registered streams.
     pub fn len(&self) -> usize {
         self.streams.borrow().len()
     }
 
-    /// True where no stream is registered.
+    /// True if no stream is registered.
     pub fn is_empty(&self) -> bool {
         self.streams.borrow().is_empty()
     }
 
-    /// Chunks on their way out (Spark: `chunksBeingTransferred`).
+    /// Number of chunks being sent (Spark: `chunksBeingTransferred`).
     pub fn chunks_being_transferred(&self) -> u64 {
         self.in_transfer.get()
     }
@@ -112,8 +113,8 @@ impl StreamManager for OneForOneStreamManager {
         chunk
     }
 
-    /// A chunk as a stream, by the name `<stream id>_<chunk index>`: it comes in pieces. Handed out in the same order as
-    /// by [`get_chunk`](StreamManager::get_chunk).
+    /// A chunk as a stream, by the name `<stream id>_<chunk index>`: it is sent in slices. Handed out in the same order
+    /// as by [`get_chunk`](StreamManager::get_chunk).
     fn open_stream(
         &self,
         from: &Connection,

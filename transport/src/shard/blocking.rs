@@ -1,18 +1,18 @@
-//! Calls that block their thread, refused where they would block what they wait for.
+//! Blocking calls, refused on threads that the awaited work needs.
 //!
-//! On a shard's thread such a call would wait for ever: for this shard, which stands still meanwhile,
-//! or for one that waits for it. Inside an asynchronous runtime it would stop the runtime's other
-//! tasks; whatever blocks by tokio's own means is refused there by tokio.
+//! On a shard's thread such a call would block forever: on this shard, which would be blocked itself,
+//! or on one that waits for it. Inside an asynchronous runtime it would stop the runtime's other
+//! tasks; tokio itself refuses calls that block by tokio's own means.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::handle;
 
-/// Sees that this is not the thread of a shard.
+/// Checks that the calling thread is not a shard's.
 ///
 /// # Panics
-/// Where it is.
+/// If it is.
 #[track_caller]
 pub(crate) fn refuse_on_shard(what: &str) {
     if let Some(local) = handle::current() {
@@ -25,10 +25,10 @@ pub(crate) fn refuse_on_shard(what: &str) {
     }
 }
 
-/// Drives a future on a plain thread: it only ever waits for shards, which run elsewhere.
+/// Drives a future on a plain thread; the future waits only for shards, which run on other threads.
 ///
 /// # Panics
-/// On a shard's thread, and inside an asynchronous runtime.
+/// On a shard's thread and inside an asynchronous runtime.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
     refuse_on_shard(what);
@@ -38,8 +38,9 @@ pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
     drive(future)
 }
 
-/// Panics on a thread of a runtime that must not block, by tokio's own words: whether this is one, or
-/// one for blocking work, is known to tokio alone, which tells those that block by its means.
+/// Panics, with tokio's own text, on a runtime's thread that must not block. Only tokio distinguishes
+/// such threads from those for blocking work, and it does so when its blocking functions are
+/// called.
 #[track_caller]
 fn refuse_in_runtime() {
     let (done, ready) = tokio::sync::oneshot::channel();
@@ -48,7 +49,7 @@ fn refuse_in_runtime() {
 }
 
 thread_local! {
-    /// Unparks this thread; made once, so that waiting allocates nothing.
+    /// Unparks this thread; created once, so that waiting allocates nothing.
     static PARKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 

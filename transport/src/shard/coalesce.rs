@@ -1,10 +1,10 @@
-//! How long a shard that sleeps in its ring lets work gather before it looks at it.
+//! Interrupt moderation: the minimum sleep of a shard that sleeps in its ring.
 //!
-//! A peer that sends request after request, each by itself, wakes a shard that has just gone to sleep
-//! for every few of them. Each wake-up costs the shard microseconds, and the peer more than the request
-//! itself. Network cards know the remedy, interrupt moderation: the next sleep lasts *at least* so long, and what
-//! comes meanwhile is found together. It helps where requests keep coming, and harms where the peer waits for the
-//! answers of what it has sent. So it is tried, and kept only where it shows:
+//! A peer that sends many single requests wakes a sleeping shard for every few of them. Each wake-up costs the
+//! shard microseconds, and the peer more than the request itself. As in network cards, the next sleep then lasts
+//! *at least* a certain time, and the requests that arrive meanwhile are handled together. This helps while
+//! requests keep arriving, and harms a peer that waits for answers before it sends more. So longer waits are
+//! tried, and kept only if they measure better:
 //!
 //! ```text
 //!   windows of 4 ms:   shorter, longer, shorter, longer, shorter, longer  →  verdict
@@ -12,42 +12,43 @@
 //!   not better:        stay, and try again later: each time twice as late
 //! ```
 //!
-//! The wait climbs from none by steps that double, up to `ringrail.transport.coalesceUs`; now and then it
-//! must prove itself against none, and after every pause. Nothing waits where a single frame came since the last sleep, nor while anybody else
-//! than pipelining peers is served: see [`hurry`](Coalescer::hurry).
+//! The wait grows from zero by steps that double, up to `ringrail.transport.coalesceUs`; now and then, and after
+//! every pause, it must prove itself against zero. There is no wait if a single frame arrived since the last sleep,
+//! nor while peers that do not pipeline are served: see [`hurry`](Coalescer::hurry).
 //!
-//! The pump tells of each sleep ([`park`](Coalescer::park)) and gives the driver the wait
+//! The pump reports each sleep ([`park`](Coalescer::park)) and passes the wait to the driver
 //! ([`Driver::linger`](crate::sys::driver::Driver::linger)).
 
-/// Steps from no wait to the longest.
+/// Number of steps from no wait to the longest.
 const STEPS: u8 = 3;
-/// Time over which frames are counted: longer than a peer with some hundred requests in flight takes to go
-/// round.
+/// Length of a counting window, in ns: longer than the round trip of a peer with some hundred requests in
+/// flight.
 const WINDOW_NS: u64 = 4_000_000;
-/// A window that took longer tells of a pause, not of a pace.
+/// A longer window contained a pause and is ignored.
 const STALE_NS: u64 = 10 * WINDOW_NS;
-/// Windows of either kind in a trial.
+/// Windows of each kind in a trial.
 const ROUNDS: usize = 3;
-/// Sleeps that bring more frames than this are paid for: nothing longer is tried.
+/// Sleeps that bring more frames than this pay for their wake-up: no longer wait is tried.
 const AMPLE_FRAMES: u64 = 24;
-/// Frames per sleep that a longer wait must bring, in percent of a shorter one's.
+/// Frames per sleep that a longer wait must bring, in percent of the shorter one's.
 const GAIN_PERCENT: u64 = 115;
-/// As many, and the first windows tell that there is something to gain.
+/// The same after the first windows, for the trial to continue.
 const HINT_PERCENT: u64 = 105;
-/// Frames per second that a step must keep, and all of them together. A peer that waits for its answers loses
+/// Frames per second that one step, and all steps together, must keep, in percent. A synchronous peer loses
 /// far more: its requests take microseconds, and so does the wait.
 const KEEP_PERCENT: (u64, u64) = (90, 95);
-/// Time between trials: the least, and the most; and the most where there is a wait that must prove itself.
+/// Least and greatest time between trials, in ns; below, the greatest while a wait is in use and
+/// must prove itself.
 const PAUSE_NS: (u64, u64) = (50_000_000, 3_200_000_000);
 const CHECK_NS: u64 = 800_000_000;
-/// How long nothing waits after something that must not.
+/// Time without a minimum wait after urgent work, in ns.
 const HURRY_NS: u64 = 100_000_000;
 
-/// Sleeps in a row after each of which a connection brought one frame, so that it counts as one that asks
-/// and waits for the answer.
+/// Number of sleeps in a row in which a connection received a single frame, from which the connection
+/// counts as synchronous.
 const ONE_AT_A_TIME: u8 = 64;
 
-/// What one connection brought between two sleeps, and how often that was a single frame.
+/// The frames that one connection received between two sleeps, and how often it was a single frame.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     sleep: u64,
@@ -56,7 +57,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Takes note of frames that came after so many sleeps; true where calls come one at a time.
+    /// Records frames received after the given number of sleeps; true if the connection is
+    /// synchronous.
     #[inline]
     pub(super) fn is_one_at_a_time(&mut self, frames: u64, sleep: u64) -> bool {
         if self.sleep == sleep {
@@ -73,7 +75,7 @@ impl Batch {
     }
 }
 
-/// What was counted in a window.
+/// The counts of one window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     began_ns: u64,
@@ -83,13 +85,13 @@ struct Window {
 }
 
 impl Window {
-    /// Frames per second or so.
+    /// Frames per second, approximately.
     fn rate(&self) -> u64 {
         self.frames.saturating_mul(1 << 30) / self.took_ns.max(1)
     }
 }
 
-/// Two waits side by side.
+/// Two waits under comparison.
 #[derive(Debug)]
 struct Trial {
     /// The shorter and the longer, as steps.
@@ -112,7 +114,7 @@ impl Trial {
         self.taken == 2 * ROUNDS
     }
 
-    /// Frames per sleep of both, each multiplied with the sleeps of both.
+    /// Frames per sleep of both; each is multiplied by the sleeps of both, to avoid a division.
     fn frames_per_sleep(&self) -> [u64; 2] {
         let sums = self.windows.map(|windows| {
             let add = |(frames, sleeps), window: &Window| {
@@ -128,7 +130,7 @@ impl Trial {
         longer * 100 >= shorter * percent
     }
 
-    /// Whether the longer wait is the better one.
+    /// Whether the longer wait is better.
     fn longer_wins(&self) -> bool {
         let [shorter, longer] = self.windows.map(|windows| {
             let mut rates = windows.map(|window| window.rate());
@@ -145,14 +147,14 @@ impl Trial {
     }
 }
 
-/// Decides, for one shard, how long the next sleep lasts at least.
+/// Decides, for one shard, the minimum length of the next sleep.
 #[derive(Debug)]
 pub(super) struct Coalescer {
-    /// The longest wait; 0 for never any.
+    /// The longest wait, in ns; 0 disables moderation.
     most_ns: u64,
     step: u8,
     trial: Option<Trial>,
-    /// The next trial climbs, or else compares with none.
+    /// Whether the next trial compares with a longer wait, or else with none.
     climbs: bool,
     next_trial_ns: u64,
     pause_ns: u64,
@@ -162,7 +164,7 @@ pub(super) struct Coalescer {
 }
 
 impl Coalescer {
-    /// One that lets sleeps last `most_ns` at least where that helps; 0 turns it off.
+    /// Moderation with waits of up to `most_ns` where they help; 0 disables it.
     pub(super) fn new(most_ns: u64) -> Self {
         Self {
             most_ns,
@@ -177,24 +179,24 @@ impl Coalescer {
         }
     }
 
-    /// Never waits from now on: for shards that do not sleep.
+    /// Disables moderation: for shards that do not sleep.
     pub(super) fn turn_off(&mut self) {
         self.most_ns = 0;
     }
 
-    /// Trials begun.
+    /// Number of trials begun.
     pub(super) fn trials(&self) -> u64 {
         self.trials
     }
 
-    /// Work is done that must not wait, bulk or calls that come one at a time: for some time, nothing does.
+    /// Urgent work was done (bulk or synchronous calls): disables the minimum wait for some time.
     #[inline]
     pub(super) fn hurry(&mut self, now_ns: u64) {
         self.hurry_until_ns = now_ns.saturating_add(HURRY_NS);
     }
 
-    /// The shard goes to sleep; since it did so last, so many frames have come. How long it is to sleep at
-    /// least, in nanoseconds.
+    /// The shard goes to sleep, and has received this many frames since the last sleep. Returns the
+    /// minimum length of the sleep, in nanoseconds.
     #[inline]
     pub(super) fn park(&mut self, now_ns: u64, frames: u64) -> u64 {
         if self.most_ns == 0 {
@@ -226,7 +228,7 @@ impl Coalescer {
         match self.trial.take() {
             Some(mut trial) => {
                 trial.take(window);
-                // No gain at all: the windows that are left would cost, and tell nothing.
+                // No gain so far: the remaining windows would cost time and add nothing.
                 let in_vain = self.climbs && trial.taken == 2 && !trial.gains(HINT_PERCENT);
                 if in_vain || trial.is_over() {
                     self.conclude(&trial, now_ns);
@@ -283,8 +285,8 @@ impl Coalescer {
         }
     }
 
-    /// Nothing is to be gathered now: what was tried told nothing, and what was found must prove itself as
-    /// soon as there is.
+    /// No moderation at present: discards the running trial; the present wait must prove itself as soon as
+    /// requests stream again.
     fn break_off(&mut self, now_ns: u64) {
         if self.trial.is_some() {
             self.settle(self.step, now_ns, self.pause_ns);

@@ -4,9 +4,9 @@
 use super::{AMPLE_FRAMES, Batch, Coalescer, HURRY_NS, ONE_AT_A_TIME, STEPS};
 
 const MOST_NS: u64 = 200_000;
-/// What a sleep and a wake-up cost.
+/// Cost of a sleep and a wake-up, in nanoseconds.
 const WAKE_NS: u64 = 20_000;
-/// What the shard needs for a frame.
+/// Time that the shard needs per frame, in nanoseconds.
 const FRAME_NS: u64 = 1_000;
 
 /// A shard and the peer whose requests it answers.
@@ -59,8 +59,8 @@ impl Shard {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A peer that sends a request every `gap_ns`, whatever it is answered, but what wakes the shard costs it
-/// `wake_ns`.
+/// A peer that sends a request every `gap_ns`, independent of answers, except that waking the shard costs
+/// it `wake_ns`.
 fn stream(gap_ns: u64, wake_ns: u64) -> impl FnMut(u64) -> (u64, u64) {
     move |wait_ns| {
         let awake_ns = WAKE_NS;

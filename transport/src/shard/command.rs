@@ -1,4 +1,4 @@
-//! What other threads ask of a shard.
+//! Commands from other threads to a shard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::remote_sink::RemoteSink;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ListenerId(pub(crate) u64);
 
-/// What one listener of one shard is to do.
+/// Parameters of one listener on one shard.
 pub(crate) struct ListenOrder {
     pub(crate) id: ListenerId,
     pub(crate) on: Listening,
@@ -31,7 +31,7 @@ pub(crate) struct ListenOrder {
     pub(crate) done: oneshot::Sender<Result<Addr, SocketError>>,
 }
 
-/// What one connection of this side is to be.
+/// Parameters of one outgoing connection.
 pub(crate) struct ConnectOrder {
     pub(crate) addr: Addr,
     pub(crate) handlers: Arc<HandlerFactory>,
@@ -39,7 +39,7 @@ pub(crate) struct ConnectOrder {
     pub(crate) opened: Opened,
 }
 
-/// What stream is to be opened.
+/// Parameters of a stream to open.
 pub(crate) struct StreamOrder {
     pub(crate) name: String,
     pub(crate) offset: u64,
@@ -49,7 +49,7 @@ pub(crate) struct StreamOrder {
     pub(crate) begun: oneshot::Sender<Result<u64, RequestError>>,
 }
 
-/// What is asked.
+/// The content of a request.
 pub(crate) enum Ask {
     Rpc {
         body: Body,

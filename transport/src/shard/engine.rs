@@ -1,4 +1,4 @@
-//! The shards of a program: started together, asked by handle, stopped together.
+//! The shards of a program: started, addressed and stopped together.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -40,7 +40,7 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Number of shards; 0 (the default) means one per processor this process may use.
+    /// Number of shards; 0 (the default) means one per processor that this process may use.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards;
@@ -56,7 +56,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Leaves the placement of shards to the kernel; they do not spin then. Overrides
+    /// Leaves the placement of shards to the kernel; such shards do not spin. Overrides
     /// [`TransportConf::pin`].
     #[must_use]
     pub fn unpinned(mut self) -> Self {
@@ -73,7 +73,7 @@ impl EngineBuilder {
         self
     }
 
-    /// How idle shards wait. Overrides [`TransportConf::park`].
+    /// Sets how idle shards wait. Overrides [`TransportConf::park`].
     #[must_use]
     pub fn park(mut self, park: ParkMode) -> Self {
         self.conf.park = park;
@@ -83,8 +83,8 @@ impl EngineBuilder {
     /// Starts the shards.
     ///
     /// # Errors
-    /// A setting does not make sense, or the kernel refuses a ring or a thread; says which and
-    /// what to do.
+    /// If a setting is inconsistent, or the kernel refuses a ring or a thread; names the setting or
+    /// resource, and the remedy.
     pub fn start(self) -> Result<Engine, EngineError> {
         self.conf.check()?;
         if self.raise_open_files
@@ -166,7 +166,7 @@ impl EngineBuilder {
     }
 }
 
-/// What the thread of a shard needs to begin.
+/// The state that a shard's thread takes over at its start.
 struct ShardStart {
     handle: ShardHandle,
     conf: Arc<TransportConf>,
@@ -180,7 +180,7 @@ impl ShardStart {
         let index = self.handle.index();
         let outcome = match self.set_up() {
             Err(error) => {
-                // Whoever starts the engine is waiting for exactly this.
+                // The thread that starts the engine waits for this result.
                 let _ = ready.send(Err(error));
                 return;
             }
@@ -200,7 +200,7 @@ impl ShardStart {
             }
         };
         unsettle();
-        // Whoever still posts is told that nobody is here.
+        // Posting to a closed inbox fails, so later callers get an error.
         self.handle.inbox().close();
         if let Err(error) = outcome {
             tracing::error!(target: "ringrail::shard", shard = index, %error, "the shard ended");
@@ -251,9 +251,9 @@ impl ShardStart {
     }
 }
 
-/// A shard has ended that was not told to: whoever waits for it gets an error, not silence.
+/// A shard ended without a request to stop: its waiters get an error instead of silence.
 fn fail_everything<D: Driver>(pump: &mut Pump<D>) {
-    // What panicked once may do so again; each step stands for itself.
+    // A panicking step may panic again; each step has a guard of its own.
     let closed = catch_unwind(AssertUnwindSafe(|| pump.begin_shut_down()));
     let handle = pump.local.handle.clone();
     handle.inbox().close();
@@ -290,7 +290,7 @@ impl Drop for Inner {
             .drain(..)
             .filter(|thread| thread.thread().id() != own)
         {
-            // A shard that panicked has said so; there is nobody to pass it on to here.
+            // A shard that panicked has logged it; this thread has no caller to report it to.
             let _ = thread.join();
         }
     }
@@ -301,14 +301,14 @@ impl Drop for Inner {
 /// Contexts, client factories and servers hold a clone; a
 /// [`TransportClient`](crate::TransportClient) does not.
 ///
-/// # The end
+/// # Shutdown
 ///
 /// The drop of the last clone stops the shards and waits for their threads. Each connection is closed with
-/// [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Who waits for an answer is told, by
+/// [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Pending requests fail with
 /// [`RequestError::Closed`](crate::RequestError::Closed): callbacks are called, on their shard, before the
-/// drop returns; futures and threads get their outcome. What is asked of a shard that has stopped fails with
-/// [`RequestError::ShardStopped`](crate::RequestError::ShardStopped), the name for an engine that is gone.
-/// To let what is under way be answered first, call [`drain`](Self::drain).
+/// drop returns; futures and threads get their outcome. Requests to a shard that has stopped fail with
+/// [`RequestError::ShardStopped`](crate::RequestError::ShardStopped). To let what is under way be
+/// answered first, call [`drain`](Self::drain).
 ///
 /// ```no_run
 /// use ringrail_transport::{Engine, TransportConf};
@@ -323,7 +323,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Settings, to be changed and then [started](EngineBuilder::start).
+    /// A builder with these settings, to be changed and then [started](EngineBuilder::start).
     pub fn builder(conf: TransportConf) -> EngineBuilder {
         EngineBuilder {
             conf,
@@ -332,7 +332,7 @@ impl Engine {
         }
     }
 
-    /// An engine of shards that somebody else runs.
+    /// An engine of shards that the caller runs.
     #[cfg(test)]
     pub(crate) fn of_shards(shards: Vec<ShardHandle>, conf: TransportConf) -> Self {
         let inner = Inner {
@@ -357,12 +357,12 @@ impl Engine {
         &self.inner.shards
     }
 
-    /// How the shards sleep.
+    /// The way in which idle shards wait.
     pub fn park_mode(&self) -> ParkMode {
         self.inner.conf.park
     }
 
-    /// The counters of all shards together.
+    /// The counters of all shards, summed.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.inner
             .shards
@@ -371,19 +371,19 @@ impl Engine {
             .sum()
     }
 
-    /// The next shard, one after the other.
+    /// The next shard, round robin.
     pub(crate) fn next_shard(&self) -> &ShardHandle {
         let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed);
         &self.inner.shards[turn % self.inner.shards.len()]
     }
 
-    /// Runs `run` on a shard; the outcome of what it returns comes back.
+    /// Runs `run` on a shard and returns its result.
     ///
     /// # Errors
-    /// The shard has stopped.
+    /// If the shard has stopped.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn run_on<T: Send + 'static>(
         &self,
@@ -393,21 +393,22 @@ impl Engine {
         refuse_on_shard("run_on");
         let (done, result) = oneshot::channel();
         let command = Command::Run(Box::new(move |shard: &ShardHandle| {
-            // Whoever asked may have gone.
+            // The caller may have dropped its receiver.
             let _ = done.send(run(shard));
         }));
         self.inner.shards[shard].post_surely(command);
         result.blocking_recv().map_err(|_| stopped(shard))
     }
 
-    /// Runs a future on a shard. `make` is called there with the shard's handle and makes the future,
-    /// which may hold what is not `Send`. See [`ShardHandle::spawn`].
+    /// Runs a future on a shard. `make` is called there with the shard's handle and creates the
+    /// future, which may hold values that are not `Send`. See [`ShardHandle::spawn`].
     ///
     /// # Errors
-    /// By what is returned: the future gave no output, or the shard does not take it.
+    /// The returned handle resolves to the error: the future gave no output, or the shard did not
+    /// take it.
     ///
     /// # Panics
-    /// Where there is no shard of this number.
+    /// If there is no shard of this number.
     pub fn spawn_on<F>(
         &self,
         shard: usize,
@@ -425,7 +426,7 @@ impl Engine {
             let spawned = shard.spawn(async move {
                 let output = future.await;
                 if let Some(done) = of_future.take() {
-                    // Whoever asked may have gone.
+                    // The caller may have dropped its receiver.
                     let _ = done.send(Ok(output));
                 }
             });
@@ -481,14 +482,14 @@ impl Engine {
         }
     }
 
-    /// Drains every connection: no further requests, answers to what is under way, for at most
-    /// `ringrail.transport.drainTimeout`. Blocks until none is left.
+    /// Drains every connection: no further requests, answers to requests under way, for at most
+    /// `ringrail.transport.drainTimeout`. Blocks until no connection is left.
     ///
     /// # Errors
-    /// A shard does not answer.
+    /// If a shard does not answer.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn drain(&self) -> Result<(), EngineError> {
         refuse_on_shard("drain");
@@ -508,7 +509,7 @@ impl Engine {
         Ok(())
     }
 
-    /// How long a drain may take.
+    /// The time limit of a drain.
     pub fn drain_timeout(&self) -> Duration {
         self.inner.conf.drain_timeout
     }

@@ -1,4 +1,4 @@
-//! A shard as other threads see it: somewhere to post to.
+//! The handle of a shard for other threads: they post commands to it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -210,7 +210,7 @@ impl ShardHandle {
         drop(lost);
     }
 
-    /// Tells shards apart, of whatever engine.
+    /// Distinguishes shards, also of different engines.
     pub(super) fn identity(&self) -> usize {
         Arc::as_ptr(&self.shared) as usize
     }

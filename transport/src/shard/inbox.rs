@@ -19,7 +19,7 @@
 //!
 //! While the shard is busy the flag is never armed and a push costs no more
 //! than the queue and one load. When it sleeps, exactly one of the pushers
-//! wins the flag and is told so in [`Pushed::wake_needed`]; the others are done.
+//! wins the flag and learns it by [`Pushed::wake_needed`]; the others are done.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ use crate::sync::{ArrayQueue, AtomicU8, AtomicU64, Ordering, fence};
 const AWAKE: u8 = 0;
 /// The shard sleeps or is about to: the next push must wake it.
 const ASLEEP: u8 = 1;
-/// The shard is gone: nothing that is pushed will be handled.
+/// The shard has ended: pushed messages are not handled.
 const CLOSED: u8 = 2;
 
 /// A bounded lock-free inbox: many threads push, one shard drains.
@@ -83,8 +83,7 @@ pub struct Pushed {
 /// A message was refused; it is handed back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
-    /// The inbox holds as many messages as it may. The shard is behind: retry
-    /// later, or pass the pressure on.
+    /// The inbox is full because the shard is behind: retry later, or propagate the backpressure.
     Full(T),
     /// The shard has shut down. A retry cannot help.
     Closed(T),
@@ -119,12 +118,12 @@ impl<T> fmt::Display for PushError<T> {
 
 impl<T> std::error::Error for PushError<T> {}
 
-/// What an inbox has counted since it was made.
+/// The counters of an inbox since its creation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InboxStats {
     /// Messages accepted.
     pub pushed: u64,
-    /// Messages given back because the inbox was full.
+    /// Messages rejected because the inbox was full.
     pub full: u64,
     /// Pushes that had to wake the shard.
     pub wakes: u64,
@@ -156,7 +155,7 @@ impl<T> Inbox<T> {
     /// Posts a message, from any thread, without blocking.
     ///
     /// A message that is accepted while the inbox is being [closed](Self::close)
-    /// is dropped: whatever waits for it must be resolved by its `Drop`.
+    /// is dropped: its `Drop` must resolve every waiter.
     ///
     /// # Errors
     ///
@@ -187,14 +186,14 @@ impl<T> Inbox<T> {
         Ok(Pushed { wake_needed })
     }
 
-    /// Tells the shard that there is work beside the queue. True: it sleeps, or is about to, and
+    /// Announces work outside the queue to the shard. True: it sleeps, or is about to, and
     /// this caller has to wake it. For code on the shard's own thread, between its turns.
     pub fn rouse(&self) -> bool {
         self.claim_wake()
     }
 
-    /// As [`rouse`](Self::rouse), from any thread: the work has been put where the shard looks after it
-    /// has [announced](Self::prepare_sleep) that it will sleep.
+    /// As [`rouse`](Self::rouse), from any thread. Store the work first, where the shard checks for it
+    /// after it has [announced](Self::prepare_sleep) its sleep.
     pub fn notify(&self) -> bool {
         // Pairs with the fence in `prepare_sleep`, as in `push`.
         fence(Ordering::SeqCst);
@@ -241,7 +240,8 @@ impl<T> Inbox<T> {
         drained
     }
 
-    /// Keeps in mind how many wait now, for [`InboxStats::depth_max`]. For the shard's thread alone.
+    /// Records the number of waiting messages for [`InboxStats::depth_max`]. For the shard's thread
+    /// only.
     pub fn note_depth(&self) {
         let depth = self.queue.len() as u64;
         if depth > self.shard.depth_max.load(Ordering::Relaxed) {
@@ -249,24 +249,24 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether the inbox is empty.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How many messages wait.
+    /// Number of waiting messages.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many messages can wait.
+    /// Limit of waiting messages.
     pub fn capacity(&self) -> usize {
         self.queue.capacity()
     }
 
-    /// Announces that the shard is about to sleep. True: it may, and whoever
-    /// pushes next will wake it. False: a message has come (or the inbox is
-    /// closed), do not sleep. For the shard's thread alone.
+    /// Announces that the shard is about to sleep. True: it may sleep, and the next push
+    /// will wake it. False: a message has arrived (or the inbox is closed), do not sleep.
+    /// For the shard's thread only.
     ///
     /// After a sleep call [`finish_sleep`](Self::finish_sleep).
     pub fn prepare_sleep(&self) -> bool {
@@ -288,7 +288,7 @@ impl<T> Inbox<T> {
         false
     }
 
-    /// Announces that the shard is awake again, whatever woke it.
+    /// Announces that the shard is awake again, for any reason.
     pub fn finish_sleep(&self) {
         // A push that reads the armed flag just before this sends a wake-up that
         // finds the shard awake; one that reads it just after sends none, and the
@@ -296,7 +296,7 @@ impl<T> Inbox<T> {
         self.disarm();
     }
 
-    /// Closes the inbox for good: pushes fail, and what waits is dropped. From
+    /// Closes the inbox permanently: pushes fail, and waiting messages are dropped. Callable from
     /// any thread; a shard calls it as it ends.
     pub fn close(&self) {
         self.state.store(CLOSED, Ordering::Relaxed);
@@ -315,8 +315,8 @@ impl<T> Inbox<T> {
         while self.queue.pop().is_some() {}
     }
 
-    /// What was counted so far. From any thread; figures taken while others push
-    /// may be a message apart.
+    /// The counters so far. Callable from any thread; figures read during concurrent pushes may
+    /// differ by a message.
     pub fn stats(&self) -> InboxStats {
         InboxStats {
             pushed: self.shard.popped.load(Ordering::Relaxed) + self.queue.len() as u64,

@@ -1,8 +1,7 @@
 //! Models of the inbox, run by loom through every interleaving (up to the
 //! preemption bound) and every reordering that the memory model allows.
 //!
-//! A wake-up that is lost leaves the shard parked for ever, which loom reports
-//! as a deadlock.
+//! A lost wake-up leaves the shard parked forever, which loom reports as a deadlock.
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -129,7 +128,7 @@ fn loom_exactly_one_pusher_is_told_to_wake_a_sleeper() {
 }
 
 /// A message that is pushed while the inbox closes is given back or dropped; it
-/// never stays behind in a queue that nobody drains.
+/// never stays in a queue that is no longer drained.
 #[test]
 fn loom_closing_strands_no_message() {
     explore(|| {
@@ -147,7 +146,7 @@ fn loom_closing_strands_no_message() {
     });
 }
 
-/// What an eventfd does: a wake-up that comes early is kept.
+/// Models an eventfd: an early wake-up is retained.
 #[derive(Default)]
 struct Bell {
     rung: Mutex<bool>,
@@ -186,7 +185,7 @@ fn loom_work_of_a_task_is_seen_before_or_wakes_the_sleeper() {
         });
         while work.load(Ordering::Relaxed) == 0 {
             if inbox.prepare_sleep() {
-                // What the shard asks of its tasks once it has announced that it will sleep.
+                // The shard checks its tasks after it has announced its sleep.
                 if work.load(Ordering::Relaxed) == 0 {
                     bell.wait();
                 }

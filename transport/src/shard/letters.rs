@@ -1,10 +1,9 @@
-//! Messages of this shard to others whose inboxes were full.
+//! Messages from this shard to others that a full inbox refused; retried in order.
 //!
-//! Replies, grants and cancellations must not be lost, and a shard must not wait for another, which may
-//! be waiting for it. So they are kept here, per shard that they are for and in their order, and tried
-//! again every turn, or after [`RETRY_NS`] where the shard sleeps. Beyond a bound the connection that
-//! a message belongs to is closed instead, so that nobody waits for it in vain: of that one needs to
-//! remember no more than its key.
+//! Replies, grants and cancellations must not be lost, and a shard must not block on another, which may
+//! be blocked on it. So they are queued here, in order per destination shard, and retried every turn,
+//! or after [`RETRY_NS`] if the shard sleeps. Beyond a bound the connection that a message belongs to
+//! is closed instead, so that no waiter hangs: that requires only the connection's key.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -13,14 +12,14 @@ use super::handle::ShardHandle;
 use super::inbox::PushError;
 use super::local::ConnKey;
 
-/// How soon a shard that sleeps tries again, in ns.
+/// Interval of retries while the shard sleeps, in ns.
 pub(super) const RETRY_NS: u64 = 1_000_000;
 
 /// Messages for one shard, in their order.
 struct Bag {
     to: ShardHandle,
     commands: VecDeque<Command>,
-    /// Connections there that have lost a message: to be closed.
+    /// Connections of that shard that have lost a message and must be closed.
     lost: BTreeSet<(u32, u32)>,
 }
 
@@ -32,18 +31,18 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
-    /// True where nothing waits.
+    /// True if no message waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.bags.is_empty()
     }
 
-    /// True where something waits for that shard: what comes later waits behind it.
+    /// True if messages wait for that shard: later ones queue behind them.
     pub(crate) fn holds_for(&self, to: &ShardHandle) -> bool {
         !self.bags.is_empty() && self.bags.contains_key(&to.identity())
     }
 
-    /// Keeps a message; beyond `limit` of them, the key of its connection alone. The message comes back
-    /// then, to be dropped where nothing is borrowed: what it owns may send messages when it goes.
+    /// Queues a message; beyond `limit` of them, only the key of its connection. The message is then
+    /// returned, to be dropped while nothing is borrowed, because its drop may send messages.
     #[must_use]
     pub(crate) fn keep(
         &mut self,
@@ -62,7 +61,7 @@ impl Letters {
                 bag.lost.insert((key.slot, key.generation));
                 Some(command)
             }
-            // What belongs to no connection is rare: listeners, connects, the end.
+            // Commands without a connection are rare: listeners, connects, shutdown.
             None => {
                 bag.commands.push_back(command);
                 self.count += 1;
@@ -71,8 +70,8 @@ impl Letters {
         }
     }
 
-    /// Posts what fits by now; true where something did. Messages to shards that have ended are pushed
-    /// on `dead`, to be dropped where nothing is borrowed.
+    /// Posts the messages that fit now; true if there was one. Messages to shards that have ended are
+    /// pushed on `dead`, to be dropped while nothing is borrowed.
     pub(crate) fn post(&mut self, dead: &mut Vec<Command>) -> bool {
         let mut posted = 0;
         self.bags.retain(|_, bag| {

@@ -1,4 +1,4 @@
-//! A connection and its socket: what the pump has posted for it.
+//! A connection with its socket, and the operations that the pump has posted for it.
 
 use std::rc::Rc;
 
@@ -9,14 +9,14 @@ use crate::sys::driver::{OpKey, Sock};
 
 use super::coalesce::Batch;
 
-/// Which receive is outstanding.
+/// The kind of the outstanding receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiving {
     Multi {
         cancelled: bool,
     },
     Fill,
-    /// Of the header behind a body.
+    /// The receive of a header that follows a body.
     Header,
 }
 
@@ -26,26 +26,27 @@ pub(super) struct Link {
     pub(super) sock: Sock,
     pub(super) rx: Rx,
     pub(super) recv: Option<(OpKey, Receiving)>,
-    /// What it brought between two sleeps of the shard.
+    /// The frames received between two sleeps of the shard.
     pub(super) batch: Batch,
-    /// The receive of the header behind the body that `recv` is for; takes its place when that ends.
+    /// The receive of the header after the body that `recv` is for; moves to `recv` when that
+    /// completes.
     pub(super) recv_header: Option<OpKey>,
-    /// Its parse goes on next turn.
+    /// Parsing continues in the next turn.
     pub(super) put_off: bool,
-    /// It is among those that wait for a receive buffer.
+    /// Queued among the waiters for a receive buffer.
     pub(super) waits_for_buffer: bool,
-    /// It is among those whose parse waits for memory.
+    /// Queued among the waiters for memory to parse into.
     pub(super) waits_for_lease: bool,
     pub(super) send: Option<OpKey>,
-    /// Bytes that the file send in flight must move; anything less is a file that shrank.
+    /// Bytes that the file send in flight must move; a smaller result means a truncated file.
     pub(super) file_send_len: Option<usize>,
     pub(super) connect: Option<OpKey>,
     /// File reads in flight, with the transfer each is for.
     pub(super) reads: Vec<(OpKey, LaneKey)>,
     pub(super) cancelled: bool,
-    /// The peer has ended its direction of the stream.
+    /// The peer has shut down its direction of the stream.
     pub(super) peer_ended: bool,
-    /// This side has.
+    /// This side has shut down its direction.
     pub(super) muted: bool,
 }
 

@@ -1,7 +1,7 @@
-//! What lives on a shard's thread and everything there shares: memory, connections, timers.
+//! State of a shard's thread that everything on it shares: memory, connections, timers.
 //!
-//! Not generic over the driver: connections, handlers and futures work on this, and mark what is
-//! to be sent; the pump, which has the driver, comes round and does it.
+//! Not generic over the driver: connections, handlers and futures change this state and mark the
+//! connections that have data to send; the pump, which owns the driver, then posts the sends.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ use super::remote_sink::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
 
-/// Names a connection of a shard; stale keys find nobody.
+/// Names a connection of a shard; a stale key matches none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ConnKey {
     pub(crate) slot: u32,
@@ -40,29 +40,29 @@ impl ConnKey {
     }
 }
 
-/// What a timer is for.
+/// The purpose of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerFor {
-    /// The requests of a connection: the time of one is up.
+    /// The earliest deadline among a connection's requests.
     Calls(ConnKey),
     /// Connecting and the handshake.
     Opening(ConnKey),
-    /// Silence on a connection.
+    /// Keepalive of a connection.
     Silence(ConnKey),
-    /// The end of a drain.
+    /// The time limit of a drain.
     Drain(ConnKey),
     /// A future that sleeps.
     Sleep {
         /// Its place among the sleepers.
         slot: u32,
     },
-    /// A listener that could not accept tries again: its place in the shard's table.
+    /// Retry of a listener whose accept failed: its slot in the shard's table.
     Accept(u32),
     /// A task's own.
     Task {
-        /// Which task.
+        /// The slot of the task.
         slot: u32,
-        /// Its word for it.
+        /// The token that the task chose.
         token: u32,
     },
 }
@@ -112,17 +112,17 @@ pub(crate) struct ShardLocal {
     /// Scratch memory of serialisations.
     pub(crate) arena: RefCell<Arena>,
     pub(crate) metrics: Arc<ShardMetrics>,
-    /// Time as of the beginning of the turn.
+    /// Time at the beginning of the turn, in ns.
     now_ns: Cell<u64>,
-    /// Since when a shard that spins has found nothing to do; `u64::MAX` where it has.
+    /// Start of the present idle spinning, in ns; `u64::MAX` while there is work.
     pub(super) idle_since_ns: Cell<u64>,
-    /// What tells the time between turns; without it time stands still there, as in a simulation.
+    /// Reads the time between turns; without it the time is constant there, as in a simulation.
     clock: Cell<Option<fn() -> u64>>,
     timers: RefCell<TimerWheel>,
     conns: RefCell<Slab<Rc<Conn>>>,
     generation: Cell<u32>,
     dirty: RefCell<Vec<ConnKey>>,
-    /// Chunks that wait for memory, first come first served.
+    /// Chunks that wait for memory, in order.
     grant_waiters: RefCell<VecDeque<(ConnKey, u64)>>,
     /// Connections that wait for memory to send from.
     send_waiters: RefCell<Vec<ConnKey>>,
@@ -130,7 +130,7 @@ pub(crate) struct ShardLocal {
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
     pub(crate) letters: RefCell<Letters>,
-    /// What embedders run in the shard's turns.
+    /// Tasks of embedders, run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     /// Callers on other threads that this turn has answers for.
     pub(super) deliveries: RefCell<Deliveries>,
@@ -217,12 +217,12 @@ impl ShardLocal {
         }
     }
 
-    /// Has futures that run between turns see the time go by.
+    /// Installs the clock read between turns.
     pub(crate) fn set_clock(&self, clock: fn() -> u64) {
         self.clock.set(Some(clock));
     }
 
-    /// True in a turn before which the shard has spun for nothing, for so long at least.
+    /// True in a turn before which the shard has spun for at least this long.
     pub(crate) fn has_waited(&self, ns: usize) -> bool {
         let since = self.idle_since_ns.get();
         since != u64::MAX && self.turn_ns().saturating_sub(since) >= ns as u64
@@ -232,7 +232,7 @@ impl ShardLocal {
         self.now_ns.set(now_ns);
     }
 
-    /// Sets a timer; `None` where the wheel is full, and then the caller goes without.
+    /// Sets a timer; `None` if the wheel is full, and then the caller runs without a timer.
     #[inline]
     pub(crate) fn set_timer(&self, after: Duration, what: TimerFor) -> Option<(TimerKey, u64)> {
         let deadline = self.now_ns().saturating_add(after.as_nanos() as u64);
@@ -256,7 +256,7 @@ impl ShardLocal {
             .map(TimerFor::unpack)
     }
 
-    /// Timers set now.
+    /// Number of timers set.
     #[cfg(test)]
     pub(crate) fn timer_count(&self) -> usize {
         self.timers.borrow().len()
@@ -266,7 +266,7 @@ impl ShardLocal {
         self.timers.borrow().next_deadline()
     }
 
-    /// Makes a connection with a key of its own; `None` where the table is full.
+    /// Creates a connection with a key of its own; `None` if the table is full.
     pub(crate) fn add_conn(&self, make: impl FnOnce(ConnKey) -> Rc<Conn>) -> Option<Rc<Conn>> {
         let mut conns = self.conns.borrow_mut();
         if conns.len() >= self.conf.max_connections {
@@ -316,7 +316,7 @@ impl ShardLocal {
         }
     }
 
-    /// Code on the shard's thread has left work: between turns the shard itself may sleep.
+    /// Code on the shard's thread has left work: between turns the shard itself may be asleep.
     #[inline]
     pub(crate) fn rouse_between_turns(&self) {
         if !self.in_turn.get() {
@@ -324,7 +324,7 @@ impl ShardLocal {
         }
     }
 
-    /// The pump is to look at this connection: it has something to send, or is to be closed.
+    /// Marks this connection for the pump: it has data to send, or is to be closed.
     pub(crate) fn push_dirty(&self, key: ConnKey) {
         self.rouse_between_turns();
         self.dirty.borrow_mut().push(key);
@@ -338,7 +338,7 @@ impl ShardLocal {
         !self.dirty.borrow().is_empty() || !self.errands.borrow().is_empty()
     }
 
-    /// A chunk waits for memory.
+    /// Queues a chunk that waits for memory.
     pub(crate) fn push_grant_waiter(&self, key: ConnKey, call: u64) {
         self.grant_waiters.borrow_mut().push_back((key, call));
     }
@@ -351,7 +351,7 @@ impl ShardLocal {
         self.grant_waiters.borrow_mut().push_front((key, call));
     }
 
-    /// A connection waits for memory to send from.
+    /// Queues a connection that waits for memory to send from.
     pub(crate) fn wait_for_memory(&self, key: ConnKey) {
         self.send_waiters.borrow_mut().push(key);
     }
@@ -360,20 +360,20 @@ impl ShardLocal {
         self.send_waiters.take()
     }
 
-    /// True where somebody waits for memory.
+    /// True if a connection waits for memory.
     pub(crate) fn has_memory_waiters(&self) -> bool {
         !self.grant_waiters.borrow().is_empty() || !self.send_waiters.borrow().is_empty()
     }
 
-    /// Bytes that the unfinished requests of one peer may hold together.
+    /// Limit of memory that the unfinished requests of one peer may hold, in bytes.
     pub(crate) fn connection_share(&self) -> usize {
         let conf = &self.conf;
         let data = conf.pool_budget - conf.pool_reserve;
         conf.connection_share.min(data / 3 * 2)
     }
 
-    /// Bytes of answers that may wait on one connection before its requests are no longer read:
-    /// less, the more of the pool is in use, so that many slow readers cannot use it up.
+    /// Bytes of answers that may be queued on one connection before its requests are no longer
+    /// read: fewer, the more of the pool is in use, so that many slow readers cannot exhaust it.
     #[inline]
     pub(crate) fn send_queue_limit(&self) -> usize {
         match self.pool.is_filled(2) {

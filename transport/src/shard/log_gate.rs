@@ -1,9 +1,9 @@
-//! One log line per while, for what a peer can cause as often as it likes.
+//! Rate limit for log lines that a peer can cause at will.
 
 /// Time between two lines of the same kind, in ns.
 const EVERY_NS: u64 = 10_000_000_000;
 
-/// Lets a line through and counts those that follow too soon.
+/// Admits one line per interval and counts the suppressed ones.
 #[derive(Debug, Default)]
 pub(crate) struct LogGate {
     due_ns: u64,
@@ -11,7 +11,7 @@ pub(crate) struct LogGate {
 }
 
 impl LogGate {
-    /// Whether a line may be written now; how many were not since the last one.
+    /// Whether a line may be written now, and the number of lines suppressed since the last one.
     pub(crate) fn pass(&mut self, now_ns: u64) -> Option<u64> {
         if now_ns < self.due_ns {
             self.held_back += 1;

@@ -1,4 +1,4 @@
-//! Shards: one thread, one core, one loop, and what crosses between them.
+//! Shards: one thread, one core, one loop, and the communication between them.
 //!
 //! [`Engine`] starts the threads and hands out work. On each, the *pump* drives the hot ring:
 //! enter → collect completions → dispatch → inbox → timers → post what is to be sent, and again;

@@ -1,4 +1,4 @@
-//! What a shard does when nothing is left to do: spin a little, then sleep.
+//! Idle behaviour of a shard: it spins for a short time, then sleeps.
 //!
 //! *Bare*: the shard sleeps in the ring itself. One system call both submits and waits; no futures
 //! run on the shard. *Hosted*: the shard's loop is a task of a `tokio_uring` runtime, so that
@@ -13,20 +13,20 @@ use crate::sys::notify::Notify;
 use super::pump::Pump;
 use super::spin::Spinner;
 
-/// Time after which the metrics that others count are copied, while the shard is busy.
+/// Interval at which a busy shard copies the counters of its parts into its metrics, in ns.
 const PUBLISH_EVERY_NS: u64 = 1_000_000;
 
-/// Busy turns of a hosted shard before the runtime's other tasks get theirs.
+/// Busy turns of a hosted shard before the runtime's other tasks run.
 const HOSTED_TURNS: u32 = 16;
 
-/// Turns that find nothing before a hosted shard that spins has the runtime look again: that costs a
-/// system call, and a turn costs none. What a turn has woken is run at once all the same.
+/// Turns without work before a hosted shard that spins lets the runtime poll: that costs a
+/// system call, and a turn costs none. Tasks that a turn has woken run at once in any case.
 const HOSTED_SPINS: u32 = 16;
 
-/// Frames in one turn from which on a shard that sleeps in its ring looks again before it does.
+/// Frames in one turn from which a shard polls once more before it sleeps in its ring.
 const BUSY_FRAMES: u64 = 96;
 
-/// Copies the metrics that others count, if that was not done just now.
+/// Copies the counters of the shard's parts into its metrics, unless that was done recently.
 fn publish<D: Driver>(pump: &mut Pump<D>) {
     let now = pump.local.turn_ns();
     if now >= pump.publish_due_ns {
@@ -35,7 +35,7 @@ fn publish<D: Driver>(pump: &mut Pump<D>) {
     }
 }
 
-/// The loop's memory of idleness.
+/// The idle state of the loop.
 struct Idle {
     spinner: Spinner,
     since_ns: Option<u64>,
@@ -59,7 +59,7 @@ impl Idle {
         publish(pump);
     }
 
-    /// A turn found nothing: spin on?
+    /// A turn found no work; returns whether to continue spinning.
     fn spin<D: Driver>(&mut self, pump: &Pump<D>) -> bool {
         if !self.spinner.is_enabled() {
             return false;
@@ -92,14 +92,14 @@ impl Idle {
     }
 }
 
-/// Runs a shard that sleeps in its ring, until it is told to stop.
+/// Runs a shard that sleeps in its ring, until it is asked to stop.
 pub(super) fn run_bare<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
     if spinner.is_enabled() {
         pump.take_all();
     }
     let mut idle = Idle::new(spinner);
     while !pump.stopping {
-        // A shard that does not spin looks and sleeps in one system call.
+        // A shard that does not spin polls and sleeps in one system call.
         if idle.spinner.is_enabled() {
             if pump.turn(Park::No)? {
                 idle.worked(pump);
@@ -112,7 +112,8 @@ pub(super) fn run_bare<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::R
         let frames = pump.local.metrics.frames_in.get();
         let worked = sleep_in_ring(pump)?;
         idle.slept(pump, worked);
-        // Under load, more has come by now: to sleep first would have the peer wake this shard.
+        // Under load, more frames have arrived by now: sleeping first would make the peer wake this
+        // shard.
         let handled = pump.local.metrics.frames_in.get() - frames;
         if handled >= BUSY_FRAMES && !pump.stopping {
             while pump.turn(Park::No)? && !pump.stopping {
@@ -123,12 +124,12 @@ pub(super) fn run_bare<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::R
     pump.shut_down()
 }
 
-/// Announces that the shard will sleep; false where there is something to do first.
+/// Announces that the shard will sleep; false if there is work to do first.
 fn may_sleep<D: Driver>(pump: &mut Pump<D>) -> bool {
     if pump.has_work() || !pump.local.handle.inbox().prepare_sleep() {
         return false;
     }
-    // Whoever gave a task work before the announcement has not woken the shard.
+    // Work given to a task before the announcement did not wake the shard.
     if pump.local.tasks_have_work() {
         pump.local.handle.inbox().finish_sleep();
         return false;
@@ -146,7 +147,7 @@ fn sleep_in_ring<D: Driver>(pump: &mut Pump<D>) -> io::Result<bool> {
     pump.turn(Park::Until(until))
 }
 
-/// Runs a shard as a task of a `tokio_uring` runtime, until it is told to stop.
+/// Runs a shard as a task of a `tokio_uring` runtime, until it is asked to stop.
 pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) -> io::Result<()> {
     let fd = pump
         .driver
@@ -181,8 +182,8 @@ pub(super) async fn run_hosted<D: Driver>(pump: &mut Pump<D>, spinner: Spinner) 
     pump.shut_down()
 }
 
-/// Lets the runtime's other tasks run, and the runtime itself look after its timers and files when
-/// that is due: it does so in earnest only where every task waits, be it for an instant.
+/// Lets the runtime's other tasks run, and its timers and files when that is due: the runtime polls
+/// those only while all its tasks wait, if only for an instant.
 async fn give_way<D: Driver>(pump: &Pump<D>, notify: &Notify, idle: &mut Idle) -> io::Result<()> {
     let now = pump.local.turn_ns();
     if !idle.spinner.park_due(now) {
@@ -196,7 +197,8 @@ async fn give_way<D: Driver>(pump: &Pump<D>, notify: &Notify, idle: &mut Idle) -
 
 async fn sleep_in_runtime<D: Driver>(pump: &mut Pump<D>, notify: &Notify) -> io::Result<bool> {
     let handle = pump.local.handle.clone();
-    // Nothing but a turn submits what the last one posted, and a turn that found nothing may have.
+    // Only a turn submits the operations posted by the last one, and a turn without work may have
+    // posted some.
     if pump.driver.has_posted() || !may_sleep(pump) {
         tokio::task::yield_now().await;
         return pump.turn(Park::No);
@@ -208,7 +210,7 @@ async fn sleep_in_runtime<D: Driver>(pump: &mut Pump<D>, notify: &Notify) -> io:
         .map(|at| at.saturating_sub(pump.driver.now_ns()));
     match wait {
         None => notify.wait().await?,
-        // Time being up is as good as a completion: the turn finds the timer.
+        // An expired time is as good as a completion: the turn finds the timer.
         Some(ns) => tokio::time::timeout(Duration::from_nanos(ns), notify.wait())
             .await
             .unwrap_or(Ok(()))?,

@@ -6,8 +6,8 @@
 //! next spin, one that did not (a *miss*) shortens it, down to nothing. A
 //! sleep that turns out so short that a spin would have covered it lengthens the
 //! spin again, as KVM's halt polling does. Spinning is off where it can only do
-//! harm: on a thread that is not pinned, or where the spinning threads outnumber
-//! the processors.
+//! harm: on a thread that is not pinned, or if there are more spinning threads than
+//! processors.
 //!
 //! A shard that hosts a tokio runtime must let it park in earnest every now and
 //! then, for only then does the runtime look after its timers and files:
@@ -19,19 +19,19 @@
 //!                                    -> no:  miss, park     -> parked }
 //! ```
 
-/// The longest a shard that hosts a runtime goes without a real park, in
+/// The longest time that a shard with a runtime goes without a real park, in
 /// nanoseconds.
 pub const FORCED_PARK_INTERVAL_NS: u64 = 100_000;
 
 /// The shortest spin, unless the configured one is shorter; less becomes none.
 const SPIN_MIN_NS: u64 = 1_000;
 
-/// Where a shard runs, as far as spinning is concerned.
+/// The placement of a shard's thread, as far as it matters for spinning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// The thread is pinned to one processor.
     pub pinned: bool,
-    /// More threads spin than there are processors for them.
+    /// More threads spin than there are processors.
     pub oversubscribed: bool,
     /// The shard hosts a runtime, which needs real parks.
     pub hosted: bool,
@@ -86,14 +86,14 @@ impl Spinner {
         self.spin_ns
     }
 
-    /// Whether a shard that has been idle since `idle_since_ns` should look for
+    /// Whether a shard that has been idle since `idle_since_ns` should poll for
     /// work once more instead of sleeping.
     pub fn should_spin(&self, idle_since_ns: u64, now_ns: u64) -> bool {
         now_ns.saturating_sub(idle_since_ns) < self.spin_ns
     }
 
-    /// Whether the shard must park now, be it only for an instant, because the
-    /// runtime it hosts has not had its turn for [`FORCED_PARK_INTERVAL_NS`].
+    /// Whether the shard must park now, if only for an instant, because the runtime it hosts has
+    /// not run for [`FORCED_PARK_INTERVAL_NS`].
     pub fn park_due(&self, now_ns: u64) -> bool {
         self.hosted && now_ns.saturating_sub(self.last_park_ns) >= FORCED_PARK_INTERVAL_NS
     }
@@ -103,7 +103,7 @@ impl Spinner {
         self.grow_to(self.spin_ns.saturating_mul(2));
     }
 
-    /// The shard has parked, for however short a time.
+    /// The shard has parked, for any time.
     pub fn rested(&mut self, now_ns: u64) {
         self.last_park_ns = now_ns;
     }
@@ -123,7 +123,7 @@ impl Spinner {
         self.last_park_ns = now_ns;
         let idle_ns = now_ns.saturating_sub(idle_since_ns);
         if worked && idle_ns < self.max_ns {
-            // Doubling the spin that has just been halved would get nowhere.
+            // Doubling the spin that has just been halved would gain nothing.
             self.grow_to(idle_ns.saturating_mul(2));
         }
     }

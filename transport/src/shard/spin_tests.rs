@@ -18,7 +18,7 @@ const MAX_NS: u64 = 50_000;
 /// How long one look for work takes.
 const LOOK_NS: u64 = 200;
 
-/// What a simulated shard did.
+/// The results of a simulated shard.
 #[derive(Debug, Default)]
 struct Outcome {
     hits: usize,
@@ -128,7 +128,7 @@ proptest! {
         prop_assert!(outcome.sleeps <= 1, "{outcome:?}");
     }
 
-    /// Whatever comes, a spell is spun for at most the longest spin, the spin
+    /// For any arrivals: a spell is spun for at most the longest spin, the spin
     /// stays in its range, and a hosted shard parks in time.
     #[test]
     fn no_spell_is_spun_for_longer_than_configured(

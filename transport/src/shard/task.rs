@@ -1,7 +1,7 @@
 //! Work of an embedder's own in a shard's turns: dispatchers, actors, protocols above the transport.
 //!
-//! A [`ShardTask`] is called once per turn, after the sockets and the shard's own inbox. What other
-//! threads have for it lies in queues of the task's own; whoever fills one calls
+//! A [`ShardTask`] is called once per turn, after the sockets and the shard's own inbox. Work from
+//! other threads is in queues of the task's own; a thread that adds to one calls
 //! [`ShardHandle::notify`], and the *arm, recheck, sleep* protocol of the [inbox](super::inbox) sees
 //! to it that no wake-up is lost and few are needed:
 //!
@@ -23,15 +23,16 @@ use super::timer::TimerKey;
 /// Tasks of one shard at most.
 const MAX_TASKS: usize = 1024;
 
-/// Something that runs in a shard's turns, on its thread.
+/// An embedder's task that runs in a shard's turns, on its thread.
 ///
 /// Must not block. A panic is contained and counted; the task is called again.
 pub trait ShardTask {
-    /// Does some of what waits. What is left, by [`has_work`](Self::has_work), has another turn.
+    /// Does some of the waiting work. The rest, reported by [`has_work`](Self::has_work), is done
+    /// in a later turn.
     fn run(&self);
 
-    /// Whether something waits. Asked before the shard sleeps, so it must see at once what another
-    /// thread has posted.
+    /// Whether work waits. Called before the shard sleeps, so it must see at once the work that
+    /// another thread has posted.
     fn has_work(&self) -> bool;
 
     /// A timer set by [`TaskContext::set_timer`] is due.
@@ -39,11 +40,11 @@ pub trait ShardTask {
         let _ = token;
     }
 
-    /// The shard ends: nothing more will be called. Connections have been closed.
+    /// The shard ends: no method is called after this one. Connections have been closed.
     fn on_stop(&self) {}
 }
 
-/// A timer of a task, for [`TaskContext::cancel_timer`]. Harmless once it is over.
+/// A timer of a task, for [`TaskContext::cancel_timer`]. Has no effect once it has fired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskTimer(TimerKey);
 
@@ -60,31 +61,31 @@ impl TaskContext {
         &self.local.handle
     }
 
-    /// Time in ns of the monotonic clock: as of the beginning of the turn inside of one.
+    /// Time in ns of the monotonic clock; inside a turn, the time of its beginning.
     #[inline]
     pub fn now_ns(&self) -> u64 {
         self.local.now_ns()
     }
 
-    /// Has [`ShardTask::on_timer`] called with `token` after a while, up to a millisecond late.
-    /// `None` where the shard has as many timers as it can.
+    /// Calls [`ShardTask::on_timer`] with `token` after a time, up to a millisecond late.
+    /// `None` if the shard has reached its limit of timers.
     pub fn set_timer(&self, after: Duration, token: u32) -> Option<TaskTimer> {
         let what = TimerFor::Task {
             slot: self.slot,
             token,
         };
         let (key, _) = self.local.set_timer(after, what)?;
-        // A shard that sleeps does not know of it.
+        // A sleeping shard does not know of the timer.
         self.rouse();
         Some(TaskTimer(key))
     }
 
-    /// Forgets a timer.
+    /// Cancels a timer.
     pub fn cancel_timer(&self, timer: TaskTimer) {
         self.local.cancel_timer(timer.0);
     }
 
-    /// Asks for a turn: the task has got work from a future on its own thread. Costs next to nothing
+    /// Requests a turn: the task has got work from a future on its own thread. Costs next to nothing
     /// inside a turn.
     pub fn rouse(&self) {
         if !self.local.in_turn.get() {
@@ -95,7 +96,7 @@ impl TaskContext {
     /// Ends the task: it is not called again.
     pub fn remove(&self) {
         let task = self.local.tasks.borrow_mut().try_remove(self.slot as usize);
-        // Dropped when nothing is borrowed: it may come back here.
+        // Dropped while nothing is borrowed: the drop may call back.
         drop(task);
     }
 }
@@ -122,7 +123,7 @@ impl ShardHandle {
 }
 
 impl ShardLocal {
-    /// Runs every task once; true where one did something or has more to do.
+    /// Runs every task once; true if one did work or has more to do.
     pub(super) fn run_tasks(&self) -> bool {
         let end = self.tasks.borrow().capacity();
         let mut worked = false;

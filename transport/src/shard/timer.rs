@@ -24,7 +24,7 @@ use std::fmt;
 /// late, and never early.
 pub const TICK_NS: u64 = 1_000_000;
 
-/// How many timers a wheel may hold unless its owner says otherwise.
+/// Limit of the timers of a wheel whose owner sets none.
 pub const DEFAULT_MAX_TIMERS: u32 = 1 << 20;
 
 const SLOT_BITS: u32 = 6;
@@ -49,11 +49,11 @@ pub struct TimerKey {
     generation: u32,
 }
 
-/// The wheel holds as many timers as it may.
+/// The wheel has reached its limit of timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the shard already runs {limit} timers, its limit")]
 pub struct TimersFull {
-    /// The most timers that the wheel holds.
+    /// The limit of timers.
     pub limit: u32,
 }
 
@@ -158,8 +158,8 @@ impl TimerWheel {
         Ok(TimerKey { index, generation })
     }
 
-    /// Ends a timer before it is due. False if it has fired or was cancelled
-    /// before: the caller then lost the race.
+    /// Cancels a timer. False if it has fired or was cancelled before: the caller then lost the
+    /// race.
     pub fn cancel(&mut self, key: TimerKey) -> bool {
         match self.nodes.get(key.index as usize) {
             Some(node) if node.generation == key.generation => {
@@ -171,9 +171,9 @@ impl TimerWheel {
         }
     }
 
-    /// When the shard has to look again, in nanoseconds: never later than the
-    /// next timer is due, and always later than the last time that everything
-    /// due was taken. A far timer is approached in at most one step per level.
+    /// The time of the next check, in nanoseconds: never later than the next timer is due, and
+    /// always later than the last time that everything due was taken. A far timer is approached in
+    /// at most one step per level.
     pub fn next_deadline(&self) -> Option<u64> {
         self.next_event()
             .map(|event| event.tick.saturating_mul(TICK_NS))

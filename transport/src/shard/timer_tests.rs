@@ -151,7 +151,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a wheel promises, kept in a sorted map.
+/// Reference model of the wheel, kept in a sorted map.
 struct Model {
     now_tick: u64,
     /// Due tick and token.
@@ -173,7 +173,7 @@ impl Model {
         }
     }
 
-    /// What is due, as one set per tick.
+    /// The due tokens, as one set per tick.
     fn advance(&mut self, now_ns: u64) -> Vec<u64> {
         self.now_tick = self.now_tick.max(now_ns / TICK_NS);
         let later = self.set.split_off(&(self.now_tick + 1, 0));

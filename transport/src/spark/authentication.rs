@@ -1,4 +1,4 @@
-//! What a server or a client says of Spark's authentication. Read by the handshakes of `conn::spark`.
+//! Spark authentication settings of a server or a client. Read by the handshakes of `conn::spark`.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! In the place of authentication where the crate is built without its feature `spark`: it does not exist.
+//! Takes the place of authentication in builds without the feature `spark`.
 
-/// Without the feature `spark`, a server asks nobody to authenticate.
+/// Placeholder without values: without the feature `spark`, a server demands no authentication.
 #[derive(Clone, Copy, Debug)]
 pub enum ServerAuthentication {}
 

@@ -57,11 +57,11 @@ pub enum Op {
     Recv {
         /// The socket.
         sock: Sock,
-        /// Where the bytes go.
+        /// The destination of the bytes.
         buf: LeaseMut,
-        /// First byte to fill.
+        /// Offset of the first byte to fill.
         at: usize,
-        /// Bytes wanted.
+        /// Number of bytes wanted.
         len: usize,
         /// The driver tries to fill it all; where not, what is there suffices. A linked one waits for
         /// all.
@@ -75,7 +75,7 @@ pub enum Op {
     Send {
         /// The socket.
         sock: Sock,
-        /// What to send.
+        /// The data to send.
         gather: Gather,
         /// More follows at once: the kernel may hold back a partial segment (`MSG_MORE`).
         more: bool,
@@ -87,15 +87,15 @@ pub enum Op {
     SendFile {
         /// The socket.
         sock: Sock,
-        /// What goes first.
+        /// The data sent before the file.
         head: Gather,
         /// The file; its own position is not used.
         file: Arc<File>,
-        /// Where to start, in bytes.
+        /// Offset of the first file byte.
         offset: u64,
         /// Bytes of the file to send.
         len: usize,
-        /// Zero bytes to send behind it (less than 16), which the result counts too.
+        /// Number of zero bytes sent after it (less than 16), included in the result.
         padding: usize,
     },
     /// Read `len` bytes of a file into `buf[at..]`, off this thread where the disk is needed.
@@ -103,13 +103,13 @@ pub enum Op {
     Read {
         /// The file; its own position is not used.
         file: Arc<File>,
-        /// Where to start, in bytes.
+        /// Offset of the first file byte.
         offset: u64,
-        /// Where the bytes go.
+        /// The destination of the bytes.
         buf: LeaseMut,
-        /// First byte to fill.
+        /// Offset of the first byte to fill.
         at: usize,
-        /// Bytes wanted.
+        /// Number of bytes wanted.
         len: usize,
     },
 }
@@ -122,7 +122,7 @@ impl Op {
     }
 }
 
-/// What a completion hands back.
+/// The resource that a completion returns.
 #[derive(Debug)]
 pub enum Payload {
     /// Nothing.
@@ -147,11 +147,11 @@ pub enum Payload {
 pub struct Completion {
     /// The caller's own number, as given to [`Driver::submit`].
     pub token: u64,
-    /// Which operation.
+    /// The operation.
     pub key: OpKey,
     /// Bytes moved, or a negative errno.
     pub result: i32,
-    /// True where the operation goes on (multishot).
+    /// True if the operation continues (multishot).
     pub more: bool,
     /// Memory coming back.
     pub payload: Payload,
@@ -210,7 +210,7 @@ impl fmt::Debug for Waker {
 /// would be full.
 pub(crate) const LINGER_COMPLETIONS: u32 = 32;
 
-/// What a driver has counted; see [`Driver::stats`].
+/// The counters of a driver; see [`Driver::stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DriverStats {
     /// Calls into the kernel to submit or wait.
@@ -219,7 +219,7 @@ pub struct DriverStats {
     pub submitted: u64,
     /// Times the completion queue overflowed (nothing is lost; it costs time).
     pub cq_overflows: u64,
-    /// Multishot receives that ended for want of a buffer.
+    /// Multishot receives that ended for lack of a buffer.
     pub no_buffers: u64,
 }
 
@@ -234,7 +234,7 @@ pub struct Moved {
     pub pending: bool,
 }
 
-/// What to listen on.
+/// The socket or address to listen on.
 #[derive(Debug)]
 pub enum Listening {
     /// A socket that is bound already: one of a group that several shards share.
@@ -274,12 +274,12 @@ impl FileState {
     }
 }
 
-/// What moves the bytes of one shard. See the module's documentation for the rules.
+/// The IO backend of one shard. See the module's documentation for the rules.
 pub trait Driver {
-    /// Opens a listening socket; also tells the address it got (port 0 resolved).
+    /// Opens a listening socket and returns its address (port 0 resolved).
     ///
     /// # Errors
-    /// Says which address, why, and what to do about it.
+    /// Names the address, the reason and the remedy.
     fn listen(&mut self, on: Listening) -> Result<(Sock, Addr), SocketError>;
 
     /// Opens a socket to be connected by [`Op::Connect`].
@@ -310,8 +310,8 @@ pub trait Driver {
     /// Ends the sending direction, or both, without closing the socket.
     fn shutdown(&mut self, sock: Sock, both: bool);
 
-    /// Closes a socket that has no outstanding operation; one that this driver has not opened, or has
-    /// closed, stays as it is. What is open when the driver is dropped is closed then.
+    /// Closes a socket that has no outstanding operation; a socket that this driver has not opened,
+    /// or has closed, is left alone. Sockets still open when the driver is dropped are closed then.
     fn close(&mut self, sock: Sock);
 
     /// Closes up to `most` connections that wait to be accepted, by a descriptor that is kept for this:
@@ -321,7 +321,7 @@ pub trait Driver {
         0
     }
 
-    /// Has the next park return with its first completion, whatever that is: something waits for a send
+    /// Makes the next park return at its first completion of any kind: a caller waits for a send
     /// that a driver may count as done when it is submitted.
     fn return_at_first(&mut self) {}
 
@@ -330,15 +330,15 @@ pub trait Driver {
         false
     }
 
-    /// Submits what was posted and collects completions; parks as told.
+    /// Submits the posted operations and collects completions; parks as `park` says.
     ///
     /// # Errors
-    /// What the kernel says of the ring itself: fatal for the shard.
+    /// The kernel's error for the ring itself: fatal for the shard.
     fn enter(&mut self, park: Park) -> io::Result<()>;
 
-    /// The next [`enter`](Self::enter) that has to wait does so for `least_ns` at least, whatever completes
-    /// meanwhile: less than `LINGER_COMPLETIONS`, that is. (A wake-up may count as one completion.) It may
-    /// end when that time is over, though nothing has come. False where this kernel cannot.
+    /// The next [`enter`](Self::enter) that has to wait does so for at least `least_ns`, unless
+    /// `LINGER_COMPLETIONS` completions arrive before. (A wake-up may count as one completion.) It may
+    /// return after that time without a completion. False if this kernel cannot.
     fn linger(&mut self, least_ns: u64) -> bool;
 
     /// True where [`enter`](Self::enter) would find something to do, told without a system call.

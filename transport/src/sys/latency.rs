@@ -1,4 +1,4 @@
-//! A thread that wants the processor soon rather than long.
+//! Short scheduler slices, for a thread that needs low latency and little processor time.
 //!
 //! Since Linux 6.12 a thread may ask for a shorter time slice (`sched_setattr` with `sched_runtime`
 //! under `SCHED_OTHER`); when it wakes it then preempts threads with longer ones. A shard that shares

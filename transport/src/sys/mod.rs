@@ -1,6 +1,6 @@
 //! The kernel: rings, sockets, processors, and what this machine offers.
 //!
-//! [`Driver`](driver::Driver) is the narrow door between the engine and whatever moves the bytes.
+//! [`Driver`](driver::Driver) is the narrow interface between the engine and its IO backend.
 //! Nothing above this module knows which driver runs. Unsafe code of the engine lives here, in
 //! `buf` and in the queues of `shard`.
 

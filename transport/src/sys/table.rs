@@ -1,7 +1,7 @@
 //! The table of operations in flight: what a driver works on, kept until it is done.
 //!
-//! A key is slot and generation, so a completion that comes after its slot was given to another
-//! operation finds nobody. The io_uring driver gives the keys to the kernel as `user_data`.
+//! A key is slot and generation, so a completion that arrives after its slot was reused matches no
+//! operation. The io_uring driver gives the keys to the kernel as `user_data`.
 
 use super::driver::OpKey;
 

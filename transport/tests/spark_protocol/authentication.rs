@@ -1,4 +1,4 @@
-//! Who may ask: Spark's handshakes, and what is served without one.
+//! Authentication of clients: Spark's handshakes, and the requests that are served without one.
 
 use ringrail_transport::spark::{
     AuthEngine, Cipher, ClientAuthentication, ClientMode, EngineVersion, Secret,

@@ -203,8 +203,8 @@ fn a_drain_answers_what_it_has_and_refuses_nothing_with_a_failure() {
     assert!(rest.is_empty(), "{rest:?}");
 }
 
-/// To Spark's clients a failed chunk is final: whoever asks for more bodies than the shard has room for
-/// loses its connection, and others are served.
+/// For Spark's clients a failed chunk is final, so a peer that requests more bodies than the shard has
+/// room for is disconnected, and others are served.
 #[test]
 fn a_peer_that_takes_all_room_for_bodies_loses_its_connection_alone() {
     let conf = TransportConf {

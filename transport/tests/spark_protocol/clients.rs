@@ -167,7 +167,8 @@ fn merged_blocks_are_asked_for() {
     assert!(matches!(error, RequestError::NotInNative { .. }), "{error}");
 }
 
-/// An answer of another kind under the same number is nobody's, and so is one to a request that was given up.
+/// An answer of another kind under the same number matches no request; nor does one to an abandoned
+/// request.
 #[test]
 fn answers_of_another_kind_are_not_taken_for_merged_blocks() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::raw::{Got, Raw, chunk, frame, one_way, rpc, stream, text, upload};
 use crate::server::server;
 
-/// Frames of every kind, requests and answers that nobody asked for.
+/// Frames of every kind: requests, and answers without a request.
 fn script() -> Vec<u8> {
     [
         rpc(1, b"abc"),

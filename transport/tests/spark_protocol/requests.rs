@@ -222,7 +222,7 @@ fn one_way_messages_reach_the_handler() {
     }
 }
 
-/// Whatever pieces the bytes come in, they say the same.
+/// The pieces that the bytes arrive in do not change their meaning.
 #[test]
 fn requests_may_be_cut_anywhere() {
     let server = server();
@@ -239,7 +239,8 @@ fn requests_may_be_cut_anywhere() {
     for cut in 1..script.len() {
         let mut peer = Raw::connect(server.port());
         peer.send(&script[..cut]);
-        // What has come is looked at before the rest is there: an answer, or a moment, proves it.
+        // The first piece is processed before the rest arrives: an answer, or a short wait, proves
+        // it.
         if cut >= rpc(1, b"abc").len() {
             assert_eq!(peer.get(), Got::rpc_reply(1, b"abc"));
         } else {
@@ -277,7 +278,7 @@ fn one_port_takes_both_protocols() {
             Got::rpc_reply(n as i64, &body)
         );
     }
-    // And what is neither is told so in its own words.
+    // A peer of a third protocol gets an error in its own protocol.
     let mut browser = Raw::connect(server.port());
     browser.send(b"GET / HTTP/1.1\r\n\r\n");
     let mut answer = String::new();
@@ -285,7 +286,7 @@ fn one_port_takes_both_protocols() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
-/// A port that takes Spark's protocol alone tells nobody of another.
+/// A port for Spark's protocol alone does not advertise another.
 #[test]
 fn strays_at_a_port_of_sparks_are_told_what_it_takes() {
     let context = TransportContext::new(engine(Default::default()), || Rc::new(NoRpcHandler))

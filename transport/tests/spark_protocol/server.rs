@@ -20,7 +20,7 @@ use ringrail_transport::{
 
 use crate::support::{content, engine};
 
-/// What the handler saw, for the test.
+/// An observation of the handler, for the test.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     OneWay(Vec<u8>),

@@ -1,4 +1,4 @@
-//! What the tests over real sockets share.
+//! Helpers shared by the tests over real sockets.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::cell::RefCell;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use std::io::IoSliceMut;
 use std::time::Instant;
 
-/// Receives until the window is over and everything in flight has arrived.
+/// Receives until the window has ended and all requests in flight are answered.
 pub(super) fn run(mut link: Link<'_>) -> Result<Metered> {
     let size = link.workload.size() as usize;
     let chunks = link.workload.source_chunks();

@@ -22,7 +22,7 @@ pub(super) fn answer(serving: &Serving<'_>, stream: &TcpStream, served: &mut Ser
     })
 }
 
-/// Reads whatever requests have arrived and hands their ids to `batch`, until the client closes.
+/// Reads the requests that have arrived and hands their ids to `batch`, until the client closes.
 pub(crate) fn each_batch(
     serving: &Serving<'_>,
     stream: &TcpStream,

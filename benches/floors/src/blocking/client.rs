@@ -1,6 +1,6 @@
 //! The blocking client: a thread per connection that keeps its requests in flight.
 //!
-//! Small answers are received in whatever pieces they come and checked where they lie; bodies of
+//! Small answers are received in pieces of any size and checked in place; bodies of
 //! [`EXACT_LEN`](crate::frame::EXACT_LEN) and more are received exactly ([`super::chunk_client`]).
 
 use super::chunk_client;
@@ -46,7 +46,7 @@ pub(crate) fn run(workload: &Workload, addr: SocketAddr) -> Result<Metered> {
     })
 }
 
-/// What one connection's loop works with.
+/// State of one connection's loop.
 pub(super) struct Link<'a> {
     pub(super) workload: &'a Workload,
     pub(super) stream: &'a TcpStream,
@@ -102,7 +102,7 @@ fn stream_answers(mut link: Link<'_>) -> Result<Metered> {
 }
 
 impl Link<'_> {
-    /// Fills the room in flight, unless the window is over.
+    /// Issues requests up to the limit in flight, unless the window has ended.
     pub(super) fn issue(&mut self, now: Instant) {
         let room = self.requests.room();
         if room > 0 && !self.meter.is_done() {

@@ -1,9 +1,9 @@
 //! The floor of blocking sockets: a thread per connection that sleeps in `recv` and answers a batch
 //! in one `send`.
 //!
-//! What a careful program does without io_uring, and what a parked ping-pong cannot beat by much.
-//! Files go out of a mapping in gathered sends; [`crate::sendfile`] is the same server with
-//! `sendfile` for the bodies.
+//! A careful program without io_uring works like this, and a parked ping-pong cannot be much
+//! faster. Files are sent from a mapping in gathered sends; [`crate::sendfile`] is the same server
+//! with `sendfile` for the bodies.
 
 mod chunk_client;
 mod chunk_server;

@@ -50,7 +50,7 @@ pub(crate) fn accept_each(
                     break;
                 };
                 lock(&open).push(handle);
-                // Else whoever ends the connections finds it among them.
+                // Otherwise the thread that ends the connections finds it in the list.
                 if is_over.load(Ordering::SeqCst) {
                     net::shut_down(&stream);
                 }

@@ -42,12 +42,12 @@ pub(crate) fn send_all(socket: &TcpStream, mut pieces: &mut [IoSlice<'_>]) -> io
     Ok(())
 }
 
-/// What a socket is ready for.
+/// The readiness of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Can {
-    /// There is something to receive, if only an error.
+    /// Bytes or an error can be received.
     Receive,
-    /// There is room to send, and nothing to receive.
+    /// Bytes can be sent; none can be received.
     Send,
 }
 

@@ -1,4 +1,4 @@
-//! What can be measured: two command lines that speak one line protocol.
+//! Candidates of a measurement: two command lines that speak one line protocol.
 
 use crate::floor::Floor;
 use crate::role;
@@ -16,7 +16,7 @@ use std::process::Command;
 /// **Server**: listens on a free port of 127.0.0.1; prints `ready ADDR` and a newline (`ready
 /// 127.0.0.1:40123`) when it accepts connections and has its chunks in memory; serves until its
 /// stdin ends; then prints one line of JSON, a [`ServerReport`](crate::report::ServerReport), and
-/// exits with success. A server must end with its stdin whatever happens: that is how none outlives
+/// exits with success. A server must end when its stdin ends, so that none outlives
 /// the harness.
 ///
 /// **Client**: does the workload against ADDR ([`Workload::length`] measured, its

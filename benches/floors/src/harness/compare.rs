@@ -42,9 +42,9 @@ pub struct Entry {
     pub median: Sample,
     /// Every round, in order.
     pub rounds: Vec<Sample>,
-    /// Whatever else the client reported in its last round.
+    /// Additional values that the client reported in its last round.
     pub client_extra: serde_json::Map<String, serde_json::Value>,
-    /// Whatever else the server reported in its last round.
+    /// Additional values that the server reported in its last round.
     pub server_extra: serde_json::Map<String, serde_json::Value>,
     /// Its medians divided by those of the best floor, if there was one.
     pub of_best_floor: Option<Ratios>,
@@ -80,7 +80,7 @@ impl Ratios {
     }
 }
 
-/// What came out of measuring several candidates at the same work in the same sitting.
+/// The results of measuring several candidates at the same work in the same sitting.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// The workload's name.

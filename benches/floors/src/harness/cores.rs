@@ -1,4 +1,4 @@
-//! Which cores the two processes get, and how they get there before their first instruction.
+//! Selection of the two processes' cores, and pinning before their first instruction.
 
 use super::error::HarnessError;
 use crate::workload::Placement;

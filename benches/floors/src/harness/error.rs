@@ -1,4 +1,4 @@
-//! What can go wrong with a measurement.
+//! Errors of a measurement.
 
 use crate::workload::WorkloadError;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Which of a candidate's two processes.
+/// One of a candidate's two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The one that answers.
+    /// The answering process.
     Server,
-    /// The one that asks.
+    /// The asking process.
     Client,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// Why there is no result. What a process wrote to stderr has gone to the harness's own.
+/// Why there is no result. The stderr of a process goes to the harness's own.
 #[derive(Debug, thiserror::Error)]
 pub enum HarnessError {
     /// The workload is outside its limits.
@@ -55,7 +55,7 @@ pub enum HarnessError {
     Start {
         /// The candidate.
         candidate: String,
-        /// Which process.
+        /// The process.
         side: Side,
         /// The system's reason.
         #[source]
@@ -66,21 +66,21 @@ pub enum HarnessError {
     Silent {
         /// The candidate.
         candidate: String,
-        /// Which process.
+        /// The process.
         side: Side,
-        /// How long the harness waited.
+        /// Time that the harness waited.
         waited: Duration,
     },
-    /// A process ended without the line that it owed.
+    /// A process ended without its report line.
     #[error(
         "the {side} of {candidate} ended ({status}) without the line expected of it; its stderr says why"
     )]
     Ended {
         /// The candidate.
         candidate: String,
-        /// Which process.
+        /// The process.
         side: Side,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
     },
     /// A process reported and then failed.
@@ -88,9 +88,9 @@ pub enum HarnessError {
     Failed {
         /// The candidate.
         candidate: String,
-        /// Which process.
+        /// The process.
         side: Side,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
     },
     /// A server's first line is not `ready ADDR`.
@@ -106,11 +106,11 @@ pub enum HarnessError {
     BadReport {
         /// The candidate.
         candidate: String,
-        /// Which process.
+        /// The process.
         side: Side,
         /// The line.
         line: String,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
@@ -119,7 +119,7 @@ pub enum HarnessError {
     NotMeasured {
         /// The candidate.
         candidate: String,
-        /// What is missing.
+        /// The missing value.
         what: &'static str,
     },
     /// Waiting for a process failed.
@@ -127,7 +127,7 @@ pub enum HarnessError {
     Wait {
         /// The candidate.
         candidate: String,
-        /// Which process.
+        /// The process.
         side: Side,
         /// The system's reason.
         #[source]

@@ -1,4 +1,4 @@
-//! Noticing that somebody else used the cores: a build next door makes a floor look low, and a
+//! Detection of other load on the cores: a concurrent build makes a baseline look slow, and a
 //! ratio arbitrary.
 
 use super::cores::Cores;

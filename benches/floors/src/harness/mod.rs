@@ -9,13 +9,13 @@
 //!      medians per candidate, ratios to the best floor
 //! ```
 //!
-//! Turns, because a machine's speed drifts: what runs side by side is compared, never a number from
-//! another day. Medians, because one round in a bad moment must not count. A run that others
-//! disturbed is repeated, and what remains is shown. A run whose client did not verify its answers
-//! is an error, not a result.
+//! Candidates take turns, because a machine's speed drifts: only runs of one sitting are compared.
+//! Medians are reported, so that one disturbed round does not count. A run disturbed by other
+//! processes is repeated, and the remaining disturbance is reported. A run whose client did not
+//! verify its answers is an error, not a result.
 //!
-//! What is measured plugs in as a [`Candidate`]: two command lines and the line protocol described
-//! there. The floors of this crate are candidates like any other ([`FloorCandidate`]).
+//! Each measured program is a [`Candidate`]: two command lines and the line protocol described
+//! there. The floors (baselines) of this crate are candidates like any other ([`FloorCandidate`]).
 
 mod candidate;
 mod compare;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a process may be silent beyond the workload's own length.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What came out of one run.
+/// The output of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     /// The client's last line.
@@ -32,7 +32,7 @@ pub struct Run {
 /// Runs `workload` once with `candidate` and returns what its two sides reported.
 ///
 /// # Errors
-/// See [`HarnessError`]; whatever happens, both processes have ended when this returns.
+/// See [`HarnessError`]; in every case both processes have ended when this returns.
 pub fn run_once(candidate: &dyn Candidate, workload: &Workload) -> Result<Run, HarnessError> {
     workload.validate()?;
     let cores = Cores::choose(workload.placement)?;

@@ -4,7 +4,7 @@ use super::error::HarnessError;
 use super::process::Run;
 use serde::{Deserialize, Serialize};
 
-/// What one run measured, or the median of several runs, number by number.
+/// The measurements of one run, or the median of several runs, number by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Answers per second.

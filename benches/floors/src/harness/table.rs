@@ -36,7 +36,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Chunks are told in bytes, RPCs in calls.
+/// Chunks are reported in bytes, RPCs in calls.
 struct Units {
     rate_name: &'static str,
     cpu_name: &'static str,

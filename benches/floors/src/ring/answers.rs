@@ -1,4 +1,4 @@
-//! What a kind of server does with the bytes of a connection; [`super::server`] does the rest.
+//! Protocol part of a server: processes the bytes of a connection; [`super::server`] does the rest.
 
 use super::buffers::Buffers;
 use super::gather::Gather;
@@ -21,6 +21,6 @@ pub(super) trait Answers {
     /// Everything gathered has left.
     fn left(&mut self, buffers: &mut Buffers);
 
-    /// What has been answered.
+    /// The number of answers and bytes so far.
     fn served(&self) -> Served;
 }

@@ -50,7 +50,8 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// What a receive of `len` bytes left in buffer `id`, which is ours until it is recycled.
+    /// The `len` received bytes in buffer `id`, which this process owns until it recycles the
+    /// buffer.
     pub(super) fn received(&mut self, id: u16, len: usize) -> &[u8] {
         assert!(
             id < COUNT && len <= LEN,

@@ -1,5 +1,5 @@
-//! Sending back whatever arrives, unread, from the buffers where it arrived: the least that any
-//! server can do.
+//! Sends received bytes back, unread, from the buffers they arrived in: the minimum that any
+//! server does.
 
 use super::answers::Answers;
 use super::buffers::Buffers;

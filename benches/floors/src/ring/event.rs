@@ -1,5 +1,5 @@
-//! What a completion is about: the operation and its connection, packed into the 64 bits that
-//! travel with it.
+//! Identity of a completion: the operation and its connection, packed into the 64 bits that the
+//! kernel returns with it.
 
 use io_uring::cqueue;
 use std::io;

@@ -18,12 +18,12 @@ use io_uring::{opcode, types};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
-/// What the server of RPCs does with the bytes of a request.
+/// The processing of a request's bytes by the RPC server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// Finds every request, checks its id and length, and answers it when it is whole.
     Checked,
-    /// Sends back whatever has arrived, unread.
+    /// Sends all received bytes back, unread.
     Unparsed,
 }
 
@@ -136,7 +136,7 @@ impl<A: Answers, F: Fn() -> A> Server<'_, A, F> {
     fn accepted(&mut self, event: Event) -> Result<()> {
         let fd = event.count().context("accepting a connection")?;
         ensure!(event.more, "the kernel stopped accepting connections");
-        // SAFETY: the completion hands over a descriptor that nobody else owns.
+        // SAFETY: the completion hands over a descriptor that no other code owns.
         let stream = unsafe { TcpStream::from_raw_fd(fd as i32) };
         self.conns.push(Conn {
             stream,

@@ -40,8 +40,8 @@ pub(super) fn build() -> Result<IoUring> {
 
 /// A ring in use by the thread that made it.
 ///
-/// Whatever memory the posted operations point to must outlive this value: dropping it cancels them
-/// and waits for the last completion.
+/// The memory that posted operations point to must outlive this value: dropping it cancels them and
+/// waits for the last completion.
 pub(super) struct Ring<'a> {
     submitter: Submitter<'a>,
     sq: SubmissionQueue<'a>,

@@ -10,7 +10,7 @@ use super::{failure_header, read_failure};
 pub struct ChunkFailure {
     /// The request's id.
     pub id: u64,
-    /// What went wrong.
+    /// The kind of failure.
     pub code: FailureCode,
     /// Whether the same request may succeed if it is sent again.
     pub retryable: bool,

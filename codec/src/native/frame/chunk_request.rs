@@ -10,15 +10,15 @@ pub struct ChunkRequest {
     pub id: u64,
     /// The stream that the chunk belongs to.
     pub stream_id: u64,
-    /// Which chunk of the stream.
+    /// Index of the chunk in the stream.
     pub chunk_index: u32,
-    /// Where in the chunk to begin, in bytes; more than 0 to resume.
+    /// Offset in the chunk to begin at, in bytes; more than 0 to resume.
     pub offset: u64,
-    /// The most bytes wanted; [`ChunkRequest::TO_THE_END`] for all that there are from `offset` on.
+    /// The most bytes wanted; [`ChunkRequest::TO_THE_END`] for all bytes from `offset` on.
     pub max_len: u64,
-    /// The bytes that the initiator already holds memory for. More come by Credit.
+    /// Bytes for which the initiator already holds memory. Credit frames grant more.
     pub credit: u64,
-    /// How long the answer is worth anything, in µs from now; 0 for ever.
+    /// Time for which the answer is useful, in µs from now; 0 for no deadline.
     pub deadline_us: u32,
     /// The initiator verifies the answer by other means (a digest): its slices need no CRC.
     pub unsummed: bool,

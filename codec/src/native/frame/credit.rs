@@ -9,8 +9,8 @@ pub struct Credit {
     pub id: u64,
     /// The bytes granted on top of what was granted before; never 0.
     pub bytes: u64,
-    /// Who grants. `false`: the request's initiator, for a chunk, a stream or a sliced reply. `true`: its
-    /// responder, for an upload or a sliced request or one-way message.
+    /// The granting side. `false`: the request's initiator, for a chunk, a stream or a sliced reply.
+    /// `true`: its responder, for an upload or a sliced request or one-way message.
     pub by_responder: bool,
 }
 

@@ -68,7 +68,7 @@ fn check_first_slice(header: &Header) -> Result<(), FrameError> {
     Ok(())
 }
 
-/// What every failure frame says: the request's id, what went wrong, whether to try again.
+/// The fields of every failure frame: the request's id, the failure code, whether to retry.
 type FailureFields = (u64, super::FailureCode, bool);
 
 /// The header of a failure frame.

@@ -10,7 +10,7 @@ pub struct RpcRequest {
     pub id: u64,
     /// The bytes of the whole body, over all its slices.
     pub total_len: u64,
-    /// How long the answer is worth anything, in µs from now; 0 for ever.
+    /// Time for which the answer is useful, in µs from now; 0 for no deadline.
     pub deadline_us: u32,
 }
 

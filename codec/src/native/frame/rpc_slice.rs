@@ -2,7 +2,7 @@
 
 use super::super::{Flags, FrameError, Header, Kind};
 
-/// Which body an [`RpcSlice`] continues.
+/// The kind of body that an [`RpcSlice`] continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SliceOf {
     /// An RpcRequest of the sender.
@@ -18,9 +18,9 @@ pub enum SliceOf {
 pub struct RpcSlice {
     /// The id of the request or message.
     pub id: u64,
-    /// Which body it continues.
+    /// The body that it continues.
     pub of: SliceOf,
-    /// Where in the whole body this slice begins, in bytes.
+    /// Offset of this slice in the whole body, in bytes.
     pub offset: u64,
     /// 1, 2, … in order.
     pub seq: u32,

@@ -9,11 +9,11 @@ use super::super::{Field, FrameError, Header, Kind};
 pub struct StreamRequest<'a> {
     /// Chosen by the initiator, unique among its outstanding requests.
     pub id: u64,
-    /// Where in the stream to begin, in bytes; more than 0 to resume.
+    /// Offset in the stream to begin at, in bytes; more than 0 to resume.
     pub offset: u64,
-    /// How long the answer is worth anything, in µs from now; 0 for ever.
+    /// Time for which the answer is useful, in µs from now; 0 for no deadline.
     pub deadline_us: u32,
-    /// The bytes that the initiator already holds memory for. More come by Credit.
+    /// Bytes for which the initiator already holds memory. Credit frames grant more.
     pub credit: u64,
     /// The stream's name.
     pub name: &'a str,

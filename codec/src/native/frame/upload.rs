@@ -10,7 +10,7 @@ pub struct Upload {
     pub id: u64,
     /// The bytes that will be sent, or [`UNKNOWN_LEN`](super::super::UNKNOWN_LEN).
     pub total_len: u64,
-    /// How long the answer is worth anything, in µs from now; 0 for ever.
+    /// Time for which the answer is useful, in µs from now; 0 for no deadline.
     pub deadline_us: u32,
 }
 

@@ -7,7 +7,7 @@ use super::super::{FrameError, Header, Kind};
 pub struct UploadData {
     /// The request's id.
     pub id: u64,
-    /// Where in the upload this slice begins, in bytes.
+    /// Offset of this slice in the upload, in bytes.
     pub offset: u64,
     /// 0, 1, … in order.
     pub seq: u32,

@@ -4,7 +4,7 @@ use super::engine::Challenge;
 use super::sasl_client::{self, SaslClient};
 use super::{AuthEngine, AuthError, Authenticated, ClientMode, MAX_HANDSHAKE_LEN, Random, Secret};
 
-/// What a client does next.
+/// The next action of a client.
 #[derive(Debug)]
 pub enum ClientStep {
     /// Send the next RPC.
@@ -20,7 +20,7 @@ pub struct ClientAuth {
     app_id: String,
     secret: Secret,
     state: State,
-    /// What the server said when it refused the engine: SASL goes on in its place.
+    /// The server's text when it refused the engine; SASL follows in its place.
     engine_refused: Option<String>,
 }
 
@@ -105,8 +105,8 @@ impl ClientAuth {
         Ok(ClientStep::Done(Authenticated { app_id, records }))
     }
 
-    /// Takes the text of an RpcFailure. Where the engine is refused and SASL allowed in its place, SASL is
-    /// begun on the same connection: the body of its first RPC is appended to `out`.
+    /// Takes the text of an RpcFailure. If the engine is refused and SASL is allowed as a fallback, SASL
+    /// begins on the same connection: the body of its first RPC is appended to `out`.
     ///
     /// # Errors
     /// [`AuthError::Refused`], or [`AuthError::FallbackRefused`] where SASL was tried already: close the connection.
@@ -132,8 +132,8 @@ impl ClientAuth {
         })
     }
 
-    /// What the end of the connection means in the middle of the handshake: a server that has refused the engine
-    /// usually closes in place of an answer to SASL. `None` where nothing was refused before.
+    /// The error for a connection that ends during the handshake: a server that has refused the engine usually
+    /// closes instead of answering SASL. `None` if no refusal came before.
     pub fn ended(&self) -> Option<AuthError> {
         let engine = self.engine_refused.clone()?;
         let sasl = "the server closed the connection".to_owned();

@@ -1,4 +1,4 @@
-//! Which handshakes a side takes part in.
+//! The handshakes that a side supports.
 
 use std::fmt;
 use std::str::FromStr;

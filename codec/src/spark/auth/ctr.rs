@@ -11,7 +11,8 @@ use super::session::{SessionKey, Sized};
 /// The key stream of one direction. Encrypting and decrypting are the same, and the bytes may come in pieces
 /// of any length, in their order.
 ///
-/// It hides what is said and proves nothing about it: whoever can change bytes on the way can flip any bit.
+/// It hides the plaintext and authenticates nothing: an attacker on the path can flip any bit of
+/// it.
 pub struct CtrStream(Stream);
 
 enum Stream {

@@ -16,7 +16,7 @@ pub(super) const NONCE_COUNT: &str = "00000001";
 /// The bytes of a nonce, before base64.
 pub(super) const NONCE_LEN: usize = 30;
 
-/// What both sides put into their sums.
+/// The values that both sides include in their digests.
 pub(super) struct Exchange<'a> {
     pub(super) realm: &'a str,
     pub(super) nonce: &'a str,
@@ -24,12 +24,12 @@ pub(super) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// What the client proves its knowledge with.
+    /// The client's proof that it knows the secret.
     pub(super) fn response(&self, secret: &Secret) -> [u8; 32] {
         self.sum(secret, &format!("AUTHENTICATE:{DIGEST_URI}"))
     }
 
-    /// What the server proves its knowledge with.
+    /// The server's proof that it knows the secret.
     pub(super) fn rspauth(&self, secret: &Secret) -> [u8; 32] {
         self.sum(secret, &format!(":{DIGEST_URI}"))
     }

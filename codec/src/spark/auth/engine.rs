@@ -1,7 +1,7 @@
 //! The auth engine's one round trip: X25519, each public key encrypted under a key made from the secret.
 //!
-//! Whoever can decrypt the other's key knows the secret; the answer is bound to the challenge, which it is
-//! derived with. Spark's `AuthEngine`.
+//! A side that can decrypt the other's key knows the secret. The answer is bound to the challenge, because
+//! its key is derived from it. Spark's `AuthEngine`.
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, KeyInit};

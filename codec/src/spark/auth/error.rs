@@ -103,7 +103,8 @@ impl AuthError {
         matches!(self, AuthError::ExpectedSasl)
     }
 
-    /// What a server's RpcFailure says to the peer: what Spark's says, and no more about secrets.
+    /// The text of the RpcFailure that the server sends: Spark's text, without details about
+    /// secrets.
     pub fn peer_text(&self) -> String {
         match self {
             AuthError::ExpectedSasl => format!("java.lang.IllegalStateException: {self}"),

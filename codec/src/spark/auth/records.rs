@@ -1,4 +1,4 @@
-//! How an encrypted connection goes on after its handshake.
+//! The wire format of an encrypted connection after its handshake.
 
 use super::{CtrStream, GcmReceiver, GcmSender, Random};
 
@@ -53,10 +53,10 @@ pub enum Opener {
     Gcm(GcmReceiver),
 }
 
-/// What an [`Opener`] has decrypted.
+/// The output of an [`Opener`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened<'a> {
-    /// The bytes of the input that it took.
+    /// The number of input bytes consumed.
     pub used: usize,
     /// The plaintext: the next bytes of the peer's frames. May be empty.
     pub plaintext: &'a [u8],
@@ -67,7 +67,7 @@ impl Opener {
     /// is empty.
     ///
     /// # Errors
-    /// [`RecordError`], at this and every further call: the connection is over.
+    /// [`RecordError`], at this and every further call; close the connection.
     pub fn open<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Opened<'a>, RecordError> {
         match self {
             Opener::Ctr(stream) => {
@@ -84,13 +84,13 @@ impl Opener {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// What should begin a message does not.
+    /// The bytes cannot begin a message.
     #[error(
         "an encrypted message cannot begin like this (length {total}): is spark.network.crypto.cipher the \
          same on both sides?"
     )]
     Head {
-        /// What stands where its length does.
+        /// The value of the length field.
         total: i64,
     },
     /// A segment's tag is not that of its bytes.

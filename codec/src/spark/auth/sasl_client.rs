@@ -18,7 +18,7 @@ pub(super) fn begin(app_id: &str, out: &mut Vec<u8>) {
 /// A client that has answered the challenge.
 #[derive(Debug)]
 pub(super) struct SaslClient {
-    /// What the server must prove its knowledge with.
+    /// The proof expected from the server.
     rspauth: [u8; 32],
 }
 

@@ -82,7 +82,7 @@ impl SaslServer {
     }
 }
 
-/// What the client says in its second message.
+/// The fields of the client's second message.
 struct Answer {
     username: String,
     realm: String,

@@ -5,7 +5,7 @@ use super::message::{EngineMessage, SaslMessage};
 use super::sasl_server::SaslServer;
 use super::{AuthEngine, AuthError, Authenticated, Random, Secret, ServerMode};
 
-/// What a server does next.
+/// The next action of a server.
 #[derive(Debug)]
 pub enum ServerStep {
     /// Send the reply and wait for the next RPC.

@@ -54,7 +54,7 @@ pub(super) fn derive(from: &[u8], salt: &[u8], info: &[&[u8]], out: &mut [u8]) {
         .expect("it gives up to 8160 bytes");
 }
 
-/// What both sides have after a handshake, as seen from one of them.
+/// The keys that a handshake yields, as seen from one side.
 pub(super) struct SessionKeys {
     pub(super) key: SessionKey,
     pub(super) send_iv: [u8; 16],

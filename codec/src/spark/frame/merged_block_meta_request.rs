@@ -13,7 +13,7 @@ frame! {
         app_id: &'a str,
         /// The shuffle.
         shuffle_id: i32,
-        /// Which of its merges.
+        /// The attempt at merging the shuffle.
         shuffle_merge_id: i32,
         /// The partition.
         reduce_id: i32,

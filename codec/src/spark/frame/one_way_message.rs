@@ -26,7 +26,7 @@ impl OneWayMessage {
     /// The length of the frame in front of the body, in bytes.
     pub const HEAD_LEN: usize = 13;
 
-    /// What stands in front of a body of `body_len` bytes.
+    /// The head of a frame with a body of `body_len` bytes.
     ///
     /// # Errors
     /// [`FrameTooLarge`] if the frame would not be shorter than 2 GiB.

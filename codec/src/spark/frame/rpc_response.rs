@@ -15,7 +15,7 @@ impl RpcResponse {
     /// The length of the frame in front of the body, in bytes.
     pub const HEAD_LEN: usize = 21;
 
-    /// What stands in front of a body of `body_len` bytes.
+    /// The head of a frame with a body of `body_len` bytes.
     ///
     /// # Errors
     /// [`FrameTooLarge`] if the frame would not be shorter than 2 GiB.

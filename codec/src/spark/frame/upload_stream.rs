@@ -9,9 +9,9 @@ frame! {
     UploadStream<'a> {
         /// Chosen by the sender, unique among its outstanding requests.
         request_id: i64,
-        /// What the data is; for the receiver's handler.
+        /// A description of the data; interpreted by the receiver's handler.
         meta: &'a [u8],
-        /// The length of the body behind the frame, in bytes; may be 0.
+        /// The length of the body after the frame, in bytes; may be 0.
         byte_count: u64,
     }
 }

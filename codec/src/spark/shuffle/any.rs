@@ -30,8 +30,8 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the message at the front of an RPC's body or an upload's metadata. What stands behind its last
-    /// field is not looked at.
+    /// Reads the message at the front of an RPC's body or an upload's metadata. Bytes after its last field
+    /// are ignored.
     ///
     /// # Errors
     /// [`MessageError`]

@@ -25,14 +25,14 @@ message! {
 }
 
 message! {
-    /// Where a block went bad.
+    /// The diagnosed cause of a corrupt block.
     CorruptionCause {
         /// The cause.
         cause: Cause,
     }
 }
 
-/// Where a block went bad; Spark's `Cause`.
+/// The stage at which a block became corrupt; Spark's `Cause`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Cause {

@@ -1,4 +1,4 @@
-//! What can be wrong with a shuffle message. It fails its request and leaves the connection alone.
+//! Errors of shuffle messages. Each fails its request and leaves the connection open.
 
 use super::MessageKind;
 use crate::native::NoRoom;
@@ -22,15 +22,15 @@ pub enum MessageError {
     Malformed {
         /// The message's type.
         kind: MessageKind,
-        /// Which field, and what is wrong with it.
+        /// The field and its error.
         field: FieldError,
     },
     /// Another message than the one that was asked for.
     #[error("{found} where {expected} was expected")]
     WrongKind {
-        /// What was to be read.
+        /// The expected kind.
         expected: MessageKind,
-        /// What there is.
+        /// The kind found.
         found: MessageKind,
     },
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// What a shuffle message is; Spark's `BlockTransferMessage.Type`. The discriminant is the first byte of the
-/// RPC's body.
+/// The kind of a shuffle message; Spark's `BlockTransferMessage.Type`. The discriminant is the first byte of
+/// the RPC's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is the type of the same name")]

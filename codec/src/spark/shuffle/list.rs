@@ -96,7 +96,7 @@ macro_rules! numbers {
     };
 }
 
-/// What all lists share.
+/// The implementation that all lists share.
 macro_rules! list {
     ($name:ident, $iter:ident, $item:ty) => {
         impl<'a> IntoIterator for $name<'a> {

@@ -15,7 +15,7 @@ message! {
         app_attempt_id: i32,
         /// The shuffle.
         shuffle_id: i32,
-        /// Which of its merges.
+        /// The attempt at merging the shuffle.
         shuffle_merge_id: i32,
         /// The map's number in its stage (not the id of its attempt).
         map_index: i32,
@@ -45,17 +45,17 @@ message! {
         app_attempt_id: i32,
         /// The shuffle.
         shuffle_id: i32,
-        /// Which of its merges.
+        /// The attempt at merging the shuffle.
         shuffle_merge_id: i32,
     }
 }
 
 message! {
-    /// What was merged, partition by partition.
+    /// The merged blocks of a shuffle, partition by partition.
     MergeStatuses<'a> check lists_of_equal_length {
         /// The shuffle.
         shuffle_id: i32,
-        /// Which of its merges.
+        /// The attempt at merging the shuffle.
         shuffle_merge_id: i32,
         /// For each partition the numbers of the maps whose blocks are in it.
         bitmaps: Bitmaps<'a>,
@@ -92,7 +92,7 @@ message! {
         exec_id: &'a str,
         /// The shuffle.
         shuffle_id: i32,
-        /// Which of its merges.
+        /// The attempt at merging the shuffle.
         shuffle_merge_id: i32,
         /// The partitions.
         reduce_ids: Ints<'a>,
@@ -121,7 +121,7 @@ message! {
         app_attempt_id: i32,
         /// The shuffle.
         shuffle_id: i32,
-        /// Which of its merges; -1 for all.
+        /// The attempt at merging the shuffle; -1 for all.
         shuffle_merge_id: i32,
     }
 }

@@ -48,8 +48,8 @@ macro_rules! message {
         }
 
         impl<'a> message!(@type $name $($life)?) {
-            /// Reads the message at the front of an RPC's body, its type included. What stands behind its
-            /// last field is not looked at.
+            /// Reads the message at the front of an RPC's body, its type included. Bytes after its last
+            /// field are ignored.
             ///
             /// # Errors
             /// [`MessageError`](super::MessageError)

@@ -6,7 +6,8 @@
 //!
 //! Every path is resolved by the kernel below the destination's descriptor, through no symbolic
 //! link (`openat2`, `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`), so nothing is ever written outside,
-//! whatever the server says and whatever lies there. The stage is locked: one fetch at a time.
+//! whatever names the server sends and whatever files exist. The stage is locked: one fetch at a
+//! time.
 
 mod part;
 
@@ -29,18 +30,18 @@ pub(super) use part::{Need, Part};
 use super::{FetchError, LocalError};
 use crate::block::{BlockId, Stamp};
 
-/// Where unfinished files are kept, below the destination.
+/// Directory of unfinished files, below the destination.
 pub(super) const STAGE_NAME: &str = ".ringrail-fetch";
 
-/// Permission bits that are taken from the server: never set-user-id and its kin.
+/// Permission bits that are taken from the server; never set-user-id, set-group-id or sticky.
 const MODE_MASK: u32 = 0o777;
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// What a directory's descriptor was last opened for.
+/// The directory whose descriptor was opened last.
 type LastParent = Mutex<Option<(BlockId, Arc<OwnedFd>)>>;
 
-/// Somewhere to write a tree or a file to.
+/// The tree or file to write to.
 #[derive(Debug)]
 pub(super) struct Destination {
     root: OwnedFd,
@@ -52,7 +53,7 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// A directory for a tree; made where it is missing.
+    /// A directory for a tree; created if it is missing.
     pub(super) fn tree(path: &Path, sync: bool) -> Result<Self, FetchError> {
         std::fs::create_dir_all(path).map_err(|source| LocalError {
             doing: "make the directory",
@@ -173,7 +174,7 @@ impl Destination {
         openat2(&self.root, name, flags, Mode::empty(), BENEATH)
     }
 
-    /// Makes a directory, open to its owner for the time being; fine where it is there.
+    /// Creates a directory with access for its owner for now; an existing one is left as it is.
     pub(super) fn make_dir(&self, path: &BlockId) -> Result<(), LocalError> {
         let made = self.parent(path).and_then(|(parent, name)| {
             match mkdirat(&*parent, name, Mode::RWXU) {
@@ -186,7 +187,7 @@ impl Destination {
         made.map_err(self.error("make the directory", path))
     }
 
-    /// Gives a directory its mode and time, once everything in it is there.
+    /// Sets a directory's mode and time, once its content is complete.
     pub(super) fn finish_dir(&self, path: &BlockId, stamp: &Stamp) -> Result<(), LocalError> {
         let finish = || {
             let fd = self.directory(path, OFlags::RDONLY)?;
@@ -201,7 +202,7 @@ impl Destination {
         if self.sync { fsync(fd) } else { Ok(()) }
     }
 
-    /// Makes a symbolic link, in place of whatever is there but a directory.
+    /// Creates a symbolic link; replaces an existing file, but not a directory.
     pub(super) fn make_link(
         &self,
         path: &BlockId,
@@ -225,7 +226,7 @@ impl Destination {
         make().map_err(self.error("make the symbolic link", path))
     }
 
-    /// True where `path` is a file of this length, and of this time unless `any_time`.
+    /// True if `path` is a file of this length, and of this time unless `any_time`.
     pub(super) fn has(&self, path: &BlockId, stamp: &Stamp, any_time: bool) -> bool {
         let found = self
             .parent(path)
@@ -239,7 +240,7 @@ impl Destination {
         })
     }
 
-    /// Opens a file that is there, to be read.
+    /// Opens an existing file for reading.
     pub(super) fn read(&self, path: &BlockId) -> Result<std::fs::File, LocalError> {
         let open = || {
             let (parent, name) = self.parent(path)?;
@@ -283,7 +284,7 @@ impl Destination {
         publish().map_err(self.error("finish", path))
     }
 
-    /// Removes the stage and what is left in it, once everything is complete.
+    /// Removes the stage and its remaining content, once everything is complete.
     pub(super) fn close(&self) -> Result<(), LocalError> {
         let clear = || {
             for entry in Dir::read_from(&self.stage)? {
@@ -301,7 +302,7 @@ impl Destination {
 
     /// Removes the stage if it is empty: nothing was begun, or nothing is left to resume.
     pub(super) fn leave(&self) {
-        // Not empty, it is what the next attempt goes on with.
+        // A stage that is not empty is kept for the next attempt.
         let _ = unlinkat(&self.root, &self.stage_name, AtFlags::REMOVEDIR);
     }
 }

@@ -17,18 +17,19 @@ pub(in super::super) struct Part {
     resumed: bool,
 }
 
-/// What is wanted of a part.
+/// Requirements of a part.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Need {
     /// Bytes that the file will have.
     pub(in super::super) len: u64,
-    /// Whether to go on with what an earlier attempt left.
+    /// Whether to continue the part of an earlier attempt.
     pub(in super::super) resume: bool,
-    /// Whether to take all its room at once.
+    /// Whether to allocate all its disk space at once.
     pub(in super::super) reserve: bool,
 }
 
-/// The name in the stage of what belongs to `path`: always short enough, whatever the path.
+/// The name in the stage of a file that belongs to `path`; its length does not depend on the
+/// path's.
 pub(super) fn name_of(path: &BlockId, suffix: &str) -> String {
     let hash = blake3::hash(path.as_bytes()).to_hex();
     format!("{}.{suffix}", &hash[..32])
@@ -70,7 +71,7 @@ impl Part {
         &self.name
     }
 
-    /// True where an earlier attempt left something.
+    /// True if an earlier attempt left a part.
     pub(in super::super) fn is_resumed(&self) -> bool {
         self.resumed
     }
@@ -80,7 +81,7 @@ impl Part {
         self.file.write_all_at(data, offset)
     }
 
-    /// Reads as much of a chunk as is there.
+    /// Reads the part of a chunk that is on disk.
     pub(in super::super) fn read(&self, into: &mut [u8], offset: u64) -> std::io::Result<()> {
         self.file.read_exact_at(into, offset)
     }

@@ -1,4 +1,4 @@
-//! What a load of requests keeps book of: when each was sent, what came back, how long it took.
+//! Records of a load of requests: send times, answers, latencies.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -35,7 +35,7 @@ impl TurnClock {
     }
 }
 
-/// What all connections of a load share.
+/// State that all connections of a load share.
 pub(super) struct Shared {
     meter: Option<Meter>,
     answer_size: u32,
@@ -43,11 +43,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// `None` where there is no meter; whoever waits has been told.
+    /// `None` if there is no meter; the waiting thread has got the error.
     pub(super) fn begin(workload: &Workload, done: Done) -> Option<Rc<RefCell<Self>>> {
         match Meter::new(workload.length, Who::Process, Instant::now()) {
             Err(error) => {
-                // Whoever waits may be gone.
+                // The waiting thread may be gone.
                 let _ = done.send(Err(error));
                 None
             }
@@ -110,7 +110,8 @@ impl Book {
         token
     }
 
-    /// Books what the last turn did, when a new one has begun; true where the work is over.
+    /// Records the results of the last turn, once a new one has begun; true if the work is
+    /// complete.
     #[inline]
     pub(super) fn turn(&self, now_ns: u64) -> bool {
         let mut state = self.state.borrow_mut();
@@ -162,7 +163,7 @@ impl Book {
         Ok(())
     }
 
-    /// The work is over, or has failed: whoever waits is told, once.
+    /// The work is complete or has failed: sends the outcome to the waiting thread, once.
     #[cold]
     pub(super) fn finish(&self, outcome: anyhow::Result<()>) {
         let mut shared = self.shared.borrow_mut();

@@ -68,7 +68,7 @@ impl Tally {
         })
     }
 
-    /// Books an answer; false where the work is over.
+    /// Records an answer; false if the work is complete.
     fn answered(&mut self, body: &[u8], sent: &mut SendLog) -> anyhow::Result<bool> {
         ensure!(
             body.len() == self.answer.len(),
@@ -114,7 +114,7 @@ pub(super) fn run(
     }
 }
 
-/// One request after the other until the work is over.
+/// Sends one request after the other until the work is complete.
 async fn one_by_one<F, R>(tally: &RefCell<Tally>, ask: impl Fn() -> R) -> anyhow::Result<()>
 where
     R: Future<Output = anyhow::Result<F>>,

@@ -22,7 +22,7 @@ const RPC_SIZE: usize = 64;
 /// The token of RPCs; chunks have their number.
 const RPC_TOKEN: u64 = u64::MAX;
 
-/// Longest latency that is told apart.
+/// Upper bound of the histogram of latencies, in nanoseconds.
 const LONGEST_NS: u64 = 60_000_000_000;
 
 /// Latencies of one phase, in µs.
@@ -38,7 +38,7 @@ pub(crate) struct Latency {
     pub(crate) p999_us: f64,
 }
 
-/// What the client found.
+/// The client's results.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct MixedReport {
     /// RPCs alone.

@@ -29,7 +29,7 @@ use crate::cli::settings::Settings;
 /// One side of a measurement; the harness starts it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Worker {
-    /// Which side.
+    /// The side to run.
     #[arg(value_enum)]
     role: Role,
     /// The workload, as JSON.
@@ -67,7 +67,7 @@ impl Worker {
     }
 }
 
-/// What the harness tells both processes besides the workload.
+/// Settings that the harness passes to both processes in addition to the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Setup {
     /// CRC32C on every slice.
@@ -84,8 +84,8 @@ pub(crate) struct Setup {
     pub(crate) caller: Caller,
 }
 
-/// What measurements have by default and other programs have not: room for every workload, and one
-/// congestion control for all, as the floors have it.
+/// Defaults of measurements that differ from those of other programs: room for every workload, and
+/// the congestion control that the baselines use.
 const DEFAULTS: [(&str, &str); 2] = [
     ("ringrail.transport.poolBudget", "1g"),
     ("ringrail.transport.congestion", "cubic"),

@@ -14,7 +14,7 @@ entries! {
     NETWORK_TIMEOUT: Duration = "spark.network.timeout", time(Seconds)
         .default("120s");
 
-    /// How often expired block managers are looked for. Nothing comes of it: each timer stands for
+    /// How often expired block managers are looked for. Has no effect: each timer stands for
     /// itself.
     NETWORK_TIMEOUT_INTERVAL: Duration = "spark.network.timeoutInterval", time(Millis)
         .default("60s");
@@ -27,28 +27,28 @@ entries! {
     PORT_MAX_RETRIES: u32 = "spark.port.maxRetries", int()
         .default("16");
 
-    /// What is found by it is not printed.
+    /// Values that match the expression are redacted in output.
     REDACTION_REGEX: String = "spark.redaction.regex", of(Kind::Regex)
         .default("(?i)secret|password|token|access[.]?key");
 
-    /// Which of Netty's loops runs. Nothing comes of it: the loop is an io_uring.
+    /// The event loop that Netty uses. Has no effect: the loop is an io_uring.
     IO_MODE_DEFAULT: String = "spark.io.mode.default", choice(&["NIO", "EPOLL", "KQUEUE", "AUTO"])
         .default("AUTO");
 
-    /// Off-heap memory for buffers. Nothing comes of it: there is no heap.
+    /// Off-heap memory for buffers. Has no effect: there is no heap.
     PREFER_DIRECT_BUFS: bool = "spark.network.io.preferDirectBufs", flag()
         .default("true");
 
-    /// One allocator for all modules. Nothing comes of it: each shard has a pool of its own.
+    /// One allocator for all modules. Has no effect: each shard has a pool of its own.
     SHARED_ALLOCATORS: bool = "spark.network.sharedByteBufAllocators.enabled", flag()
         .default("true");
 
-    /// From where on a block is mapped and not copied. Nothing comes of it: files are sent by
+    /// From where on a block is mapped and not copied. Has no effect: files are sent by
     /// `sendfile`, or gathered; see `ringrail.transport.sendfileMin`.
     MEMORY_MAP_THRESHOLD: u64 = "spark.storage.memoryMapThreshold", size(Byte)
         .default("2m");
 
-    /// Larger blocks are streamed to disk. Nothing comes of it: fetches always write to disk.
+    /// Larger blocks are streamed to disk. Has no effect: fetches always write to disk.
     MAX_REMOTE_BLOCK_SIZE_FETCH_TO_MEM: u64 = "spark.maxRemoteBlockSizeFetchToMem", size(Byte)
         .default("200m")
         .alternates(&[Alternate::renamed("spark.reducer.maxReqSizeShuffleToMem", "2.3")]);
@@ -58,12 +58,12 @@ entries! {
         .default("48m")
         .alternates(&[Alternate::renamed("spark.reducer.maxMbInFlight", "1.4")]);
 
-    /// Requests that a reducer has in flight. Nothing comes of it: chunks are bounded per connection;
+    /// Requests that a reducer has in flight. Has no effect: chunks are bounded per connection;
     /// see `ringrail.block.fetchInFlight`.
     REDUCER_MAX_REQS_IN_FLIGHT: u32 = "spark.reducer.maxReqsInFlight", int()
         .default("2147483647");
 
-    /// Blocks that a reducer asks of one address at a time. Nothing comes of it, likewise.
+    /// Blocks that a reducer asks of one address at a time. Has no effect, likewise.
     REDUCER_MAX_BLOCKS_IN_FLIGHT_PER_ADDRESS: u32 = "spark.reducer.maxBlocksInFlightPerAddress", int()
         .default("2147483647");
 
@@ -71,20 +71,20 @@ entries! {
     MAX_CHUNKS_BEING_TRANSFERRED: u64 = "spark.shuffle.maxChunksBeingTransferred", int()
         .default("9223372036854775807");
 
-    /// Threads for chunks alone, in percent. Nothing comes of it: reading never blocks a shard.
+    /// Threads for chunks alone, in percent. Has no effect: reading never blocks a shard.
     CHUNK_FETCH_HANDLER_THREADS_PERCENT: Option<u32> =
         "spark.shuffle.server.chunkFetchHandlerThreadsPercent", int();
 
-    /// Threads for ending merges, in percent. Nothing comes of it, likewise.
+    /// Threads for ending merges, in percent. Has no effect, likewise.
     FINALIZE_SHUFFLE_MERGE_THREADS_PERCENT: Option<u32> =
         "spark.shuffle.server.finalizeShuffleMergeThreadsPercent", int();
 
-    /// The fetch protocol of Spark 2. Nothing comes of it: the two sides agree when they connect.
+    /// The fetch protocol of Spark 2. Has no effect: the two sides agree when they connect.
     USE_OLD_FETCH_PROTOCOL: bool = "spark.shuffle.useOldFetchProtocol", flag()
         .default("false");
 
-    /// Which class keeps merged files of push-based shuffle; `RemoteBlockPushResolver` of its package has a shuffle
-    /// service merge.
+    /// The class that manages merged files of push-based shuffle; `RemoteBlockPushResolver` of its package enables
+    /// merging in a shuffle service.
     MERGED_SHUFFLE_FILE_MANAGER: String = "spark.shuffle.push.server.mergedShuffleFileManagerImpl",
         text().default("org.apache.spark.network.shuffle.NoOpMergedShuffleFileManager");
 
@@ -92,7 +92,7 @@ entries! {
     MIN_CHUNK_SIZE_IN_MERGED_FILE: u64 =
         "spark.shuffle.push.server.minChunkSizeInMergedShuffleFile", size(Byte).default("2m");
 
-    /// Memory for index files of merged files. Nothing comes of it: all index files share one cache.
+    /// Memory for index files of merged files. Has no effect: all index files share one cache.
     MERGED_INDEX_CACHE_SIZE: u64 = "spark.shuffle.push.server.mergedIndexCacheSize", size(Byte)
         .default("100m");
 
@@ -100,7 +100,7 @@ entries! {
     IO_EXCEPTIONS_DURING_MERGE: u32 =
         "spark.shuffle.push.server.ioExceptionsThresholdDuringMerge", int().default("4");
 
-    /// How long deleting may take when the service ends. Nothing comes of it: files are deleted before it is answered.
+    /// How long deleting may take when the service ends. Has no effect: files are deleted before it is answered.
     MERGED_FILE_CLEANER_SHUTDOWN: Duration =
         "spark.shuffle.push.server.mergedShuffleFileCleanerShutdownTimeout", time(Seconds)
         .default("60s");

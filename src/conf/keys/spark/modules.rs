@@ -17,11 +17,11 @@ macro_rules! module {
             use crate::conf::time::TimeUnit::Seconds;
 
             entries! {
-                /// Which of Netty's loops runs. Nothing comes of it: the loop is an io_uring.
+                /// The event loop that Netty uses. Has no effect: the loop is an io_uring.
                 MODE: String = concat!($prefix, ".io.mode"),
                     choice(&["NIO", "EPOLL", "KQUEUE", "AUTO"]).falls_back_to(&IO_MODE_DEFAULT);
 
-                /// Off-heap memory for buffers. Nothing comes of it: there is no heap.
+                /// Off-heap memory for buffers. Has no effect: there is no heap.
                 PREFER_DIRECT_BUFS: bool = concat!($prefix, ".io.preferDirectBufs"), flag()
                     .default("true");
 
@@ -34,7 +34,7 @@ macro_rules! module {
                     concat!($prefix, ".io.connectionCreationTimeout"),
                     time_or_zero(Seconds).falls_back_to(&CONNECTION_TIMEOUT);
 
-                /// Connections that wait to be accepted. Nothing comes of it: a listener
+                /// Connections that wait to be accepted. Has no effect: a listener
                 /// asks for 4096.
                 BACK_LOG: Option<u32> = concat!($prefix, ".io.backLog"), int();
 
@@ -46,7 +46,7 @@ macro_rules! module {
                 SERVER_THREADS: u32 = concat!($prefix, ".io.serverThreads"), int()
                     .default("0");
 
-                /// Threads of a client; 0 for Spark's own rule. Nothing comes of it: a shard is client
+                /// Threads of a client; 0 for Spark's own rule. Has no effect: a shard is client
                 /// and server at once.
                 CLIENT_THREADS: u32 = concat!($prefix, ".io.clientThreads"), int()
                     .default("0");
@@ -57,7 +57,7 @@ macro_rules! module {
                 /// `SO_SNDBUF`; −1 leaves it to the kernel.
                 SEND_BUFFER: Option<usize> = concat!($prefix, ".io.sendBuffer"), size(Byte);
 
-                /// Time for a round trip of authentication. Nothing comes of it: the whole handshake has
+                /// Time for a round trip of authentication. Has no effect: the whole handshake has
                 /// `ringrail.transport.handshakeTimeout`.
                 SASL_TIMEOUT: Duration = concat!($prefix, ".sasl.timeout"), time(Seconds)
                     .default("30s");
@@ -70,13 +70,13 @@ macro_rules! module {
                 RETRY_WAIT: Duration = concat!($prefix, ".io.retryWait"), time(Seconds)
                     .default("5s");
 
-                /// Whether a file is opened only when its first byte is sent. Nothing comes of it: the
+                /// Whether a file is opened only when its first byte is sent. Has no effect: the
                 /// files of a store are opened when they are asked for, and kept open within
                 /// `ringrail.block.maxOpenFiles`.
                 LAZY_FD: bool = concat!($prefix, ".io.lazyFD"), flag()
                     .default("true");
 
-                /// Metrics of each arena. Nothing comes of it: the pool of a shard is always counted.
+                /// Metrics of each arena. Has no effect: the pool of a shard is always counted.
                 ENABLE_VERBOSE_METRICS: bool = concat!($prefix, ".io.enableVerboseMetrics"), flag()
                     .default("false");
 

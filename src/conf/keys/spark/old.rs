@@ -1,7 +1,7 @@
 //! Spark's keys that were given up or renamed: the tables of its `SparkConf`.
 //!
-//! Setting a renamed key warns, and reading the new one finds it. Where several old keys of one new
-//! key are set, the first in the table counts. Keys that have an entry list their old names there.
+//! Setting a renamed key warns, and reading the new one finds it. If several old keys of one new
+//! key are set, the first in the table wins. Keys that have an entry list their old names there.
 
 use crate::conf::alternate::Alternate;
 use crate::conf::deprecation::Deprecated;

@@ -10,7 +10,7 @@ use crate::conf::size::ByteUnit::MiB;
 use crate::conf::time::TimeUnit::Seconds;
 
 entries! {
-    /// The implementation of the environment, up to Spark 1.6. Nothing comes of it.
+    /// The implementation of the environment, up to Spark 1.6. Has no effect.
     RPC: Option<String> = "spark.rpc", text()
         .deprecated("2.0", "Not used any more.");
 

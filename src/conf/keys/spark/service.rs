@@ -5,15 +5,15 @@ use crate::conf::entry::{choice, flag, int, list, size};
 use crate::conf::size::ByteUnit::Byte;
 
 entries! {
-    /// Whether applications use the service. Set on the applications; nothing comes of it here.
+    /// Whether applications use the service. Set on the applications; has no effect here.
     ENABLED: bool = "spark.shuffle.service.enabled", flag()
         .default("false");
 
-    /// Where the service listens, and where applications look for it.
+    /// The port that the service listens on and that applications connect to.
     PORT: u16 = "spark.shuffle.service.port", int()
         .default("7337");
 
-    /// Directories for shuffle files, with commas between; `SPARK_LOCAL_DIRS` goes over it.
+    /// Directories for shuffle files, with commas between; `SPARK_LOCAL_DIRS` overrides it.
     LOCAL_DIR: Vec<String> = "spark.local.dir", list()
         .default("/tmp");
 
@@ -21,7 +21,7 @@ entries! {
     DB_ENABLED: bool = "spark.shuffle.service.db.enabled", flag()
         .default("true");
 
-    /// In which database. Nothing comes of it: it is an own one, which Spark's service does not read.
+    /// In which database. Has no effect: it is an own one, which Spark's service does not read.
     DB_BACKEND: String = "spark.shuffle.service.db.backend", choice(&["LEVELDB", "ROCKSDB"])
         .default("ROCKSDB");
 
@@ -29,12 +29,12 @@ entries! {
     INDEX_CACHE_SIZE: u64 = "spark.shuffle.service.index.cache.size", size(Byte)
         .default("100m");
 
-    /// Whether applications fetch persisted RDD blocks from the service. Nothing comes of it here: they are served
-    /// to whoever asks.
+    /// Whether applications fetch persisted RDD blocks from the service. Has no effect here: they are served
+    /// on request.
     FETCH_RDD_ENABLED: bool = "spark.shuffle.service.fetch.rdd.enabled", flag()
         .default("false");
 
-    /// Whether applications have the service delete shuffle files. Nothing comes of it here: they are deleted when
+    /// Whether applications have the service delete shuffle files. Has no effect here: they are deleted when
     /// an application asks for it.
     REMOVE_SHUFFLE: bool = "spark.shuffle.service.removeShuffle", flag()
         .default("true");

@@ -22,23 +22,23 @@ const SUM_PIECE: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct BodyIn {
     header: Header,
-    /// Where it goes; out while a receive writes to it.
+    /// The destination buffer; `None` while a receive operation owns it.
     pub(super) buf: Option<LeaseMut>,
     pub(super) at: usize,
     finish: Finish,
-    /// Bytes that the buffer may grow to.
+    /// Size in bytes that the buffer may grow to.
     limit: usize,
-    /// Since when it has found no memory to grow.
+    /// The time since which no memory was available for growth.
     scarce_since_ns: Option<u64>,
     discard: bool,
-    /// Bytes so far, padding included.
+    /// Bytes received so far, padding included.
     pub(super) got: usize,
     /// The sum of those that were summed, where the header has one.
     sum: Option<RunningCrc>,
 }
 
 impl BodyIn {
-    /// A body that nobody wants.
+    /// A body to receive and drop.
     fn nowhere(header: Header) -> Self {
         Self {
             header,
@@ -78,13 +78,13 @@ impl BodyIn {
         }
     }
 
-    /// Has the rest be received for nobody.
+    /// Drops the buffer; the rest of the body is received and dropped.
     fn let_go(&mut self) {
         self.buf = None;
         self.discard = true;
     }
 
-    /// True where the buffer is full and the body is not: it has to grow.
+    /// True if the buffer is full and the body incomplete: the buffer has to grow.
     fn lacks_room(&self) -> bool {
         let at = self.at + self.got;
         self.buf.is_some()
@@ -93,8 +93,8 @@ impl BodyIn {
             && at < self.limit
     }
 
-    /// How many of `len` bytes that follow can be taken now: as many as there is room for, where the buffer
-    /// has to grow for the others.
+    /// Number of the following `len` bytes that can be taken now: those that fit, if the buffer has to grow
+    /// for the others.
     fn takes(&self, len: usize) -> usize {
         let left = len.min(self.need() - self.got);
         let (room, missing) = (self.room(), self.header.body_len as usize);
@@ -113,8 +113,8 @@ impl BodyIn {
         self.header.padded_body_len()
     }
 
-    /// Bytes for which there is room in the buffer, once it is here. A slice that begins unaligned
-    /// may have its padding, and that alone, beyond the end.
+    /// Free space in the buffer, in bytes, once it is here. Only the padding of a slice that begins
+    /// unaligned may be beyond the end.
     pub(super) fn room(&self) -> usize {
         let at = self.at + self.got;
         self.buf
@@ -122,7 +122,7 @@ impl BodyIn {
             .map_or(0, |buf| buf.capacity().saturating_sub(at))
     }
 
-    /// True where what is missing goes nowhere.
+    /// True if the missing bytes are to be dropped.
     pub(super) fn discards(&self) -> bool {
         let padding = self.got >= self.header.body_len as usize;
         self.discard || (padding && self.buf.is_some() && self.room() == 0)
@@ -130,7 +130,7 @@ impl BodyIn {
 }
 
 impl Rx {
-    /// Tries again what found no memory.
+    /// Retries a body that found no memory.
     pub(super) fn resume_body(&mut self, conn: &Rc<Conn>) -> Parsed {
         if let Some(stash) = self.stash.take_if(|stash| stash.capacity() < self.need) {
             return self.regrow(conn, stash, self.need);
@@ -190,11 +190,12 @@ impl Rx {
             got: 0,
             sum: header.flags.contains(Flags::CRC).then(RunningCrc::default),
         });
-        // A part may begin where its buffer is full.
+        // A slice may begin when its buffer is full.
         self.body_grew(conn)
     }
 
-    /// Moves a body to a larger buffer. Where there is no memory what it belongs to is refused, or waits.
+    /// Moves a body to a larger buffer. Without memory for it, the owner of the body is refused, or
+    /// the body waits.
     fn grow_body(&mut self, conn: &Rc<Conn>) -> Parsed {
         let now_ns = conn.local.now_ns();
         let Some(body) = self.body.as_mut() else {
@@ -237,7 +238,7 @@ impl Rx {
         Ok(())
     }
 
-    /// A part of a body that came with other bytes: copied to where it belongs.
+    /// A slice of a body that arrived with other bytes: copied to its place.
     pub(super) fn feed_body(&mut self, conn: &Rc<Conn>, bytes: &[u8]) -> Taken {
         let Some(body) = self.body.as_mut() else {
             return Ok(0);

@@ -1,7 +1,7 @@
 //! Received buffers: parsed at once, or held until the connection goes on.
 //!
-//! A connection is held up by memory, by answers that its peer does not read, or by the frames of others whose
-//! turn it is. What has come until then is kept here, in its order.
+//! Parsing on a connection stops for lack of memory, for answers that its peer does not read, or when the
+//! turn's budget of frames is used up. The bytes received until then are kept here, in order.
 
 use std::rc::Rc;
 
@@ -12,20 +12,20 @@ use crate::conn::Conn;
 
 use super::{Parsed, Rx, Taken};
 
-/// Less than this is copied out of a receive buffer that would be held for it.
+/// Shorter remainders are copied, so that they do not retain a receive buffer; in bytes.
 const SMALL_LEN: usize = 4096;
 
 /// Received bytes that are not parsed yet.
 #[derive(Debug)]
 pub(super) enum Unparsed {
-    /// Nothing of them is.
+    /// No byte is parsed.
     Fresh(LeaseMut),
-    /// They are from here on.
+    /// Parsed up to this offset.
     Begun(Lease, usize),
 }
 
 impl Rx {
-    /// Takes what a multishot receive brought.
+    /// Takes the bytes of a multishot receive.
     pub(crate) fn received(&mut self, conn: &Rc<Conn>, data: LeaseMut) -> Parsed {
         if conn.is_ending() {
             return Ok(());
@@ -54,8 +54,8 @@ impl Rx {
         self.go_on(conn, data.freeze(), at)
     }
 
-    /// Takes the end of a frame that began in an earlier buffer, and moves what lies behind it to an aligned
-    /// place, once: else every archive in it would have to be copied by itself. Receives end anywhere (on an
+    /// Takes the end of a frame that began in an earlier buffer, and moves the bytes after it to an aligned
+    /// place, once: otherwise every archive in it would be copied separately. Receives end anywhere (on an
     /// Ethernet at multiples of 1,448 bytes), and frames are multiples of 16 bytes.
     fn align(&mut self, conn: &Rc<Conn>, data: &mut LeaseMut) -> Taken {
         let mut at = 0;
@@ -86,7 +86,7 @@ impl Rx {
         Ok(())
     }
 
-    /// Keeps the rest of a buffer, before what came after it.
+    /// Holds the rest of a buffer, before later buffers.
     pub(super) fn hold_rest(&mut self, conn: &Rc<Conn>, data: Lease, at: usize) {
         let rest = &data[at..];
         let held = match self.is_worth_a_copy(conn, rest.len(), data.len()) {
@@ -97,14 +97,14 @@ impl Rx {
             .push_front(held.unwrap_or(Unparsed::Begun(data, at)));
     }
 
-    /// True where bytes are to be held in a buffer of their own, so that the receive buffer is free again: not
-    /// if they are much of it, nor if they are parsed in a moment, unless memory is short.
+    /// True if bytes are to be held in a buffer of their own, so that the receive buffer is free again: not
+    /// if they are a large part of it, nor if they are parsed in a moment, unless memory is short.
     fn is_worth_a_copy(&self, conn: &Conn, len: usize, of: usize) -> bool {
         let soon = self.yielded && !conn.local.pool.is_filled(1);
         !soon && (len <= of / 2 || of < SMALL_LEN)
     }
 
-    /// Goes on with what is held, now that memory or room may be there.
+    /// Continues with the held bytes, now that memory or space may be available.
     pub(crate) fn resume(&mut self, conn: &Rc<Conn>) -> Parsed {
         self.clogged = false;
         self.starved = false;
@@ -126,7 +126,7 @@ impl Rx {
     }
 }
 
-/// A copy in a buffer of its own; `None` where there is no memory for it.
+/// A copy in a buffer of its own; `None` if there is no memory for it.
 fn copied(conn: &Conn, bytes: &[u8]) -> Option<LeaseMut> {
     let mut copy = conn.local.pool.lease(bytes.len())?;
     copy.put(bytes);

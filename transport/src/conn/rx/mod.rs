@@ -26,28 +26,28 @@ use held::Unparsed;
 /// Small frames in a row before a connection that received exactly goes back to multishot.
 const CALM_FRAMES: u32 = 16;
 
-/// Buffers that a connection holds while its frames wait for their turn; beyond that it is not read. Two keep
-/// it at work while it is: one that is parsed, and one that has come meanwhile.
+/// Limit of the buffers that a connection holds while its frames wait; beyond it the connection is not read.
+/// Two keep it busy: one is parsed while the other is received.
 const HELD_BUFFERS: usize = 2;
 
-/// What the pump is to post next.
+/// The receive operation that the pump posts next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Nothing: what is held must be worked off first.
+    /// None: held frames must be processed first.
     Nothing,
     /// A multishot receive.
     Multi,
     /// A receive of `len` bytes into `buf[at..]`; give the buffer back by [`Rx::filled`].
     Fill {
-        /// Where.
+        /// The destination.
         buf: LeaseMut,
-        /// First byte.
+        /// Offset of the first byte in `buf`.
         at: usize,
-        /// How many.
+        /// Length in bytes.
         len: usize,
-        /// Wait for all of them; where not, what is there suffices.
+        /// Complete only with all `len` bytes; otherwise with any number.
         whole: bool,
-        /// Where the header behind the body goes: to be received right after, in one go.
+        /// Destination of the header that follows the body, received in the same operation.
         header: Option<LeaseMut>,
     },
 }
@@ -55,18 +55,18 @@ pub(crate) enum Next {
 /// The receiving half of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Rx {
-    /// The beginning of a frame (or of the Hello) that is not whole.
+    /// The beginning of an incomplete frame, or Hello.
     stash: Option<LeaseMut>,
     /// Bytes that the stash must reach.
     need: usize,
     body: Option<BodyIn>,
-    /// A header whose body found no memory, and when.
+    /// A header whose body found no memory, and the time of that.
     waiting: Option<(Header, u64)>,
     /// Received and not parsed yet.
     held: VecDeque<Unparsed>,
-    /// A body of Spark's protocol on its way in.
+    /// An incoming body of Spark's protocol.
     flow: Option<spark::Flow>,
-    /// Since when such a body has found no memory.
+    /// The time since which such a body has found no memory.
     scarce_since_ns: Option<u64>,
     exact: bool,
     calm: u32,
@@ -77,22 +77,22 @@ pub(crate) struct Rx {
 
 type Parsed = Result<(), Box<CloseReason>>;
 
-/// How many bytes were taken.
+/// Number of bytes taken.
 type Taken = Result<usize, Box<CloseReason>>;
 
 impl Rx {
-    /// True where nothing more is to be received: parsing stopped for want of memory or of room for answers,
-    /// or the peer sends faster than its frames are handled. Its socket then holds the peer back.
+    /// True if nothing more is to be received: parsing stopped for lack of memory or of space for answers,
+    /// or the peer sends faster than its frames are handled. TCP backpressure then reaches the peer.
     pub(crate) fn is_stuck(&self) -> bool {
         self.clogged || self.starved || (self.yielded && self.held.len() > HELD_BUFFERS)
     }
 
-    /// True where what comes next belongs to a frame that has begun.
+    /// True if the next bytes belong to a frame that has begun.
     pub(crate) fn is_within_a_frame(&self) -> bool {
         self.body.is_some() || self.stash.is_some() || self.flow.is_some()
     }
 
-    /// True where parsing stopped because the peer does not read its answers.
+    /// True if parsing stopped because the peer does not read its answers.
     pub(crate) fn is_clogged(&self) -> bool {
         self.clogged
     }
@@ -101,12 +101,12 @@ impl Rx {
         self.starved
     }
 
-    /// True where parsing stopped to let what it caused be sent: [`resume`](Self::resume) it.
+    /// True if parsing stopped so that answers are sent first: [`resume`](Self::resume) it.
     pub(crate) fn has_yielded(&self) -> bool {
         self.yielded
     }
 
-    /// True where the connection should receive exactly now, though a multishot may be armed.
+    /// True if the connection should receive exactly now, though a multishot may be armed.
     pub(crate) fn wants_exact(&mut self, conn: &Conn) -> bool {
         if conn.state() != State::Open {
             return false;
@@ -123,7 +123,7 @@ impl Rx {
         (self.exact || self.body.is_some()) && !discarding
     }
 
-    /// Receives by multishot from now on; false where a body is being received, or held bytes wait.
+    /// Receives by multishot from now on; false if a body is being received, or held bytes wait.
     pub(crate) fn leave_exact(&mut self) -> bool {
         let between = self.body.is_none() && self.held.is_empty() && !self.is_stuck();
         if between {
@@ -132,7 +132,7 @@ impl Rx {
         between
     }
 
-    /// What to post when no receive is outstanding.
+    /// The receive operation to post when none is outstanding.
     pub(crate) fn next(&mut self, conn: &Conn) -> Next {
         if self.is_stuck() || !self.held.is_empty() {
             return Next::Nothing;
@@ -184,7 +184,7 @@ impl Rx {
         }
     }
 
-    /// How the header behind a body is to be asked for: its length, and whether all of that.
+    /// The receive for the header after the body: its length, and whether all of it is required.
     pub(crate) fn header_len(conn: &Conn) -> (usize, bool) {
         match conn.spark() {
             Some(_) => (spark::HEAD_LEN, false),
@@ -192,7 +192,7 @@ impl Rx {
         }
     }
 
-    /// The header behind the body has been asked for.
+    /// The receive of the header after the body is posted.
     pub(crate) fn header_posted(&mut self, conn: &Conn) {
         self.need = match conn.spark() {
             Some(_) => 1,
@@ -200,7 +200,7 @@ impl Rx {
         };
     }
 
-    /// The request or message whose body is on its way.
+    /// The request or message whose body is being received.
     pub(crate) fn body_id(&self) -> Option<u64> {
         self.body.as_ref().map(BodyIn::id)
     }
@@ -223,7 +223,7 @@ impl Rx {
             None => {
                 buf.set_len(buf.len() + count);
                 if buf.is_empty() {
-                    // Nothing of the header has come; the buffer goes back.
+                    // No byte of the header has arrived; the buffer is returned.
                     return Ok(());
                 }
                 self.stash = Some(buf);

@@ -13,21 +13,21 @@ use crate::error::CloseReason;
 
 use super::{Rx, Taken};
 
-/// Frames parsed before what they caused is sent: the peer then works while this side goes on.
+/// Frames parsed before the answers are sent, so that the peer can work in parallel.
 pub(super) const FRAMES_PER_TURN: u32 = 128;
 
-/// Frames of a half, see [`half_way`]: fewer are not worth a system call, and of more there are others
-/// on their way as a rule.
+/// Frames in a half, see [`half_way`]: fewer are not worth a system call, and larger batches usually
+/// have others in flight.
 const HALF_FRAMES: RangeInclusive<u32> = 32..=64;
 
-/// A shard has waited for bytes if it spun for as many nanoseconds as there are of them, divided by this.
-/// Measured: less would cut into ever smaller parts what is well divided already, each part with system
+/// A shard has waited for bytes if it spun for at least (number of bytes / this) nanoseconds. Measured: a
+/// smaller value would divide batches that are well divided already, and every part costs system
 /// calls of its own.
 const BYTES_PER_WAITED_NS: usize = 2;
 
-/// Where to break off so that the peer has something to do. A shard that spun until these bytes came
-/// would have the peer wait for all their answers in turn; sent in two parts, they keep both sides
-/// at work from then on. One that never waits takes all there is.
+/// The offset at which to stop parsing so that the peer gets work early. After the shard spun for
+/// these bytes, parsing all of them at once would make the peer idle until all answers are ready;
+/// answering in two parts keeps both sides busy. A shard that did not wait parses everything.
 fn half_way(conn: &Conn, data: &Lease, at: usize) -> usize {
     match conn.local.has_waited(data.len() / BYTES_PER_WAITED_NS) {
         true => at + (data.len() - at) / 2,
@@ -36,7 +36,7 @@ fn half_way(conn: &Conn, data: &Lease, at: usize) -> usize {
 }
 
 impl Rx {
-    /// Parses `data[at..]`; how far it came.
+    /// Parses `data[at..]`; returns the offset reached.
     pub(super) fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
         if conn.spark().is_some() {
             return self.parse_spark(conn, data, at);
@@ -104,7 +104,7 @@ impl Rx {
         Ok(self.stash(conn, bytes, len))
     }
 
-    /// False where the frame has to wait for memory.
+    /// False if the frame has to wait for memory.
     #[inline(always)]
     fn whole_frame(
         &mut self,
@@ -122,7 +122,7 @@ impl Rx {
         Ok(true)
     }
 
-    /// A frame behind one that straddled: copied, so that an archive in it can be read in place.
+    /// A frame after one that straddled: copied, so that an archive in it can be read in place.
     #[inline(never)]
     fn misaligned_frame(
         &mut self,

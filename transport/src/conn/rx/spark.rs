@@ -1,8 +1,8 @@
 //! Frames of Spark's protocol, cut out of received bytes.
 //!
-//! A head and its body may lie anywhere, so nothing is copied to be aligned. What straddles two buffers
-//! is put together once where it is small. Larger bodies are received into memory of their own: whole,
-//! where they lie in their frames; piece by piece, where they follow them.
+//! A head and its body have no alignment, so nothing is copied to be aligned. A small part that
+//! straddles two buffers is assembled by one copy. Larger bodies are received into memory of their own:
+//! whole if they are inside their frames; piece by piece if they follow their frames.
 
 use std::rc::Rc;
 
@@ -18,24 +18,25 @@ use super::body::SCARCE_NS;
 use super::parse::FRAMES_PER_TURN;
 use super::{Next, Parsed, Rx, Taken};
 
-/// Bytes that a head is first looked for in: all that have a body of their own have heads as long.
+/// Bytes in which a head is first looked for: every head with a body of its own is at least as
+/// long.
 pub(super) const HEAD_LEN: usize = 21;
 
-/// Bytes of a piece of a stream or upload.
+/// Length of a piece of a stream or upload, in bytes.
 const PIECE_LEN: usize = 256 << 10;
 
-/// A body on its way in.
+/// An incoming body.
 #[derive(Debug)]
 pub(super) struct Flow {
     to: To,
-    /// Bytes that have not come.
+    /// Bytes that have not arrived.
     left: u64,
-    /// Where the next ones go: all of a whole body, or the piece that is being filled. Out while a
-    /// receive writes to it.
+    /// The destination of the next bytes: all of a whole body, or the current piece. `None` while a
+    /// receive operation owns it.
     buf: Option<LeaseMut>,
-    /// Bytes in it.
+    /// Bytes received into it.
     got: usize,
-    /// Bytes that it will hold.
+    /// Bytes that it will hold when full.
     want: usize,
 }
 
@@ -53,7 +54,7 @@ impl Flow {
 }
 
 impl Rx {
-    /// Parses `data[at..]`; how far it came.
+    /// Parses `data[at..]`; returns the offset reached.
     pub(super) fn parse_spark(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
         let Some(side) = conn.spark() else {
             return Ok(data.len());
@@ -109,8 +110,8 @@ impl Rx {
         }
     }
 
-    /// Says how a frame of which `have` bytes are there is to be taken; begins its body where that goes
-    /// elsewhere.
+    /// Decides how to take a frame of which `have` bytes have arrived; begins its body if that has a
+    /// buffer of its own.
     #[inline]
     fn frame_len(
         &mut self,
@@ -146,7 +147,7 @@ impl Rx {
         Ok(Extent::Begun)
     }
 
-    /// True where a body has waited for memory long enough, and is received for nobody.
+    /// True if a body has waited for memory beyond its limit and is received and dropped.
     #[cold]
     fn is_given_up(&mut self, conn: &Rc<Conn>, side: &Side, head: &Head<'_>) -> bool {
         let now_ns = conn.local.now_ns();
@@ -177,7 +178,7 @@ impl Rx {
         self.flow_grew(conn, side);
     }
 
-    /// A part of a body that came with other bytes.
+    /// A part of a body that arrived with other bytes.
     fn feed_flow(&mut self, conn: &Rc<Conn>, side: &Side, data: &Lease, at: usize) -> Taken {
         let Some(flow) = self.flow.as_mut() else {
             return Ok(0);
@@ -214,8 +215,8 @@ impl Rx {
         Ok(take)
     }
 
-    /// Moves a body to a larger buffer where its own is full. Where there is no memory it waits, and after some
-    /// time what it belongs to is refused.
+    /// Moves a body to a larger buffer if its own is full. Without memory the body waits, and after some
+    /// time its owner is refused.
     pub(super) fn grow_flow(&mut self, conn: &Rc<Conn>, side: &Side) {
         let Some(flow) = self.flow.as_mut().filter(|flow| flow.left > 0) else {
             return;
@@ -244,7 +245,7 @@ impl Rx {
         conn.refuse_spark_body(side, of, flow.want as u64, true);
     }
 
-    /// Looks at the body after bytes came: perhaps it is there.
+    /// Checks the body after bytes have arrived: it may be complete.
     fn flow_grew(&mut self, conn: &Rc<Conn>, side: &Side) {
         self.grow_flow(conn, side);
         let Some(flow) = self.flow.take_if(|flow| flow.left == 0) else {
@@ -271,8 +272,8 @@ impl Rx {
         Ok(take)
     }
 
-    /// Looks at the stash after bytes were added. It may have more than one frame: what is received for a
-    /// head may be a shorter frame, and the beginning of the next.
+    /// Checks the stash after bytes were added. It may contain more than one frame: the bytes received
+    /// for a head may be a shorter frame, and the beginning of the next.
     pub(super) fn spark_stash_grew(&mut self, conn: &Rc<Conn>, side: &Side) -> Parsed {
         while let Some(stash) = self.stash.take() {
             if stash.len() < self.need.min(stash.capacity()) || conn.is_ending() {
@@ -320,12 +321,12 @@ impl Rx {
         Ok(())
     }
 
-    /// Gives a body that has begun what of it lies behind its head; where that ends.
+    /// Feeds buffered bytes to the current body; returns the end offset.
     fn feed_rest(&mut self, conn: &Rc<Conn>, side: &Side, rest: &Lease, mut at: usize) -> Taken {
         while at < rest.len() && self.flow.is_some() {
             let fed = self.feed_flow(conn, side, rest, at)?;
             if fed == 0 {
-                // A reader that has granted nothing yet: some bytes of a head's length, no more.
+                // A reader without a grant yet: at most some bytes of a head's length.
                 let text = "a stream was answered before its reader took anything";
                 return Err(Box::new(CloseReason::Misbehaved(text.into())));
             }
@@ -334,7 +335,7 @@ impl Rx {
         Ok(at)
     }
 
-    /// Keeps what lay behind the frames of a stash.
+    /// Keeps the bytes after the frames of a stash.
     fn restash(&mut self, conn: &Rc<Conn>, rest: &[u8]) -> Parsed {
         if rest.is_empty() {
             return Ok(());
@@ -345,7 +346,7 @@ impl Rx {
         Ok(())
     }
 
-    /// Bytes behind the end of a handshake are encrypted already.
+    /// Bytes after the end of a handshake are encrypted already.
     fn unseal_rest(&mut self, conn: &Rc<Conn>, side: &Side, rest: &[u8]) -> Parsed {
         let Some(mut copy) = conn.local.pool.lease_reserved(rest.len()) else {
             return Err(conn.no_memory());
@@ -359,7 +360,7 @@ impl Rx {
         Ok(())
     }
 
-    /// What to post when no receive is outstanding.
+    /// The receive operation to post when none is outstanding.
     pub(super) fn next_spark(&mut self, conn: &Conn, side: &Side) -> Next {
         if !self.wants_exact_spark(conn, side) {
             return Next::Multi;
@@ -424,7 +425,7 @@ impl Rx {
         }
     }
 
-    /// True where bytes are to be received into memory of their own.
+    /// True if bytes are to be received into memory of their own.
     pub(super) fn wants_exact_spark(&self, conn: &Conn, side: &Side) -> bool {
         if side.opens_records() || side.awaits_auth() {
             return false;
@@ -467,13 +468,13 @@ impl Rx {
     }
 }
 
-/// How a frame is to be taken.
+/// The way to take a frame.
 enum Extent {
-    /// It is there, so many bytes.
+    /// It is complete, with so many bytes.
     Whole(usize),
-    /// It is small, and the rest of so many bytes is waited for.
+    /// It is small, and its so many bytes are awaited.
     Small(usize),
-    /// Its body has begun, right behind its head.
+    /// Its body has begun, directly after its head.
     Begun,
     /// There is no memory for its body.
     NoMemory,

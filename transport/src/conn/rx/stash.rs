@@ -1,4 +1,4 @@
-//! Beginnings of frames, and of the Hello, kept until the rest is there.
+//! Incomplete frames, and an incomplete Hello, kept until the rest arrives.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use super::parse::read_header;
 use super::{Parsed, Rx, Taken};
 
 impl Rx {
-    /// Keeps the beginning of something that takes `need` bytes; how many it took.
+    /// Keeps the beginning of an item of `need` bytes; returns the number of bytes taken.
     pub(super) fn stash(&mut self, conn: &Rc<Conn>, bytes: &[u8], need: usize) -> usize {
         let Some(mut stash) = conn.lease_for_frame(need) else {
             self.starved = true;
@@ -38,7 +38,7 @@ impl Rx {
         Ok(take)
     }
 
-    /// Looks at the stash after bytes were added: perhaps what it waits for is there.
+    /// Checks the stash after bytes were added: the awaited item may be complete.
     pub(super) fn stash_grew(&mut self, conn: &Rc<Conn>) -> Parsed {
         let Some(stash) = self.stash.take() else {
             return Ok(());
@@ -86,7 +86,7 @@ impl Rx {
         )
     }
 
-    /// Waits for `need` bytes in a stash that can hold them.
+    /// Waits for `need` bytes in a stash of that capacity.
     pub(super) fn regrow(&mut self, conn: &Rc<Conn>, stash: LeaseMut, need: usize) -> Parsed {
         self.need = need;
         if stash.capacity() >= need {

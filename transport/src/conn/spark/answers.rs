@@ -12,7 +12,7 @@ use crate::error::{RequestError, RpcFailure};
 use super::Side;
 
 impl Conn {
-    /// Whether a request of this side of one of these kinds has that number.
+    /// Whether a request of this side with that number, of one of these kinds, is pending.
     pub(super) fn waits_for(&self, id: u64, kinds: &[CallKind]) -> bool {
         let mut calls = self.calls.borrow_mut();
         calls.get(id).is_some_and(|call| kinds.contains(&call.kind))
@@ -55,7 +55,8 @@ impl Conn {
         self.resolve_failure(id, RequestError::Remote { peer, failure });
     }
 
-    /// What is told of an answer that there is no memory for: a chunk that never fits can be had as a stream.
+    /// Extends the error for an answer that exceeds the pool: a chunk that never fits can be
+    /// fetched as a stream.
     #[cold]
     pub(in crate::conn) fn told_of_chunk(&self, call: u64, error: RequestError) -> RequestError {
         let side = self.spark();
@@ -73,7 +74,7 @@ impl Conn {
         }
     }
 
-    /// An answer that nobody asked for: dropped, as by Spark.
+    /// An answer without a request: dropped, as by Spark.
     #[cold]
     pub(super) fn unasked(&self, what: &'static str) {
         tracing::warn!(
@@ -83,8 +84,8 @@ impl Conn {
     }
 }
 
-/// What is known of a failure that Spark tells by a text alone: the first line says what happened, the rest
-/// is a stack.
+/// Derives a failure code from Spark's failure text: the first line names the cause, the rest is a stack
+/// trace.
 fn failure_of(text: &str) -> RpcFailure {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let code = match first {
@@ -92,7 +93,7 @@ fn failure_of(text: &str) -> RpcFailure {
         line if line.contains("SecurityException") => FailureCode::Unauthorized,
         line if line.contains("out-of-order chunk index") => FailureCode::OutOfOrder,
         line if line.contains("UnsupportedOperationException") => FailureCode::Unsupported,
-        // A server of our own, for what passes.
+        // A ringrail server, for a temporary failure.
         line if line.contains("ask again later") => FailureCode::Busy,
         _ => FailureCode::Internal,
     };

@@ -1,23 +1,23 @@
-//! Requests of the peer: what each is called on the wire, by the number it has here.
+//! Pending requests of the peer: the wire identity of each, by its number on this side.
 //!
-//! Handlers, responders and transfers know a request by a number that no other has, as in the native
-//! protocol. Spark's peers name theirs as they like: an RPC by any 64 bits, a chunk by stream and index,
-//! a stream by nothing but its turn.
+//! Handlers, responders and transfers identify a request by a unique number, as in the native protocol.
+//! Spark's peers choose the identity: an RPC has any 64 bits, a chunk its stream and index, a stream
+//! only its position in the order of requests.
 
 use slab::Slab;
 
-/// Low bits of an id that name the slot.
+/// Low bits of an id that hold the slot index.
 const SLOT_BITS: u32 = 24;
 const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 
-/// A request's name on the wire.
+/// The wire identity of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asking {
-    /// An RPC, an upload, or a question for merged blocks: all are answered alike.
+    /// An RPC, an upload, or a request for merged blocks: all are answered alike.
     Rpc { request_id: i64 },
     /// A chunk.
     Chunk { stream_id: i64, index: i32 },
-    /// A stream, by the name that was asked for.
+    /// A stream, by the requested name.
     Stream { name: Box<str> },
 }
 
@@ -27,7 +27,7 @@ struct Entry {
     asking: Asking,
 }
 
-/// The table. Its bound is `ringrail.transport.maxOutstanding`, beyond which nothing is read.
+/// The table. Its limit is `ringrail.transport.maxOutstanding`, beyond which the peer is not read.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     entries: Slab<Entry>,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Enters a request; its number.
+    /// Enters a request; returns its number.
     #[inline]
     pub(super) fn enter(&mut self, asking: Asking) -> u64 {
         self.count += 1;
@@ -45,14 +45,14 @@ impl Asked {
         id
     }
 
-    /// The name of a request.
+    /// The wire identity of a request.
     #[inline]
     pub(super) fn get(&self, id: u64) -> Option<&Asking> {
         let entry = self.entries.get((id & SLOT_MASK) as usize)?;
         (entry.id == id).then_some(&entry.asking)
     }
 
-    /// Takes a request out: it is answered, or nobody wants the answer.
+    /// Removes a request: it is answered, or its answer is no longer wanted.
     #[inline]
     pub(super) fn take(&mut self, id: u64) -> Option<Asking> {
         self.get(id)?;

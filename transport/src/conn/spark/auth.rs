@@ -1,8 +1,8 @@
-//! Who the peer is: the handshake of Spark's authentication, in front of all other frames.
+//! Authentication of the peer: Spark's handshake, which precedes all other frames.
 //!
-//! Until it has succeeded the connection is not open: no handler hears of it, and whatever else the peer
-//! asks for is refused, chunks and streams too. The side that was asked answers in plain; what it sends
-//! behind that answer, and what it receives, is encrypted where the handshake says so.
+//! The connection is not open until the handshake succeeds: no handler sees it, and every other
+//! request of the peer is refused, chunks and streams included. The server answers in plain text;
+//! after that answer both directions are encrypted if the handshake says so.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use ringrail_codec::native::FailureCode;
 use super::Side;
 use super::asked::Asking;
 
-/// A handshake as far as it has come.
+/// The state of a handshake.
 pub(super) enum Auth {
     Server {
         auth: ServerAuth,
         secrets: Arc<ServerAuthentication>,
     },
     Client(ClientAuth),
-    /// It has succeeded; the answer that says so has not been taken to be sent.
+    /// It has succeeded; the answer that says so has not been taken for sending.
     Sending(Authenticated),
 }
 
@@ -52,7 +52,7 @@ impl Auth {
     }
 }
 
-/// Randomness of the kernel's, some of it in hand.
+/// Randomness of the kernel, partly buffered.
 pub(super) struct Entropy {
     bytes: [u8; 256],
     used: usize,
@@ -60,7 +60,7 @@ pub(super) struct Entropy {
 
 impl Entropy {
     /// # Errors
-    /// The kernel gives none.
+    /// If the kernel returns none.
     pub(super) fn gather() -> std::io::Result<Self> {
         let mut bytes = [0; 256];
         fill(&mut bytes)?;
@@ -83,7 +83,8 @@ impl Random for Entropy {
     fn fill(&mut self, out: &mut [u8]) {
         for byte in out {
             while self.used == self.bytes.len() {
-                // It has given before, so this is a passing trouble; to go on without is out of question.
+                // The kernel has returned randomness before, so the failure is temporary;
+                // continuing without is not an option.
                 if fill(&mut self.bytes).is_ok() {
                     self.used = 0;
                 }
@@ -95,7 +96,7 @@ impl Random for Entropy {
 }
 
 impl Conn {
-    /// The side that connects speaks first.
+    /// The connecting side sends first.
     pub(super) fn begin_auth(self: &Rc<Self>) {
         let Some(side) = self.spark() else { return };
         let mut auth = side.auth.borrow_mut();
@@ -131,12 +132,12 @@ impl Conn {
         }
     }
 
-    /// True where nothing more of a frame is to be read than its head: it is too long for a handshake.
+    /// True if only the head of a frame is to be read: the frame is too long for a handshake.
     pub(crate) fn is_too_long_for_auth(head: &Head<'_>) -> bool {
         head.body_len > MAX_HANDSHAKE_LEN as u64
     }
 
-    /// A frame of a peer that has not authenticated, whole.
+    /// A complete frame of a peer that has not authenticated.
     pub(crate) fn on_auth_frame(
         self: &Rc<Self>,
         side: &Side,
@@ -180,7 +181,8 @@ impl Conn {
         Ok(())
     }
 
-    /// What was taken to be sent had the answer to a handshake in it: from here on the peer is known.
+    /// Called when the send that carries the handshake's answer is taken: the peer is authenticated
+    /// from here on.
     pub(super) fn note_auth_sent(self: &Rc<Self>, side: &Side) {
         let mut place = side.auth.borrow_mut();
         match place.take() {
@@ -216,7 +218,8 @@ impl Conn {
         }
     }
 
-    /// Nothing is served before the handshake (Spark's server serves chunks and streams to anybody).
+    /// No request is served before the handshake (Spark's server serves chunks and streams to any
+    /// peer).
     #[cold]
     fn refuse_unauthenticated(self: &Rc<Self>, side: &Side, frame: &Frame<'_>) -> Handled {
         self.local.metrics.errors(ErrorKind::Auth).increment();
@@ -234,10 +237,10 @@ impl Conn {
             Frame::UploadStream(upload) => {
                 let request_id = upload.request_id;
                 let refused = self.refuse_auth(side, request_id, &AuthError::ExpectedSasl);
-                // Its body is not waited for.
+                // Its body is not awaited.
                 return refused.and(Err(unauthenticated("an upload before the handshake")));
             }
-            // Nobody waits for an answer.
+            // One-way messages have no answer.
             Frame::OneWayMessage(_) => return Ok(()),
             other => {
                 let text = format!("a {} before the handshake", other.kind());
@@ -285,7 +288,8 @@ impl Conn {
         }
     }
 
-    /// What the end of the stream means to a client in the middle of its handshake, where it means more than that.
+    /// The close reason for an end of stream during a client's handshake, if it is more specific
+    /// than a plain end.
     #[cold]
     pub(in crate::conn) fn auth_farewell(&self) -> Option<CloseReason> {
         let auth = self.spark()?.auth.borrow();
@@ -303,7 +307,7 @@ impl Conn {
         if let Frame::RpcRequest(request) = &head.frame
             && self.state() == State::Opening
         {
-            // Whatever it says, the connection ends.
+            // The connection ends whether or not the refusal can be sent.
             let _ = self.refuse_auth(side, request.request_id, &AuthError::ExpectedSasl);
         }
         let kind: Kind = head.frame.kind();

@@ -1,7 +1,7 @@
-//! Bodies that do not lie whole in a receive buffer: where their bytes go.
+//! Bodies that are not contained in one receive buffer: their destinations.
 //!
-//! A body in its frame is received whole, into a lease of its length. One behind its frame goes on
-//! piece by piece, to the sink of an upload or the reader of a stream.
+//! A body inside its frame is received whole, into a lease of its length. A body after its frame is
+//! received piece by piece, into the sink of an upload or the reader of a stream.
 
 use std::rc::Rc;
 
@@ -23,22 +23,22 @@ use crate::server::{Responder, UploadStart};
 use super::Side;
 use super::asked::Asking;
 
-/// Bytes of an upload that was refused at its beginning which are read and dropped, so that its
-/// connection may stay. Behind more than that it ends, as Spark's always does.
+/// Limit of the bytes of a refused upload that are read and dropped, so that its connection
+/// survives. Beyond it the connection is closed, as Spark always does.
 const DROPPED_UPLOAD_LEN: u64 = 16 << 20;
 
-/// What a body is that is received whole.
+/// The kind of a body that is received whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WholeOf {
-    /// An RPC of the peer.
+    /// An RPC request of the peer.
     Rpc { request_id: i64 },
-    /// A message of the peer.
+    /// A one-way message of the peer.
     OneWay,
     /// The answer to a request of ours.
     Answer { call: u64 },
 }
 
-/// What a body is that goes on in pieces.
+/// The kind of a body that is received in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PiecesOf {
     /// An upload of the peer.
@@ -47,21 +47,21 @@ pub(crate) enum PiecesOf {
     Stream { call: u64 },
 }
 
-/// Where the body behind a head goes.
+/// The destination of the body that follows a head.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    /// Whole into this buffer.
+    /// Received whole into this buffer.
     Whole { buf: LeaseMut, of: WholeOf },
-    /// In pieces.
+    /// Received in pieces.
     Pieces(PiecesOf),
-    /// Nowhere: nobody waits for it, or it was refused.
+    /// Received and dropped: no request is pending for it, or it was refused.
     Nowhere,
-    /// There is no memory for it now.
+    /// No memory is available at present.
     NoMemory,
 }
 
 impl Conn {
-    /// Says where a body goes that lies in its frame.
+    /// Plans the destination of a body inside its frame.
     pub(crate) fn plan_spark(self: &Rc<Self>, side: &Side, head: &Head<'_>) -> Plan {
         if let Frame::ChunkFetchSuccess(_) = head.frame {
             self.expect_chunks_of(head.body_len);
@@ -81,7 +81,7 @@ impl Conn {
         plan
     }
 
-    /// True where a body would find memory if nothing else were there.
+    /// True if a body would find memory in an empty pool.
     fn could_take_spark(&self, of: WholeOf, len: u64) -> bool {
         match of {
             WholeOf::Answer { .. } => self.local.pool.could_hold(len),
@@ -89,7 +89,7 @@ impl Conn {
         }
     }
 
-    /// An answer was asked for, and gets its memory at once; what a peer sends unasked gets it as it comes.
+    /// A solicited answer gets its memory at once; unsolicited data gets it as bytes arrive.
     fn lease_for_spark(&self, of: WholeOf, len: usize) -> Option<LeaseMut> {
         match of {
             WholeOf::Answer { .. } => self.local.pool.lease(len),
@@ -97,7 +97,7 @@ impl Conn {
         }
     }
 
-    /// What the body in a frame is; `None` where nobody waits for it.
+    /// The kind of the body in a frame; `None` if no request is pending for it.
     fn whole_of(&self, side: &Side, frame: &Frame<'_>) -> Option<WholeOf> {
         let call = match frame {
             Frame::RpcRequest(request) => {
@@ -119,7 +119,7 @@ impl Conn {
         call.map(|call| WholeOf::Answer { call })
     }
 
-    /// The answer to a chunk request is there, wherever it goes.
+    /// The answer to a chunk request has arrived, wherever its body goes.
     fn note_chunk_begun(&self, side: &Side, frame: &Frame<'_>) {
         if let Frame::ChunkFetchSuccess(chunk) = frame {
             let chunk = (chunk.stream_id, chunk.chunk_index);
@@ -135,7 +135,7 @@ impl Conn {
             .then_some(id)
     }
 
-    /// A body has waited for memory long enough: what it belongs to fails, so that what lies behind it
+    /// A body has waited for memory beyond the limit: its owner fails, so that the frames after it
     /// can be read.
     #[cold]
     pub(crate) fn give_up_spark_body(self: &Rc<Self>, side: &Side, head: &Head<'_>) {
@@ -166,7 +166,7 @@ impl Conn {
         }
     }
 
-    /// A whole body has come.
+    /// A body is complete.
     pub(crate) fn finish_spark(self: &Rc<Self>, side: &Side, of: WholeOf, body: Lease) {
         match of {
             WholeOf::Rpc { request_id } => {
@@ -177,7 +177,7 @@ impl Conn {
         }
     }
 
-    /// Says where a body goes that follows its frame.
+    /// Plans the destination of a body after its frame.
     pub(crate) fn plan_spark_pieces(
         self: &Rc<Self>,
         side: &Side,
@@ -248,7 +248,7 @@ impl Conn {
         }
     }
 
-    /// The longest piece that may be taken now, in bytes: a reader that is behind holds the peer back.
+    /// The longest piece that may be taken now, in bytes: a slow reader causes backpressure.
     pub(crate) fn piece_room(&self, of: PiecesOf) -> usize {
         let PiecesOf::Stream { call } = of else {
             return usize::MAX;
@@ -263,7 +263,7 @@ impl Conn {
         }
     }
 
-    /// The next piece of a body behind its frame.
+    /// The next piece of a body after its frame.
     pub(crate) fn take_piece(self: &Rc<Self>, of: PiecesOf, piece: Lease) {
         match of {
             PiecesOf::Upload { id } => self.take_upload_piece(id, piece),
@@ -273,7 +273,7 @@ impl Conn {
 
     fn take_upload_piece(self: &Rc<Self>, id: u64, piece: Lease) {
         let mut inbound = self.inbound.borrow_mut();
-        // Pieces of an upload that has failed are still on their way.
+        // Pieces of a failed upload are still arriving.
         let Some(upload) = inbound.uploads.get_mut(&id) else {
             return;
         };
@@ -290,7 +290,7 @@ impl Conn {
                     return;
                 }
                 drop(inbound);
-                // It has closed the connection itself.
+                // The handler has closed the connection itself.
                 self.fail_upload_sink(sink, &self.closed_error());
             }
             failed => {
@@ -304,7 +304,7 @@ impl Conn {
     fn take_stream_piece(&self, call: u64, piece: Lease) {
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(call) else { return };
-        // What is still granted is counted down: nobody but this side has to know how far it goes.
+        // Spark's protocol has no credit frames: the grant is accounted on this side only.
         bulk.granted = bulk.granted.saturating_sub(piece.len() as u64);
         let full = match calls.get(call).map(|call| &call.sink) {
             Some(Sink::Stream(feed)) => feed.push(piece).is_err(),
@@ -316,7 +316,7 @@ impl Conn {
         }
     }
 
-    /// A body behind its frame is through.
+    /// A body after its frame is complete.
     pub(crate) fn end_pieces(self: &Rc<Self>, of: PiecesOf) {
         match of {
             PiecesOf::Upload { id } => {

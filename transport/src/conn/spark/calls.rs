@@ -1,16 +1,16 @@
-//! Requests of this side, where the answer does not name them by number.
+//! Pending requests of this side whose answers do not carry their number.
 
 use std::collections::VecDeque;
 
-/// Chunks asked for and not answered, in the order of asking, which is usually that of the answers.
+/// Pending chunk requests in the order of sending, which is usually that of the answers.
 ///
-/// A request that was given up stays: its answer still comes, and is dropped. As many as there are
-/// places for outstanding requests, and those that were given up.
+/// An abandoned request stays: its answer still arrives, and is dropped. The limit is that of
+/// outstanding requests, in addition to the abandoned ones.
 #[derive(Debug, Default)]
 pub(super) struct ChunkCalls(VecDeque<((i64, i32), u64)>);
 
 impl ChunkCalls {
-    /// How many answers are still to come.
+    /// Number of answers still to come.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -29,7 +29,7 @@ impl ChunkCalls {
         self.0.iter().find(|it| it.1 == id).map(|it| it.0)
     }
 
-    /// Takes it out.
+    /// Removes it.
     pub(super) fn take(&mut self, chunk: (i64, i32)) -> Option<u64> {
         let at = self.0.iter().position(|it| it.0 == chunk)?;
         self.0.remove(at).map(|it| it.1)

@@ -1,8 +1,8 @@
-//! What leaves next: frames that wait, then bodies, one behind the other.
+//! Composition of the next send: queued frames first, then bodies in order.
 //!
-//! A body that has begun goes on until it ends, and nothing goes between. Before one begins, the frames
-//! that wait are sent: an answer to an RPC overtakes all bodies but the one that is running. Bodies keep
-//! their order, for answers to streams have no other name.
+//! A body that has begun continues until its end, with no frame in between. Queued frames are sent
+//! before the next body begins, so an RPC's answer overtakes all bodies except the current one. Bodies
+//! keep their order, because an answer to a stream request is identified by its position alone.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use crate::sys::driver::Driver;
 use super::Side;
 
 impl Conn {
-    /// Takes what is to be sent next; reads that must come first are pushed on `reads`.
+    /// Takes the data to send next; reads that must come first are pushed on `reads`.
     pub(crate) fn compose_spark<D: Driver>(
         self: &Rc<Self>,
         side: &Side,
@@ -62,7 +62,7 @@ impl Conn {
             },
             None if gather.is_empty() => {
                 self.local.pool.recycle(gather);
-                // A body that had ended before, and held up what waits behind it.
+                // A body that had ended before, and blocked those after it.
                 match some_ended {
                     true => self.compose_spark(side, driver, reads),
                     false => Outgoing::Nothing,
@@ -72,7 +72,8 @@ impl Conn {
         }
     }
 
-    /// Adds bodies to what is gathered, in their order; the part of one that leaves straight from its file.
+    /// Adds bodies in order to the gathered data; returns the part of one that is sent directly
+    /// from its file.
     fn add_plain_bodies<D: Driver>(
         &self,
         tx: &mut Tx,

@@ -12,7 +12,7 @@ use super::Side;
 use super::asked::Asking;
 
 impl Conn {
-    /// A frame whose body, if it has one, lies whole at `body`.
+    /// Handles a frame whose body, if it has one, is completely at `body`.
     #[inline]
     pub(crate) fn on_spark(
         self: &Rc<Self>,

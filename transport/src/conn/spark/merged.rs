@@ -1,7 +1,7 @@
-//! Questions of this side for merged blocks: Spark's MergedBlockMetaRequest.
+//! Requests of this side for the metadata of merged blocks: Spark's MergedBlockMetaRequest.
 //!
-//! The answer is a number in its frame's head and a body. The body goes the way of every answer; the number is put
-//! beside it, where the asker looks when the body is there.
+//! The answer is a number in its frame's head, and a body. The body is delivered like every answer; the number is
+//! stored beside it, and the caller reads it after the body.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,16 +20,17 @@ use crate::server::MergedBlocksRequest;
 
 use super::Side;
 
-/// How many chunks an answer tells of, for whoever has asked.
+/// The number of chunks in an answer, shared with the caller.
 pub(crate) type ChunkCount = Arc<AtomicI32>;
 
-/// Questions that have not been answered, and some that have been given up. Their bound is that of all
-/// outstanding requests: each new one takes out those that nobody waits for.
+/// Pending requests, and some that have been abandoned. Their bound is that of all outstanding
+/// requests: each new request removes the abandoned ones.
 #[derive(Debug, Default)]
 pub(super) struct MergedCalls(Vec<(u64, ChunkCount)>);
 
 impl Conn {
-    /// Asks for what is known of a merged partition; `count` gets the number of its chunks before the answer is told.
+    /// Requests the metadata of a merged partition; `count` gets the number of its chunks before
+    /// the answer is delivered.
     pub(crate) fn ask_merged(
         &self,
         asked: &MergedBlocksRequest<'_>,
@@ -66,7 +67,7 @@ impl Conn {
         merged.0.push((id, Arc::clone(count)));
     }
 
-    /// The call that a head answers, if one waits for it; its count is told.
+    /// The pending call that a head answers, if there is one; sets its count.
     pub(super) fn merged_call(&self, side: &Side, request_id: i64, num_chunks: i32) -> Option<u64> {
         let id = request_id as u64;
         if !self.waits_for(id, &[CallKind::Merged]) {
@@ -74,12 +75,12 @@ impl Conn {
         }
         let merged = side.merged.borrow();
         let (_, count) = merged.0.iter().find(|(of, _)| *of == id)?;
-        // Relaxed: the answer is published behind it.
+        // Relaxed: the answer is published after it.
         count.store(num_chunks, Ordering::Relaxed);
         Some(id)
     }
 
-    /// An answer whole in a receive buffer.
+    /// A complete answer in a receive buffer.
     pub(super) fn resolve_merged(
         self: &Rc<Self>,
         side: &Side,

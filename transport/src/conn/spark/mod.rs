@@ -1,10 +1,10 @@
 //! A connection whose peer speaks Spark's protocol.
 //!
-//! The same connection, with other bytes: requests, answers, handlers, sinks and bounds are those of
-//! the native protocol; what is here reads and writes Spark's frames for them. [`Side`] is what such
-//! a connection has beside the rest. What Spark's protocol does not know is not said: credit, cancels,
-//! deadlines, pings, drains. Bodies travel whole, one behind the other, so the socket's own flow
-//! control takes credit's place.
+//! The same connection with another wire format: requests, answers, handlers, sinks and limits are
+//! those of the native protocol; this module reads and writes Spark's frames for them. [`Side`] is
+//! the state that such a connection has in addition. Frames that Spark's protocol lacks are not
+//! sent: credit, cancels, deadlines, pings, drains. Bodies are sent whole, one after the other, so
+//! TCP's flow control takes the place of credit.
 //!
 //! ```text
 //! rx ── frames ─┬─ requests ── asked: wire identity ↔ id ── handler ── answer ──┐
@@ -12,8 +12,8 @@
 //! pump ◄─ seal ◄─ compose ◄─ tx: frames, then bodies, each whole ◄── calls ◄────┘
 //! ```
 //!
-//! `auth` has the handshakes in front of all this, `seal` what encrypts afterwards; without the feature
-//! `spark`, `plain` is in the place of both.
+//! `auth` has the handshakes that come first, `seal` the encryption afterwards; without the feature
+//! `spark`, `plain` takes the place of both.
 
 mod answers;
 mod asked;
@@ -59,26 +59,27 @@ pub(crate) use write::Lead;
 
 use super::Conn;
 
-/// What a connection has that speaks Spark's protocol.
+/// The state of a connection that speaks Spark's protocol.
 pub(crate) struct Side {
     pub(crate) limits: Limits,
-    /// Requests of the peer, by the number that each has on this side.
+    /// Outstanding requests of the peer, by this side's number for each.
     asked: RefCell<Asked>,
-    /// Chunks that this side has asked for, the first one first.
+    /// Outstanding chunk requests of this side, oldest first.
     chunks: RefCell<ChunkCalls>,
-    /// Streams that this side has asked for: answers come in that order.
+    /// Pending streams of this side: answers arrive in that order.
     streams: RefCell<VecDeque<u64>>,
-    /// Questions for merged blocks that this side has asked.
+    /// Pending requests of this side for merged blocks.
     merged: RefCell<MergedCalls>,
-    /// While the connection is not authenticated and has to be.
+    /// The handshake, while the connection has to authenticate.
     auth: RefCell<Option<Auth>>,
-    /// What everything received goes through.
+    /// Decrypts all received bytes, once the handshake has agreed on encryption.
     opener: RefCell<Option<Opener>>,
-    /// What everything sent goes through.
+    /// Encrypts all sent bytes, once the handshake has agreed on encryption.
     sealer: RefCell<Option<Sealer>>,
-    /// The opener has come with the frame that was just taken: what lies behind that is for it.
+    /// The opener was installed by the frame just handled: the bytes after that frame are
+    /// encrypted.
     fresh: Cell<bool>,
-    /// Taken to be sent, while there was no memory to encrypt it into.
+    /// Data taken for sending that awaits memory for its encrypted form.
     unsealed: RefCell<Option<Gather>>,
 }
 
@@ -98,41 +99,41 @@ impl Side {
         }
     }
 
-    /// True where what is sent is encrypted: then nothing leaves straight from where it lies.
+    /// True if sends are encrypted: then no body is sent directly from its source.
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealer.borrow().is_some()
     }
 
-    /// True where something waits to be encrypted.
+    /// True if data waits to be encrypted.
     pub(crate) fn is_sealing(&self) -> bool {
         self.unsealed.borrow().is_some()
     }
 
-    /// True where received bytes are not those of the frames, one for one.
+    /// True if received bytes differ from those of the frames.
     pub(crate) fn opens_records(&self) -> bool {
         self.opener.borrow().as_ref().is_some_and(comes_in_segments)
     }
 
-    /// True once, right behind the frame from which on everything received is encrypted.
+    /// True once, directly after the frame from which on everything received is encrypted.
     #[inline]
     pub(crate) fn takes_records_up(&self) -> bool {
         self.fresh.take()
     }
 
-    /// True until the peer has authenticated, where it has to.
+    /// True until the peer has authenticated, if it has to.
     pub(crate) fn awaits_auth(&self) -> bool {
         self.auth.borrow().is_some()
     }
 }
 
 impl Conn {
-    /// Spark's side of the connection, where the peer speaks that.
+    /// The Spark state of the connection, if the peer speaks Spark's protocol.
     #[inline]
     pub(crate) fn spark(&self) -> Option<&Side> {
         self.spark.get().map(|side| &**side)
     }
 
-    /// True where bodies must pass through memory of this side on their way out.
+    /// True if bodies must pass through memory of this side before they are sent.
     #[inline]
     pub(crate) fn seals(&self) -> bool {
         self.spark().is_some_and(Side::is_sealed)

@@ -1,4 +1,4 @@
-//! How a connection comes to speak Spark's protocol: fixed beforehand, or told by the first bytes.
+//! Selection of Spark's protocol for a connection: configured, or detected from its first bytes.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,27 +12,28 @@ use crate::spark::{ClientAuthentication, ServerAuthentication};
 use super::Auth;
 use super::Side;
 
-/// What a connection speaks.
+/// The protocol and role of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Speaks {
     /// The native protocol.
     #[default]
     Native,
-    /// What the peer's first bytes say.
+    /// Decided by the peer's first bytes.
     Either,
-    /// Spark's protocol, as the side that was connected to.
+    /// Spark's protocol, as the accepting side.
     SparkServer(Option<Arc<ServerAuthentication>>),
-    /// Spark's protocol, as the side that connects.
+    /// Spark's protocol, as the connecting side.
     SparkClient(Option<Arc<ClientAuthentication>>),
 }
 
 impl Conn {
-    /// True where nothing has to be read to know that the peer speaks Spark's protocol.
+    /// True if the peer is known to speak Spark's protocol before any byte is read.
     pub(in crate::conn) fn is_spark_from_the_start(&self) -> bool {
         matches!(self.speaks, Speaks::SparkServer(_) | Speaks::SparkClient(_))
     }
 
-    /// Whether the first bytes of an accepted connection are Spark's; `None` before that is clear.
+    /// Whether the first bytes of an accepted connection are Spark's; `None` while that is
+    /// undecided.
     pub(in crate::conn) fn sniffs_spark(&self, bytes: &[u8]) -> Option<bool> {
         match self.speaks {
             Speaks::Either => match sniff(bytes) {
@@ -44,8 +45,8 @@ impl Conn {
         }
     }
 
-    /// From here on the connection speaks Spark's protocol. It is open at once, unless somebody has
-    /// to be authenticated first.
+    /// Switches the connection to Spark's protocol. It is open at once, unless a side has to
+    /// authenticate first.
     #[cfg_attr(
         not(feature = "spark"),
         allow(unreachable_code, reason = "nobody authenticates then")

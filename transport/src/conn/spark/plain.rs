@@ -1,5 +1,5 @@
-//! In the place of `auth` and `seal` where the crate is built without its feature `spark`: no peer authenticates, and
-//! nothing is encrypted. Neither a handshake nor a cipher can exist, so what would need one has nothing to do.
+//! Takes the place of `auth` and `seal` in builds without the feature `spark`: no peer authenticates, and nothing
+//! is encrypted. Neither a handshake nor a cipher can exist, so functions that take one are never called.
 
 use std::rc::Rc;
 
@@ -17,10 +17,10 @@ use super::Side;
 /// A handshake.
 pub(super) enum Auth {}
 
-/// What decrypts.
+/// Placeholder for the decryptor in builds without Spark's authentication; has no values.
 pub(super) enum Opener {}
 
-/// What encrypts.
+/// Placeholder for the encryptor in builds without Spark's authentication; has no values.
 pub(super) enum Sealer {}
 
 pub(super) fn comes_in_segments(opener: &Opener) -> bool {

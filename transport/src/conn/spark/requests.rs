@@ -22,7 +22,7 @@ use super::asked::Asking;
 use super::{Lead, Side};
 
 impl Conn {
-    /// Counts a request in and gives it a number.
+    /// Counts a request and gives it a number.
     #[inline]
     pub(super) fn enter_spark(&self, side: &Side, asking: Asking) -> u64 {
         self.inbound.borrow_mut().active += 1;
@@ -30,14 +30,14 @@ impl Conn {
         side.asked.borrow_mut().enter(asking)
     }
 
-    /// A request is not to be answered: the connection is about to end.
+    /// A request will not be answered: the connection is about to close.
     #[cold]
     pub(in crate::conn) fn drop_spark_request(&self, side: &Side, id: u64) {
         side.asked.borrow_mut().take(id);
         self.answered();
     }
 
-    /// A request is answered, by a body that has left.
+    /// A request is answered by a body that has been sent.
     pub(in crate::conn) fn forget_asked(&self, id: u64) {
         if let Some(side) = self.spark() {
             side.asked.borrow_mut().take(id);
@@ -55,7 +55,7 @@ impl Conn {
         self.accept_rpc(id, u64::MAX, body);
     }
 
-    /// Takes in a request for a chunk or a stream: served now, or when there is room for its answer.
+    /// Handles a request for a chunk or a stream: now, or when there is space for its answer.
     pub(super) fn accept_spark(
         self: &Rc<Self>,
         side: &Side,
@@ -129,7 +129,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Takes in a question for merged blocks: the one request that Spark has beside RPCs, chunks and streams.
+    /// Handles a request for merged blocks: Spark's only request besides RPCs, chunks and streams.
     pub(super) fn accept_merged(
         self: &Rc<Self>,
         side: &Side,
@@ -156,7 +156,7 @@ impl Conn {
         self.serve_merged(id, &asked);
     }
 
-    /// Tells of merged blocks.
+    /// Answers a request for merged blocks.
     pub(in crate::conn) fn serve_merged(self: &Rc<Self>, id: u64, asked: &MergedAsked) {
         let found = self.find_merged(asked).and_then(|found| {
             let head = MergedBlockMetaSuccess {
@@ -192,7 +192,7 @@ impl Conn {
     }
 }
 
-/// A question for merged blocks, as it is kept.
+/// A held request for merged blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct MergedAsked {
     request_id: i64,

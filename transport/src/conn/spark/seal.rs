@@ -1,8 +1,8 @@
-//! Encryption of what is sent and decryption of what is received, once a handshake has agreed on it.
+//! Encryption of sent bytes and decryption of received bytes, once a handshake has agreed on it.
 //!
-//! Everything in a send is copied once, into memory of its own, and encrypted there: what it refers to is
-//! shared with others. Received bytes are decrypted where they lie; AES-GCM gives its plaintext in
-//! segments, which are copied together.
+//! Every send is copied once, into memory of its own, and encrypted there, because its source may be
+//! shared. Received bytes are decrypted in place; AES-GCM returns its plaintext in segments, which
+//! are copied together.
 
 use ringrail_codec::spark::auth::{GCM_SEGMENT_LEN, Opener, RecordError, Sealer};
 
@@ -15,10 +15,11 @@ use super::Side;
 use super::auth::Entropy;
 
 impl Conn {
-    /// What is gathered, encrypted where it has to be.
+    /// Encrypts a gathered send, if the connection is encrypted.
     pub(super) fn sealed(&self, side: &Side, gather: Gather) -> Outgoing {
         if side.is_sealed() && gather.body_bytes().1 > 0 {
-            // A mapping that is shortened meanwhile must not be read here; files are, with care.
+            // Reading a mapping that another process truncates raises SIGBUS; file reads return an
+            // error instead.
             let text = "mapped memory is not encrypted: give it as a part of its file";
             self.close(CloseReason::BodyBroken(text.into()));
             return Outgoing::Nothing;
@@ -62,7 +63,7 @@ impl Conn {
         }
     }
 
-    /// There is no memory to encrypt into: the connection looks again when there may be some.
+    /// There is no memory to encrypt into: the connection retries when there may be some.
     #[cold]
     fn seal_later(&self, side: &Side, gather: Gather) -> Outgoing {
         *side.unsealed.borrow_mut() = Some(gather);
@@ -70,8 +71,8 @@ impl Conn {
         Outgoing::Nothing
     }
 
-    /// Decrypts the bytes `from..` of what was received, in place: with AES-GCM they are another
-    /// buffer's then. `None` where there is no memory for that.
+    /// Decrypts the bytes `from..` of the received ones in place; with AES-GCM they move to another
+    /// buffer. `None` if there is no memory for that.
     pub(crate) fn unseal(
         &self,
         side: &Side,
@@ -87,7 +88,7 @@ impl Conn {
                 Ok(data)
             }
             Some(opener) => {
-                // A segment that was begun earlier may come out whole now.
+                // A segment that was begun earlier may be complete now.
                 let room = len - from + GCM_SEGMENT_LEN;
                 let Some(mut plain) = self.local.pool.lease_reserved(room) else {
                     return Err(self.no_memory());
@@ -100,7 +101,7 @@ impl Conn {
     }
 }
 
-/// True where received bytes are not those of the frames, one for one.
+/// True if received bytes differ from those of the frames.
 pub(super) fn comes_in_segments(opener: &Opener) -> bool {
     matches!(opener, Opener::Gcm(_))
 }

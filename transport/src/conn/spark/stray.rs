@@ -1,4 +1,5 @@
-//! Peers of another protocol, which Spark's is alone served to: told so, in their own.
+//! Answers to peers of other protocols on a port that serves Spark's alone, in the peer's own
+//! protocol.
 
 use ringrail_codec::spark::{STRAY_ANSWER_ROOM, Stray};
 
@@ -7,14 +8,14 @@ use crate::error::CloseReason;
 use crate::metrics::ErrorKind;
 
 impl Conn {
-    /// Tells a peer of another protocol that it is at the wrong port. Returns why the connection ends: for that, or as
-    /// before.
+    /// Tells a peer of another protocol that it has connected to the wrong port. Returns the close reason: for that,
+    /// or the given one.
     #[cold]
     pub(in crate::conn) fn meet_stray(&self, reason: CloseReason) -> CloseReason {
         let CloseReason::Spark(error) = &reason else {
             return reason;
         };
-        // Behind a handshake that encrypts, no bytes of the peer are what they seem.
+        // After an encrypting handshake, the peer's bytes reveal no protocol.
         if self.is_client || self.seals() {
             return reason;
         }

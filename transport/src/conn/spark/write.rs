@@ -1,4 +1,4 @@
-//! Frames of Spark's protocol on their way out: requests of this side, and answers to the peer's.
+//! Outgoing frames of Spark's protocol: requests of this side, and answers to the peer's.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use crate::metrics::RequestKind;
 use super::Side;
 use super::asked::Asking;
 
-/// What goes in front of a body that has no headers within.
+/// The bytes in front of a body that contains no headers.
 #[derive(Clone, Debug)]
 pub(crate) enum Lead {
     /// A head of the usual length.
     Fixed([u8; 21]),
-    /// Any other.
+    /// A head of any other length.
     Long(Bytes),
 }
 
@@ -49,7 +49,7 @@ impl Lead {
 }
 
 impl Conn {
-    /// Writes an RPC, its reply, or a one-way message in the way that suits its size.
+    /// Writes an RPC, its reply, or a one-way message; its size decides whether it is copied.
     #[inline]
     pub(in crate::conn) fn write_spark_rpc(
         &self,
@@ -62,7 +62,7 @@ impl Conn {
         let request_id = match carries {
             Carries::Reply => match side.asked.borrow().get(id) {
                 Some(Asking::Rpc { request_id }) => *request_id,
-                // Nobody waits for it any more.
+                // The request is no longer pending.
                 _ => return Ok(()),
             },
             _ => id as i64,
@@ -95,7 +95,7 @@ impl Conn {
         carries: Carries,
         body: RpcBody<'_>,
     ) -> Result<(), NoMemory> {
-        // Lengths have been checked: no body passes what a frame holds.
+        // Lengths have been checked: every body fits a frame.
         let Ok(head) = head else {
             return Err(NoMemory);
         };
@@ -125,7 +125,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Has a body sent, with `lead` in front, whole and in its turn.
+    /// Queues a body, with `lead` in front, to be sent whole and in order.
     pub(super) fn push_spark(&self, id: u64, carries: Carries, lead: Lead, data: ManagedBuffer) {
         let answers = TransferKey::answers(carries);
         if answers && !self.has_body_room() {
@@ -137,7 +137,7 @@ impl Conn {
         self.mark_dirty();
     }
 
-    /// Answers a request, which has been counted out, with a failure.
+    /// Answers a request, which is no longer counted, with a failure.
     pub(in crate::conn) fn answer_spark_failure(&self, side: &Side, id: u64, failure: &RpcFailure) {
         let Some(asking) = side.asked.borrow_mut().take(id) else {
             return;
@@ -165,7 +165,7 @@ impl Conn {
         }
     }
 
-    /// Answers to streams keep the order of the requests: behind a stream that is on its way, a failure
+    /// Answers to streams keep the order of the requests: after a stream that is being sent, a failure
     /// waits in its place.
     fn refuse_stream(
         &self,
@@ -186,7 +186,7 @@ impl Conn {
         }
     }
 
-    /// Takes out a body that cannot be read; a stream of which nothing is sent leaves its failure in its
+    /// Removes a body that cannot be read; a stream of which nothing is sent leaves its failure in its
     /// place.
     pub(in crate::conn) fn fail_ready(
         &self,
@@ -216,8 +216,8 @@ impl Conn {
         None
     }
 
-    /// Writes a frame of `len` bytes. Where there is no memory for it, the connection is given up: the
-    /// peer would wait for ever for what this frame says.
+    /// Writes a frame of `len` bytes. If there is no memory for it, the connection is closed:
+    /// otherwise the peer would wait for this frame forever.
     pub(super) fn say(
         &self,
         len: usize,
@@ -237,7 +237,7 @@ impl Conn {
         }
     }
 
-    /// Asks for a chunk.
+    /// Requests a chunk.
     pub(in crate::conn) fn fetch_spark_chunk(
         &self,
         side: &Side,
@@ -272,7 +272,7 @@ impl Conn {
         self.sent_request(id, written, timeout, RequestKind::Chunk)
     }
 
-    /// Requests that were given up and not answered count as well.
+    /// Abandoned requests without an answer count as well.
     fn admit_chunk(&self, side: &Side) -> Result<(), RequestError> {
         let limit = 2 * self.terms.get().max_outstanding as usize;
         if side.chunks.borrow().len() < limit {
@@ -285,7 +285,7 @@ impl Conn {
         })
     }
 
-    /// Asks for a stream by name; the reader may be `credit` bytes behind.
+    /// Requests a stream by name; the reader may be `credit` bytes behind.
     pub(in crate::conn) fn open_spark_stream(
         &self,
         side: &Side,
@@ -348,7 +348,8 @@ impl Conn {
     }
 }
 
-/// What Spark's clients are told of a failure: a text like a stack trace, the causes as Java writes them.
+/// The text of a failure for Spark's clients: formatted like a stack trace, with causes as Java
+/// prints them.
 fn text_of(failure: &RpcFailure) -> String {
     let mut text = failure.message().to_owned();
     for cause in failure.causes() {

@@ -1,4 +1,4 @@
-//! What becomes of a spawned future: its output for who waits on the shard or on another thread.
+//! The output of a spawned future, for a waiter on the shard or on another thread.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::shard::handle::ShardHandle;
 
 use super::TaskKey;
 
-/// Why a spawned future gave no output.
+/// The reason why a spawned future gave no output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// It panicked, was aborted, or its shard has stopped.
@@ -22,7 +22,7 @@ pub enum JoinError {
         "the future ended without an output: it panicked, was aborted, or its shard has stopped"
     )]
     Ended,
-    /// The shard has as many futures as it can.
+    /// The shard has reached its limit of futures.
     #[error(transparent)]
     NotSpawned(#[from] super::SpawnError),
 }
@@ -45,7 +45,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Tells the handle that the future is gone, however it went.
+/// Notifies the handle when the future is dropped, for any reason.
 struct Ending<T>(Rc<Shared<T>>);
 
 impl<T> Drop for Ending<T> {
@@ -68,7 +68,7 @@ impl<T> Unnamed<T> {
     }
 }
 
-/// The future as the executor runs it, and the other end.
+/// The future as the executor runs it, and the sender of its output.
 pub(super) fn pair<F>(future: F) -> (impl Future<Output = ()> + 'static, Unnamed<F::Output>)
 where
     F: Future + 'static,
@@ -82,10 +82,10 @@ where
     (run, Unnamed(shared))
 }
 
-/// The output of a future to come, on the same shard. Dropping the handle does not end the future.
+/// The pending output of a future on the same shard. Dropping the handle does not end the future.
 ///
 /// # Cancel safety
-/// Awaiting `&mut handle` and dropping that loses nothing.
+/// Awaiting `&mut handle` and dropping that future loses nothing.
 #[must_use = "drop it explicitly to let the future run by itself"]
 pub struct JoinHandle<T> {
     shared: Rc<Shared<T>>,
@@ -94,8 +94,8 @@ pub struct JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Ends the future: it is dropped now, or as its poll returns. Awaiting the handle gives
-    /// [`JoinError::Ended`], unless the output was there already.
+    /// Aborts the future: it is dropped now, or when its poll returns. Awaiting the handle then
+    /// gives [`JoinError::Ended`], unless the output was ready before.
     pub fn abort(&self) {
         self.shard.abort_task(self.key);
     }
@@ -148,10 +148,10 @@ impl<T> RemoteJoin<T> {
     /// Waits for the output, blocking this thread.
     ///
     /// # Errors
-    /// The future gave no output.
+    /// If the future gave no output.
     ///
     /// # Panics
-    /// On the thread of a shard and inside an asynchronous runtime, which it would block.
+    /// On a shard's thread and inside an asynchronous runtime, which it would block.
     #[track_caller]
     pub fn wait(self) -> Result<T, JoinError> {
         refuse_on_shard("RemoteJoin::wait");

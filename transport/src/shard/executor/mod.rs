@@ -10,9 +10,9 @@
 //!  Pump::turn: completions, inbox, timers, tasks, run() ─► poll ─► sends, posted at the turn's end
 //! ```
 //!
-//! What a future sends while it is polled leaves with what the turn's handlers have sent, in one
-//! send per connection. A future that wakes itself runs again in the next turn, so sockets and other
-//! tasks have their turn in between.
+//! Sends of a polled future leave together with those of the turn's handlers, in one send per
+//! connection. A future that wakes itself runs again in the next turn, so sockets and other tasks
+//! are served in between.
 
 mod join;
 mod sleep;
@@ -39,12 +39,12 @@ pub use join::{JoinError, JoinHandle, RemoteJoin};
 pub(crate) use sleep::Sleepers;
 pub use sleep::{Elapsed, Sleep, Timeout};
 
-/// Who is to be woken when an answer is there.
+/// The task or waker to wake when an answer arrives.
 #[derive(Debug)]
 pub(crate) enum Wakeup {
-    /// The task of this shard that has this number.
+    /// The task of this shard with this slot number.
     Task(u32),
-    /// Somebody that has given a waker.
+    /// A waker, as of a task on another executor.
     Waker(Waker),
 }
 
@@ -65,11 +65,11 @@ struct Task {
     queued: bool,
     /// Drop it as soon as its poll returns.
     aborted: bool,
-    /// Tells a task from the one that had its slot before.
+    /// Distinguishes a task from the earlier ones in its slot.
     serial: u64,
 }
 
-/// Names a task; a stale key names nobody.
+/// Names a task; a stale key matches none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TaskKey {
     slot: u32,
@@ -121,7 +121,7 @@ impl Wake for TaskWaker {
     }
 }
 
-/// Why a future was not taken.
+/// The reason why a future was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpawnError {
     /// This is not the shard's thread.
@@ -133,7 +133,7 @@ pub enum SpawnError {
         /// The shard's number.
         shard: usize,
     },
-    /// The shard has as many tasks as it can.
+    /// The shard has reached its limit of tasks.
     #[error(
         "shard {shard} runs {limit} futures already: wait until some have ended, or raise \
          ringrail.transport.maxFutures"
@@ -141,10 +141,10 @@ pub enum SpawnError {
     TooMany {
         /// The shard's number.
         shard: usize,
-        /// Futures that it runs at most.
+        /// Limit of its futures.
         limit: usize,
     },
-    /// The shard has been told to stop.
+    /// The shard is stopping.
     #[error("shard {shard} is stopping")]
     Stopping {
         /// The shard's number.
@@ -192,11 +192,11 @@ impl Executor {
         Some(TaskKey { slot, serial })
     }
 
-    /// Puts a task into the ready queue, once; true where it was not there.
+    /// Puts a task into the ready queue, once; true if it was not in it.
     fn wake(&self, slot: u32) -> bool {
         let mut tasks = self.tasks.borrow_mut();
         let Some(task) = tasks.get_mut(slot as usize) else {
-            // It has ended; a wake-up may come late.
+            // A late wake-up of a task that has ended.
             return false;
         };
         if std::mem::replace(&mut task.queued, true) {
@@ -210,7 +210,7 @@ impl Executor {
         !self.ready.borrow().is_empty() || self.woken.has_any()
     }
 
-    /// How the task that is being polled is to be woken, if `waker` is its own; else by the waker.
+    /// The wake-up of the task being polled, if `waker` is its own; otherwise the waker.
     #[inline]
     pub(crate) fn wakeup(&self, waker: &Waker) -> Wakeup {
         let (slot, data) = self.current.get();
@@ -220,7 +220,7 @@ impl Executor {
         Wakeup::Waker(waker.clone())
     }
 
-    /// Whether a wake-up that is kept already wakes what `waker` wakes.
+    /// Whether a stored wake-up already wakes the same task as `waker`.
     #[inline]
     pub(crate) fn is_kept(&self, kept: &Wakeup, waker: &Waker) -> bool {
         match kept {
@@ -237,8 +237,8 @@ impl Executor {
         task.body.take()
     }
 
-    /// Puts a task back whose poll has returned; the future of one that has ended is given out, to
-    /// be dropped while nothing is borrowed.
+    /// Puts a task back after its poll; returns the future of an ended task, to be dropped while
+    /// nothing is borrowed.
     fn end(&self, slot: u32, body: Body, over: bool) -> Option<Body> {
         let mut tasks = self.tasks.borrow_mut();
         let Some(task) = tasks.get_mut(slot as usize) else {
@@ -253,7 +253,7 @@ impl Executor {
         Some(body)
     }
 
-    /// Takes a task off the table; one that is being polled goes when that poll returns.
+    /// Removes a task from the table; a task being polled is removed when that poll returns.
     fn abort(&self, key: TaskKey) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(task) = tasks
@@ -273,7 +273,7 @@ impl Executor {
 }
 
 impl ShardLocal {
-    /// Has a task of this shard polled in this turn or the next.
+    /// Schedules a task of this shard for this turn or the next.
     #[inline]
     pub(crate) fn wake_task(&self, slot: u32) {
         if self.executor.wake(slot) {
@@ -281,7 +281,7 @@ impl ShardLocal {
         }
     }
 
-    /// Wakes whoever waits.
+    /// Wakes the waiting task or waker.
     #[inline]
     pub(crate) fn wake(&self, wakeup: Wakeup) {
         match wakeup {
@@ -290,7 +290,7 @@ impl ShardLocal {
         }
     }
 
-    /// Polls every task that is ready now, once; true where there was one.
+    /// Polls every task that is ready now, once; true if there was one.
     pub(super) fn run_futures(&self) -> bool {
         let executor = &self.executor;
         executor.woken.take(|slot| {
@@ -339,7 +339,7 @@ impl ShardLocal {
     }
 }
 
-/// A future's drop is the embedder's code, too.
+/// Dropping a future runs the embedder's code, too.
 fn drop_future(local: &ShardLocal, body: Body) {
     if catch_unwind(AssertUnwindSafe(|| drop(body))).is_err() {
         local.metrics.handler_panics.increment();
@@ -354,10 +354,11 @@ impl ShardHandle {
     /// future of the shard, or [`Engine::run_on`](super::Engine::run_on). Other threads use
     /// [`Engine::spawn_on`](super::Engine::spawn_on).
     ///
-    /// The future runs in the shard's turns and must not block. It may hold what is not `Send`, as
-    /// [`Connection`](crate::Connection) is. On a [`Hosted`](crate::ParkMode::Hosted) shard it may also
-    /// use tokio's timers and `tokio_uring`'s files; on every shard [`sleep`](Self::sleep) and
-    /// [`timeout`](Self::timeout) do. Dropping the handle lets the future run on by itself.
+    /// The future runs in the shard's turns and must not block. It may hold values that are not `Send`,
+    /// such as [`Connection`](crate::Connection). On a [`Hosted`](crate::ParkMode::Hosted) shard it
+    /// may also use tokio's timers and `tokio_uring`'s files; on every shard it may use
+    /// [`sleep`](Self::sleep) and [`timeout`](Self::timeout). Dropping the handle detaches the
+    /// future.
     ///
     /// ```
     /// use ringrail_transport::{Engine, TransportConf};
@@ -375,7 +376,8 @@ impl ShardHandle {
     /// ```
     ///
     /// # Errors
-    /// This is another thread, the shard is stopping, or it runs `ringrail.transport.maxFutures` futures.
+    /// If this is another thread, the shard is stopping, or it runs `ringrail.transport.maxFutures`
+    /// futures.
     pub fn spawn<F>(&self, future: F) -> Result<JoinHandle<F::Output>, SpawnError>
     where
         F: Future + 'static,
@@ -397,7 +399,7 @@ impl ShardHandle {
         key.ok_or(SpawnError::TooMany { shard, limit })
     }
 
-    /// Ends a future of this shard.
+    /// Aborts a future of this shard.
     pub(super) fn abort_task(&self, key: TaskKey) {
         if let Some(local) = self.here() {
             local.executor.abort(key);

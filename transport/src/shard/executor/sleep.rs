@@ -1,4 +1,4 @@
-//! Time for futures on a shard: sleeping, and limits on how long another future may take.
+//! Time for futures on a shard: sleep, and time limits on other futures.
 //!
 //! Both use the shard's timer wheel, so they work on every shard and are at most a millisecond late.
 
@@ -17,10 +17,10 @@ use crate::shard::timer::TimerKey;
 
 use super::Wakeup;
 
-/// The sleeping futures of a shard: `None` once their time is up.
+/// The sleeping futures of a shard; `None` once their time has passed.
 pub(crate) type Sleepers = Slab<Option<Wakeup>>;
 
-/// A time to wait for, on a shard. See [`ShardHandle::sleep`].
+/// A pending sleep, on a shard. See [`ShardHandle::sleep`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Sleep {
     after: Duration,
@@ -48,7 +48,7 @@ impl Sleep {
                 self.set = Some(Set { local, slot, timer });
                 Poll::Pending
             }
-            // The wheel is full: better early than never.
+            // The wheel is full: ending the sleep early is better than never.
             None => {
                 local.sleepers.borrow_mut().remove(slot);
                 Poll::Ready(())
@@ -93,12 +93,12 @@ impl fmt::Debug for Sleep {
     }
 }
 
-/// A future was not done in its time.
+/// A future did not complete within its time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not done within {0:?}")]
 pub struct Elapsed(pub Duration);
 
-/// A future that may take so long at most. See [`ShardHandle::timeout`].
+/// A future with a time limit. See [`ShardHandle::timeout`].
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
 pub struct Timeout<F> {
@@ -121,21 +121,21 @@ impl<F: Future> Future for Timeout<F> {
 }
 
 impl ShardHandle {
-    /// A future that is ready after a while, up to a millisecond late. To be awaited on this shard.
+    /// A future that is ready after a time, up to a millisecond late. Await it on this shard.
     ///
     /// # Panics
-    /// When polled on a thread that is no shard's.
+    /// If polled on a thread that is no shard's.
     ///
     /// # Cancel safety
-    /// Dropping it forgets the timer.
+    /// Dropping it cancels the timer.
     pub fn sleep(&self, after: Duration) -> Sleep {
         Sleep { after, set: None }
     }
 
-    /// Gives a future so long at most, then drops it with the returned one.
+    /// Limits the time of a future; it is dropped with the returned one.
     ///
     /// # Panics
-    /// When polled on a thread that is no shard's.
+    /// If polled on a thread that is no shard's.
     pub fn timeout<F: Future>(&self, after: Duration, future: F) -> Timeout<F> {
         Timeout {
             future: Box::pin(future),
@@ -145,7 +145,7 @@ impl ShardHandle {
 }
 
 impl ShardLocal {
-    /// The time of a sleeping future is up.
+    /// The time of a sleeping future has passed.
     pub(in crate::shard) fn end_sleep(&self, slot: u32) {
         let sleeper = self
             .sleepers

@@ -1,7 +1,7 @@
 //! The tasks of a shard that other threads have woken: one bit each.
 //!
 //! Any thread sets bits, the shard's thread takes them. A set of bits is bounded by the number of
-//! tasks, so a wake-up never fails and never allocates. The bits carry no data: whatever a waker
+//! tasks, so a wake-up never fails and never allocates. The bits carry no data: data that a waker
 //! published before the wake-up is published by the release here and acquired by the take.
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -31,10 +31,10 @@ impl WakeList {
         }
     }
 
-    /// Marks a slot as woken. From any thread.
+    /// Marks a slot as woken. Callable from any thread.
     ///
     /// # Panics
-    /// Where the slot is beyond the list.
+    /// If the slot is beyond the list.
     pub(super) fn set(&self, slot: usize) {
         let (word, bit) = (slot / BITS, slot % BITS);
         // Release, in this order: a taker that sees a later store sees the earlier ones, so a bit

@@ -1,4 +1,4 @@
-//! What other threads ask of the shard: taken from the inbox, some each turn.
+//! Commands from other threads: taken from the inbox, a bounded number per turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::sys::driver::Driver;
 
 use super::Pump;
 
-/// Commands taken from the inbox per turn, so that completions are not kept waiting.
+/// Commands taken from the inbox per turn, so that completions are not delayed.
 const INBOX_BUDGET: usize = 1024;
 
 impl<D: Driver> Pump<D> {
@@ -38,7 +38,7 @@ impl<D: Driver> Pump<D> {
             worked = true;
             self.command(command);
         }
-        // Other threads wait for no company.
+        // Commands of other threads are not delayed by moderation.
         self.hurry();
         worked
     }
@@ -97,7 +97,7 @@ impl<D: Driver> Pump<D> {
             }
             Command::Run(run) => {
                 let handle = self.local.handle.clone();
-                // Whoever posted it finds that nothing came back; the shard goes on.
+                // The caller sees that no result was returned; the shard continues.
                 let ran = catch_unwind(AssertUnwindSafe(|| run(&handle)));
                 if ran.is_err() {
                     self.local.metrics.handler_panics.increment();
@@ -110,7 +110,7 @@ impl<D: Driver> Pump<D> {
 
     fn open_stream(&self, key: ConnKey, order: StreamOrder) {
         let Some(conn) = self.local.conn(key) else {
-            // The caller may have gone too.
+            // The caller may be gone too.
             let _ = order.begun.send(Err(RequestError::NotConnected));
             return;
         };

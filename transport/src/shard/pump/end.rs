@@ -1,4 +1,4 @@
-//! The end: of one connection, of the shard.
+//! The end of a connection, and of the shard.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::sys::driver::{Driver, OpKey, Park};
 use super::Pump;
 
 impl<D: Driver> Pump<D> {
-    /// Ends what is in flight, then the socket, then the connection.
+    /// Cancels the operations in flight, then closes the socket, then removes the connection.
     pub(super) fn take_down(&mut self, key: ConnKey) {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
@@ -32,7 +32,7 @@ impl<D: Driver> Pump<D> {
         self.accept_where_blocked();
     }
 
-    /// Ends everything at once: nothing more is taken on, every connection closes.
+    /// Begins the shutdown: nothing new is accepted, every connection closes.
     pub(crate) fn begin_shut_down(&mut self) {
         self.local.handle.inbox().close();
         let _turn = Turn::of(&self.local);
@@ -43,12 +43,13 @@ impl<D: Driver> Pump<D> {
         self.local.stop_tasks();
     }
 
-    /// True where no socket is left.
+    /// True if no socket is left.
     pub(crate) fn is_down(&self) -> bool {
         self.links.iter().all(Option::is_none) && self.listeners.iter().all(Option::is_none)
     }
 
-    /// Ends everything and waits until the kernel has let go: the shard stops.
+    /// Shuts everything down and waits until the kernel has completed all operations: the shard
+    /// stops.
     pub(in crate::shard) fn shut_down(&mut self) -> io::Result<()> {
         self.begin_shut_down();
         let patience = self.driver.now_ns() + 2_000_000_000;

@@ -1,4 +1,4 @@
-//! Connections that nobody uses give back what they hold.
+//! Release of the buffers that idle connections hold.
 
 use crate::conn::State;
 use crate::shard::link::Receiving;
@@ -8,8 +8,9 @@ use crate::sys::driver::Driver;
 use super::Pump;
 
 impl<D: Driver> Pump<D> {
-    /// After bulk the next header is waited for with a buffer of the reserve. Where no bulk is expected
-    /// any more that receive ends, and a multishot takes its place, which holds none.
+    /// After bulk, the receive of the next header uses a buffer of the reserve. Once no bulk is
+    /// expected any more, that receive ends, and a multishot receive, which holds no buffer, takes
+    /// its place.
     pub(super) fn give_back_header(&mut self, key: ConnKey) {
         let Some(link) = self.link_of(key) else {
             return;

@@ -1,9 +1,9 @@
-//! Listeners: begun and ended by command, and what they accept.
+//! Listeners: start, stop and accepted connections.
 //!
-//! Where the process or the system has no descriptor left, an accept fails at once, whether a
-//! connection waits or not. It is then posted again when a connection closes and every
-//! [`RETRY`], never at once. Connections that wait meanwhile are served if a descriptor comes free
-//! within [`SHED_AFTER_NS`], and closed beyond that, so that their peers try elsewhere.
+//! When the process or the system is out of file descriptors, an accept fails at once, whether or
+//! not a connection is pending. It is posted again when a connection closes and after every
+//! [`RETRY`], never immediately. Pending connections are served if a descriptor becomes free within
+//! [`SHED_AFTER_NS`], and closed after that, so that their peers can try another server.
 
 use std::io;
 use std::rc::Rc;
@@ -23,16 +23,16 @@ use crate::sys::socket::{Addr, SocketError};
 use super::Pump;
 use super::token::For;
 
-/// How soon an accept that failed is tried again, unless a connection closes before.
+/// Interval at which a failed accept is posted again, unless a connection closes before.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// How long connections wait for a descriptor before they are closed, in ns.
+/// Time that pending connections wait for a descriptor before they are closed, in ns.
 const SHED_AFTER_NS: u64 = 1_000_000_000;
 
-/// Connections closed at a time.
+/// Limit of connections closed at a time.
 const SHED_MOST: usize = 256;
 
-/// Lines that peers can cause at will, limited in rate.
+/// Log lines that peers can cause at will, limited in rate.
 #[derive(Debug, Default)]
 pub(super) struct ListenerLogs {
     blocked: LogGate,
@@ -40,11 +40,11 @@ pub(super) struct ListenerLogs {
     options: LogGate,
 }
 
-/// Why no accept is posted.
+/// The reason why no accept is posted.
 #[derive(Clone, Copy, Debug)]
 struct Blocked {
     since_ns: u64,
-    /// Tries again; `None` where the wheel is full or it has fired.
+    /// The retry timer; `None` if the wheel is full or the timer has fired.
     timer: Option<TimerKey>,
 }
 
@@ -116,7 +116,7 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Has a listener that cannot accept now try again after a while.
+    /// Schedules a retry for a listener whose accept failed.
     fn accept_later(&mut self, at: usize) {
         let now_ns = self.local.now_ns();
         let Some(listener) = self.listeners[at].as_mut() else {
@@ -132,7 +132,7 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// The time to try again has come.
+    /// The retry timer has fired.
     pub(super) fn accept_again(&mut self, at: usize) {
         let now_ns = self.local.now_ns();
         let Some(listener) = self.listeners.get_mut(at).and_then(Option::as_mut) else {
@@ -157,7 +157,7 @@ impl<D: Driver> Pump<D> {
         self.accept(at);
     }
 
-    /// A descriptor has come free.
+    /// A descriptor has become free.
     pub(super) fn accept_where_blocked(&mut self) {
         for at in 0..self.listeners.len() {
             let waits = |it: &ListenerState| it.blocked.is_some() && it.op.is_none() && !it.closing;
@@ -167,8 +167,8 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// An accept has ended with an error: posted again at once only where the error belonged to the one
-    /// connection that it took from the queue.
+    /// An accept has failed: posted again at once only if the error concerned the one connection that
+    /// it took from the queue.
     fn accept_failed(&mut self, at: usize, error: io::Error) {
         if matches!(
             error.raw_os_error(),

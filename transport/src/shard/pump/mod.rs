@@ -38,11 +38,11 @@ use listen::{ListenerLogs, ListenerState};
 use token::For;
 use waiters::MemoryWaiters;
 
-/// Frames after which a turn takes no further completions, so that answers leave, and peers that
-/// sleep have something to do, before all connections have been looked at.
+/// Frames after which a turn takes no further completions, so that answers leave, and sleeping
+/// peers get work, before all connections have been served.
 const TURN_FRAMES: u64 = 128;
 
-/// The loop's state.
+/// The state of the loop.
 pub(crate) struct Pump<D> {
     pub(crate) driver: D,
     pub(crate) local: Rc<ShardLocal>,
@@ -52,16 +52,16 @@ pub(crate) struct Pump<D> {
     handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
     reads: Vec<ReadOrder>,
     waiters: MemoryWaiters,
-    /// Connections whose parse goes on next turn.
+    /// Connections whose parse continues in the next turn.
     backlog: VecDeque<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
     /// See [`TURN_FRAMES`].
     turn_frames: u64,
-    /// How long sleeps in the ring last at least, and what has been counted since the last one.
+    /// Minimum length of sleeps in the ring, and the frames counted since the last one.
     coalescer: Coalescer,
     frames_seen: u64,
-    /// Sleeps so far.
+    /// Number of sleeps so far.
     pub(super) sleeps: u64,
     pub(super) publish_due_ns: u64,
 }
@@ -89,20 +89,20 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// The shard spins, and so, likely, do its peers: turns may take all that there is.
+    /// The shard spins, and so, likely, do its peers: turns may take all completions.
     pub(super) fn take_all(&mut self) {
         self.turn_frames = u64::MAX;
         self.coalescer.turn_off();
     }
 
-    /// One round; true where something happened.
+    /// One round; true if there was work.
     pub(crate) fn turn(&mut self, park: Park) -> io::Result<bool> {
         if matches!(park, Park::Until(_)) {
             self.let_gather();
         }
         self.driver.enter(park)?;
         if matches!(park, Park::Until(_)) {
-            // At once: whoever posts during the turn need not wake a shard that is awake.
+            // At once: threads that post during the turn need not wake an awake shard.
             self.local.handle.inbox().finish_sleep();
         }
         self.local.set_now_ns(self.driver.now_ns());
@@ -114,7 +114,7 @@ impl<D: Driver> Pump<D> {
             worked = true;
             self.complete(done);
             if self.local.metrics.frames_in.get() - frames >= self.turn_frames {
-                // What is left has the next turn; `has_work` sees it.
+                // The rest is processed in the next turn; `has_work` reports it.
                 break;
             }
         }
@@ -145,7 +145,8 @@ impl<D: Driver> Pump<D> {
         Ok(worked)
     }
 
-    /// The shard is about to sleep: where requests come in a stream, some may gather first.
+    /// The shard is about to sleep: if requests arrive in a stream, the sleep gets a minimum
+    /// length.
     fn let_gather(&mut self) {
         let seen = self.local.metrics.frames_in.get();
         let frames = seen - std::mem::replace(&mut self.frames_seen, seen);
@@ -156,12 +157,12 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Something is under way that must not wait for company.
+    /// Urgent work is under way: disables the minimum sleep.
     pub(super) fn hurry(&mut self) {
         self.coalescer.hurry(self.local.turn_ns());
     }
 
-    /// Copies what others count into the shard's metrics.
+    /// Copies the counters of the shard's parts into its metrics.
     pub(crate) fn publish_metrics(&self) {
         let metrics = &self.local.metrics;
         let driver = self.driver.stats();
@@ -224,10 +225,10 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// When the next timer is due.
+    /// The time of the next timer, in ns.
     pub(crate) fn next_timer(&self) -> Option<u64> {
         let letters = self.local.letters.borrow();
-        // The other shard does not tell when its inbox has room.
+        // The other shard does not signal free places in its inbox.
         let letters = (!letters.is_empty()).then(|| self.local.now_ns() + RETRY_NS);
         [
             self.local.next_timer(),
@@ -240,7 +241,7 @@ impl<D: Driver> Pump<D> {
         .min()
     }
 
-    /// True where a turn would find something without entering the kernel.
+    /// True if a turn would find work without entering the kernel.
     pub(crate) fn has_work(&mut self) -> bool {
         self.local.has_dirty()
             || self.local.tasks_have_work()

@@ -1,4 +1,4 @@
-//! Connections come about: sockets, their links, the handler that serves them.
+//! New connections: sockets, their links, and the handler that serves them.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What connections receive: completions to the parser, and the next receive that fits.
+//! Receives: completions go to the parser, and the next fitting receive is posted.
 
 use std::rc::Rc;
 
@@ -44,7 +44,7 @@ impl<D: Driver> Pump<D> {
                 conn.local.metrics.bytes_in.add(count as u64);
                 link.rx.filled(&conn, buf, count)
             }
-            // The body before it came short: its buffer is what is to be filled first.
+            // The body before it was received short: its buffer is filled first.
             (Payload::Buffer(_), Err(error)) if of_header && is_passing(&error) => Ok(()),
             (Payload::Buffer(buf), Err(error)) if is_passing(&error) => {
                 link.rx.filled(&conn, buf, 0)
@@ -78,7 +78,7 @@ impl<D: Driver> Pump<D> {
         self.post_receive(key);
     }
 
-    /// What a receive brought: bulk does not wait for company, nor does a peer that waits for each answer.
+    /// Feeds the moderation: bulk data, and a peer that sends one request at a time, are not delayed.
     fn note_frames(&mut self, key: ConnKey, frames: u64, exact: bool) {
         let sleeps = self.sleeps;
         let Some(link) = self.link_of(key) else {
@@ -89,7 +89,7 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Goes on with the parses that the turn before broke off.
+    /// Continues the parses that the previous turn interrupted.
     pub(super) fn work_off(&mut self, count: usize) {
         for _ in 0..count {
             let Some(key) = self.backlog.pop_front() else {
@@ -102,7 +102,7 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Has a connection's parse go on next turn.
+    /// Schedules the rest of a connection's parse for the next turn.
     fn put_off(&mut self, key: ConnKey) {
         if let Some(link) = self.link_of(key)
             && !std::mem::replace(&mut link.put_off, true)
@@ -111,7 +111,8 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Posts the receive that fits the connection's state, or has a multishot end that does not.
+    /// Posts the receive that fits the connection's state, or cancels a multishot receive that does
+    /// not.
     pub(super) fn post_receive(&mut self, key: ConnKey) {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
@@ -121,7 +122,7 @@ impl<D: Driver> Pump<D> {
             return;
         }
         if state == State::Flushing {
-            // Whatever comes now is for nobody.
+            // The connection is closed: later bytes are dropped.
             link.rx = Rx::default();
         }
         let conn = &link.conn;
@@ -208,7 +209,8 @@ impl<D: Driver> Pump<D> {
     }
 }
 
-/// The operation for the next receive, what it is, and where the header behind it goes; `None` for nothing.
+/// The operation for the next receive, its kind, and the destination of the header after it; `None`
+/// for none.
 fn operation(sock: Sock, next: Next) -> Option<(Op, Receiving, Option<LeaseMut>)> {
     match next {
         Next::Nothing => None,

@@ -1,4 +1,4 @@
-//! What connections send: one send in flight each, file reads for those that need them.
+//! Sends: one in flight per connection, and file reads for the bodies that need them.
 
 use std::rc::Rc;
 
@@ -13,15 +13,15 @@ use super::token::For;
 use super::{Pump, ring_full};
 
 impl<D: Driver> Pump<D> {
-    /// Posts what a connection has to send; takes it down where it is over.
+    /// Posts the sends of a connection; removes the connection if it has ended.
     pub(super) fn service(&mut self, key: ConnKey) {
         self.post_or_end(key);
         self.await_send(key);
     }
 
-    /// Has the next park return with the send in flight where something waits for its end. A park takes
-    /// a short send for done when it is submitted, and would wait for a further completion, which may
-    /// never come: the peer may be waiting for what is behind that send.
+    /// Makes the next park return with the send in flight, if the connection waits for its end. A park
+    /// counts a short send as done when it is submitted, and would wait for a further completion,
+    /// which may never arrive: the peer may be waiting for the data after that send.
     fn await_send(&mut self, key: ConnKey) {
         let Some(link) = self.link_of(key).filter(|link| link.send.is_some()) else {
             return;
@@ -63,8 +63,8 @@ impl<D: Driver> Pump<D> {
         self.post_receive(key);
     }
 
-    /// Nothing is left to be sent: once it has gone, the peer is told that it was all, and the
-    /// connection waits for the peer's own end.
+    /// The send queue is empty: shuts down the write half once everything has left, and waits for
+    /// the peer to shut down its own.
     pub(super) fn linger(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
@@ -181,7 +181,7 @@ impl<D: Driver> Pump<D> {
                 conn.send_ended();
                 conn.gather_sent(gather);
             }
-            // A file that was being sent cannot be continued: nobody knows how far it came.
+            // A file transfer cannot be resumed: the number of bytes sent is unknown.
             Err(error) if is_passing(&error) && file_len.is_none() => {
                 return self.continue_send(key, &conn, gather);
             }
@@ -232,7 +232,7 @@ impl<D: Driver> Pump<D> {
         expected: usize,
     ) {
         if count < expected {
-            // The header has promised more than the file has now: nothing sensible can follow.
+            // The header has promised more bytes than the file has now: the stream cannot continue.
             conn.close(CloseReason::FileShortened);
             return;
         }
@@ -243,7 +243,7 @@ impl<D: Driver> Pump<D> {
     }
 
     pub(super) fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
-        // The common case: an answer has left, nothing else is to be said, and nobody waited for it.
+        // The common case: an answer has left, nothing else is queued, and no waiter depends on it.
         let clogged = self.link_of(key).is_some_and(|link| link.rx.is_clogged());
         let done = conn.state() == State::Open && conn.is_flushed();
         if !done || clogged || conn.can_serve_held() {

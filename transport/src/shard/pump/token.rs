@@ -1,8 +1,8 @@
-//! What a completion is for, packed into the number that travels through the kernel with it.
+//! The owner of a completion, packed into the number that the kernel returns with it.
 
 use crate::shard::local::ConnKey;
 
-/// What a completion belongs to.
+/// The owner of a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
     Listener(u32),

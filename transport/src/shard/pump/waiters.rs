@@ -1,9 +1,10 @@
 //! Connections that wait for memory: for a receive buffer, or for a lease.
 //!
-//! Memory comes back without a word, so whoever waits is tried again when the pool has more room than at the
-//! last look, and after [`MEMORY_RETRY_NS`] at the latest. First come, first served; who finds nothing goes to
-//! the end of its line. Nobody is tried twice in a turn: with an empty group of receive buffers a receive fails
-//! before the kernel looks at its socket, and a shard that posted it again at once would do nothing else.
+//! The pool signals no release of memory, so waiters are retried when the pool has more room than at the last
+//! check, and after [`MEMORY_RETRY_NS`] at the latest. First come, first served; a waiter that finds none goes
+//! to the end of its queue. No waiter is retried twice in a turn: with an empty group of receive buffers a
+//! receive fails before the kernel looks at its socket, and a shard that posted it again at once would do
+//! nothing else.
 //!
 //! ```text
 //! received ─ ENOBUFS ─► buffer_waiters ── refill found a buffer ──► post_receive
@@ -19,20 +20,20 @@ use crate::sys::driver::Driver;
 
 use super::Pump;
 
-/// How often those who wait for memory look again.
+/// Interval of retries without an event, in ns.
 const MEMORY_RETRY_NS: u64 = 1_000_000;
 
-/// Connections that look again in one turn, so that a long line costs no more than a short one.
+/// Waiters retried in one turn, so that a long queue costs no more than a short one.
 const RETRIES_PER_TURN: usize = 64;
 
-/// Connections that wait, and when they look again.
+/// Waiting connections, and the time of their retry.
 #[derive(Default)]
 pub(super) struct MemoryWaiters {
-    /// Connections whose receive ended for want of a receive buffer.
+    /// Connections whose receive ended for lack of a receive buffer.
     buffers: VecDeque<ConnKey>,
-    /// Connections whose parse stopped for want of a lease.
+    /// Connections whose parse stopped for lack of a lease.
     leases: VecDeque<ConnKey>,
-    /// Somebody waited when this was looked at last.
+    /// There were waiters at the last check.
     armed: bool,
     due_ns: u64,
     /// Bytes that the pool could have leased at the last look.
@@ -45,7 +46,7 @@ impl MemoryWaiters {
     }
 }
 
-/// Forgets connections that have ended, where there may be more of them than of others.
+/// Removes connections that have ended, once they may outnumber the others.
 fn purge<D: Driver>(pump: &mut Pump<D>) {
     let limit = 2 * pump.local.conn_count() + RETRIES_PER_TURN;
     let local = std::rc::Rc::clone(&pump.local);
@@ -57,7 +58,7 @@ fn purge<D: Driver>(pump: &mut Pump<D>) {
 }
 
 impl<D: Driver> Pump<D> {
-    /// A receive found no buffer.
+    /// Queues a connection whose receive found no buffer.
     pub(super) fn wait_for_buffer(&mut self, key: ConnKey) {
         if let Some(link) = self.link_of(key)
             && !std::mem::replace(&mut link.waits_for_buffer, true)
@@ -67,7 +68,7 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// A parse found no memory.
+    /// Queues a connection whose parse found no memory.
     pub(super) fn wait_for_lease(&mut self, key: ConnKey) {
         if let Some(link) = self.link_of(key)
             && !std::mem::replace(&mut link.waits_for_lease, true)
@@ -77,7 +78,7 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// When those who wait look again; `None` where nobody does.
+    /// The time of the next retry, in ns; `None` without waiters.
     pub(super) fn memory_retry_ns(&self) -> Option<u64> {
         let waits = !self.waiters.is_empty() || self.local.has_memory_waiters();
         waits.then(|| {
@@ -89,7 +90,7 @@ impl<D: Driver> Pump<D> {
         })
     }
 
-    /// Lets those who wait try again, where that is due; true where somebody did.
+    /// Retries the waiters that are due; true if there was one.
     pub(super) fn retry_waiters(&mut self) -> bool {
         let now_ns = self.local.turn_ns();
         let waits = !self.waiters.is_empty() || self.local.has_memory_waiters();
@@ -144,8 +145,8 @@ impl<D: Driver> Pump<D> {
         }
     }
 
-    /// Fills the group of receive buffers, and posts as many of the receives that wait for one as there are
-    /// buffers; true where there were some.
+    /// Fills the group of receive buffers, and posts as many of the waiting receives as there are buffers;
+    /// true if there were some.
     pub(super) fn refill(&mut self) -> bool {
         let buffers = self.driver.refill(&self.local.pool);
         let count = self.waiters.buffers.len().min(buffers);

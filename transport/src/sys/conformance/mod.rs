@@ -1,4 +1,4 @@
-//! What every driver must do, as one suite that all of them pass.
+//! Requirements of every driver, as one test suite that all of them pass.
 //!
 //! A [`Rig`] makes drivers and lets time pass: the io_uring rig waits in the kernel, the simulated
 //! one moves its world's clock. The tests know only the trait.
@@ -25,9 +25,9 @@ use super::sim::{SimDriver, SimSpec, SimWorld};
 use super::socket::{Addr, ListenSpec, SocketError, SocketSpec};
 use super::uring::{UringDriver, UringSpec};
 
-/// Turns before a test gives up: far more than any needs.
+/// Turns before a test fails: far more than any test needs.
 const MAX_TURNS: usize = 20_000;
-/// How long one turn waits for something to happen.
+/// Time that one turn waits for an event, in nanoseconds.
 const TURN_NS: u64 = 1_000_000;
 /// Places of the receive group in these tests.
 const BUFFERS: u16 = 4;

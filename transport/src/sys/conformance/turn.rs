@@ -52,7 +52,7 @@ pub(super) fn a_park_ends_at_its_time<R: Rig>() {
     let mut shard = Shard::<R>::new();
     let until_ns = shard.driver.now_ns() + 3_000_000;
     shard.rig.park(&mut shard.driver, Some(until_ns));
-    // The kernel may come back early, for its own affairs; not for ever.
+    // The kernel may return early for reasons of its own, but not indefinitely often.
     for _ in 0..MAX_TURNS {
         if shard.driver.now_ns() >= until_ns {
             return shard.finish(&[]);

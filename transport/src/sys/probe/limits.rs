@@ -50,7 +50,7 @@ const fn ring_bytes(sq_entries: u64, cq_entries: u64) -> u64 {
     submissions + rings.next_multiple_of(PAGE)
 }
 
-/// What the rings of one shard lock.
+/// Bytes of memory that the rings of one shard lock.
 fn shard_bytes(needs: &Needs) -> u64 {
     let hot = ring_bytes(
         u64::from(needs.sq_entries.next_power_of_two()),

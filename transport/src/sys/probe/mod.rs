@@ -1,14 +1,13 @@
-//! What this kernel and this process's limits offer, what that means for the
-//! engine, and how to mend what is in the way.
+//! Features of this kernel and limits of this process, their meaning for the engine, and remedies
+//! for missing ones.
 //!
 //! ```text
 //! kernel, /proc, trials on tiny rings -> RawProbe -> judge (pure) -> ProbeReport
 //! ```
 //!
-//! [`RawProbe::gather`] asks the kernel, wherever possible by trying the thing
-//! itself; [`ProbeReport::judge`] is a pure function of what came back, so that
-//! every verdict can be tested without the kernel that deserves it. The engine
-//! reads [`Features`] at start, `ringrail doctor` prints the findings.
+//! [`RawProbe::gather`] asks the kernel, where possible by trying the feature itself;
+//! [`ProbeReport::judge`] is a pure function of the results, so that every verdict can be tested on
+//! any kernel. The engine reads [`Features`] at start; `ringrail doctor` prints the findings.
 
 mod facts;
 mod limits;
@@ -26,7 +25,7 @@ pub use trial::{RawRing, Trial};
 /// `IORING_SETUP_DEFER_TASKRUN`.
 pub const KERNEL_MIN: KernelVersion = KernelVersion { major: 6, minor: 1 };
 
-/// What the engine is going to ask of the system; the limits are judged by it.
+/// The engine's requirements; the limits are judged against them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
     /// Shards, each with its own ring.
@@ -90,11 +89,11 @@ pub struct Finding {
     pub name: &'static str,
     /// How good it is.
     pub state: State,
-    /// What was found.
+    /// The observed value or state.
     pub detail: String,
-    /// What it is good for, or what it costs to be without.
+    /// The benefit of the feature, or the cost of its absence.
     pub meaning: String,
-    /// How to mend it, if it needs mending.
+    /// The remedy, if one is needed.
     pub remedy: Option<String>,
 }
 
@@ -141,7 +140,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What the engine may use beyond the minimum.
+/// Optional features that the engine may use beyond the minimum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Features {
     /// `IORING_REGISTER_RING_FDS`.
@@ -165,14 +164,14 @@ pub struct Features {
     pub nowait_reads: bool,
 }
 
-/// What was found, and the verdict.
+/// The findings and the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeReport {
     /// The kernel's version, if its release string could be read.
     pub kernel: Option<KernelVersion>,
-    /// What may be used.
+    /// The features that may be used.
     pub features: Features,
-    /// Everything that was looked at, the most fundamental first.
+    /// All findings, the most fundamental first.
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! What a probe reads from the kernel, before anyone judges it.
+//! The values that a probe reads from the kernel, before they are judged.
 
 use std::fs::{self, File};
 use std::io::IoSliceMut;
@@ -19,7 +19,7 @@ use crate::sys::affinity::CpuBudget;
 pub struct RawProbe {
     /// The kernel's release string.
     pub release: String,
-    /// What its rings can do, or the error number of the attempt to make one.
+    /// The capabilities of its rings, or the error number of the attempt to create one.
     pub ring: Result<RawRing, i32>,
     /// `kernel.io_uring_disabled`.
     pub io_uring_disabled: Option<u64>,

@@ -6,7 +6,7 @@ use super::trial::{ESSENTIAL, RawRing, Trial};
 use super::{Features, Finding, KERNEL_MIN, State};
 
 const SECCOMP_FILTER: u64 = 2;
-/// The remedy for whatever an older kernel lacks.
+/// The remedy for a feature that an older kernel lacks.
 fn newer_kernel(version: &str) -> String {
     format!("run Linux {version} or later")
 }

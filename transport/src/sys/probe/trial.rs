@@ -26,7 +26,7 @@ const RELEASE_WAIT: Duration = Duration::from_millis(20);
 /// `IOU_PBUF_RING_INC`, which the bindings keep to themselves.
 const BUF_RING_INCREMENTAL: u16 = 2;
 
-/// What the rings of this kernel can do.
+/// The capabilities of this kernel's rings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRing {
     /// A ring with the entries and flags that the engine is going to use.

@@ -86,7 +86,7 @@ pub(super) struct End {
     pub(super) mute: bool,
     /// A reset has arrived.
     pub(super) dead: bool,
-    /// The error that the next operation is told; 0 for none.
+    /// The error that the next operation gets; 0 for none.
     pub(super) error: i32,
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Conn {
     pub(super) link: Link,
     /// A reset is under way: nothing more is sent.
     pub(super) reset: bool,
-    /// What is sent goes nowhere.
+    /// Sent bytes are discarded.
     pub(super) vanished: bool,
     scripts: Vec<Script>,
 }
@@ -134,12 +134,12 @@ impl Conn {
         &mut self.ends[side as usize]
     }
 
-    /// What `side` sends.
+    /// The pipe that `side` sends into.
     pub(super) fn from(&mut self, side: Side) -> &mut Pipe {
         &mut self.pipes[side as usize]
     }
 
-    /// What `side` receives.
+    /// The pipe that `side` receives from.
     pub(super) fn to(&mut self, side: Side) -> &mut Pipe {
         &mut self.pipes[side.other() as usize]
     }
@@ -166,7 +166,7 @@ impl Conn {
     }
 }
 
-/// What a socket is now.
+/// The current role of a socket.
 #[derive(Debug)]
 pub(super) enum Role {
     /// Opened, not yet connected; also while connecting and after that failed.

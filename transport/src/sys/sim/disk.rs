@@ -1,6 +1,6 @@
 //! Files: real ones, on a disk whose page cache is simulated.
 //!
-//! Which parts are in memory comes from the seed; a part that was read is in memory from then on.
+//! The seed decides which parts are cached at first; a part that was read stays cached.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::queue::Event;
 use super::rng::{mix, unit};
 use super::world::World;
 
-/// What is read and cached together.
+/// Size of the unit that is read and cached together, in bytes.
 const PART_LEN: u64 = 64 << 10;
 
 #[derive(Debug)]

@@ -54,7 +54,7 @@ impl SimDriver {
     /// As [`SimHost::assert_quiescent`].
     ///
     /// # Panics
-    /// Where something is left.
+    /// If something is left.
     pub fn assert_quiescent(&self) {
         self.host.assert_quiescent();
     }

@@ -1,4 +1,4 @@
-//! What may go wrong, and how often.
+//! Injected faults and their rates.
 
 /// Probabilities (0 to 1) and sizes of what the simulation injects. Nothing by default.
 ///
@@ -25,16 +25,16 @@ pub struct Faults {
     pub interrupted: f64,
     /// The connection is reset at a random byte, per segment.
     pub reset: f64,
-    /// The connection goes silent in both directions, per segment: bytes go nowhere, and no end
-    /// is told.
+    /// The connection goes silent in both directions, per segment: bytes are lost, and neither end
+    /// is notified.
     pub vanish: f64,
     /// A connect is refused.
     pub connect_refused: f64,
-    /// A connect gets no answer; the kernel gives up after two minutes.
+    /// A connect gets no answer; the kernel aborts it after two minutes.
     pub connect_hang: f64,
     /// An accept ends with `EMFILE`; the connection stays in the queue. Per connection and try.
     pub accept_error: f64,
-    /// Opening a socket fails for want of descriptors.
+    /// Opening a socket fails for lack of descriptors.
     pub socket_error: f64,
     /// A completion arrives late, so that other operations overtake it, per completion.
     pub late: f64,
@@ -132,7 +132,7 @@ impl Kind {
     }
 }
 
-/// Which way bytes go on a connection.
+/// A direction of transfer on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the side that connected.
@@ -141,12 +141,12 @@ pub enum Direction {
     ToClient,
 }
 
-/// What is done to a connection.
+/// A scripted fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injury {
     /// Both ends get a reset.
     Reset,
-    /// Bytes go nowhere from now on, and neither end is told.
+    /// Both directions silently lose all bytes from now on.
     Vanish,
 }
 
@@ -162,10 +162,10 @@ pub enum When {
 /// One injury at one point of one connection; see [`SimWorld::script`](super::SimWorld::script).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Which connection: 0 is the first that the world establishes, 1 the second.
+    /// The connection: 0 is the first that the world establishes, 1 the second.
     pub connection: usize,
-    /// When.
+    /// The time of the fault.
     pub when: When,
-    /// What.
+    /// The fault.
     pub injury: Injury,
 }

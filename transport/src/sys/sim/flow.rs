@@ -18,7 +18,7 @@ use super::world::World;
 /// Bytes of a file that are copied at a time.
 const FILE_STEP: usize = 64 << 10;
 
-/// What a receive finds.
+/// The result of looking for received bytes.
 enum Heard {
     Bytes(usize),
     End,
@@ -38,7 +38,7 @@ impl World {
         self.live_in(sock, lane)
     }
 
-    /// Where the socket of an operation leads.
+    /// The connection and side of an operation's socket.
     pub(super) fn end_of(&mut self, host: HostId, key: OpKey) -> Option<(usize, Side)> {
         let sock = self.live(host, key)?.sock?;
         match self.socket(sock).role {
@@ -82,7 +82,7 @@ impl World {
                 }
                 Heard::End => self.end(host, key, done as i32),
             }
-            // What was read makes room for more.
+            // The bytes read leave space in the buffer for the sender.
             self.transmit(conn, side.other());
         }
     }
@@ -254,7 +254,7 @@ impl World {
         let to = from.other();
         let end = at.end(to);
         if matches!(segment, Segment::Bytes(_)) && (end.closed || end.deaf) && !end.dead {
-            // Nobody will read this, and the sender is told.
+            // The receiver is closed, so the sender gets a reset.
             self.injure(conn, Injury::Reset);
         }
         self.receive(conn, to);

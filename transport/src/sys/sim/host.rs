@@ -64,7 +64,7 @@ pub(super) enum Work {
         head: Gather,
         file: Arc<File>,
         offset: u64,
-        /// Where, among the bytes of this send, the file ends and the padding begins.
+        /// Offset, among the bytes of this send, at which the file ends and the padding begins.
         file_end: usize,
     },
     Read {
@@ -111,7 +111,7 @@ impl SimOp {
     }
 }
 
-/// What waits in the submission queue.
+/// An entry of the submission queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Posted {
     Start(OpKey),
@@ -132,9 +132,9 @@ pub(super) struct Host {
     pub(super) link_open: Option<Sock>,
     pub(super) woken: Arc<AtomicBool>,
     pub(super) parked_until: Option<u64>,
-    /// What its next park lasts at least.
+    /// Minimum duration of the next park, in nanoseconds.
     pub(super) linger_ns: u64,
-    /// It is parked, and few completions do not end that before its time.
+    /// Parked with that minimum: a small number of completions does not end the park early.
     pub(super) lingers: bool,
     pub(super) stats: DriverStats,
     pub(super) open_sockets: usize,
@@ -256,7 +256,7 @@ impl SimHost {
         world.hosts[self.id].busy_until_ns > world.now_ns
     }
 
-    /// When the time that was [charged](Self::charge) is over; `None` where it is.
+    /// The end of the [charged](Self::charge) time; `None` if it has passed.
     pub fn busy_until(&self) -> Option<u64> {
         let world = self.world.borrow();
         let at = world.hosts[self.id].busy_until_ns;
@@ -290,7 +290,7 @@ impl SimHost {
     /// Checks that a clean shutdown left nothing behind: no operation, no completion, no socket.
     ///
     /// # Panics
-    /// Where something is left, with the seed and the trace.
+    /// If something is left; the message has the seed and the trace.
     pub fn assert_quiescent(&self) {
         self.world.borrow().assert_quiescent(self.id);
     }

@@ -18,7 +18,7 @@ pub(super) fn copy_parts(
         if mapped > 0 {
             copy_by_kernel(at, len, into)?;
         } else {
-            // SAFETY: the part lies in a live buffer of the gather, which nobody writes to while
+            // SAFETY: the part lies in a live buffer of the gather; it is not written to while
             // we hold a reference; no part is of a mapped file.
             into.extend_from_slice(unsafe { std::slice::from_raw_parts(at, len) });
         }

@@ -16,16 +16,16 @@ use super::world::World;
 
 /// The first port that is given out.
 pub(super) const FIRST_PORT: u16 = 32_768;
-/// Sockets are numbered from here, and no number is used twice: a mistaken one meets nobody.
+/// First socket number. No number is used twice, so a stale one matches no socket.
 const FIRST_SOCK: i32 = 1_000_000;
-/// When the kernel gives up a connect that gets no answer (six retries).
+/// Time after which the kernel aborts a connect without an answer (six retries).
 const CONNECT_TIMEOUT_NS: u64 = 127_000_000_000;
-/// When a connect is tried again that found the backlog full.
+/// Time after which a connect is retried that found the backlog full.
 const CONNECT_RETRY_NS: u64 = 1_000_000_000;
 /// How often it is.
 const CONNECT_RETRIES: usize = 6;
 
-/// Where an operation of a socket stands.
+/// The position of an operation on its socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) sock: Sock,

@@ -11,11 +11,11 @@
 
 use std::collections::VecDeque;
 
-/// Where the end of the stream is.
+/// The position of the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fin {
     None,
-    /// The sender has ended; bytes may still wait before the end.
+    /// The sender has ended; unread bytes may precede the end.
     Queued,
     Sent,
     Arrived,

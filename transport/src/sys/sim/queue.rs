@@ -1,4 +1,4 @@
-//! What will happen, by time; ties go in the order of scheduling.
+//! Future events by time; ties keep the order of scheduling.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

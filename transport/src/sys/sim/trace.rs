@@ -1,4 +1,4 @@
-//! What happened last, for the message of a failure. Kept as numbers; formatted only then.
+//! The latest events, for the message of a failure. Stored as numbers; formatted only then.
 
 use std::collections::VecDeque;
 use std::fmt;

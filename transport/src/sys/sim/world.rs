@@ -360,10 +360,10 @@ impl SimWorld {
         })
     }
 
-    /// A look at a host, by its number in the order of making.
+    /// A view of a host, by its number in the order of creation.
     ///
     /// # Panics
-    /// Where there is no such host.
+    /// If there is no such host.
     pub fn host(&self, index: usize) -> SimHost {
         assert!(index < self.world.borrow().hosts.len(), "host {index}");
         SimHost {
@@ -400,7 +400,7 @@ impl SimWorld {
     /// As [`step`](Self::step), but stops for the wake-ups that parked drivers want as well.
     ///
     /// # Panics
-    /// Where shards keep on parking until a time that is past.
+    /// If shards keep parking until a time in the past.
     pub fn advance(&self) -> bool {
         self.world.borrow_mut().advance()
     }
@@ -423,13 +423,13 @@ impl SimWorld {
         hosts.all(|host| host.is_idle() || host.busy_until_ns > world.now_ns)
     }
 
-    /// Runs a whole test: gives every shard its turn, moves the clock when nothing is ready, until
-    /// the goal is reached, the time is up or nothing will ever happen again.
+    /// Runs a whole test: gives every shard its turn and moves the clock when nothing is ready,
+    /// until the goal is reached, the time is up or no event is left.
     ///
-    /// `turns` runs one turn of each shard and tells whether the goal is reached; so does this.
+    /// `turns` runs one turn of each shard and returns whether the goal is reached; so does this.
     ///
     /// # Panics
-    /// Where a shard stays ready whatever its turns do, or keeps parking until a time that is past.
+    /// If a shard stays ready whatever its turns do, or keeps parking until a time in the past.
     pub fn run(&self, until_ns: u64, mut turns: impl FnMut() -> bool) -> bool {
         let mut busy = 0;
         while !turns() {
@@ -450,12 +450,12 @@ impl SimWorld {
         true
     }
 
-    /// What goes wrong from now on.
+    /// Sets the faults injected from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.world.borrow_mut().faults = faults;
     }
 
-    /// What goes wrong now.
+    /// The faults injected now.
     pub fn faults(&self) -> Faults {
         self.world.borrow().faults.clone()
     }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-/// Where a peer or a listener is: TCP over IPv4 or IPv6, or a Unix-domain socket.
+/// The address of a peer or a listener: TCP over IPv4 or IPv6, or a Unix-domain socket.
 ///
 /// As text: `127.0.0.1:7077`, `[::1]:7077`, `unix:/run/ringrail.sock`, and
 /// `unix:@name` for a name in Linux's abstract namespace.
@@ -57,10 +57,10 @@ pub enum AddrError {
     BadPort {
         /// The text.
         text: String,
-        /// What stands in the port's place.
+        /// The text in the place of the port.
         port: String,
     },
-    /// An IPv6 address without brackets, which could end anywhere.
+    /// An IPv6 address without brackets, whose end is ambiguous.
     #[error("`{text}` is ambiguous: write an IPv6 address in brackets, as in [::1]:7077")]
     Unbracketed {
         /// The text.
@@ -178,7 +178,7 @@ impl Addr {
         }
     }
 
-    /// What the kernel says an address is; `None` for a family that is not ours.
+    /// Converts a kernel address; `None` for an unsupported family.
     pub(super) fn from_kernel(any: SocketAddrAny) -> Option<Self> {
         if let Ok(addr) = SocketAddr::try_from(any.clone()) {
             return Some(Self::Tcp(addr));

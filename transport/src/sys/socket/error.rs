@@ -1,4 +1,4 @@
-//! What can go wrong with a socket before it carries data, and how to mend it.
+//! Errors of a socket before it carries data, each with its remedy.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use super::{Addr, AddrError, UnixAddr};
 /// A socket could not be opened, set up, bound or put to listen.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Somebody else listens there.
+    /// Another socket listens on the address.
     #[error("{addr} is in use; to see who holds it: {}", find_holder(.addr))]
     InUse {
         /// The address.
@@ -60,7 +60,7 @@ pub enum SocketError {
     Congestion {
         /// The name that was asked for.
         name: String,
-        /// What the kernel offers.
+        /// The values that the kernel offers.
         available: String,
     },
     /// A socket option was refused.
@@ -79,16 +79,16 @@ pub enum SocketError {
     /// Anything else.
     #[error("cannot {action} {addr}: {source}")]
     Os {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On which address.
+        /// Its address.
         addr: Addr,
-        /// Why it failed.
+        /// The reason.
         source: io::Error,
     },
 }
 
-/// Which limit on open files was reached.
+/// The limit on open files that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileLimit {
     /// That of this process.
@@ -113,7 +113,7 @@ impl fmt::Display for FileLimit {
 }
 
 impl SocketError {
-    /// What an error number of `action` on `addr` means.
+    /// The error for an error number of `action` on `addr`.
     pub(super) fn from_errno(action: &'static str, addr: &Addr, errno: Errno) -> Self {
         let addr = addr.clone();
         match errno {
@@ -159,7 +159,7 @@ fn find_holder(addr: &Addr) -> String {
     }
 }
 
-/// What a process needs to bind to an address.
+/// The privilege that a process needs to bind to an address.
 fn permission(addr: &Addr) -> String {
     match addr {
         Addr::Tcp(addr) => format!(

@@ -16,7 +16,7 @@ use super::{Addr, SocketError, SocketSpec, UnixAddr, local_addr};
 /// kernel grants at most `net.core.somaxconn`.
 pub const DEFAULT_BACKLOG: u32 = 4096;
 
-/// What to listen on, and how.
+/// The address and options of a listener.
 ///
 /// # Example
 ///
@@ -30,9 +30,9 @@ pub const DEFAULT_BACKLOG: u32 = 4096;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenSpec {
-    /// Where. Port 0 lets the kernel choose.
+    /// The address. The kernel chooses a port for 0.
     pub addr: Addr,
-    /// How many connections may wait to be accepted.
+    /// Limit of connections that wait to be accepted.
     pub backlog: u32,
     /// `SO_REUSEPORT`: other sockets, of any process of this user, may share the
     /// port. Without it the port is ours alone; the listeners of one
@@ -55,7 +55,7 @@ impl ListenSpec {
 
     /// Binds one listener.
     ///
-    /// A socket file that nobody listens on any more is replaced.
+    /// A stale socket file, without a listener, is replaced.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl ListenSpec {
         })
     }
 
-    /// Removes a socket file that nobody listens on; true if it is gone.
+    /// Removes a socket file without a listener; true if it is gone.
     fn remove_if_stale(&self, path: &Path) -> Result<bool, SocketError> {
         let Ok(metadata) = fs::symlink_metadata(path) else {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! How many bytes a TCP connection has moved, whatever receive or send is in flight on it.
+//! The number of bytes a TCP connection has moved, including those of receives and sends in flight.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 

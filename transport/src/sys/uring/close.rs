@@ -1,4 +1,5 @@
-//! The end of a driver: nothing it gave to the kernel may be freed before the kernel lets go.
+//! Shutdown of a driver: memory given to the kernel is freed only after its operation has
+//! completed.
 
 use std::os::fd::AsRawFd;
 
@@ -20,8 +21,8 @@ const ROUND_NS: u64 = 1_000_000;
 const CANCEL_NS: u32 = 100_000_000;
 
 impl UringDriver {
-    /// Cancels whatever is in flight and waits until it has completed; false where the kernel
-    /// does not let go.
+    /// Cancels all operations in flight and waits until they have completed; false if the kernel
+    /// does not complete them.
     pub(super) fn end_operations(&mut self, patience_ns: u64) -> bool {
         self.closing = true;
         for state in self.ops.states_mut() {
@@ -34,7 +35,7 @@ impl UringDriver {
             if self.ops.in_flight() == 0 && !self.wake_armed {
                 return true;
             }
-            // What waits in the submission queue cannot be cancelled yet.
+            // Operations still in the submission queue cannot be cancelled yet.
             if self.enter(Park::No).is_err() {
                 return false;
             }
@@ -65,7 +66,7 @@ impl UringDriver {
         }
     }
 
-    /// Takes completions that nobody waits for any more.
+    /// Drops completions whose owners are gone.
     fn discard(&mut self) {
         while let Some(done) = self.next() {
             if let Payload::Accepted { sock, .. } = done.payload {

@@ -1,4 +1,4 @@
-//! From the completion queue to completions: what an operation owned goes back to the engine.
+//! From the completion queue to completions: the resources of an operation return to the engine.
 
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
@@ -187,7 +187,7 @@ impl UringDriver {
         if !more {
             self.ops.remove(key);
         }
-        // SAFETY: the kernel has just given us this descriptor; nobody else knows it.
+        // SAFETY: the kernel has just returned this descriptor; no other code knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let peer = socket::peer_addr(fd.as_fd());
         let payload = match peer {

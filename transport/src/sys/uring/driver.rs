@@ -28,9 +28,9 @@ use super::wait::{MAX_TIMEOUTS, Timeout, completions_wanted};
 
 /// `user_data` of the wake-up read.
 pub(super) const WAKE: u64 = u64::MAX;
-/// `user_data` of entries whose completion nobody needs.
+/// `user_data` of entries whose completion needs no handling.
 const IGNORED: u64 = u64::MAX - 1;
-/// `user_data` of the timeouts of parks; their number is added.
+/// `user_data` of the first timeout of a park; the timeout's index is added.
 pub(super) const TIMEOUTS: u64 = u64::MAX - 64;
 /// Bytes of files that leave between two calls of [`Driver::enter`]: some 200 µs of copying, which is
 /// what everything else on the shard waits for.
@@ -54,7 +54,7 @@ pub struct UringDriver {
     pub(super) immediate: VecDeque<Completion>,
     /// File sends that go on after the next call, for the budget of this one is used up.
     pub(super) deferred: VecDeque<OpKey>,
-    /// What is left of [`FILE_BUDGET`].
+    /// The unused part of [`FILE_BUDGET`], in bytes.
     pub(super) file_budget: usize,
     pub(super) wake_fd: Arc<OwnedFd>,
     pub(super) wake_count: Box<u64>,
@@ -70,9 +70,9 @@ pub struct UringDriver {
     /// How long the next park lasts at least; 0 where nothing was said.
     pub(super) linger_us: u32,
     can_linger: bool,
-    /// What the clock said last.
+    /// The last reading of the clock, in nanoseconds.
     pub(super) last_ns: Cell<u64>,
-    /// Which files are in memory.
+    /// Cached results of residency checks of files.
     residency: files::Residency,
     /// Being dropped: no further wake-up is wanted.
     pub(super) closing: bool,
@@ -342,7 +342,7 @@ impl Driver for UringDriver {
             self.immediate.is_empty() && self.harvested.is_empty() && self.deferred.is_empty();
         let quick_posted = std::mem::take(&mut self.quick_posted);
         let at_first = std::mem::take(&mut self.at_first);
-        // What cannot be put into the ring goes along with the call.
+        // A timeout that cannot be put into the ring is passed to the system call.
         let until = match park {
             Park::Until(Some(at)) if idle => (!self.wake_by(at)).then_some(at),
             _ => None,

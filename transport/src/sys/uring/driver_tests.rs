@@ -72,7 +72,7 @@ fn a_full_socket_does_not_keep_a_park_from_what_else_comes() {
         assert_eq!((done.token, done.result), (1, 4));
         assert!(driver.next().is_none(), "the send waits for its socket");
     }
-    // What waited goes on when the peer reads.
+    // The stalled send continues when the peer reads.
     let mut read = vec![0; filled + 300];
     slow_peer
         .set_read_timeout(Some(std::time::Duration::from_secs(20)))
@@ -148,13 +148,13 @@ fn file(len: u64) -> Arc<File> {
     Arc::new(file)
 }
 
-/// Whoever takes file bytes as fast as they come gets a bounded number of them per call, and what came
-/// for others in the same call is told first.
+/// A peer that takes file bytes at any rate gets a bounded number per call, and completions for others
+/// in the same call are reported first.
 #[test]
 fn file_sends_leave_room_for_others() {
     const SLICE: usize = 1 << 20;
     let (mut driver, pool) = driver();
-    // Takes everything at once: nothing here ever waits for a reader.
+    // The peer takes everything at once: no send ever waits for it.
     let sink = std::fs::OpenOptions::new().write(true).open("/dev/null");
     let sink = driver.socks.insert(OwnedFd::from(sink.unwrap()));
     let (mut peer, sock) = pair(&mut driver);

@@ -345,12 +345,12 @@ impl FileSend {
     }
 }
 
-/// What one call to the kernel took.
+/// The result of one system call.
 enum Taken {
     Bytes(usize),
     /// The socket is full.
     Nothing,
-    /// A signal came first: to be called again, and not the end of the file.
+    /// Interrupted by a signal: call again; not the end of the file.
     Interrupted,
 }
 

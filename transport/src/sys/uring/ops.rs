@@ -1,4 +1,4 @@
-//! What the kernel works on, kept in the [table](crate::sys::table) until it is done.
+//! Operations that the kernel works on, kept in the [table](crate::sys::table) until they complete.
 
 use std::fs::File;
 use std::os::fd::RawFd;
@@ -55,7 +55,7 @@ impl MsgScratch {
     }
 }
 
-/// What an operation owns while the kernel has it.
+/// The resources that an operation owns while the kernel works on it.
 #[derive(Debug)]
 pub(super) enum State {
     Accept,

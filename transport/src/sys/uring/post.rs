@@ -1,7 +1,7 @@
 //! From operations to entries of the submission queue.
 //!
-//! The [`Driver`](crate::sys::driver::Driver) of `driver` posts what the engine asks for by these;
-//! `complete` posts what goes on by itself.
+//! The [`Driver`](crate::sys::driver::Driver) of `driver` posts the engine's operations by these
+//! functions; `complete` posts continuations.
 
 use std::os::fd::{AsRawFd, RawFd};
 

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use io_uring::IoUring;
 use rustix::event::EventfdFlags;
 
-/// Has the ring's workers run on these processors, if any are named. Where the kernel refuses (a
-/// control group that allows others), they stay where the thread is, as without.
+/// Pins the ring's workers to these processors, if any are named. If the kernel refuses (because a
+/// control group allows others), they keep the affinity of the thread.
 pub(super) fn place_workers(ring: &IoUring, cpus: &[usize]) {
     if cpus.is_empty() {
         return;

@@ -1,8 +1,9 @@
 //! The sockets that a driver owns, by descriptor.
 //!
-//! `driver` puts a socket in when it opens or accepts one, and takes it out to close it. Whatever is
-//! left when the driver goes is closed with it, so the peers of a shard that died see the end of their
-//! connections. A number that is not in the table names no descriptor here: it cannot be closed.
+//! `driver` adds a socket when it opens or accepts one, and removes it to close it. Sockets left when
+//! the driver is dropped are closed with it, so the peers of a dead shard see the end of their
+//! connections. A number that is not in the table names no descriptor of this driver and cannot be
+//! closed.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 

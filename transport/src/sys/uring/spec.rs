@@ -1,4 +1,4 @@
-//! What a ring is asked to be, and why it could not be set up.
+//! Parameters of a ring, and the errors of its setup.
 
 use std::io;
 

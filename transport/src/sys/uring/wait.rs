@@ -1,4 +1,4 @@
-//! What a park waits for: how many completions, and the timeouts that lie in the ring.
+//! The conditions of a park: a number of completions, and the timeouts in the ring.
 
 use io_uring::{opcode, types};
 

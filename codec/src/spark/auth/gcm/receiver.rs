@@ -6,14 +6,14 @@ use super::super::session::SessionKey;
 use super::super::{Opened, RecordError};
 use super::{SEGMENT_LEN, Segments, TAG_LEN, head_len};
 
-/// Decrypts messages that arrive in pieces of any length. What it gives out has been authenticated, segment
-/// by segment; it keeps no more than a part of one.
+/// Decrypts messages that arrive in pieces of any length. Its output has been authenticated, segment
+/// by segment; it buffers at most a part of one segment.
 pub struct GcmReceiver {
     key: SessionKey,
     state: State,
     /// The beginning of a head or segment that has not come in whole.
     kept: Vec<u8>,
-    /// What `kept` holds has been decrypted and given out.
+    /// The content of `kept` has been decrypted and returned.
     read: bool,
 }
 
@@ -41,7 +41,7 @@ impl GcmReceiver {
     /// rest until that is empty.
     ///
     /// # Errors
-    /// [`RecordError`], at this and every further call: the connection is over.
+    /// [`RecordError`], at this and every further call; close the connection.
     pub fn open<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Opened<'a>, RecordError> {
         if self.read {
             self.kept.clear();

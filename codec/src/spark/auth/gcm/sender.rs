@@ -108,12 +108,12 @@ impl GcmMessage {
     /// The bytes that a segment has more than its plaintext.
     pub const TAG_LEN: usize = TAG_LEN;
 
-    /// What the message begins with.
+    /// The first bytes of the message.
     pub fn head(&self) -> &[u8] {
         &self.head[..self.head_len]
     }
 
-    /// The bytes of plaintext that the next segment takes; `None` when the message is over.
+    /// The number of plaintext bytes in the next segment; `None` at the end of the message.
     pub const fn next_len(&self) -> Option<usize> {
         match self.left {
             0 => None,

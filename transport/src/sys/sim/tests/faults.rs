@@ -56,7 +56,7 @@ fn a_reset_at_a_time_ends_what_waits() {
     both.recv(both.near, 10);
     both.send(both.far, 4);
     both.recv(both.far, 10);
-    // What got something tells that; what got nothing tells the error.
+    // The receive with bytes reports them; the one without reports the error.
     assert_eq!(both.settle(), [(1, 4), (2, 4), (2, -libc::ECONNRESET)]);
 }
 

@@ -1,7 +1,7 @@
 //! Two small peers over the trait: one sends a stream and then its end, the other receives it.
 //!
-//! They go on after everything that loses nothing, and give up where something is lost, so that
-//! what arrives can be judged.
+//! They continue after every fault that loses nothing, and stop if data is lost, so that the
+//! received bytes can be judged.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn is_passing(errno: i32) -> bool {
     )
 }
 
-/// What both have.
+/// State that both peers have.
 pub(super) struct Peer {
     pub(super) driver: SimDriver,
     pool: Pool,
@@ -275,7 +275,7 @@ pub(super) fn stream(
         peer.cancel_all();
     }
     let ended = world.run(world.now_ns() + PATIENCE_NS, || {
-        // Both get their turn, whatever the other one says.
+        // Both must run, whatever the other returns.
         sender.peer.wind_down() & receiver.peer.wind_down()
     });
     assert!(ended, "cancelled operations complete");
