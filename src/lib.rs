@@ -157,3 +157,7 @@ pub mod shuffle;
 mod workers;
 
 pub use conf::Conf;
+pub use ringrail_macros::{interface, message, payload};
+
+#[cfg(test)]
+extern crate self as ringrail;

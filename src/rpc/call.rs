@@ -426,6 +426,14 @@ impl<R: Payload> HeldCall<R> {
         retracted
     }
 
+    /// Whether no answer is wanted.
+    pub(crate) fn is_one_way(&self) -> bool {
+        let answerer = self.cell.answerer.take();
+        let one_way = matches!(answerer, Some(Answerer::OneWay));
+        self.cell.answerer.set(answerer);
+        one_way
+    }
+
     /// For an answer from any thread.
     pub fn later(self) -> LaterCall<R> {
         let answerer = self.cell.answerer.take();

@@ -109,16 +109,20 @@ mod body;
 mod borrowed;
 mod call;
 pub mod carrier;
+mod client;
 mod clock;
 mod direct;
 mod endpoint;
 mod endpoint_ref;
 mod env;
 mod error;
+mod failure;
 mod fan_out;
 mod files;
+mod fingerprint;
 mod function;
 mod greeting;
+mod handler;
 mod id;
 mod inbox;
 mod inspector;
@@ -153,6 +157,7 @@ pub use ask::{AbortHandle, Ask, AskArchived};
 pub use body::AlignedBytes;
 pub use borrowed::{Slice, Text};
 pub use call::{HeldCall, LaterCall, RpcCallContext};
+pub use client::{Client, LocalClient};
 pub use endpoint::{EndpointContext, Handle, HandleAsync, RpcEndpoint};
 pub use endpoint_ref::{Accepts, Any, ByFuture, Now, Perhaps, RpcEndpointRef};
 pub use env::{
@@ -160,9 +165,14 @@ pub use env::{
     register_factory,
 };
 pub use error::{AskPhase, RpcError, TimedOut};
+pub use failure::Failure;
 pub use fan_out::{AskAll, ask_all};
 pub use files::{FileServerError, RpcChannel, RpcEnvFileServer};
+pub use fingerprint::{Fingerprint, Schema, message_schema};
 pub use function::{FnEndpoint, endpoint_fn};
+pub use handler::{
+    ByInterface, ByInterfaceFuture, HandledBy, HandledByFuture, Handler, HandlerAsync,
+};
 pub use id::{EndpointId, MessageId};
 pub use inbox::{EndpointMetrics, LIVENESS_PLACES};
 pub use inspector::{EndpointReport, EnvReport, INSPECTOR_NAME, Inspect, Ping};
@@ -177,3 +187,7 @@ pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};
 pub use sending::Sending;
 pub use verifier::{CheckExistence, VERIFIER_NAME};
+
+pub use ringrail_codec::native::FailureCode;
+pub use ringrail_macros::{Message, Schema};
+pub use ringrail_transport::RpcFailure;

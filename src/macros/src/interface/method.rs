@@ -1,0 +1,277 @@
+//! One method of an interface: the message that it stands for, and what answers it.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt;
+use syn::{
+    Attribute, FnArg, GenericArgument, Ident, ItemTrait, Pat, PathArguments, Result, ReturnType,
+    Signature, TraitItemFn, Type, parse_quote,
+};
+
+use crate::attrs::{Args, error};
+
+/// What clients have beside the methods of the interface.
+const RESERVED: [&str; 6] = [
+    "new",
+    "connect",
+    "connect_blocking",
+    "with_timeout",
+    "target",
+    "here",
+];
+
+/// A method.
+pub(super) struct Method {
+    pub(super) args: Args,
+    /// Its documentation.
+    pub(super) docs: Vec<Attribute>,
+    pub(super) ident: Ident,
+    /// The type of its message.
+    pub(super) message: Ident,
+    /// What the message is called on the wire, within the module of the trait if [`is_local`](Self::is_local).
+    pub(super) name: String,
+    pub(super) name_span: Span,
+    /// Whether the module's path belongs in front of the name.
+    pub(super) is_local: bool,
+    pub(super) fields: Vec<(Ident, Type)>,
+    pub(super) reply: Type,
+    /// It returns a `Result` of the reply.
+    pub(super) is_fallible: bool,
+    pub(super) is_async: bool,
+}
+
+impl Method {
+    pub(super) fn parse(interface: &Args, item: &ItemTrait, method: &TraitItemFn) -> Result<Self> {
+        let args = Args::of_attributes(&method.attrs, "message", &["name", "one_way", "lane"])?;
+        let sig = &method.sig;
+        check_signature(sig)?;
+        let plain = sig.ident.unraw();
+        let (name, is_local) = match (&args.name, &interface.name) {
+            (Some(name), _) => (name.value(), false),
+            (None, Some(prefix)) => (format!("{}.{plain}", prefix.value()), false),
+            (None, None) => (format!("{}.{plain}", item.ident.unraw()), true),
+        };
+        let name_span = args
+            .name
+            .as_ref()
+            .map_or(sig.ident.span(), |name| name.span());
+        let (reply, is_fallible) = reply(&sig.output)?;
+        if args.one_way && !matches!(&reply, Type::Tuple(tuple) if tuple.elems.is_empty()) {
+            let text = "nobody waits for a reply to a one-way message: it returns nothing, or Result<(), _>";
+            return error(&sig.output, text);
+        }
+        let docs = method
+            .attrs
+            .iter()
+            .filter(|attr| attr.path().is_ident("doc"));
+        Ok(Self {
+            docs: docs.cloned().collect(),
+            message: format_ident!(
+                "{}{}",
+                item.ident.unraw(),
+                camel_case(&plain.to_string()),
+                span = sig.ident.span()
+            ),
+            ident: sig.ident.clone(),
+            name,
+            name_span,
+            is_local,
+            fields: fields(sig)?,
+            reply,
+            is_fallible,
+            is_async: sig.asyncness.is_some(),
+            args,
+        })
+    }
+
+    /// What the message is called on the wire.
+    pub(super) fn wire_name(&self) -> TokenStream {
+        let name = &self.name;
+        if !self.is_local {
+            return quote!(#name);
+        }
+        let suffix = format!("::{name}");
+        quote!(::core::concat!(::core::module_path!(), #suffix))
+    }
+}
+
+fn check_signature(sig: &Signature) -> Result<()> {
+    if let Some(parameter) = sig.generics.params.first() {
+        return error(
+            parameter,
+            "a method of an interface cannot be generic: its message is one type",
+        );
+    }
+    let by_reference =
+        |receiver: &syn::Receiver| matches!(receiver.kind, syn::ReceiverKind::Reference(..));
+    if !sig.receiver().is_some_and(by_reference) {
+        return error(
+            sig,
+            "a method of an interface takes &self or &mut self: the endpoint stays where it is",
+        );
+    }
+    if let Some(keyword) = &sig.constness {
+        return error(
+            keyword,
+            "a method of an interface runs in another process: it cannot be const",
+        );
+    }
+    if RESERVED.contains(&sig.ident.to_string().as_str()) {
+        let text = format!(
+            "the client has a method {} of its own: call this one something else",
+            sig.ident
+        );
+        return error(&sig.ident, text);
+    }
+    Ok(())
+}
+
+fn fields(sig: &Signature) -> Result<Vec<(Ident, Type)>> {
+    let mut fields = Vec::new();
+    for argument in &sig.inputs {
+        let FnArg::Typed(argument) = argument else {
+            continue;
+        };
+        let name = match &*argument.pat {
+            Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => pat.ident.clone(),
+            pat => {
+                return error(
+                    pat,
+                    "an argument needs a name: it is a field of the message",
+                );
+            }
+        };
+        check_type(&argument.ty, "an argument")?;
+        fields.push((name, (*argument.ty).clone()));
+    }
+    Ok(fields)
+}
+
+/// What crosses to another process is owned, and named.
+fn check_type(ty: &Type, what: &str) -> Result<()> {
+    if let Type::Reference(reference) = ty {
+        let owned = match &*reference.elem {
+            Type::Path(path) if path.path.is_ident("str") => String::from("String"),
+            Type::Slice(slice) => format!("Vec<{}>", text(&slice.elem)),
+            other => text(other),
+        };
+        let text =
+            format!("{what} goes to another process, so it cannot be a reference: use {owned}");
+        return error(ty, text);
+    }
+    if let Type::ImplTrait(_) = ty {
+        return error(
+            ty,
+            format!("{what} needs a type of its own: its archive is one type"),
+        );
+    }
+    match unfit(ty.to_token_stream()) {
+        Some(it) if it == "Self" => error(
+            ty,
+            format!("{what} needs the name of its type: Self is the endpoint's"),
+        ),
+        Some(_) => error(
+            ty,
+            format!("{what} goes to another process, so it cannot borrow"),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The first token that cannot be part of a message's field: a lifetime or `Self`.
+fn unfit(tokens: TokenStream) -> Option<String> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) if ident == "Self" => Some(String::from("Self")),
+        TokenTree::Punct(punct) if matches!(punct.as_char(), '\'' | '&') => Some(punct.to_string()),
+        TokenTree::Group(group) => unfit(group.stream()),
+        _ => None,
+    })
+}
+
+/// A type as it is usually written.
+fn text(ty: &Type) -> String {
+    ty.to_token_stream().to_string().replace(' ', "")
+}
+
+/// What a method returns, and whether it may fail instead.
+fn reply(output: &ReturnType) -> Result<(Type, bool)> {
+    let ReturnType::Type(_, ty) = output else {
+        return Ok((parse_quote!(()), false));
+    };
+    let (reply, is_fallible) = match result_of(ty) {
+        Some(reply) => (reply, true),
+        None => (&**ty, false),
+    };
+    check_type(reply, "a reply")?;
+    Ok((reply.clone(), is_fallible))
+}
+
+/// The `T` of a `Result<T, ..>`, by whatever path.
+fn result_of(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else {
+        return None;
+    };
+    let last = path
+        .path
+        .segments
+        .last()
+        .filter(|last| last.ident == "Result")?;
+    let PathArguments::AngleBracketed(of) = &last.arguments else {
+        return None;
+    };
+    of.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn camel_case(name: &str) -> String {
+    let words = name.split('_').filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+            first.to_uppercase() + rest
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_types() {
+        for (name, wanted) in [
+            ("add", "Add"),
+            ("add_all", "AddAll"),
+            ("_x__y", "XY"),
+            ("größe", "Größe"),
+        ] {
+            assert_eq!(camel_case(name), wanted);
+        }
+    }
+
+    #[test]
+    fn a_result_is_known_by_its_name() {
+        let of = |ty: Type| result_of(&ty).map(text);
+        assert_eq!(
+            of(parse_quote!(Result<u64, Failure>)).as_deref(),
+            Some("u64")
+        );
+        assert_eq!(
+            of(parse_quote!(std::io::Result<Vec<u8>>)).as_deref(),
+            Some("Vec<u8>")
+        );
+        assert_eq!(of(parse_quote!(Option<u64>)), None);
+    }
+
+    #[test]
+    fn what_borrows_is_refused_with_what_to_use() {
+        let refused = |ty: Type| check_type(&ty, "an argument").unwrap_err().to_string();
+        assert!(refused(parse_quote!(&str)).ends_with("use String"));
+        assert!(refused(parse_quote!(&[Vec<u8>])).ends_with("use Vec<Vec<u8>>"));
+        assert!(refused(parse_quote!(&mut Job)).ends_with("use Job"));
+        assert!(refused(parse_quote!(Cow<'_, str>)).ends_with("cannot borrow"));
+        assert!(refused(parse_quote!(Vec<Self>)).contains("Self is the endpoint's"));
+    }
+}

@@ -1,0 +1,136 @@
+//! What typed clients are made of: a ref and a time to wait. `#[ringrail::interface]` writes a client per interface on top.
+
+use std::time::Duration;
+
+use super::endpoint_ref::RpcEndpointRef;
+use super::local_ref::{LocalAsk, LocalRef};
+use super::message::Message;
+use super::sending::Sending;
+use super::{Ask, RpcEnv, RpcError, RpcTimeout};
+
+/// Asks one endpoint, wherever it is, with one time to wait. Cheap to clone, for any thread.
+#[derive(Clone, Debug)]
+pub struct Client {
+    target: RpcEndpointRef,
+    timeout: Option<RpcTimeout>,
+}
+
+impl Client {
+    /// Asks this endpoint, with the time of `ringrail.rpc.askTimeout`.
+    pub fn new<E>(target: &RpcEndpointRef<E>) -> Self {
+        Self {
+            target: target.any(),
+            timeout: None,
+        }
+    }
+
+    /// Asks the endpoint of this URI, `rail://name@host:port`, once it has been found there.
+    ///
+    /// # Errors
+    /// There is no such endpoint, or no connection.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the search up.
+    pub async fn connect(env: &RpcEnv, uri: &str) -> Result<Self, RpcError> {
+        let target = env.setup_endpoint_ref_by_uri(uri).await?;
+        Ok(Self::new(&target))
+    }
+
+    /// As [`connect`](Self::connect), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn connect_blocking(env: &RpcEnv, uri: &str) -> Result<Self, RpcError> {
+        let target = env.setup_endpoint_ref_by_uri_blocking(uri)?;
+        Ok(Self::new(&target))
+    }
+
+    /// The same endpoint, asked with this time to wait. `name` is what its errors call the setting that controls the time.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration, name: &'static str) -> Self {
+        Self {
+            target: self.target.clone(),
+            timeout: Some(RpcTimeout::new(timeout, name)),
+        }
+    }
+
+    /// The endpoint.
+    pub fn target(&self) -> &RpcEndpointRef {
+        &self.target
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// By the future: why there is no reply.
+    pub fn ask<M: Message>(&self, message: M) -> Ask<M::Reply> {
+        match &self.timeout {
+            Some(timeout) => self.target.ask_timeout(message, timeout.clone()),
+            None => self.target.ask(message),
+        }
+    }
+
+    /// Sends a message that wants no reply, as [`RpcEndpointRef::send`].
+    ///
+    /// # Errors
+    /// It was not taken.
+    pub fn send<M: Message>(&self, message: M) -> Result<(), RpcError> {
+        self.target.send(message)
+    }
+
+    /// Sends a message that wants no reply, and waits for room, as [`RpcEndpointRef::send_async`].
+    ///
+    /// # Errors
+    /// By the future: it was not taken.
+    pub fn send_async<M: Message>(&self, message: M) -> Sending<M> {
+        self.target.send_async(message)
+    }
+
+    /// The client as the thread that the endpoint (or the connection to it) lives on can use it, without an allocation per
+    /// ask. `None` on every other thread.
+    pub fn here(&self) -> Option<LocalClient> {
+        let target = self.target.here()?;
+        let timeout = self.timeout.clone();
+        Some(LocalClient { target, timeout })
+    }
+}
+
+/// A [`Client`] on the thread that the endpoint, or the connection to it, lives on.
+pub struct LocalClient {
+    target: LocalRef<super::Any>,
+    timeout: Option<RpcTimeout>,
+}
+
+impl LocalClient {
+    /// The endpoint.
+    pub fn target(&self) -> &LocalRef<super::Any> {
+        &self.target
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// By the future: why there is no reply.
+    pub fn ask<M: Message>(&self, message: M) -> LocalAsk<M::Reply> {
+        match &self.timeout {
+            Some(timeout) => self.target.ask_timeout(message, timeout.clone()),
+            None => self.target.ask(message),
+        }
+    }
+
+    /// Sends a message that wants no reply, as [`LocalRef::send`].
+    ///
+    /// # Errors
+    /// It was not taken.
+    pub fn send<M: Message>(&self, message: M) -> Result<(), RpcError> {
+        self.target.send(message)
+    }
+}
+
+impl std::fmt::Debug for LocalClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalClient")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
