@@ -26,6 +26,11 @@ use super::{RpcAddress, RpcEndpointAddress, RpcTimeout};
 pub enum Any {}
 
 /// An endpoint that takes messages of type `M`; `How` tells the ways apart and is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `{M}`",
+    label = "not one of the messages of `{Self}`",
+    note = "write `impl Handler<{M}> for {Self}`, and name `{M}` in its `Messages`"
+)]
 pub trait Accepts<M: Message, How> {}
 
 /// By [`Handle`].

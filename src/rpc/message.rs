@@ -11,6 +11,11 @@ use super::id::MessageId;
 
 /// A value that can travel: every type that derives rkyv's `Archive`, `Serialize` and
 /// `Deserialize` and may go to another thread.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between programs",
+    label = "has no archive, or is bound to its thread or to a lifetime",
+    note = "put `#[ringrail::payload]` on `{Self}`, or rkyv's derives with `#[rkyv(crate = ringrail::rkyv)]`"
+)]
 pub trait Payload:
     Encode
     + Archive<
@@ -59,6 +64,11 @@ pub enum Lane {
 ///     const NAME: &'static str = "counter.Add";
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no message",
+    label = "not a message",
+    note = "put `#[ringrail::message(reply = ..)]` on `{Self}`, or `#[derive(Message)]` beside its rkyv derives"
+)]
 pub trait Message: Payload {
     /// What an ask is answered with; `()` where there is nothing to say.
     type Reply: Payload;

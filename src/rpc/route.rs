@@ -42,12 +42,17 @@ pub trait MessageSet<E: RpcEndpoint> {
 
 /// One message in a [`MessageSet`]: `M` or [`Async<M>`].
 pub trait MessageEntry<E: RpcEndpoint> {
+    /// The numbers of its messages on the wire.
+    const IDS: &'static [MessageId];
+
     /// Adds its route.
     #[doc(hidden)]
     fn add_to(table: &mut RouteTable<E>);
 }
 
 impl<E: RpcEndpoint + Handle<M>, M: Message> MessageEntry<E> for M {
+    const IDS: &'static [MessageId] = &[M::ID];
+
     fn add_to(table: &mut RouteTable<E>) {
         table.add::<M>(Run::Now(|endpoint, _, message, call| {
             <E as Handle<M>>::handle(endpoint, message, call)
@@ -56,8 +61,34 @@ impl<E: RpcEndpoint + Handle<M>, M: Message> MessageEntry<E> for M {
 }
 
 impl<E: RpcEndpoint + HandleAsync<M>, M: Message> MessageEntry<E> for Async<M> {
+    const IDS: &'static [MessageId] = &[M::ID];
+
     fn add_to(table: &mut RouteTable<E>) {
         table.add::<M>(Run::Future(fly::<E, M>));
+    }
+}
+
+/// Fails the build where two messages of one endpoint are called the same on the wire.
+const fn check_distinct(entries: &[&[MessageId]]) {
+    let (mut at, mut within) = (0, 0);
+    while at < entries.len() {
+        if within == entries[at].len() {
+            (at, within) = (at + 1, 0);
+            continue;
+        }
+        let id = entries[at][within].to_wire();
+        within += 1;
+        let (mut later, mut from) = (at, within);
+        while later < entries.len() {
+            while from < entries[later].len() {
+                assert!(
+                    entries[later][from].to_wire() != id,
+                    "two messages of this endpoint have one name on the wire: call one of them something else"
+                );
+                from += 1;
+            }
+            (later, from) = (later + 1, 0);
+        }
     }
 }
 
@@ -66,6 +97,7 @@ macro_rules! tuples {
         impl<E: RpcEndpoint, $($name: MessageEntry<E>),*> MessageSet<E> for ($($name,)*) {
             #[allow(unused_variables)]
             fn add_to(table: &mut RouteTable<E>) {
+                const { check_distinct(&[$(<$name as MessageEntry<E>>::IDS),*]) };
                 $(<$name as MessageEntry<E>>::add_to(table);)*
             }
         }

@@ -44,10 +44,12 @@ pub(crate) fn rkyv_attributes(krate: &Path) -> TokenStream {
     }
 }
 
+/// In front of all other attributes: rkyv's own come after the derives that know them.
 fn add_rkyv(item: &mut DeriveInput, krate: &Path) {
-    item.attrs.push(parse_quote! {
+    let derives = parse_quote! {
         #[derive(#krate::rkyv::Archive, #krate::rkyv::Serialize, #krate::rkyv::Deserialize)]
-    });
+    };
+    item.attrs.insert(0, derives);
     item.attrs.push(parse_quote!(#[rkyv(crate = #krate::rkyv)]));
 }
 

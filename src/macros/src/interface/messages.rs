@@ -96,19 +96,25 @@ fn set(interface: &Interface) -> TokenStream {
             false => quote!(table.add_handled::<#message>();),
         }
     });
-    let implementation = |name| {
+    let implementation = |name, constants| {
         let routes = routes.clone();
         quote! {
             #[automatically_derived]
             impl<E: #krate::rpc::RpcEndpoint + #of> #krate::rpc::#name<E> for #set {
+                #constants
                 fn add_to(table: &mut #krate::rpc::RouteTable<E>) {
                     #(#routes)*
                 }
             }
         }
     };
-    let as_set = implementation(quote!(MessageSet));
-    let as_entry = implementation(quote!(MessageEntry));
+    let ids = interface.methods.iter().map(|method| {
+        let message = &method.message;
+        quote!(<#message as #krate::rpc::Message>::ID)
+    });
+    let ids = quote!(const IDS: &'static [#krate::rpc::MessageId] = &[#(#ids),*];);
+    let as_set = implementation(quote!(MessageSet), quote!());
+    let as_entry = implementation(quote!(MessageEntry), ids);
     quote! {
         #[doc = #doc]
         #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,10 @@
+struct Item {
+    price: u64,
+}
+
+#[ringrail::interface]
+trait Shop {
+    fn put(&mut self, item: Item);
+}
+
+fn main() {}
