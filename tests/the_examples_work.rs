@@ -4,6 +4,9 @@
     reason = "each example has a main of its own, which is not called here"
 )]
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
 #[path = "../docs/examples/callbacks_on_a_shard.rs"]
 mod callbacks_on_a_shard;
 #[path = "../docs/examples/chunks_of_a_file.rs"]
@@ -30,8 +33,68 @@ mod rpc_message_types;
 mod rpc_threads;
 #[path = "../docs/examples/rpc_web_service.rs"]
 mod rpc_web_service;
+#[path = "../docs/examples/smallest.rs"]
+mod smallest;
 #[path = "../docs/examples/spark_protocol.rs"]
 mod spark_protocol;
+
+/// This test's program again, as one of the processes of the smallest example.
+fn smallest_process(uri: Option<&str>) -> Command {
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    let test = [
+        "--exact",
+        "a_process_of_the_smallest",
+        "--ignored",
+        "--nocapture",
+    ];
+    process.args(test).stdout(Stdio::piped());
+    match uri {
+        Some(uri) => process.env("SMALLEST_URI", uri),
+        None => process.env_remove("SMALLEST_URI"),
+    };
+    process
+}
+
+#[test]
+#[ignore = "the_smallest_is_two_processes runs it"]
+fn a_process_of_the_smallest() {
+    smallest::run(std::env::var("SMALLEST_URI").ok()).unwrap();
+}
+
+/// Ends a process that would not end by itself.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_smallest_is_two_processes() {
+    let mut server = Ends(smallest_process(None).spawn().unwrap());
+    let lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    // The test harness may have begun the line.
+    let uri = lines.map_while(Result::ok).find_map(|line| {
+        let at = line.find("rail://counter@")?;
+        Some(line[at..].to_owned())
+    });
+    let asked = smallest_process(uri.as_deref()).output().unwrap();
+    let said = String::from_utf8(asked.stdout).unwrap();
+    assert!(asked.status.success(), "{said}");
+    for part in [
+        "sum: 2\n",
+        "too much",
+        "TimedOut",
+        "50ms",
+        "CounterClient::with_timeout",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let program = include_str!("../docs/examples/smallest.rs");
+    assert!(program.lines().count() <= 45);
+}
 
 #[test]
 fn one_handler_serves_both_protocols() {

@@ -27,6 +27,7 @@ pub trait Payload:
 {
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> Payload for T where
     T: Encode
         + Archive<

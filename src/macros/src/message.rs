@@ -13,7 +13,16 @@ const TAKES: [&str; 4] = ["name", "reply", "lane", "crate"];
 /// `#[derive(Message)]`.
 pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
     let args = Args::of_attributes(&item.attrs, "message", &TAKES)?;
-    implementations(item, &args)
+    let implementations = implementations(item, &args)?;
+    let (krate, ident) = (args.krate(), &item.ident);
+    // Without rkyv's derives the compiler speaks of rkyv's traits alone; this says what to do.
+    Ok(quote! {
+        #implementations
+        const _: () = {
+            const fn travels<T: #krate::rpc::Payload>() {}
+            travels::<#ident>()
+        };
+    })
 }
 
 /// `#[ringrail::message]`.
