@@ -59,14 +59,16 @@ pub enum RpcError {
     },
     /// The two sides do not mean the same by a message's name.
     #[error(
-        "{message} from {from} is another type there than here: build both sides from the same definition, or \
-         change its name"
+        "{message} from {from} is another type there than here ({here}): its fields or its reply differ. Build both \
+         sides from the same definition, or change its name"
     )]
     SchemaMismatch {
         /// The message's name.
         message: Arc<str>,
         /// Who sent it.
         from: Arc<str>,
+        /// The type that it is here.
+        here: &'static str,
     },
     /// The env has been shut down.
     #[error("{text}")]

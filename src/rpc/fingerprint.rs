@@ -242,6 +242,11 @@ mod tests {
             of::<(String, Vec<u8>)>(),
             message_schema::<u64, ()>(),
         ];
-        assert_eq!(numbers, [0, 0, 0]);
+        let wanted = [
+            13_824_855_572_169_910_295,
+            11_058_095_770_204_127_171,
+            3_600_303_036_727_908_138,
+        ];
+        assert_eq!(numbers, wanted);
     }
 }

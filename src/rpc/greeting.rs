@@ -15,7 +15,7 @@ use ringrail_transport::RpcFailure;
 
 use super::RpcAddress;
 use super::error::RpcError;
-use super::id::EndpointId;
+use super::id::{EndpointId, MessageId};
 use super::inbox::NetworkEvent;
 use super::lost::LostMessage;
 use super::message::Message;
@@ -195,9 +195,23 @@ fn compare(peer: &Arc<Peer>, id: u64, fingerprint: u64) {
             target: "ringrail::rpc",
             peer = %peer.address(),
             message = known.name,
+            here = known.type_name,
+            fingerprint_here = known.fingerprint,
+            fingerprint_there = fingerprint,
             "the peer's message of this name is another type: it is refused"
         );
         peer.mistrust(id);
+    }
+}
+
+/// Why a peer's message is refused that is another type there.
+#[cold]
+pub(crate) fn another_type(peer: &Arc<Peer>, message: MessageId) -> RpcError {
+    let known = schema::known(message.to_wire());
+    RpcError::SchemaMismatch {
+        message: peer.message_name(message),
+        from: peer.address().to_string().into(),
+        here: known.map_or("not known any more", |known| known.type_name),
     }
 }
 

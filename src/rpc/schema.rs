@@ -24,7 +24,7 @@ pub(crate) struct Schema {
     pub(crate) name: &'static str,
     pub(crate) fingerprint: u64,
     of: TypeId,
-    type_name: &'static str,
+    pub(crate) type_name: &'static str,
 }
 
 impl Schema {

@@ -102,10 +102,7 @@ impl Node {
             return greeting::receive(self, peer, envelope.endpoint, body.bytes());
         }
         if !peer.is_trusted(envelope.message) {
-            let error = RpcError::SchemaMismatch {
-                message: peer.message_name(envelope.message),
-                from: peer.address().to_string().into(),
-            };
+            let error = greeting::another_type(peer, envelope.message);
             return self.refuse(peer, &envelope, call, &error);
         }
         if self.is_stalled(peer) {
