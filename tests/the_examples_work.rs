@@ -94,6 +94,14 @@ fn the_smallest_is_two_processes() {
     }
     let program = include_str!("../docs/examples/smallest.rs");
     assert!(program.lines().count() <= 45);
+    let guide = include_str!("../docs/rpc.md");
+    for program in [
+        program,
+        include_str!("../benches/peers/examples/smallest.rs"),
+    ] {
+        assert!(guide.contains(program));
+        assert!(guide.contains(&format!("{} lines:", program.lines().count())));
+    }
 }
 
 #[test]

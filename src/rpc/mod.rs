@@ -19,7 +19,40 @@
 //!
 //! A message is a type with a name that is the same in every program, and with the type of its reply. An
 //! endpoint has a handler per message; what it is asked is checked by the compiler where its type is known,
-//! and by the endpoint itself where it is not.
+//! and by the endpoint itself where it is not. A trait says all of it: [`interface`](crate::interface) writes a message per
+//! method, and a client that asks.
+//!
+//! ```
+//! use ringrail::rpc::{Failure, RpcEndpoint, RpcEnv};
+//!
+//! #[ringrail::interface]
+//! trait Counter {
+//!     fn add(&mut self, n: u64) -> Result<u64, Failure>;
+//! }
+//!
+//! struct Counting(u64);
+//!
+//! impl RpcEndpoint for Counting {
+//!     type Messages = CounterMessages;
+//! }
+//!
+//! impl Counter for Counting {
+//!     fn add(&mut self, n: u64) -> Result<u64, Failure> {
+//!         self.0 = self.0.checked_add(n).ok_or(Failure::text("too much"))?;
+//!         Ok(self.0)
+//!     }
+//! }
+//!
+//! let server = RpcEnv::builder("server").backend("local").build()?;
+//! let uri = server.setup_endpoint("counter", Counting(0))?.uri().to_string();
+//!
+//! let client = RpcEnv::builder("client").backend("local").client_mode().build()?;
+//! let counter = CounterClient::connect_blocking(&client, &uri)?;
+//! assert_eq!(counter.add(2).wait()?, 2); // or `.await`
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The same without macros, from the message to the reply:
 //!
 //! ```
 //! use ringrail::rpc::{
@@ -78,7 +111,7 @@
 //! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
 //! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
-//! What takes long but does not block is a future ([`HandleAsync`]); what is answered elsewhere keeps the call
+//! What takes long but does not block is a future ([`HandlerAsync`], [`HandleAsync`]); what is answered elsewhere keeps the call
 //! ([`RpcCallContext::later`]).
 //!
 //! **How to ask.**
