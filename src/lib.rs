@@ -158,6 +158,3 @@ mod workers;
 
 pub use conf::Conf;
 pub use ringrail_macros::{interface, message, payload};
-
-#[cfg(test)]
-extern crate self as ringrail;

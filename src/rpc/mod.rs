@@ -180,6 +180,7 @@ mod scope;
 mod sending;
 mod settings;
 mod sync;
+mod timer;
 mod verifier;
 mod wire;
 
@@ -219,6 +220,7 @@ pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};
 pub use sending::Sending;
+pub use timer::{EndpointTimer, MAX_THREAD_TIMERS};
 pub use verifier::{CheckExistence, VERIFIER_NAME};
 
 pub use ringrail_codec::native::FailureCode;
