@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 #[path = "../docs/examples/callbacks_on_a_shard.rs"]
 mod callbacks_on_a_shard;
@@ -21,6 +22,8 @@ mod futures_on_a_shard;
 mod hosted_shard;
 #[path = "../docs/examples/rpc_call_backs.rs"]
 mod rpc_call_backs;
+#[path = "../docs/examples/rpc_deadlines.rs"]
+mod rpc_deadlines;
 #[path = "../docs/examples/rpc_fan_out.rs"]
 mod rpc_fan_out;
 #[path = "../docs/examples/rpc_files.rs"]
@@ -29,8 +32,12 @@ mod rpc_files;
 mod rpc_hello;
 #[path = "../docs/examples/rpc_message_types.rs"]
 mod rpc_message_types;
+#[path = "../docs/examples/rpc_room.rs"]
+mod rpc_room;
 #[path = "../docs/examples/rpc_threads.rs"]
 mod rpc_threads;
+#[path = "../docs/examples/rpc_timers.rs"]
+mod rpc_timers;
 #[path = "../docs/examples/rpc_web_service.rs"]
 mod rpc_web_service;
 #[path = "../docs/examples/smallest.rs"]
@@ -188,6 +195,28 @@ fn threads_ask_and_block() {
         error.ends_with("This timeout is controlled by tickets.patience"),
         "{error}"
     );
+}
+
+#[test]
+fn leases_end_by_timers() {
+    let (first, later) = rpc_timers::run(Duration::from_millis(100)).unwrap();
+    assert_eq!(first, ["ada"]);
+    assert!(later.is_empty());
+}
+
+#[test]
+fn a_sender_waits_for_room() {
+    let (written, refused) = rpc_room::run(300).unwrap();
+    assert_eq!(written, 300);
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_deadline_goes_through_three_endpoints() {
+    let (given, late) = rpc_deadlines::run(Duration::from_millis(300)).unwrap();
+    assert!(given.is_some_and(|ms| ms <= 300), "{given:?}");
+    // The default of an ask is two minutes: nobody waited for that.
+    assert_eq!(late.code(), ringrail::rpc::FailureCode::DeadlineExceeded);
 }
 
 #[test]

@@ -434,6 +434,15 @@ impl<R: Payload> HeldCall<R> {
         one_way
     }
 
+    /// When the caller stops waiting, in ns of the monotonic clock; `u64::MAX` where that is not
+    /// known.
+    pub fn deadline_ns(&self) -> u64 {
+        let answerer = self.cell.answerer.take();
+        let deadline_ns = answerer.as_ref().map_or(u64::MAX, Answerer::deadline_ns);
+        self.cell.answerer.set(answerer);
+        deadline_ns
+    }
+
     /// For an answer from any thread.
     pub fn later(self) -> LaterCall<R> {
         let answerer = self.cell.answerer.take();

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use super::endpoint_ref::RpcEndpointRef;
+use super::handling;
 use super::local_ref::{LocalAsk, LocalRef};
 use super::message::Message;
 use super::sending::Sending;
 use super::{Ask, RpcEnv, RpcError, RpcTimeout};
 
 /// Asks one endpoint, wherever it is, with one time to wait. Cheap to clone, for any thread.
+///
+/// Within a handler that returns its reply, an ask waits no longer than the handler's own caller does: the deadline is
+/// inherited, through as many endpoints and processes as there are. See [`time_left`](super::time_left).
 #[derive(Clone, Debug)]
 pub struct Client {
     target: RpcEndpointRef,
@@ -64,8 +68,9 @@ impl Client {
     /// # Errors
     /// By the future: why there is no reply.
     pub fn ask<M: Message>(&self, message: M) -> Ask<M::Reply> {
-        match &self.timeout {
-            Some(timeout) => self.target.ask_timeout(message, timeout.clone()),
+        let usual = &self.target.target().env().settings().ask_timeout;
+        match handling::timeout(self.timeout.as_ref(), usual) {
+            Some(timeout) => self.target.ask_timeout(message, timeout),
             None => self.target.ask(message),
         }
     }
@@ -89,9 +94,11 @@ impl Client {
     /// The client as the thread that the endpoint (or the connection to it) lives on can use it, without an allocation per
     /// ask. `None` on every other thread.
     pub fn here(&self) -> Option<LocalClient> {
-        let target = self.target.here()?;
-        let timeout = self.timeout.clone();
-        Some(LocalClient { target, timeout })
+        Some(LocalClient {
+            target: self.target.here()?,
+            timeout: self.timeout.clone(),
+            usual: self.target.target().env().settings().ask_timeout.clone(),
+        })
     }
 }
 
@@ -99,6 +106,7 @@ impl Client {
 pub struct LocalClient {
     target: LocalRef<super::Any>,
     timeout: Option<RpcTimeout>,
+    usual: RpcTimeout,
 }
 
 impl LocalClient {
@@ -112,8 +120,8 @@ impl LocalClient {
     /// # Errors
     /// By the future: why there is no reply.
     pub fn ask<M: Message>(&self, message: M) -> LocalAsk<M::Reply> {
-        match &self.timeout {
-            Some(timeout) => self.target.ask_timeout(message, timeout.clone()),
+        match handling::timeout(self.timeout.as_ref(), &self.usual) {
+            Some(timeout) => self.target.ask_timeout(message, timeout),
             None => self.target.ask(message),
         }
     }

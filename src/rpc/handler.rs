@@ -3,6 +3,10 @@
 //! [`Handler`] and [`HandlerAsync`] stand above [`Handle`] and [`HandleAsync`]: whoever has one of them has the other, and
 //! [`RpcEndpoint::Messages`] names the message as before. [`HandledBy`] and [`HandledByFuture`] turn the relation round, so
 //! that an interface can be handled by every type that implements it; `#[ringrail::interface]` writes them.
+//!
+//! Around each of them stands the deadline of its caller, which typed clients inherit ([`time_left`](super::time_left)), and
+//! a span of `tracing`, `handle` with the message's name and, of handlers that return at once, the sender, at the level
+//! debug of the target `ringrail::rpc`. Where nobody looks at that level, a span costs the comparison of two numbers.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,6 +17,7 @@ use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::endpoint_ref::Accepts;
 use super::failure::Failure;
 use super::function::FnEndpoint;
+use super::handling;
 use super::message::Message;
 use super::received::{Kept, Received};
 use super::route::{Flight, RouteTable, Run};
@@ -81,13 +86,15 @@ impl<E: Handler<M>, M: Message> Handle<M> for E {
         message: Received<'_, M>,
         call: RpcCallContext<'_, M::Reply>,
     ) -> Result<(), RpcError> {
-        answer(<Self as Handler<M>>::handle(self, message), call)
+        let handle = || <Self as Handler<M>>::handle(self, message);
+        answer(handling::now::<M, _>(&call, handle), call)
     }
 }
 
 impl<E: HandlerAsync<M>, M: Message> HandleAsync<M> for E {
     async fn handle(&mut self, message: Kept<M>, call: HeldCall<M::Reply>) -> Result<(), RpcError> {
-        answer_held(<Self as HandlerAsync<M>>::handle(self, message).await, call)
+        let handle = <Self as HandlerAsync<M>>::handle(self, message);
+        answer_held(handling::by_future::<M, _>(&call, handle).await, call)
     }
 }
 
@@ -130,7 +137,8 @@ impl<E: RpcEndpoint> RouteTable<E> {
     /// Adds a message by its [`HandledBy`].
     pub fn add_handled<M: HandledBy<E>>(&mut self) {
         self.add::<M>(Run::Now(|endpoint, _, message, call| {
-            answer(M::handle_by(message, endpoint), call)
+            let handle = || M::handle_by(message, endpoint);
+            answer(handling::now::<M, _>(&call, handle), call)
         }));
     }
 
@@ -151,7 +159,10 @@ fn fly<E: RpcEndpoint, M: HandledByFuture<E>>(
 ) -> Flight {
     Box::pin(async move {
         match endpoint.borrow_mut().as_mut() {
-            Some(endpoint) => answer_held(M::handle_by(message, endpoint).await, call),
+            Some(endpoint) => {
+                let handle = M::handle_by(message, endpoint);
+                answer_held(handling::by_future::<M, _>(&call, handle).await, call)
+            }
             None => Ok(()),
         }
     })
@@ -177,7 +188,10 @@ impl FnEndpoint {
         self,
         mut function: impl FnMut(Received<'_, M>) -> Result<M::Reply, Failure> + Send + 'static,
     ) -> Self {
-        self.on::<M>(move |message, call| answer(function(message), call))
+        self.on::<M>(move |message, call| {
+            let handle = || function(message);
+            answer(handling::now::<M, _>(&call, handle), call)
+        })
     }
 }
 

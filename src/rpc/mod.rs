@@ -156,6 +156,7 @@ mod fingerprint;
 mod function;
 mod greeting;
 mod handler;
+mod handling;
 mod id;
 mod inbox;
 mod inspector;
@@ -207,6 +208,7 @@ pub use function::{FnEndpoint, endpoint_fn};
 pub use handler::{
     ByInterface, ByInterfaceFuture, HandledBy, HandledByFuture, Handler, HandlerAsync,
 };
+pub use handling::time_left;
 pub use id::{EndpointId, MessageId};
 pub use inbox::{EndpointMetrics, LIVENESS_PLACES};
 pub use inspector::{EndpointReport, EnvReport, INSPECTOR_NAME, Inspect, Ping};
