@@ -6,16 +6,17 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
-use std::future;
 use std::time::Duration;
 
+use ringrail::ShardHandle;
 use ringrail::rpc::{Failure, RpcEndpoint, RpcEnv, RpcError, time_left};
 
 #[ringrail::interface]
 trait Store {
     /// How long its caller waits, in ms; none where nobody does.
     async fn patience(&self) -> Option<u64>;
-    async fn never(&self);
+    /// Takes half a second.
+    async fn search(&self) -> Result<(), Failure>;
 }
 
 struct Disk;
@@ -29,8 +30,10 @@ impl Store for Disk {
         time_left().map(|left| left.as_millis() as u64)
     }
 
-    async fn never(&self) {
-        future::pending().await
+    async fn search(&self) -> Result<(), Failure> {
+        let shard = ShardHandle::current().ok_or(Failure::text("on no shard"))?;
+        shard.sleep(Duration::from_millis(500)).await;
+        Ok(())
     }
 }
 
@@ -44,7 +47,7 @@ impl RpcEndpoint for Cache {
 #[ringrail::interface]
 trait Cached {
     async fn patience(&self) -> Result<Option<u64>, Failure>;
-    async fn never(&self) -> Result<(), Failure>;
+    async fn search(&self) -> Result<(), Failure>;
 }
 
 impl Cached for Cache {
@@ -53,12 +56,12 @@ impl Cached for Cache {
         Ok(self.0.patience().await?)
     }
 
-    async fn never(&self) -> Result<(), Failure> {
-        Ok(self.0.never().await?)
+    async fn search(&self) -> Result<(), Failure> {
+        Ok(self.0.search().await?)
     }
 }
 
-/// How long the store is given when the cache is asked with so much time, and what becomes of a store that never answers.
+/// How long the store is given when the cache is asked with so much time, and what becomes of a store that takes longer.
 pub(crate) fn run(time: Duration) -> Result<(Option<u64>, RpcError), Box<dyn Error>> {
     let stores = RpcEnv::builder("stores").build()?;
     let store = stores.setup_endpoint("store", Disk)?.uri().to_string();
@@ -72,12 +75,12 @@ pub(crate) fn run(time: Duration) -> Result<(Option<u64>, RpcError), Box<dyn Err
     let env = RpcEnv::builder("asker").client_mode().build()?;
     let cache = CachedClient::connect_blocking(&env, &cache)?.with_timeout(time);
     let given = cache.patience().wait()?;
-    let late = cache.never().wait().err().ok_or("it was answered")?;
+    let late = cache.search().wait().err().ok_or("it was answered")?;
     Ok((given, late))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (given, late) = run(Duration::from_millis(500))?;
+    let (given, late) = run(Duration::from_millis(300))?;
     println!("the store was given {given:?} ms; then: {late}");
     Ok(())
 }

@@ -242,7 +242,8 @@ impl<R: Payload> Answerer<'_, R> {
     pub(crate) fn deadline_ns(&self) -> u64 {
         match self {
             Answerer::Wire(call) => call.deadline_ns(),
-            Answerer::OneWay | Answerer::Pending { .. } => u64::MAX,
+            Answerer::OneWay => u64::MAX,
+            Answerer::Pending { replies, key } => replies.deadline_ns(*key),
         }
     }
 

@@ -394,4 +394,14 @@ mod tests {
         assert_eq!(next_ns(100, 10, 1000), 1010);
         assert_eq!(next_ns(u64::MAX - 5, 10, 0), u64::MAX);
     }
+
+    #[test]
+    fn timers_of_threads_are_bounded() {
+        let all: Vec<_> = (0..MAX_THREAD_TIMERS).map(|_| Counted::new()).collect();
+        assert!(all.iter().all(Result::is_ok));
+        let error = Counted::new().err().expect("one too many");
+        assert_eq!(error.code(), FailureCode::Busy);
+        drop(all);
+        assert!(Counted::new().is_ok());
+    }
 }

@@ -209,6 +209,12 @@ impl<R: Payload> Replies<R> {
         .unwrap_or(false)
     }
 
+    /// When whoever waits for this reply stops waiting, in ns of the monotonic clock.
+    pub(crate) fn deadline_ns(&self, key: u64) -> u64 {
+        self.with(key, |entry| entry.deadline_ns)
+            .unwrap_or(u64::MAX)
+    }
+
     /// How far it has come.
     #[inline]
     pub(crate) fn reached(&self, key: u64, phase: AskPhase) {
