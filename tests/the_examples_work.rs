@@ -24,6 +24,8 @@ mod hosted_shard;
 mod rpc_call_backs;
 #[path = "../docs/examples/rpc_deadlines.rs"]
 mod rpc_deadlines;
+#[path = "../docs/examples/rpc_failover.rs"]
+mod rpc_failover;
 #[path = "../docs/examples/rpc_fan_out.rs"]
 mod rpc_fan_out;
 #[path = "../docs/examples/rpc_files.rs"]
@@ -217,6 +219,17 @@ fn a_deadline_goes_through_three_endpoints() {
     assert!(given.is_some_and(|ms| ms <= 300), "{given:?}");
     // The default of an ask is two minutes: nobody waited for that.
     assert_eq!(late.code(), ringrail::rpc::FailureCode::DeadlineExceeded);
+}
+
+#[test]
+fn work_goes_on_where_a_server_ends() {
+    let [with_all, without_one] = rpc_failover::run(&["ada", "grace", "barbara"], 60).unwrap();
+    assert!(with_all.values().eq(&[10, 10, 10]), "{with_all:?}");
+    assert_eq!(without_one.values().sum::<usize>(), 30);
+    assert!(
+        without_one.keys().eq(&["barbara", "grace"]),
+        "{without_one:?}"
+    );
 }
 
 #[test]

@@ -155,6 +155,7 @@ mod files;
 mod fingerprint;
 mod function;
 mod greeting;
+mod group;
 mod handler;
 mod handling;
 mod id;
@@ -205,6 +206,7 @@ pub use fan_out::{AskAll, ask_all};
 pub use files::{FileServerError, RpcChannel, RpcEnvFileServer};
 pub use fingerprint::{Fingerprint, Schema, message_schema};
 pub use function::{FnEndpoint, endpoint_fn};
+pub use group::{Choice, EndpointGroup, MAX_GROUP};
 pub use handler::{
     ByInterface, ByInterfaceFuture, HandledBy, HandledByFuture, Handler, HandlerAsync,
 };
