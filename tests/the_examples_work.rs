@@ -32,6 +32,8 @@ mod rpc_fan_out;
 mod rpc_files;
 #[path = "../docs/examples/rpc_hello.rs"]
 mod rpc_hello;
+#[path = "../docs/examples/rpc_interceptors.rs"]
+mod rpc_interceptors;
 #[path = "../docs/examples/rpc_message_types.rs"]
 mod rpc_message_types;
 #[path = "../docs/examples/rpc_room.rs"]
@@ -230,6 +232,22 @@ fn work_goes_on_where_a_server_ends() {
         without_one.keys().eq(&["barbara", "grace"]),
         "{without_one:?}"
     );
+}
+
+#[test]
+fn interceptors_let_in_and_count() {
+    use ringrail::rpc::FailureCode::{Busy, Unauthorized};
+
+    let (counts, asks) = rpc_interceptors::run().unwrap();
+    let codes = asks
+        .iter()
+        .map(|ask| ask.as_ref().err().map(|error| error.code()));
+    assert!(
+        codes.eq([None, Some(Unauthorized), None, Some(Busy)]),
+        "{asks:?}"
+    );
+    assert_eq!(counts["vault.read answered"], 2);
+    assert_eq!(counts["vault.destroy refused"], 1);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::endpoint_ref::RpcEndpointRef;
 use super::handling;
+use super::interceptor::{CallInfo, Interceptors};
 use super::local_ref::{LocalAsk, LocalRef};
 use super::message::Message;
-use super::sending::Sending;
 use super::{Ask, RpcEnv, RpcError, RpcTimeout};
 
 /// Asks one endpoint, wherever it is, with one time to wait. Cheap to clone, for any thread.
@@ -17,6 +17,7 @@ use super::{Ask, RpcEnv, RpcError, RpcTimeout};
 pub struct Client {
     target: RpcEndpointRef,
     timeout: Option<RpcTimeout>,
+    interceptors: Option<Interceptors>,
 }
 
 impl Client {
@@ -25,6 +26,7 @@ impl Client {
         Self {
             target: target.any(),
             timeout: None,
+            interceptors: None,
         }
     }
 
@@ -53,9 +55,29 @@ impl Client {
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration, name: &'static str) -> Self {
         Self {
-            target: self.target.clone(),
             timeout: Some(RpcTimeout::new(timeout, name)),
+            ..self.clone()
         }
+    }
+
+    /// The same endpoint; what is asked or sent passes these first, in place of others. They do not stand before what
+    /// [`here`](Self::here) gives.
+    #[must_use]
+    pub fn with_interceptors(&self, interceptors: Interceptors) -> Self {
+        Self {
+            interceptors: Some(interceptors),
+            ..self.clone()
+        }
+    }
+
+    /// # Errors
+    /// An interceptor refuses the message.
+    fn check<M: Message>(&self) -> Result<(), RpcError> {
+        let Some(interceptors) = &self.interceptors else {
+            return Ok(());
+        };
+        let info = CallInfo::new::<M>(self.target.address().cloned());
+        Ok(interceptors.before(&info)?)
     }
 
     /// The endpoint.
@@ -68,6 +90,9 @@ impl Client {
     /// # Errors
     /// By the future: why there is no reply.
     pub fn ask<M: Message>(&self, message: M) -> Ask<M::Reply> {
+        if let Err(error) = self.check::<M>() {
+            return Ask::new(Err(error));
+        }
         let usual = &self.target.target().env().settings().ask_timeout;
         match handling::timeout(self.timeout.as_ref(), usual) {
             Some(timeout) => self.target.ask_timeout(message, timeout),
@@ -80,15 +105,8 @@ impl Client {
     /// # Errors
     /// It was not taken.
     pub fn send<M: Message>(&self, message: M) -> Result<(), RpcError> {
+        self.check::<M>()?;
         self.target.send(message)
-    }
-
-    /// Sends a message that wants no reply, and waits for room, as [`RpcEndpointRef::send_async`].
-    ///
-    /// # Errors
-    /// By the future: it was not taken.
-    pub fn send_async<M: Message>(&self, message: M) -> Sending<M> {
-        self.target.send_async(message)
     }
 
     /// The client as the thread that the endpoint (or the connection to it) lives on can use it, without an allocation per

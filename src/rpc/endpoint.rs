@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::any::{AnyCallContext, AnyMessage};
 use super::call::{HeldCall, RpcCallContext};
 use super::env::EnvShared;
+use super::interceptor::Interceptors;
 use super::message::Message;
 use super::received::{Kept, Received};
 use super::route::{MessageSet, RouteTable};
@@ -103,6 +104,12 @@ pub trait RpcEndpoint: Sized + 'static {
     /// Go to `on_error`.
     fn on_stop(&mut self) -> Result<(), RpcError> {
         Ok(())
+    }
+
+    /// What stands around the handlers that return their reply ([`Handler`](super::Handler),
+    /// [`HandlerAsync`](super::HandlerAsync), interfaces). Looked at for every message.
+    fn interceptors(&self) -> Option<&Interceptors> {
+        None
     }
 
     /// The routes of this endpoint; those of [`Messages`](Self::Messages), and of functions.

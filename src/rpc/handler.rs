@@ -86,15 +86,21 @@ impl<E: Handler<M>, M: Message> Handle<M> for E {
         message: Received<'_, M>,
         call: RpcCallContext<'_, M::Reply>,
     ) -> Result<(), RpcError> {
+        let interceptors = self.interceptors().cloned();
         let handle = || <Self as Handler<M>>::handle(self, message);
-        answer(handling::now::<M, _>(&call, handle), call)
+        answer(
+            handling::now::<M>(&call, interceptors.as_ref(), handle),
+            call,
+        )
     }
 }
 
 impl<E: HandlerAsync<M>, M: Message> HandleAsync<M> for E {
     async fn handle(&mut self, message: Kept<M>, call: HeldCall<M::Reply>) -> Result<(), RpcError> {
+        let interceptors = self.interceptors().cloned();
         let handle = <Self as HandlerAsync<M>>::handle(self, message);
-        answer_held(handling::by_future::<M, _>(&call, handle).await, call)
+        let outcome = handling::by_future::<M>(&call, interceptors, handle).await;
+        answer_held(outcome, call)
     }
 }
 
@@ -137,8 +143,12 @@ impl<E: RpcEndpoint> RouteTable<E> {
     /// Adds a message by its [`HandledBy`].
     pub fn add_handled<M: HandledBy<E>>(&mut self) {
         self.add::<M>(Run::Now(|endpoint, _, message, call| {
+            let interceptors = endpoint.interceptors().cloned();
             let handle = || M::handle_by(message, endpoint);
-            answer(handling::now::<M, _>(&call, handle), call)
+            answer(
+                handling::now::<M>(&call, interceptors.as_ref(), handle),
+                call,
+            )
         }));
     }
 
@@ -160,8 +170,10 @@ fn fly<E: RpcEndpoint, M: HandledByFuture<E>>(
     Box::pin(async move {
         match endpoint.borrow_mut().as_mut() {
             Some(endpoint) => {
+                let interceptors = endpoint.interceptors().cloned();
                 let handle = M::handle_by(message, endpoint);
-                answer_held(handling::by_future::<M, _>(&call, handle).await, call)
+                let outcome = handling::by_future::<M>(&call, interceptors, handle).await;
+                answer_held(outcome, call)
             }
             None => Ok(()),
         }
@@ -190,7 +202,7 @@ impl FnEndpoint {
     ) -> Self {
         self.on::<M>(move |message, call| {
             let handle = || function(message);
-            answer(handling::now::<M, _>(&call, handle), call)
+            answer(handling::now::<M>(&call, None, handle), call)
         })
     }
 }

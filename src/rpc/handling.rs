@@ -1,4 +1,5 @@
-//! What surrounds a handler that returns its reply: the deadline of its caller, which typed clients inherit, and a span.
+//! What surrounds a handler that returns its reply: the deadline of its caller, which typed clients inherit, a span, and the
+//! endpoint's interceptors.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::call::{HeldCall, RpcCallContext};
+use super::interceptor::{self, Interceptors};
 use super::message::{Message, Payload};
-use super::{RpcTimeout, clock};
+use super::{Failure, RpcTimeout, clock};
 
 thread_local! {
     /// When whoever waits for the handler that runs on this thread stops waiting; `u64::MAX` where that is not known.
@@ -64,25 +66,30 @@ pub(crate) fn timeout(own: Option<&RpcTimeout>, usual: &RpcTimeout) -> Option<Rp
 
 /// Runs a handler that returns at once.
 #[inline]
-pub(crate) fn now<M: Message, T>(
+pub(crate) fn now<M: Message>(
     call: &RpcCallContext<'_, M::Reply>,
-    handle: impl FnOnce() -> T,
-) -> T {
+    interceptors: Option<&Interceptors>,
+    handle: impl FnOnce() -> Result<M::Reply, Failure>,
+) -> Result<M::Reply, Failure> {
     let _within = Within::new(call.deadline_ns());
     let span = span::<M>();
     if !span.is_disabled() {
         told_sender(&span, call);
     }
-    span.in_scope(handle)
+    span.in_scope(|| match interceptors {
+        None => handle(),
+        Some(interceptors) => interceptor::around::<M, _>(interceptors, call, handle),
+    })
 }
 
 /// Runs a handler's future.
-pub(crate) async fn by_future<M: Message, F: Future>(
+pub(crate) async fn by_future<M: Message>(
     call: &HeldCall<M::Reply>,
-    future: F,
-) -> F::Output {
+    interceptors: Option<Interceptors>,
+    handle: impl Future<Output = Result<M::Reply, Failure>>,
+) -> Result<M::Reply, Failure> {
     let (deadline_ns, span) = (call.deadline_ns(), span::<M>());
-    let mut future = pin!(future);
+    let mut future = pin!(interceptor::around_future::<M, _>(interceptors, handle));
     poll_fn(|cx| {
         let _within = Within::new(deadline_ns);
         let _span = span.enter();

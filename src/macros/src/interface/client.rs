@@ -58,6 +58,12 @@ fn anywhere(interface: &Interface) -> TokenStream {
                 Self { client: self.client.with_timeout(timeout, #setting) }
             }
 
+            /// The same endpoint; what is asked passes these first.
+            #[must_use]
+            #vis fn with_interceptors(&self, interceptors: #krate::rpc::Interceptors) -> Self {
+                Self { client: self.client.with_interceptors(interceptors) }
+            }
+
             /// The endpoint.
             #vis fn target(&self) -> &#krate::rpc::RpcEndpointRef {
                 self.client.target()

@@ -11,11 +11,12 @@ use syn::{
 use crate::attrs::{Args, error};
 
 /// What clients have beside the methods of the interface.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 7] = [
     "new",
     "connect",
     "connect_blocking",
     "with_timeout",
+    "with_interceptors",
     "target",
     "here",
 ];
