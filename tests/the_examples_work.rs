@@ -38,6 +38,8 @@ mod rpc_interceptors;
 mod rpc_message_types;
 #[path = "../docs/examples/rpc_room.rs"]
 mod rpc_room;
+#[path = "../docs/examples/rpc_streams.rs"]
+mod rpc_streams;
 #[path = "../docs/examples/rpc_threads.rs"]
 mod rpc_threads;
 #[path = "../docs/examples/rpc_timers.rs"]
@@ -248,6 +250,14 @@ fn interceptors_let_in_and_count() {
     );
     assert_eq!(counts["vault.read answered"], 2);
     assert_eq!(counts["vault.destroy refused"], 1);
+}
+
+#[test]
+fn a_stream_is_read_as_far_as_it_is_wanted() {
+    let (found, looked_at) = rpc_streams::run("99", 12).unwrap();
+    assert_eq!(found[..3], ["line 99", "line 199", "line 299"]);
+    assert_eq!(found.len(), 12);
+    assert!(looked_at < 10_000, "{looked_at}");
 }
 
 #[test]

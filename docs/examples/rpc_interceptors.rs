@@ -83,7 +83,10 @@ impl Interceptor for Quota {
 }
 
 /// What the counts say, and how the asks ended.
-pub(crate) fn run() -> Result<(BTreeMap<String, u64>, Vec<Result<(), RpcError>>), Box<dyn Error>> {
+type Seen = (BTreeMap<String, u64>, Vec<Result<(), RpcError>>);
+
+/// A client reads, and tries other things.
+pub(crate) fn run() -> Result<Seen, Box<dyn Error>> {
     let counts: Arc<Counts> = Arc::default();
     let around: [Arc<dyn Interceptor>; 2] = [Arc::clone(&counts) as _, Arc::new(ReadOnly)];
     let server = RpcEnv::builder("vaults").build()?;

@@ -182,6 +182,7 @@ mod schema;
 mod scope;
 mod sending;
 mod settings;
+mod stream;
 mod sync;
 mod timer;
 mod verifier;
@@ -226,6 +227,7 @@ pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};
 pub use sending::Sending;
+pub use stream::{Items, MAX_STREAMS, STREAM_IDLE, StreamItem, StreamRef};
 pub use timer::{EndpointTimer, MAX_THREAD_TIMERS};
 pub use verifier::{CheckExistence, VERIFIER_NAME};
 
