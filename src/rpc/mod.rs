@@ -123,11 +123,15 @@
 //! | the endpoint's or the connection's shard | [`here`](RpcEndpointRef::here), then [`LocalRef::ask`] | none |
 //! | there, many times | [`LocalRef::ask_with`] and a [`ReplyHandler`] | none, and no future |
 //! | many endpoints | [`ask_all`], which keeps so many under way | one each |
+//! | one of several that do the same | [`EndpointGroup::call`] | one per attempt |
 //!
 //! Dropping the future of an ask retracts it, wherever it is. An ask is sent once;
 //! [`ask_with_retry`](RpcEndpointRef::ask_with_retry) repeats it under a token by which its receiver knows it
 //! again. [`send`](RpcEndpointRef::send) wants no reply; what it took is handled, or its loss is told
 //! ([`on_lost`](RpcEnvBuilder::on_lost)). [`send_async`](RpcEndpointRef::send_async) waits for room.
+//!
+//! **What stands around it**: [timers](EndpointContext::send_after), [inherited deadlines](time_left),
+//! [interceptors](Interceptor), [replies that are streams](StreamRef).
 //!
 //! **What can go wrong** is an [`RpcError`]: [`is_retryable`](RpcError::is_retryable) says whether to try again can help;
 //! a bound that was reached names its key; a failure of the other side keeps its code and its causes. Inboxes,
