@@ -1,4 +1,4 @@
-//! What the macros write does what the same written by hand does, over sockets and within a process.
+//! Endpoints, messages and clients that macros write work over sockets and within a process.
 
 use std::collections::HashMap;
 use std::io;

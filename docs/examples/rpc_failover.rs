@@ -12,7 +12,7 @@ use ringrail::rpc::{Choice, EndpointGroup, RpcEndpoint, RpcEnv, RpcError};
 
 #[ringrail::interface]
 trait Worker {
-    /// Who did it.
+    /// The name of the worker that did it.
     fn work(&self) -> String;
 }
 
@@ -28,7 +28,7 @@ impl Worker for Named {
     }
 }
 
-/// What each of these servers did of so many pieces of work, of which the second half is done when the first server has ended.
+/// Counts the work of each server: of the first half, and of the second half, which begins once the first server has ended.
 pub(crate) fn run(
     names: &[&str],
     pieces: usize,

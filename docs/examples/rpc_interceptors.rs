@@ -82,7 +82,7 @@ impl Interceptor for Quota {
     }
 }
 
-/// What the counts say, and how the asks ended.
+/// The counts, and the outcomes of the asks.
 type Seen = (BTreeMap<String, u64>, Vec<Result<(), RpcError>>);
 
 /// A client reads, and tries other things.

@@ -1,4 +1,4 @@
-//! What typed clients are made of: a ref and a time to wait. `#[ringrail::interface]` writes a client per interface on top.
+//! [`Client`]: a ref with a timeout and interceptors, the base of the clients that `#[ringrail::interface]` writes.
 
 use std::time::Duration;
 

@@ -159,7 +159,7 @@ impl<T: Schema, const N: usize> Schema for [T; N] {
         .finish();
 }
 
-/// What an endpoint handles does not travel with a ref to it.
+/// The endpoint's type does not travel with a ref, so it does not count.
 impl<E> Schema for RpcEndpointRef<E> {
     const FINGERPRINT: u64 = Fingerprint::new("RpcEndpointRef").finish();
 }

@@ -11,13 +11,13 @@ use super::error::AskPhase;
 use super::message::Payload;
 use super::{Ask, RpcAddress, RpcEndpointRef, RpcEnv, RpcError, clock};
 
-/// Endpoints of a group, at most.
+/// The maximum number of endpoints of a group.
 pub const MAX_GROUP: usize = 1024;
 
-/// How long an endpoint that could not be asked is left alone, in ns, as long as another one can be.
+/// How long an endpoint that could not be asked is tried last, in ns.
 const REST_NS: u64 = 1_000_000_000;
 
-/// Which endpoint of a group is asked first.
+/// The order in which the endpoints of a group are tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Choice {
     /// The first that can be: a primary, and those that stand in for it.
@@ -29,9 +29,9 @@ pub enum Choice {
 
 /// Several endpoints that do the same, at several addresses. Cheap to clone, for any thread.
 ///
-/// Where the one that is chosen certainly did not handle the message (there is no connection, it is shutting down or has no
-/// room), the next one is asked, and the other is left alone for a second. What may have been handled is not asked again,
-/// unless [`asks_again`](Self::asks_again) says that it may be.
+/// If the chosen endpoint certainly did not handle the message (no connection, shutting down, no room), the next one is tried,
+/// and the first is tried last for one second. A message that may have been handled is not sent again, unless
+/// [`asks_again`](Self::asks_again) allows it.
 ///
 /// ```
 /// use ringrail::rpc::{Choice, EndpointGroup, RpcEndpoint, RpcEnv};
@@ -80,7 +80,7 @@ pub struct EndpointGroup {
 
 struct Member {
     target: RpcEndpointRef,
-    /// It could not be asked; until then others are tried first.
+    /// Until this time the endpoint is tried last: it could not be asked.
     rests_until_ns: AtomicU64,
 }
 
@@ -118,7 +118,7 @@ impl EndpointGroup {
         Self::new(targets.collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// Which one is asked first.
+    /// Sets the order in which endpoints are tried.
     #[must_use]
     pub fn choosing(mut self, choice: Choice) -> Self {
         self.choice = choice;

@@ -1,5 +1,5 @@
-//! What surrounds a handler that returns its reply: the deadline of its caller, which typed clients inherit, a span, and the
-//! endpoint's interceptors.
+//! The surroundings of a handler that returns its reply: the deadline of its caller, which typed clients inherit, a span, and
+//! the endpoint's interceptors.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -14,14 +14,14 @@ use super::message::{Message, Payload};
 use super::{Failure, RpcTimeout, clock};
 
 thread_local! {
-    /// When whoever waits for the handler that runs on this thread stops waiting; `u64::MAX` where that is not known.
+    /// The deadline of the call that the handler on this thread answers, in ns; `u64::MAX` if unknown.
     static DEADLINE_NS: Cell<u64> = const { Cell::new(u64::MAX) };
 }
 
-/// What the errors of an ask call the setting whose time it had.
+/// The name of an inherited timeout in errors.
 const INHERITED: &str = "the deadline of the call that was being handled";
 
-/// Has a deadline be the current one until dropped.
+/// Makes a deadline the current one until dropped.
 struct Within {
     before_ns: u64,
 }

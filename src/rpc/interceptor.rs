@@ -23,13 +23,13 @@ impl CallInfo {
         }
     }
 
-    /// What the message is called on the wire.
+    /// The message's name on the wire.
     pub fn message(&self) -> &'static str {
         self.message
     }
 
-    /// Who sent it, around a handler that returns at once; whom it goes to, before an ask. `None` where that does not listen
-    /// and is of this env, and around handlers by futures.
+    /// The sender, around a handler that returns at once; the receiver, before an ask. `None` for an env that does not listen,
+    /// if it is this one, and around handlers by futures.
     pub fn peer(&self) -> Option<&RpcAddress> {
         self.peer.as_ref()
     }

@@ -28,14 +28,14 @@ use super::message::Message;
 use super::node::node_of;
 use super::sync::{AtomicBool, Mutex, MutexGuard};
 
-/// Timers of a process that were set on threads that are no shard's, at most. A shard has
-/// `ringrail.transport.maxFutures`.
+/// The maximum number of timers of a process on threads that are no shards. On a shard, timers are futures and count
+/// towards `ringrail.transport.maxFutures`.
 pub const MAX_THREAD_TIMERS: usize = 65_536;
 
-/// The shortest interval: timers are that exact.
+/// The shortest interval: the resolution of the timers.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A message that is to be sent later. Dropping this lets it be sent; [`cancel`](Self::cancel) does not.
+/// A message to be sent later. Dropping the handle does not cancel the timer; [`cancel`](Self::cancel) does.
 ///
 /// ```
 /// use std::time::Duration;
@@ -87,7 +87,7 @@ pub struct EndpointTimer {
 }
 
 impl EndpointTimer {
-    /// Sends nothing any more.
+    /// Cancels the timer. A message that was sent already stays sent.
     pub fn cancel(&self) {
         self.state.cancelled.store(true, Ordering::SeqCst);
         let held = std::mem::replace(&mut *self.state.hold(), Hold::Nothing);
@@ -108,14 +108,14 @@ impl fmt::Debug for EndpointTimer {
     }
 }
 
-/// A timer as whoever may cancel it sees it.
+/// The state that a timer shares with its handle.
 #[derive(Default)]
 struct State {
     cancelled: AtomicBool,
     hold: Mutex<Hold>,
 }
 
-/// The part of a timer that ends it early.
+/// The means to end a timer early.
 #[derive(Default)]
 enum Hold {
     #[default]
@@ -136,7 +136,7 @@ impl State {
     }
 }
 
-/// What is to be sent, and when.
+/// The message to send, and its time.
 struct Plan<M> {
     target: RpcEndpointRef<Any>,
     make: Box<dyn FnMut() -> Option<M> + Send>,
@@ -146,7 +146,7 @@ struct Plan<M> {
 }
 
 impl<M: Message> Plan<M> {
-    /// Sends; false where nothing more is to come.
+    /// Sends the message; false after the last one.
     fn fire(&mut self) -> bool {
         let target = self.target.target();
         let env = target.env();
@@ -168,7 +168,7 @@ impl<M: Message> Plan<M> {
     }
 }
 
-/// The next time of an interval: times that have passed already are left out.
+/// The next time of an interval; times that have passed are skipped.
 fn next_ns(at_ns: u64, every_ns: u64, now_ns: u64) -> u64 {
     let late_ns = now_ns.saturating_sub(at_ns);
     let rounds = late_ns / every_ns + 1;
@@ -286,13 +286,13 @@ fn spawn<M: Message>(
     })
 }
 
-/// Waits until then; false where the timer was cancelled.
+/// Sleeps until `at_ns`; false if the timer was cancelled.
 async fn rest(shard: &ShardHandle, at_ns: u64, state: &State) -> bool {
     let left = Duration::from_nanos(at_ns.saturating_sub(clock::now_ns()));
     let mut sleep = pin!(shard.sleep(left));
     poll_fn(|cx| {
         *state.hold() = Hold::Future(cx.waker().clone());
-        // Looked at after the waker is there: whoever cancels later wakes it.
+        // Checked after the waker is stored, so that a later cancel wakes this future.
         if state.is_cancelled() {
             return Poll::Ready(false);
         }
@@ -301,10 +301,10 @@ async fn rest(shard: &ShardHandle, at_ns: u64, state: &State) -> bool {
     .await
 }
 
-/// One of the timers on threads that are no shard's.
+/// Counts one timer on a thread that is no shard, until dropped.
 struct Counted;
 
-/// How many there are.
+/// The number of such timers.
 static COUNTED: AtomicUsize = AtomicUsize::new(0);
 
 impl Counted {
@@ -354,7 +354,8 @@ impl<M: Message> OnThread<M> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its time. Its entry is put down before anybody else touches it: it may fire at once, and wait again.
+    /// Adds the timer to the env's table. The lock is held until the entry is stored, because the timer may fire, and arm
+    /// itself again, before this returns.
     fn arm(&self) {
         let mut hold = self.state.hold();
         if self.state.is_cancelled() {

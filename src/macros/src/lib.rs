@@ -5,7 +5,7 @@
 //! attributes (attrs) ─► what is to be written (message, schema, interface) ─► tokens
 //! ```
 //!
-//! What they write is public API of `ringrail::rpc` alone and can be written by hand; each macro says what it is.
+//! The macros write calls of public API of `ringrail::rpc` alone; each documents the same code written by hand.
 #![forbid(unsafe_code)]
 
 mod attrs;
@@ -196,7 +196,7 @@ pub fn interface(args: TokenStream, item: TokenStream) -> TokenStream {
     written(interface::expand(args.into(), item.into()))
 }
 
-/// What was written, or what is wrong, at the place where it is.
+/// The expansion, or a compile error at the offending place.
 fn written(outcome: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
     outcome
         .unwrap_or_else(|error| error.to_compile_error())

@@ -7,7 +7,7 @@ use syn::{DeriveInput, Ident, Path, Result, Type, parse_quote};
 use crate::attrs::{Args, error};
 use crate::schema;
 
-/// What a message is said by.
+/// The arguments of a message.
 const TAKES: [&str; 4] = ["name", "reply", "lane", "crate"];
 
 /// `#[derive(Message)]`.

@@ -10,7 +10,7 @@ use std::process::Command;
 /// The compiler whose texts are stored: `rust-version` of the workspace.
 const COMPILER: &str = concat!("rustc ", env!("CARGO_PKG_RUST_VERSION"), ".");
 
-/// Where the library and all that it is made of are: beside this test.
+/// The folder of the built library and its dependencies: this test's own.
 fn built() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     exe.parent().unwrap().to_path_buf()
@@ -38,7 +38,7 @@ fn rustc() -> Command {
     Command::new(option_env!("RUSTC").unwrap_or("rustc"))
 }
 
-/// What the compiler says of a program; `None` where it takes it.
+/// The compiler's messages about a program; `None` if it compiles.
 fn said(program: &Path, library: &Path, built: &Path, out: &Path) -> Option<String> {
     let output = rustc()
         .arg(program)
@@ -74,7 +74,7 @@ fn normalised(said: &str) -> String {
     let (mut in_library, mut in_list) = (false, false);
     for line in said.lines() {
         let text = line.trim_start();
-        // Which other types implement a trait changes with every release.
+        // Lists of other implementors change with every release.
         in_list = match in_list {
             true => !LIST_ENDS.iter().any(|end| text.starts_with(end)),
             false => text.contains("the following other types implement trait"),

@@ -10,7 +10,7 @@ use syn::{
 
 use crate::attrs::{Args, error};
 
-/// What clients have beside the methods of the interface.
+/// The methods that every client has.
 const RESERVED: [&str; 7] = [
     "new",
     "connect",
@@ -29,7 +29,7 @@ pub(super) struct Method {
     pub(super) ident: Ident,
     /// The type of its message.
     pub(super) message: Ident,
-    /// What the message is called on the wire, within the module of the trait if [`is_local`](Self::is_local).
+    /// The message's name on the wire, without the module's path if [`is_local`](Self::is_local).
     pub(super) name: String,
     pub(super) name_span: Span,
     /// Whether the module's path belongs in front of the name.
@@ -85,7 +85,7 @@ impl Method {
         })
     }
 
-    /// What the message is called on the wire.
+    /// The expression of the message's name on the wire.
     pub(super) fn wire_name(&self) -> TokenStream {
         let name = &self.name;
         if !self.is_local {
@@ -148,7 +148,7 @@ fn fields(sig: &Signature) -> Result<Vec<(Ident, Type)>> {
     Ok(fields)
 }
 
-/// What crosses to another process is owned, and named.
+/// Refuses types that cannot be a field of a message.
 fn check_type(ty: &Type, what: &str) -> Result<()> {
     if let Type::Reference(reference) = ty {
         let owned = match &*reference.elem {
@@ -194,7 +194,7 @@ fn text(ty: &Type) -> String {
     ty.to_token_stream().to_string().replace(' ', "")
 }
 
-/// What a method returns, and whether it may fail instead.
+/// The reply's type, and whether the method returns a `Result` of it.
 fn reply(output: &ReturnType) -> Result<(Type, bool)> {
     let ReturnType::Type(_, ty) = output else {
         return Ok((parse_quote!(()), false));
