@@ -417,6 +417,106 @@ fn functions_return_their_replies() {
     assert_eq!(there.ask_blocking(Add { n: 3 }).unwrap(), 5);
 }
 
+// Arguments that are read where they lie.
+
+#[ringrail::interface(name = "lent")]
+trait Lent {
+    fn lengths(&self, text: &str, endpoint: u64, bytes: &[u8]) -> Result<(u64, u64), Failure>;
+    async fn later(&mut self, bytes: &[u8], received: Vec<u8>, view: Option<String>) -> u64;
+    #[message(one_way)]
+    fn keep(&mut self, message: &str);
+    fn kept(&self) -> Vec<String>;
+    /// A ref that lies in a message belongs to the connection that it came over.
+    async fn call_back(
+        &self,
+        text: &str,
+        to: ringrail::rpc::RpcEndpointRef,
+    ) -> Result<u64, Failure>;
+}
+
+#[derive(Default)]
+struct Lender {
+    kept: Vec<String>,
+    /// Where the bytes lay.
+    places: Option<mpsc::Sender<usize>>,
+}
+
+impl RpcEndpoint for Lender {
+    type Messages = LentMessages;
+}
+
+impl Lent for Lender {
+    fn lengths(&self, text: &str, endpoint: u64, bytes: &[u8]) -> Result<(u64, u64), Failure> {
+        if let Some(places) = &self.places {
+            places.send(bytes.as_ptr() as usize)?;
+        }
+        Ok((text.len() as u64 + endpoint, bytes.len() as u64))
+    }
+
+    async fn later(&mut self, bytes: &[u8], received: Vec<u8>, view: Option<String>) -> u64 {
+        // Lent across an await.
+        std::future::ready(()).await;
+        let view = view.map_or(0, |view| view.len());
+        (bytes.len() + received.len() + view) as u64
+    }
+
+    fn keep(&mut self, message: &str) {
+        self.kept.push(message.to_owned());
+    }
+
+    fn kept(&self) -> Vec<String> {
+        self.kept.clone()
+    }
+
+    async fn call_back(
+        &self,
+        text: &str,
+        to: ringrail::rpc::RpcEndpointRef,
+    ) -> Result<u64, Failure> {
+        let text = text.to_owned();
+        Ok(to.ask(Length { text }).await?)
+    }
+}
+
+#[test]
+fn texts_and_bytes_are_lent_to_one_body() {
+    for backend in BACKENDS {
+        let (server, asker) = pair(backend);
+        let here = server.setup_endpoint("lender", Lender::default()).unwrap();
+        let here = LentClient::new(&here);
+        let there = LentClient::connect_blocking(&asker, &uri(&server, "lender")).unwrap();
+        let me = FnEndpoint::new().answer::<Length>(|length| Ok(length.take()?.text.len() as u64));
+        let me = asker.setup_endpoint("me", me).unwrap().any();
+        for lent in [&here, &there] {
+            let lengths = lent.lengths("four", 10, [1, 2, 3]).wait();
+            assert_eq!(lengths.unwrap(), (14, 3));
+            // What is owned already is not copied by the client.
+            let lengths = lent.lengths(String::new(), 0, vec![7; 100_000]).wait();
+            assert_eq!(lengths.unwrap(), (0, 100_000));
+            let view = Some("abc".to_owned());
+            assert_eq!(lent.later(&b"12"[..], vec![0; 5], view).wait().unwrap(), 10);
+            lent.keep("this").unwrap();
+        }
+        assert_eq!(there.call_back("five!", me).wait().unwrap(), 5);
+        assert_eq!(here.kept().wait().unwrap(), ["this", "this"]);
+    }
+}
+
+#[test]
+fn what_is_lent_in_this_process_is_the_callers_own() {
+    let env = builder("local", "env").build().unwrap();
+    let (tell, places) = mpsc::channel();
+    let lender = Lender {
+        places: Some(tell),
+        ..Lender::default()
+    };
+    let lent = LentClient::new(&env.setup_endpoint("lender", lender).unwrap());
+    let bytes = vec![1u8; 1000];
+    let place = bytes.as_ptr() as usize;
+    lent.lengths("", 0, bytes).wait().unwrap();
+    assert_eq!(places.recv().unwrap(), place);
+}
+
 // Fingerprints of fields.
 
 /// One message as two programs have it, of one size, with other fields.

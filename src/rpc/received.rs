@@ -114,6 +114,15 @@ impl<'a, M: Payload> Received<'a, M> {
         }
     }
 
+    /// An owned value of one field of the [archive](View::Archived): a `T` of `view`, which is part of it. For handlers that
+    /// read the rest in place.
+    ///
+    /// # Errors
+    /// It cannot be deserialised.
+    pub fn field<T: Payload>(&self, view: &T::Archived) -> Result<T, RpcError> {
+        scoped::<T, _>(self.peer, || owned::<T>(view))
+    }
+
     /// Keeps it beyond the handler's return: holds the receive buffer, copies nothing.
     pub fn keep(self) -> Kept<M> {
         match self.form {
@@ -171,6 +180,14 @@ impl<M: Payload> Kept<M> {
                 .map(View::Archived)
                 .map_err(|error| unreadable::<M>(self.peer.as_ref(), &error)),
         }
+    }
+
+    /// An owned value of one field of the archive; see [`Received::field`].
+    ///
+    /// # Errors
+    /// It cannot be deserialised.
+    pub fn field<T: Payload>(&self, view: &T::Archived) -> Result<T, RpcError> {
+        scoped::<T, _>(self.peer.as_ref(), || owned::<T>(view))
     }
 
     /// The value: moved out where it is local, deserialised where it is not.

@@ -144,7 +144,9 @@ pub fn payload(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `CounterClient` | `add(n)` gives an `Ask<u64>`, to `.await` in any runtime or to `.wait()` for; `connect`, `connect_blocking`, `new`, `with_timeout`, `target` |
 /// | `CounterLocalClient` | the same on the thread that the endpoint or its connection lives on, by `CounterClient::here`, without an allocation |
 ///
-/// **Methods** take `&self` or `&mut self` and arguments by value, and return the reply, or a `Result` of it whose error
+/// **Methods** take `&self` or `&mut self` and arguments by value, or `&str` and `&[u8]`, which are read where they lie: in
+/// the receive buffer, or in the value of a caller of the same process (the client's method takes whatever becomes a
+/// `String` or `Vec<u8>`). They return the reply, or a `Result` of it whose error
 /// becomes a `Failure`: of any error type, by the same conversion as `?`. A `fn` runs at once and must not block; an
 /// `async fn` may await, and the endpoint's next message waits until it is done. Types that arguments and replies are made
 /// of have [`macro@payload`]. A result is known by its name: an alias must be called `Result` too.

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::Interface;
+use super::field::Field;
 use super::method::Method;
 
 pub(super) fn write(interface: &Interface) -> TokenStream {
@@ -111,11 +112,11 @@ fn one(interface: &Interface, method: &Method, ask: &TokenStream) -> TokenStream
     let (krate, vis) = (&interface.krate, &interface.vis);
     let (docs, ident, message, reply) =
         (&method.docs, &method.ident, &method.message, &method.reply);
-    let names: Vec<_> = method.fields.iter().map(|(name, _)| name).collect();
-    let arguments = method.fields.iter().map(|(name, ty)| quote!(#name: #ty));
-    let value = match names.is_empty() {
+    let arguments = method.fields.iter().map(Field::client_argument);
+    let values = method.fields.iter().map(Field::client_value);
+    let value = match method.fields.is_empty() {
         true => quote!(#message),
-        false => quote!(#message { #(#names),* }),
+        false => quote!(#message { #(#values),* }),
     };
     let (output, how, doc) = match method.args.one_way {
         true => (

@@ -1,10 +1,11 @@
 //! Writes the messages of an interface, how an implementor handles them, and the set of them.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::DeriveInput;
+use syn::{DeriveInput, Ident};
 
 use super::Interface;
+use super::field::Field;
 use super::method::Method;
 use crate::{message, schema};
 
@@ -37,7 +38,8 @@ fn item(interface: &Interface, method: &Method) -> TokenStream {
     if method.fields.is_empty() {
         return quote!(#[doc = #doc] #vis struct #ident;);
     }
-    let fields = method.fields.iter().map(|(name, ty)| {
+    let fields = method.fields.iter().map(|field| {
+        let (name, ty) = (&field.ident, &field.ty);
         let doc = format!("The argument `{name}`.");
         quote!(#[doc = #doc] #vis #name: #ty)
     });
@@ -47,22 +49,7 @@ fn item(interface: &Interface, method: &Method) -> TokenStream {
 /// How an endpoint that implements the trait handles it.
 fn handled(interface: &Interface, method: &Method) -> TokenStream {
     let (krate, of) = (&interface.krate, &interface.ident);
-    let (ident, message, reply) = (&method.ident, &method.message, &method.reply);
-    let names: Vec<_> = method.fields.iter().map(|(name, _)| name).collect();
-    let take = match names.is_empty() {
-        true => quote!(message.take()?;),
-        false => quote!(let #message { #(#names),* } = message.take()?;),
-    };
-    let wait = method.is_async.then(|| quote!(.await));
-    let outcome = match method.is_fallible {
-        true => quote!(.map_err(#krate::rpc::Failure::from)),
-        false => quote!(),
-    };
-    let mut call = quote!(<E as #of>::#ident(endpoint, #(#names),*) #wait #outcome);
-    if !method.is_fallible {
-        call = quote!(::core::result::Result::Ok(#call));
-    }
-    let result = quote!(::core::result::Result<#reply, #krate::rpc::Failure>);
+    let (message, reply) = (&method.message, &method.reply);
     let (relation, declaration, kind) = match method.is_async {
         true => (
             quote!(HandledByFuture),
@@ -71,14 +58,83 @@ fn handled(interface: &Interface, method: &Method) -> TokenStream {
         ),
         false => (quote!(HandledBy), quote!(fn), quote!(Received<'_, Self>)),
     };
+    let own = Own::new();
+    let (received, endpoint) = (&own.received, &own.endpoint);
+    let body = body(interface, method, &own);
     quote! {
         #[automatically_derived]
-        impl<E: #krate::rpc::RpcEndpoint + #of> #krate::rpc::#relation<E> for #message {
-            #declaration handle_by(message: #krate::rpc::#kind, endpoint: &mut E) -> #result {
-                #take
-                #call
+        impl<__Endpoint: #krate::rpc::RpcEndpoint + #of> #krate::rpc::#relation<__Endpoint> for #message {
+            #declaration handle_by(
+                #received: #krate::rpc::#kind,
+                #endpoint: &mut __Endpoint,
+            ) -> ::core::result::Result<#reply, #krate::rpc::Failure> {
+                #body
             }
         }
+    }
+}
+
+/// Variables that no argument's name can hide.
+struct Own {
+    received: Ident,
+    endpoint: Ident,
+    view: Ident,
+}
+
+impl Own {
+    fn new() -> Self {
+        let own = |name| Ident::new(name, Span::mixed_site());
+        Self {
+            received: own("received"),
+            endpoint: own("endpoint"),
+            view: own("view"),
+        }
+    }
+}
+
+/// Calls the method with the message's fields. One that borrows is lent what lies in the receive buffer, or the value of a
+/// caller in this process.
+fn body(interface: &Interface, method: &Method, own: &Own) -> TokenStream {
+    let (krate, message) = (&interface.krate, &method.message);
+    let (received, view) = (&own.received, &own.view);
+    let fields = &method.fields;
+    let mut body = quote!();
+    if fields.iter().any(|field| field.borrowed.is_some()) {
+        let of_archive = fields.iter().map(|field| field.of_archive(received, view));
+        let call = call(interface, method, own, of_archive.collect());
+        let viewed = match method.is_async {
+            true => quote!(#received.borrow()?),
+            false => quote!(#received.view()),
+        };
+        body = quote!(if let #krate::rpc::View::Archived(#view) = #viewed { return #call; });
+    }
+    let names = fields.iter().map(|field| &field.ident);
+    let call = call(
+        interface,
+        method,
+        own,
+        fields.iter().map(Field::of_value).collect(),
+    );
+    match fields.is_empty() {
+        true => quote!(#body #received.take()?; #call),
+        false => quote!(#body let #message { #(#names),* } = #received.take()?; #call),
+    }
+}
+
+/// The call of the method, and its outcome as the handler's.
+fn call(
+    interface: &Interface,
+    method: &Method,
+    own: &Own,
+    values: Vec<TokenStream>,
+) -> TokenStream {
+    let (krate, of) = (&interface.krate, &interface.ident);
+    let (ident, endpoint) = (&method.ident, &own.endpoint);
+    let wait = method.is_async.then(|| quote!(.await));
+    let call = quote!(<__Endpoint as #of>::#ident(#endpoint, #(#values),*) #wait);
+    match method.is_fallible {
+        true => quote!(#call.map_err(#krate::rpc::Failure::from)),
+        false => quote!(::core::result::Result::Ok(#call)),
     }
 }
 
@@ -100,9 +156,9 @@ fn set(interface: &Interface) -> TokenStream {
         let routes = routes.clone();
         quote! {
             #[automatically_derived]
-            impl<E: #krate::rpc::RpcEndpoint + #of> #krate::rpc::#name<E> for #set {
+            impl<__Endpoint: #krate::rpc::RpcEndpoint + #of> #krate::rpc::#name<__Endpoint> for #set {
                 #constants
-                fn add_to(table: &mut #krate::rpc::RouteTable<E>) {
+                fn add_to(table: &mut #krate::rpc::RouteTable<__Endpoint>) {
                     #(#routes)*
                 }
             }

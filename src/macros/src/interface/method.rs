@@ -1,13 +1,14 @@
 //! One method of an interface: the message that it stands for, and what answers it.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 use syn::{
-    Attribute, FnArg, GenericArgument, Ident, ItemTrait, Pat, PathArguments, Result, ReturnType,
-    Signature, TraitItemFn, Type, parse_quote,
+    Attribute, GenericArgument, Ident, ItemTrait, PathArguments, Result, ReturnType, Signature,
+    TraitItemFn, Type, parse_quote,
 };
 
+use super::field::{Field, check_type};
 use crate::attrs::{Args, error};
 
 /// The methods that every client has.
@@ -34,7 +35,7 @@ pub(super) struct Method {
     pub(super) name_span: Span,
     /// Whether the module's path belongs in front of the name.
     pub(super) is_local: bool,
-    pub(super) fields: Vec<(Ident, Type)>,
+    pub(super) fields: Vec<Field>,
     pub(super) reply: Type,
     /// It returns a `Result` of the reply.
     pub(super) is_fallible: bool,
@@ -77,7 +78,7 @@ impl Method {
             name,
             name_span,
             is_local,
-            fields: fields(sig)?,
+            fields: Field::of(sig)?,
             reply,
             is_fallible,
             is_async: sig.asyncness.is_some(),
@@ -127,73 +128,6 @@ fn check_signature(sig: &Signature) -> Result<()> {
     Ok(())
 }
 
-fn fields(sig: &Signature) -> Result<Vec<(Ident, Type)>> {
-    let mut fields = Vec::new();
-    for argument in &sig.inputs {
-        let FnArg::Typed(argument) = argument else {
-            continue;
-        };
-        let name = match &*argument.pat {
-            Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => pat.ident.clone(),
-            pat => {
-                return error(
-                    pat,
-                    "an argument needs a name: it is a field of the message",
-                );
-            }
-        };
-        check_type(&argument.ty, "an argument")?;
-        fields.push((name, (*argument.ty).clone()));
-    }
-    Ok(fields)
-}
-
-/// Refuses types that cannot be a field of a message.
-fn check_type(ty: &Type, what: &str) -> Result<()> {
-    if let Type::Reference(reference) = ty {
-        let owned = match &*reference.elem {
-            Type::Path(path) if path.path.is_ident("str") => String::from("String"),
-            Type::Slice(slice) => format!("Vec<{}>", text(&slice.elem)),
-            other => text(other),
-        };
-        let text =
-            format!("{what} goes to another process, so it cannot be a reference: use {owned}");
-        return error(ty, text);
-    }
-    if let Type::ImplTrait(_) = ty {
-        return error(
-            ty,
-            format!("{what} needs a type of its own: its archive is one type"),
-        );
-    }
-    match unfit(ty.to_token_stream()) {
-        Some(it) if it == "Self" => error(
-            ty,
-            format!("{what} needs the name of its type: Self is the endpoint's"),
-        ),
-        Some(_) => error(
-            ty,
-            format!("{what} goes to another process, so it cannot borrow"),
-        ),
-        None => Ok(()),
-    }
-}
-
-/// The first token that cannot be part of a message's field: a lifetime or `Self`.
-fn unfit(tokens: TokenStream) -> Option<String> {
-    tokens.into_iter().find_map(|token| match token {
-        TokenTree::Ident(ident) if ident == "Self" => Some(String::from("Self")),
-        TokenTree::Punct(punct) if matches!(punct.as_char(), '\'' | '&') => Some(punct.to_string()),
-        TokenTree::Group(group) => unfit(group.stream()),
-        _ => None,
-    })
-}
-
-/// A type as it is usually written.
-fn text(ty: &Type) -> String {
-    ty.to_token_stream().to_string().replace(' ', "")
-}
-
 /// The reply's type, and whether the method returns a `Result` of it.
 fn reply(output: &ReturnType) -> Result<(Type, bool)> {
     let ReturnType::Type(_, ty) = output else {
@@ -239,6 +173,7 @@ fn camel_case(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interface::field;
 
     #[test]
     fn names_become_types() {
@@ -254,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_result_is_known_by_its_name() {
-        let of = |ty: Type| result_of(&ty).map(text);
+        let of = |ty: Type| result_of(&ty).map(field::text);
         assert_eq!(
             of(parse_quote!(Result<u64, Failure>)).as_deref(),
             Some("u64")
@@ -264,15 +199,5 @@ mod tests {
             Some("Vec<u8>")
         );
         assert_eq!(of(parse_quote!(Option<u64>)), None);
-    }
-
-    #[test]
-    fn what_borrows_is_refused_with_what_to_use() {
-        let refused = |ty: Type| check_type(&ty, "an argument").unwrap_err().to_string();
-        assert!(refused(parse_quote!(&str)).ends_with("use String"));
-        assert!(refused(parse_quote!(&[Vec<u8>])).ends_with("use Vec<Vec<u8>>"));
-        assert!(refused(parse_quote!(&mut Job)).ends_with("use Job"));
-        assert!(refused(parse_quote!(Cow<'_, str>)).ends_with("cannot borrow"));
-        assert!(refused(parse_quote!(Vec<Self>)).contains("Self is the endpoint's"));
     }
 }

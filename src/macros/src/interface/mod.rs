@@ -1,7 +1,8 @@
-//! `#[ringrail::interface]`: a trait is read (`parse`, `method`), and its messages (`messages`) and clients (`client`) are
+//! `#[ringrail::interface]`: a trait is read (`parse`, `method`, `field`), and its messages (`messages`) and clients (`client`) are
 //! written.
 
 mod client;
+mod field;
 mod messages;
 mod method;
 mod parse;

@@ -2,7 +2,8 @@ use std::borrow::Cow;
 
 #[ringrail::interface]
 trait Greeter {
-    fn greet(&self, name: &str) -> String;
+    fn greet(&self, name: &String) -> String;
+    fn change(&self, name: &mut str);
     fn sum(&self, numbers: &[u64]) -> u64;
     fn borrow(&self, text: Cow<'_, str>);
     fn any(&self, it: impl Send);
