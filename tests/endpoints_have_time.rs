@@ -230,6 +230,29 @@ fn as_many_timers_as_futures_on_a_shard() {
 }
 
 #[test]
+fn a_timer_that_panics_ends_alone() {
+    for backend in BACKENDS {
+        let env = builder(backend, "env", conf()).build().unwrap();
+        let (ticks, told, _) = Ticks::new();
+        let ticks = env.setup_endpoint("ticks", ticks).unwrap();
+        let mut at = 0;
+        let every = Duration::from_millis(1);
+        let panics = ticks.send_every(every, move || {
+            at += 1;
+            assert!(at < 3, "on purpose");
+            ClockTick { at }
+        });
+        panics.unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), 1);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), 2);
+        assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+        // Others go on, on the same thread.
+        ticks.send_after(every, ClockTick { at: 9 }).unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), 9);
+    }
+}
+
+#[test]
 fn timers_that_cannot_be_are_refused() {
     let env = builder("local", "env", conf()).build().unwrap();
     let (ticks, _told, _) = Ticks::new();

@@ -54,6 +54,7 @@ trait Streams {
     fn failing(&self, after: u64) -> Result<StreamRef<u64>, Failure>;
     fn fed(&mut self) -> Result<StreamRef<u64>, Failure>;
     fn empty(&self) -> Result<StreamRef<()>, Failure>;
+    fn large(&self, count: u64) -> Result<StreamRef<Vec<u8>>, Failure>;
 }
 
 /// Is dropped with what it is part of.
@@ -131,6 +132,15 @@ impl Streams for Server {
         Ok(self.env()?.open_stream_with(items)?)
     }
 
+    fn large(&self, count: u64) -> Result<StreamRef<Vec<u8>>, Failure> {
+        let made = Arc::clone(&self.made);
+        let items = (0..count).map(move |_| {
+            made.fetch_add(1, Ordering::SeqCst);
+            vec![7; 100_000]
+        });
+        Ok(self.env()?.open_stream(items)?)
+    }
+
     fn empty(&self) -> Result<StreamRef<()>, Failure> {
         Ok(self.env()?.open_stream([])?)
     }
@@ -186,6 +196,22 @@ fn nothing_is_made_that_is_not_asked_for() {
         assert!(alive.load(Ordering::SeqCst));
         drop(items);
         eventually("it is closed", || !alive.load(Ordering::SeqCst));
+    }
+}
+
+#[test]
+fn a_batch_is_bounded_in_bytes_whatever_its_reader_asks_for() {
+    for backend in BACKENDS {
+        let server = Server::default();
+        let made = Arc::clone(&server.made);
+        let (_here, _there, streams) = pair(backend, server);
+        let mut items = streams.large(50).wait().unwrap().read_by(u32::MAX);
+        assert_eq!(items.next().unwrap().unwrap().len(), 100_000);
+        // Two batches of three each: 256 KiB are passed with the third.
+        eventually("two batches", || made.load(Ordering::SeqCst) == 6);
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(made.load(Ordering::SeqCst), 6);
+        assert_eq!(items.count(), 49);
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -21,7 +22,7 @@ use ringrail_transport::shard::SpawnError;
 
 use super::clock;
 use super::endpoint::{EndpointContext, RpcEndpoint};
-use super::endpoint_ref::{Accepts, Any, Place, RpcEndpointRef};
+use super::endpoint_ref::{Accepts, Any, Place, RefTarget, RpcEndpointRef};
 use super::env::{Timed, TimerGuard};
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Message;
@@ -139,26 +140,62 @@ impl State {
 /// The message to send, and its time.
 struct Plan<M> {
     target: RpcEndpointRef<Any>,
+    endpoint: Registered,
     make: Box<dyn FnMut() -> Option<M> + Send>,
     at_ns: u64,
     /// `None` for a message that is sent once.
     every_ns: Option<u64>,
 }
 
+/// The endpoint that a timer was set for, as far as this env knows it. A later one of the same name is another one.
+struct Registered {
+    serial: Option<u64>,
+}
+
+impl Registered {
+    fn of(target: &RefTarget) -> Self {
+        Self {
+            serial: target.env().registry().serial_of(target.id()),
+        }
+    }
+
+    fn is_there(&self, target: &RefTarget) -> bool {
+        if !matches!(target.place(), Place::Here(_)) {
+            return true;
+        }
+        match target.env().registry().serial_of(target.id()) {
+            None => false,
+            now => self.serial.is_none() || self.serial == now,
+        }
+    }
+}
+
 impl<M: Message> Plan<M> {
+    /// The next message; `None` after the last. A panic ends the timer, not the thread that all timers share.
+    fn make(&mut self) -> Option<M> {
+        catch_unwind(AssertUnwindSafe(&mut self.make)).unwrap_or_else(|_| {
+            tracing::error!(
+                target: "ringrail::rpc",
+                endpoint = %self.target,
+                message = M::NAME,
+                "a timer's message could not be made: its function panicked, and the timer has ended"
+            );
+            None
+        })
+    }
+
     /// Sends the message; false after the last one.
     fn fire(&mut self) -> bool {
-        let target = self.target.target();
+        let target = Arc::clone(self.target.target());
         let env = target.env();
-        let is_here = matches!(target.place(), Place::Here(_));
-        if env.is_stopped() || is_here && env.registry().hosts_of(target.id()).is_none() {
+        if env.is_stopped() || !self.endpoint.is_there(&target) {
             return false;
         }
-        let Some(message) = (self.make)() else {
+        let Some(message) = self.make() else {
             return false;
         };
         if let Err(error) = self.target.send(message) {
-            env.lost(target, M::NAME, error);
+            env.lost(&target, M::NAME, error);
         }
         let Some(every_ns) = self.every_ns else {
             return false;
@@ -223,6 +260,7 @@ impl<E> RpcEndpointRef<E> {
         }
         let plan = Plan {
             target: self.any(),
+            endpoint: Registered::of(self.target()),
             make: Box::new(make),
             at_ns: clock::now_ns().saturating_add(clock::ns(after)),
             every_ns,

@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Ident, LitStr, Path, Result, Type, parse_quote};
 
 /// The longest name of a message, in bytes: what an env tells its peers.
-const MAX_NAME_LEN: usize = 255;
+pub(crate) const MAX_NAME_LEN: usize = 255;
 
 /// The arguments of a message, a payload, an interface or a method; each macro says which of them it takes.
 #[derive(Default)]

@@ -122,6 +122,11 @@ impl Registry {
         Some(Arc::clone(&endpoints.get(&id)?.hosts))
     }
 
+    /// The serial of the endpoint that is registered now.
+    pub(crate) fn serial_of(&self, id: EndpointId) -> Option<u64> {
+        Some(self.read().get(&id)?.serial)
+    }
+
     pub(crate) fn host_of(&self, id: EndpointId) -> Option<Arc<HostHandle>> {
         self.hosts_of(id)?.first().cloned()
     }

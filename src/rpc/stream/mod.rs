@@ -34,6 +34,9 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(120);
 /// The interval at which a source checks for its reader.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// The size of a batch, in bytes of its items' archives, at which it is sent although the credit allows more items.
+const BATCH_BYTES: usize = 256 << 10;
+
 /// The maximum number of items of a batch.
 const MAX_CREDIT: u32 = 65_536;
 
@@ -136,8 +139,7 @@ impl<T: StreamItem> StreamRef<T> {
         self.read_by(USUAL_CREDIT)
     }
 
-    /// Reads the items in batches of so many, 1 to 65,536: of large items fewer, so that two batches fit into memory and one
-    /// into a message (`ringrail.rpc.message.maxSize`).
+    /// Reads the items in batches of up to so many, 1 to 65,536. A batch that has reached 256 KiB is sent with fewer.
     pub fn read_by(self, credit: u32) -> Items<T> {
         Items::new(self.source, credit.clamp(1, MAX_CREDIT))
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use ringrail_codec::native::FailureCode;
 
+use crate::rpc::body::Scratch;
 use crate::rpc::call::{HeldCall, RpcCallContext};
 use crate::rpc::endpoint::{EndpointContext, Handle, RpcEndpoint};
 use crate::rpc::env::next_serial;
@@ -16,7 +17,7 @@ use crate::rpc::received::Received;
 use crate::rpc::{EndpointOptions, Failure, RpcEndpointRef, RpcEnv, RpcError, clock};
 
 use super::wire::{Batch, Close, GoOn, Look, Pull};
-use super::{LOOK, MAX_CREDIT, MAX_STREAMS, STREAM_IDLE, StreamItem, StreamRef};
+use super::{BATCH_BYTES, LOOK, MAX_CREDIT, MAX_STREAMS, STREAM_IDLE, StreamItem, StreamRef};
 
 /// The number of open streams of this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -221,15 +222,30 @@ impl<T: StreamItem> Source<T> {
         me.wake.is_sent.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(&me.wake));
         let mut context = Context::from_waker(&waker);
-        while self.items.len() < credit && self.end.is_none() {
+        let mut bytes: usize = self.items.iter().map(archived_len).sum();
+        while self.items.len() < credit && bytes < BATCH_BYTES && self.end.is_none() {
             match self.producer.poll(&mut context) {
-                Poll::Ready(Some(Ok(item))) => self.items.push(item),
+                Poll::Ready(Some(Ok(item))) => {
+                    bytes += archived_len(&item);
+                    self.items.push(item);
+                }
                 Poll::Ready(Some(Err(failure))) => self.end = Some(Err(failure)),
                 Poll::Ready(None) => self.end = Some(Ok(())),
                 Poll::Pending => return,
             }
         }
     }
+}
+
+/// The length of an item's archive, in bytes.
+fn archived_len<T: StreamItem>(item: &T) -> usize {
+    let fixed = size_of::<T::Archived>();
+    if !std::mem::needs_drop::<T>() {
+        // It owns nothing beside itself.
+        return fixed;
+    }
+    // An item that cannot be serialised fails its batch.
+    Scratch::encode(item).map_or(fixed, |archive| archive.bytes().len())
 }
 
 impl<T: StreamItem> Handle<Pull<T>> for Source<T> {

@@ -6,7 +6,7 @@ use syn::{Error, ItemTrait, Result, TraitItem};
 
 use super::Interface;
 use super::method::Method;
-use crate::attrs::{Args, error};
+use crate::attrs::{Args, MAX_NAME_LEN, error};
 
 /// All that is wrong is told at once.
 pub(super) fn interface(args: &Args, item: &ItemTrait) -> Result<Interface> {
@@ -74,6 +74,10 @@ fn check_trait(item: &ItemTrait) -> Result<()> {
 fn check_names(methods: &[Method]) -> Result<()> {
     let (mut names, mut types) = (HashSet::new(), HashSet::new());
     for method in methods {
+        if method.name.len() > MAX_NAME_LEN {
+            let text = format!("a message's name has at most {MAX_NAME_LEN} bytes");
+            return Err(Error::new(method.name_span, text));
+        }
         if !names.insert(&method.name) {
             let text = format!(
                 "two messages of this interface are called {:?} on the wire",
