@@ -200,7 +200,7 @@ impl AnySlot for AnyCall<'_> {
             None => {}
             Some(AnyAnswerer::Wire(call)) => call.fail(error),
             Some(AnyAnswerer::Pending { replies, key }) => {
-                replies.settle_kept(key, Err(error.clone()));
+                replies.fail(key, error.clone());
             }
         }
     }
@@ -227,7 +227,7 @@ impl AnyCallContext<'_> {
                 let any: &dyn Any = &*replies;
                 match any.downcast_ref::<Replies<R>>() {
                     Some(replies) => replies.settle(key, Ok(Received::local(value))),
-                    None => replies.settle_kept(key, Err(wrong_type::<R>())),
+                    None => replies.fail(key, wrong_type::<R>()),
                 }
             }));
         }

@@ -312,6 +312,12 @@ impl RpcError {
         }
     }
 
+    /// A reply that is no archive.
+    #[cold]
+    pub(crate) fn unserialisable_reply(error: &dyn fmt::Display) -> Self {
+        Self::other(format!("the reply cannot be serialised: {error}"))
+    }
+
     /// A failure of a handler's own, in words.
     pub fn other(text: impl Into<String>) -> Self {
         Self::failure(FailureCode::Internal, text)

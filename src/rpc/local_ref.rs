@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::direct::Direct;
 use super::endpoint_ref::{Accepts, Place, RefTarget};
@@ -270,11 +269,8 @@ impl<E> LocalRef<E> {
         let node = &self.node;
         match self.way() {
             Way::Link(link) => {
-                let left = Duration::from_nanos(deadline_ns.saturating_sub(node.now_ns()));
-                let sent = link.ask(replies, &self.target, &message, (key, left, None));
-                if let Err(error) = sent {
-                    replies.settle(key, Err(error));
-                }
+                let asking = (key, deadline_ns, None);
+                link.ask((node, replies), &self.target, &message, asking);
             }
             Way::Outbox(outbox) => {
                 let out = self.out(message, Some(key), deadline_ns);
@@ -340,12 +336,8 @@ impl<M: Message> Sendable for LocalOut<M> {
                 Err(error) => Sent::Refused(self, error),
             },
             Some(key) => {
-                let left = Duration::from_nanos(self.deadline_ns.saturating_sub(node.now_ns()));
-                let replies = node.replies::<M::Reply>();
-                let sent = link.ask(&replies, &self.target, &self.message, (key, left, None));
-                if let Err(error) = sent {
-                    replies.settle(key, Err(error));
-                }
+                let (replies, asking) = (node.replies(), (key, self.deadline_ns, None));
+                link.ask((node, &replies), &self.target, &self.message, asking);
                 Sent::Done
             }
         }

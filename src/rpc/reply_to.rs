@@ -9,41 +9,12 @@ use ringrail_codec::archive::Encode;
 use ringrail_transport::Responder;
 use ringrail_transport::server::{DeferredResponder, HeldResponder};
 
-use super::body::{AlignedBytes, encode_aligned};
-use super::carrier::{CarrierFrame, CarrierLink};
+use super::body::AlignedBytes;
 use super::error::RpcError;
+use super::memory::Answer;
 use super::message::Payload;
 use super::node::{HostHandle, LaterOnce, OnceCall, Replies};
 use super::received::Received;
-
-/// A call that came over a carrier's link.
-#[derive(Debug)]
-pub(crate) struct CarriedCall {
-    pub(crate) link: Arc<dyn CarrierLink>,
-    pub(crate) id: u64,
-    pub(crate) deadline_ns: u64,
-    pub(crate) retracted: Arc<AtomicBool>,
-}
-
-impl CarriedCall {
-    fn reply(self, body: Arc<AlignedBytes>) {
-        let id = self.id;
-        self.send(CarrierFrame::Reply { id, body });
-    }
-
-    fn fail(self, error: &RpcError) {
-        let (id, failure) = (self.id, error.to_failure());
-        self.send(CarrierFrame::Failure { id, failure });
-    }
-
-    fn send(self, frame: CarrierFrame) {
-        // Marks the call as over, so that a late Cancel finds nothing.
-        self.retracted.store(true, Ordering::Release);
-        if let Err(error) = self.link.send(frame) {
-            tracing::debug!(target: "ringrail::rpc", %error, "an answer found no caller");
-        }
-    }
-}
 
 /// A peer's call, while its handler runs or, with `'static`, held on its thread.
 pub(crate) enum WireCall<'r> {
@@ -51,7 +22,7 @@ pub(crate) enum WireCall<'r> {
     Held(HeldResponder),
     // Boxed, so that the usual ones stay small.
     Deferred(Box<DeferredResponder>),
-    Carried(Box<CarriedCall>),
+    Memory(Box<Answer>),
     /// One that may be repeated: its reply is remembered.
     Once(Box<OnceCall>),
 }
@@ -63,7 +34,7 @@ impl WireCall<'_> {
             WireCall::Responder(responder) => responder.reply_archive(value),
             WireCall::Held(held) => held.reply_archive(value),
             WireCall::Deferred(deferred) => reply_deferred(*deferred, value),
-            WireCall::Carried(call) => reply_carried(*call, value),
+            WireCall::Memory(answer) => answer.reply(value),
             WireCall::Once(call) => call.reply(value),
         }
     }
@@ -76,7 +47,7 @@ impl WireCall<'_> {
             WireCall::Deferred(deferred) => {
                 deferred.reply(bytes::Bytes::copy_from_slice(bytes));
             }
-            WireCall::Carried(call) => call.reply(Arc::clone(bytes)),
+            WireCall::Memory(answer) => answer.reply_bytes(bytes),
             WireCall::Once(call) => call.reply_bytes(bytes),
         }
     }
@@ -87,7 +58,7 @@ impl WireCall<'_> {
             WireCall::Responder(responder) => responder.fail(&error.to_failure()),
             WireCall::Held(held) => held.fail(&error.to_failure()),
             WireCall::Deferred(deferred) => deferred.fail(error.to_failure()),
-            WireCall::Carried(call) => call.fail(error),
+            WireCall::Memory(answer) => answer.fail(error),
             WireCall::Once(call) => call.fail(error),
         }
     }
@@ -98,7 +69,7 @@ impl WireCall<'_> {
             WireCall::Responder(responder) => responder.deadline_ns(),
             WireCall::Held(held) => held.deadline_ns(),
             WireCall::Deferred(deferred) => deferred.deadline_ns(),
-            WireCall::Carried(call) => call.deadline_ns,
+            WireCall::Memory(answer) => answer.deadline_ns,
             WireCall::Once(call) => call.deadline_ns(),
         }
     }
@@ -109,7 +80,7 @@ impl WireCall<'_> {
             WireCall::Responder(_) => false,
             WireCall::Held(held) => held.is_retracted(),
             WireCall::Deferred(deferred) => deferred.is_retracted(),
-            WireCall::Carried(call) => call.retracted.load(Ordering::Acquire),
+            WireCall::Memory(answer) => answer.is_retracted(),
             WireCall::Once(call) => call.is_retracted(),
         }
     }
@@ -128,7 +99,7 @@ impl WireCall<'_> {
             WireCall::Responder(responder) => WireCall::Held(responder.hold()),
             WireCall::Held(held) => WireCall::Held(held),
             WireCall::Deferred(deferred) => WireCall::Deferred(deferred),
-            WireCall::Carried(call) => WireCall::Carried(call),
+            WireCall::Memory(answer) => WireCall::Memory(answer),
             WireCall::Once(call) => WireCall::Once(call),
         }
     }
@@ -139,7 +110,7 @@ impl WireCall<'_> {
             WireCall::Responder(responder) => SendReply::Deferred(Box::new(responder.defer())),
             WireCall::Held(held) => SendReply::Deferred(Box::new(held.defer())),
             WireCall::Deferred(deferred) => SendReply::Deferred(deferred),
-            WireCall::Carried(call) => SendReply::Carried(call),
+            WireCall::Memory(answer) => SendReply::Memory(answer),
             WireCall::Once(call) => match call.forget() {
                 Some(call) => call.send(),
                 None => SendReply::OneWay,
@@ -154,23 +125,12 @@ fn reply_deferred(deferred: DeferredResponder, value: &impl Encode) {
     }
 }
 
-fn reply_carried(call: CarriedCall, value: &impl Encode) {
-    match encode_aligned(value) {
-        Ok(bytes) => call.reply(Arc::new(bytes)),
-        Err(error) => {
-            call.fail(&RpcError::other(format!(
-                "the reply cannot be serialised: {error}"
-            )));
-        }
-    }
-}
-
 /// A peer's call, for any thread; also that it wants no reply.
 #[derive(Debug)]
 pub(crate) enum SendReply {
     OneWay,
     Deferred(Box<DeferredResponder>),
-    Carried(Box<CarriedCall>),
+    Memory(Box<Answer>),
 }
 
 impl SendReply {
@@ -180,7 +140,7 @@ impl SendReply {
                 tracing::debug!(target: "ringrail::rpc", %error, "a one-way message is dropped");
             }
             SendReply::Deferred(deferred) => deferred.fail(error.to_failure()),
-            SendReply::Carried(call) => call.fail(error),
+            SendReply::Memory(answer) => answer.fail(error),
         }
     }
 
@@ -189,7 +149,7 @@ impl SendReply {
         match self {
             SendReply::OneWay => false,
             SendReply::Deferred(deferred) => deferred.is_retracted(),
-            SendReply::Carried(call) => call.retracted.load(Ordering::Acquire),
+            SendReply::Memory(answer) => answer.is_retracted(),
         }
     }
 
@@ -198,7 +158,7 @@ impl SendReply {
         match self {
             SendReply::OneWay => None,
             SendReply::Deferred(deferred) => Some(WireCall::Deferred(deferred)),
-            SendReply::Carried(call) => Some(WireCall::Carried(call)),
+            SendReply::Memory(answer) => Some(WireCall::Memory(answer)),
         }
     }
 }
@@ -298,7 +258,7 @@ impl Later {
             Later::Wire(reply) => match reply {
                 SendReply::OneWay => {}
                 SendReply::Deferred(deferred) => reply_deferred(*deferred, &value),
-                SendReply::Carried(call) => reply_carried(*call, &value),
+                SendReply::Memory(answer) => answer.reply(&value),
             },
             Later::Pending { host, key, .. } => {
                 // Where the host has ended, it has failed all its asks.

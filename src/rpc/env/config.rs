@@ -8,7 +8,6 @@ use ringrail_transport::server::ServerBootstrap;
 use ringrail_transport::{Engine, ParkMode};
 
 use crate::conf::Conf;
-use crate::rpc::carrier::Carrier;
 use crate::rpc::error::RpcError;
 use crate::rpc::lost::{LossListener, LostMessage};
 
@@ -86,14 +85,6 @@ impl RpcEnvConfig {
         text.trim().parse().map_err(|_| {
             RpcError::Start(format!("{key} should be a number of threads, but is {text}").into())
         })
-    }
-
-    /// An env whose messages are carried by something else than the engine: for factories.
-    ///
-    /// # Errors
-    /// A setting cannot be, threads are not to be had, or the carrier cannot listen.
-    pub fn carried_by(self, carrier: Arc<dyn Carrier>) -> Result<RpcEnv, RpcError> {
-        super::start::carried(self, carrier)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::rpc::error::RpcError;
-use crate::rpc::local::LocalFactory;
+use crate::rpc::memory::LocalFactory;
 use crate::rpc::ring::RingFactory;
 
 use super::{RpcEnv, RpcEnvConfig};

@@ -1,7 +1,16 @@
 //! Which port to listen on (Spark: `Utils.startServiceOnPort`).
 
-use crate::rpc::carrier::ListenError;
 use crate::rpc::error::RpcError;
+
+/// Why a backend cannot listen.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct ListenError {
+    /// Somebody else listens there: another port may do.
+    pub(crate) in_use: bool,
+    /// Why.
+    pub(crate) text: String,
+}
 
 /// The first port that users may listen on.
 const FIRST_PORT: u32 = 1024;

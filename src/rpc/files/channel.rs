@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ringrail_transport::buf::Lease;
@@ -15,6 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::rpc::ask::block_on;
 use crate::rpc::env::network::Network;
 use crate::rpc::error::ENV_STOPPED;
+use crate::rpc::memory;
 use crate::rpc::node::may_block;
 use crate::rpc::{RpcEnv, RpcError};
 
@@ -59,20 +59,17 @@ impl RpcEnv {
         if self.is_stopped() {
             return Err(ENV_STOPPED);
         }
-        let way = match &*self.shared().network() {
+        let clients = match &*self.shared().network() {
             None => return Err(ENV_STOPPED),
-            Some(Network::Carried(carrier)) => Err(Arc::clone(carrier)),
-            Some(Network::Ring(ring)) => Ok(ring.downloads()),
+            Some(Network::Memory(_)) => None,
+            Some(Network::Ring(ring)) => Some(ring.downloads()),
         };
-        let clients = match way {
-            Ok(clients) => clients,
-            Err(carrier) => {
-                let source = match carrier.open_file(&address, &name)? {
-                    Ok(file) => Source::Local(file),
-                    Err(error) => Source::Failed(Some(error)),
-                };
-                return Ok(RpcChannel { source });
-            }
+        let Some(clients) = clients else {
+            let source = match memory::open_file(&address, &name)? {
+                Ok(file) => Source::Local(file),
+                Err(error) => Source::Failed(Some(error)),
+            };
+            return Ok(RpcChannel { source });
         };
         let connected = clients.create_client(&address.to_string()).await;
         let client = connected.map_err(|error| RpcError::Connect {

@@ -57,16 +57,7 @@ impl Node {
         }
         self.stop_outboxes();
         self.drop_stalled();
-        let mut at = 0;
-        while let Some(table) = self
-            .replies
-            .borrow()
-            .get(at)
-            .map(|(_, table)| Rc::clone(table))
-        {
-            table.fail_all(&ENV_STOPPED);
-            at += 1;
-        }
+        self.each_table(|table| table.fail_all(&ENV_STOPPED));
         self.close_links();
         self.runnable.borrow_mut().clear();
         self.inboxes.clear();

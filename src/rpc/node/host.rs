@@ -20,6 +20,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
+use ringrail_transport::RpcFailure;
+
+use crate::rpc::body::BodyBuf;
 use crate::rpc::error::RpcError;
 use crate::rpc::settings::MAIL_KEY;
 use crate::rpc::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
@@ -188,6 +191,11 @@ impl HostHandle {
     /// The future of an asynchronous handler can go on.
     pub(crate) fn wake_inbox(&self, serial: u64) {
         self.post_surely(Mail::Wake(serial));
+    }
+
+    /// The answer to an ask of this thread; false where the host has ended.
+    pub(crate) fn answer(&self, key: u64, outcome: Result<BodyBuf, RpcFailure>) -> bool {
+        self.post_surely(Mail::Answer(key, Box::new(outcome)))
     }
 
     /// Nobody waits for this reply any more.

@@ -2,39 +2,37 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use crate::rpc::body::{BodyBuf, BodyRef};
-use crate::rpc::carrier::CarrierFrame;
+use crate::rpc::body::BodyRef;
+use crate::rpc::connection::Connection;
 use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::inbox::{AnyInbox, NetworkEvent};
-use crate::rpc::outbox::{Link, Outbox, Pipe};
+use crate::rpc::outbox::{Link, Outbox};
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::{CarriedCall, SendReply, WireCall};
+use crate::rpc::reply_to::{SendReply, WireCall};
 use crate::rpc::route::FromPeer;
 use crate::rpc::wire::Envelope;
 use crate::rpc::{RpcAddress, greeting};
 
-use super::{Forwarded, Mail, Node, PostError};
+use super::{Mail, Node, PeerMessage, PostError};
 
 impl Node {
     /// A connection is there: tells the peer who we are, if it `greets`, and the endpoints that it is.
     pub(crate) fn add_link(
         self: &Rc<Self>,
-        serial: u64,
-        pipe: Pipe,
-        socket: RpcAddress,
+        connection: Connection,
+        peer: Arc<Peer>,
         greets: bool,
     ) -> Rc<Link> {
-        let peer = Peer::new(
-            Arc::clone(self.env()),
-            socket.clone(),
-            Arc::clone(self.handle()),
-            serial,
+        assert!(
+            Arc::ptr_eq(peer.host(), self.handle()),
+            "a link lives on its peer's thread"
         );
-        let link = Rc::new(Link::new(pipe, peer));
-        self.links.borrow_mut().insert(serial, Rc::clone(&link));
+        let (serial, socket) = (peer.link(), peer.socket().clone());
+        let link = Rc::new(Link::new(connection, peer));
+        let before = self.links.borrow_mut().insert(serial, Rc::clone(&link));
+        assert!(before.is_none(), "two connections of a thread have one number");
         if greets {
             greeting::greet(&link);
         }
@@ -53,7 +51,7 @@ impl Node {
         };
         link.set_over();
         self.drop_outbox_of(&link);
-        self.end_carried(&link);
+        self.fail_asks_over(&link);
         let peer = link.peer();
         let advertised = peer
             .advertised()
@@ -201,13 +199,13 @@ impl Node {
             return Ok(());
         };
         let one_way = call.is_none();
-        let forwarded = Forwarded {
-            envelope: *envelope,
+        let message = PeerMessage {
+            envelope: Some(*envelope),
             body: body.keep(),
             peer: Arc::clone(peer),
             reply: call.map_or(SendReply::OneWay, WireCall::send),
         };
-        let reply = match host.post(Mail::Forwarded(Box::new(forwarded))) {
+        let reply = match host.post(Mail::Message(Box::new(message))) {
             Ok(()) => return Ok(()),
             Err(PostError::Closed(_)) if one_way => {
                 self.lost_of(peer, envelope, &ENV_STOPPED);
@@ -217,7 +215,7 @@ impl Node {
                 mail.turn_away();
                 return Ok(());
             }
-            Err(PostError::Full(Mail::Forwarded(forwarded))) => forwarded.reply,
+            Err(PostError::Full(Mail::Message(message))) => message.reply,
             Err(PostError::Full(_)) => SendReply::OneWay,
         };
         let error = host.full("the mail of the endpoint's thread");
@@ -228,14 +226,18 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn receive_forwarded(self: &Rc<Self>, forwarded: Forwarded) {
-        let Forwarded {
+    /// A peer's message came by another thread.
+    pub(super) fn receive_posted(self: &Rc<Self>, message: PeerMessage) {
+        let PeerMessage {
             envelope,
             body,
             peer,
             reply,
-        } = forwarded;
+        } = message;
         let (body, call) = (BodyRef::of_kept(&body), reply.arrived());
+        let Some(envelope) = envelope else {
+            return self.receive(&peer, body, call);
+        };
         if self.is_stalled(&peer) {
             return self.stall(&peer, envelope, body, call);
         }
@@ -264,70 +266,14 @@ impl Node {
         }
     }
 
-    /// A frame came over a carrier's link.
-    pub(crate) fn receive_carried(self: &Rc<Self>, serial: u64, frame: CarrierFrame) {
-        let link = self.link(serial);
-        let Some((link, out)) = link.and_then(|link| Some((Rc::clone(&link), link.carried()?)))
-        else {
-            return;
-        };
-        match frame {
-            CarrierFrame::Request {
-                id,
-                deadline_us,
-                body,
-            } => {
-                let retracted = Arc::new(AtomicBool::new(false));
-                link.note_call(id, &retracted);
-                let call = CarriedCall {
-                    link: out,
-                    id,
-                    deadline_ns: self
-                        .now_ns()
-                        .saturating_add(deadline_us.saturating_mul(1000)),
-                    retracted,
-                };
-                let body = BodyBuf::Shared(body, 0);
-                let call = Some(WireCall::Carried(Box::new(call)));
-                self.receive(link.peer(), BodyRef::of_kept(&body), call);
-            }
-            CarrierFrame::OneWay { body } => {
-                let body = BodyBuf::Shared(body, 0);
-                self.receive(link.peer(), BodyRef::of_kept(&body), None);
-            }
-            CarrierFrame::Reply { id, body } => {
-                if let Some(table) = self.table(id) {
-                    table.settle_kept(id, Ok(BodyBuf::Shared(body, 0)));
-                }
-            }
-            CarrierFrame::Failure { id, failure } => {
-                if let Some(table) = self.table(id) {
-                    let address = link.peer().address().clone();
-                    table.settle_kept(id, Err(RpcError::Remote { address, failure }));
-                }
-            }
-            CarrierFrame::Cancel { id } => link.retract_call(id),
-        }
-    }
-
-    /// What was asked over a carrier's link that is over fails.
-    fn end_carried(&self, link: &Rc<Link>) {
-        if link.carried().is_none() {
+    /// What was asked over a connection that is over fails. The engine's tell by themselves.
+    fn fail_asks_over(&self, link: &Rc<Link>) {
+        if link.is_of_engine() {
             return;
         }
-        link.retract_all();
         let address = link.peer().address().clone();
         let error = RpcError::Disconnected { address };
-        let mut at = 0;
-        while let Some(table) = self
-            .replies
-            .borrow()
-            .get(at)
-            .map(|(_, table)| Rc::clone(table))
-        {
-            table.fail_link(link, &error);
-            at += 1;
-        }
+        self.each_table(|table| table.fail_link(link, &error));
     }
 
     /// How a target of another env is reached from this thread.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringrail_transport::RpcFailure;
+
 use crate::rpc::body::BodyBuf;
-use crate::rpc::carrier::CarrierFrame;
 use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::parcel::AnyParcel;
@@ -25,33 +26,34 @@ pub(crate) enum Mail {
     Wake(u64),
     /// Nobody waits for this reply any more.
     Cancel(u64),
-    /// Of a peer whose connection lives on another host.
-    Forwarded(Box<Forwarded>),
-    /// Of a connection that a [`Carrier`](crate::rpc::Carrier) brought about.
-    Carried {
-        /// Which connection.
-        link: u64,
-        /// What came.
-        frame: CarrierFrame,
-    },
+    /// The answer to an ask of this thread came over a connection in memory.
+    Answer(u64, Box<Result<BodyBuf, RpcFailure>>),
+    /// Of a peer.
+    Message(Box<PeerMessage>),
 }
 
-/// A peer's message that goes to an endpoint on another host.
-pub(crate) struct Forwarded {
-    pub(crate) envelope: Envelope,
+/// A peer's message that comes by another thread: over a connection in memory, or from the thread that its
+/// connection lives on.
+pub(crate) struct PeerMessage {
+    /// Its envelope, where that was read and `body` is the archive alone: this env had the message before.
+    pub(crate) envelope: Option<Envelope>,
     pub(crate) body: BodyBuf,
     pub(crate) peer: Arc<Peer>,
     pub(crate) reply: SendReply,
 }
 
-impl Forwarded {
+impl PeerMessage {
     fn turn_away(self) {
+        let Some(envelope) = self.envelope else {
+            // Its connection ends as well, and with it what was on its way.
+            return;
+        };
         let SendReply::OneWay = self.reply else {
             return self.reply.fail(&ENV_STOPPED);
         };
         self.peer.env().losses().note(&LostMessage {
-            endpoint: self.peer.endpoint_name(self.envelope.endpoint),
-            message: self.peer.message_name(self.envelope.message),
+            endpoint: self.peer.endpoint_name(envelope.endpoint),
+            message: self.peer.message_name(envelope.message),
             cause: ENV_STOPPED,
         });
     }
@@ -60,16 +62,16 @@ impl Forwarded {
 impl Mail {
     /// Whether it is no message.
     pub(super) fn is_order(&self) -> bool {
-        matches!(self, Mail::Order(_) | Mail::Wake(_) | Mail::Cancel(_))
+        !matches!(self, Mail::Parcel(_) | Mail::Message(_))
     }
 
     /// Nobody is there to take it.
     pub(crate) fn turn_away(self) {
         match self {
             Mail::Parcel(parcel) => parcel.turn_away(),
-            Mail::Forwarded(forwarded) => forwarded.turn_away(),
-            // Its connection ends too; and an order that is dropped tells whoever waits for it.
-            Mail::Carried { .. } | Mail::Order(_) | Mail::Wake(_) | Mail::Cancel(_) => {}
+            Mail::Message(message) => message.turn_away(),
+            // An order that is dropped tells whoever waits for it.
+            Mail::Order(_) | Mail::Wake(_) | Mail::Cancel(_) | Mail::Answer(..) => {}
         }
     }
 }
@@ -81,8 +83,8 @@ impl fmt::Debug for Mail {
             Mail::Order(_) => "Order",
             Mail::Wake(_) => "Wake",
             Mail::Cancel(_) => "Cancel",
-            Mail::Forwarded(_) => "Forwarded",
-            Mail::Carried { .. } => "Carried",
+            Mail::Answer(..) => "Answer",
+            Mail::Message(_) => "Message",
         })
     }
 }

@@ -42,7 +42,7 @@ use locate::Locations;
 pub(crate) use current::{is_host_thread, may_block, may_wait_for, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
 pub(crate) use links::Way;
-pub(crate) use mail::{Forwarded, Mail};
+pub(crate) use mail::{Mail, PeerMessage};
 pub(crate) use recent::{LaterOnce, OnceCall, Recent};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub use replies::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
@@ -285,6 +285,19 @@ impl Node {
         Some(Rc::clone(table))
     }
 
+    /// Runs `each` for every table of asks; callbacks that run inside may ask, and add tables.
+    pub(super) fn each_table(&self, mut each: impl FnMut(&Rc<dyn AnyReplies>)) {
+        let table = |at| {
+            let tables = self.replies.borrow();
+            tables.get(at).map(|(_, table): &(_, Rc<_>)| Rc::clone(table))
+        };
+        let mut at = 0;
+        while let Some(table) = table(at) {
+            each(&table);
+            at += 1;
+        }
+    }
+
     /// Takes an ask in.
     ///
     /// # Errors
@@ -335,18 +348,10 @@ impl Node {
         // What callbacks ask from here on counts by itself.
         self.asks_due_ns.set(u64::MAX);
         let (mut next_ns, mut asks) = (u64::MAX, 0);
-        let mut at = 0;
-        // Callbacks may ask, and add tables.
-        while let Some(table) = self
-            .replies
-            .borrow()
-            .get(at)
-            .map(|(_, table)| Rc::clone(table))
-        {
+        self.each_table(|table| {
             next_ns = next_ns.min(table.expire(now_ns, default));
             asks += table.len();
-            at += 1;
-        }
+        });
         let not_before_ns = now_ns.saturating_add(grain_ns(asks));
         self.asks_not_before_ns.set(not_before_ns);
         let due_ns = next_ns.min(self.asks_due_ns.get()).max(not_before_ns);

@@ -321,10 +321,8 @@ impl LaterOnce {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
-    use crate::rpc::carrier::{CarrierFrame, CarrierLink};
-    use crate::rpc::node::Bell;
-    use crate::rpc::reply_to::CarriedCall;
-    use std::sync::Mutex;
+    use crate::rpc::memory::Answer;
+    use crate::rpc::node::{Bell, Mail};
 
     struct Silent;
 
@@ -332,22 +330,30 @@ mod tests {
         fn ring(&self) {}
     }
 
-    /// Notes which calls were answered, and how.
-    #[derive(Debug, Default)]
-    struct Answers(Mutex<Vec<(u64, bool)>>);
+    /// A thread that asks, and that nobody runs.
+    struct Asker(Arc<HostHandle>);
 
-    impl CarrierLink for Answers {
-        fn send(&self, frame: CarrierFrame) -> Result<(), RpcError> {
-            let answer = match frame {
-                CarrierFrame::Reply { id, .. } => (id, true),
-                CarrierFrame::Failure { id, .. } => (id, false),
-                other => panic!("no answer: {other:?}"),
-            };
-            self.0.lock().unwrap().push(answer);
-            Ok(())
+    impl Default for Asker {
+        fn default() -> Self {
+            Self(Arc::new(HostHandle::new(
+                "asker".into(),
+                8,
+                false,
+                Box::new(Silent),
+            )))
         }
+    }
 
-        fn close(&self) {}
+    impl Asker {
+        /// Which of its calls were answered, and whether by a reply.
+        fn answers(&self) -> Vec<(u64, bool)> {
+            let posts = std::iter::from_fn(|| self.0.take());
+            let answers = posts.map(|mail| match mail {
+                Mail::Answer(id, outcome) => (id, outcome.is_ok()),
+                other => panic!("no answer: {other:?}"),
+            });
+            answers.collect()
+        }
     }
 
     fn recent(limit: usize, limit_len: usize) -> Rc<Recent> {
@@ -355,46 +361,43 @@ mod tests {
         Recent::new(Arc::new(host), limit, limit_len)
     }
 
-    fn call(answers: &Arc<Answers>, id: u64) -> WireCall<'static> {
-        WireCall::Carried(Box::new(CarriedCall {
-            link: Arc::clone(answers) as Arc<dyn CarrierLink>,
-            id,
-            deadline_ns: 100,
-            retracted: Arc::default(),
-        }))
+    fn call(asker: &Asker, id: u64) -> WireCall<'static> {
+        call_until(asker, id, &Arc::default())
+    }
+
+    fn call_until(asker: &Asker, id: u64, retracted: &Arc<AtomicBool>) -> WireCall<'static> {
+        let answer = Answer::new(&asker.0, (id, 100, Arc::clone(retracted)));
+        WireCall::Memory(Box::new(answer))
     }
 
     #[test]
     fn a_call_that_is_dropped_unanswered_clears_its_token() {
-        let (recent, answers) = (recent(8, 1 << 20), Arc::<Answers>::default());
+        let (recent, answers) = (recent(8, 1 << 20), Asker::default());
         let first = recent.admit(7, call(&answers, 1)).unwrap();
         assert!(recent.admit(7, call(&answers, 2)).is_none(), "it waits");
         drop(first);
         assert_eq!(recent.len(), 0);
-        assert_eq!(*answers.0.lock().unwrap(), [(1, false), (2, false)]);
+        assert_eq!(answers.answers(), [(1, false), (2, false)]);
         assert!(recent.admit(7, call(&answers, 3)).is_some(), "handled anew");
     }
 
     #[test]
     fn a_call_is_wanted_as_long_as_its_repetition_is() {
-        let (recent, answers) = (recent(8, 1 << 20), Arc::<Answers>::default());
-        let first = call(&answers, 1);
-        let WireCall::Carried(carried) = &first else {
-            panic!("it is carried");
-        };
-        let retracted = Arc::clone(&carried.retracted);
+        let (recent, answers) = (recent(8, 1 << 20), Asker::default());
+        let retracted = Arc::default();
+        let first = call_until(&answers, 1, &retracted);
         let first = recent.admit(7, first).unwrap();
         retracted.store(true, Ordering::Release);
         assert!(first.is_retracted() && !first.is_wanted(50));
         assert!(recent.admit(7, call(&answers, 2)).is_none());
         assert!(!first.is_retracted() && first.is_wanted(50));
         first.reply(&5u64);
-        assert_eq!(answers.0.lock().unwrap().last(), Some(&(2, true)));
+        assert_eq!(answers.answers().last(), Some(&(2, true)));
     }
 
     #[test]
     fn replies_and_running_calls_are_bounded() {
-        let (recent, answers) = (recent(2, 1 << 20), Arc::<Answers>::default());
+        let (recent, answers) = (recent(2, 1 << 20), Asker::default());
         for token in 0..10 {
             recent
                 .admit(token, call(&answers, token))
@@ -406,7 +409,7 @@ mod tests {
         let running: Vec<_> = running.map(Option::unwrap).collect();
         assert!(recent.admit(22, call(&answers, 22)).is_none());
         assert_eq!(
-            answers.0.lock().unwrap().last(),
+            answers.answers().last(),
             Some(&(22, false)),
             "refused"
         );
@@ -416,7 +419,7 @@ mod tests {
 
     #[test]
     fn bytes_of_replies_are_bounded() {
-        let (recent, answers) = (recent(100, 64), Arc::<Answers>::default());
+        let (recent, answers) = (recent(100, 64), Asker::default());
         for token in 0..10 {
             let call = recent.admit(token, call(&answers, token)).unwrap();
             call.reply(&[token; 4]);

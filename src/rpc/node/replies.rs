@@ -16,10 +16,11 @@ use std::task::{Poll, Waker};
 use slab::Slab;
 
 use ringrail_transport::{
-    ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler,
+    ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler, RpcFailure,
 };
 
 use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::connection::SentRequest;
 use crate::rpc::endpoint_ref::Accepts;
 use crate::rpc::error::{AskPhase, RpcError};
 use crate::rpc::local_ref::{LocalRef, Whom};
@@ -215,13 +216,13 @@ impl<R: Payload> Replies<R> {
         self.with(key, |entry| entry.phase = phase);
     }
 
-    /// It went out on this connection, with this number there; whether the connection keeps its time.
+    /// It went out on this connection.
     #[inline]
-    pub(crate) fn sent(&self, key: u64, link: &Rc<Link>, call: u64, timed: bool) {
+    pub(crate) fn sent(&self, key: u64, link: &Rc<Link>, sent: SentRequest) {
         self.with(key, |entry| {
             entry.phase = AskPhase::Sent;
-            entry.sent_on = Some((Rc::clone(link), call));
-            if timed {
+            entry.sent_on = Some((Rc::clone(link), sent.number));
+            if sent.timed {
                 entry.deadline_ns = u64::MAX;
             }
         });
@@ -257,6 +258,9 @@ impl<R: Payload> Replies<R> {
                 let waker = waker.take();
                 entry.sink = Sink::Ready;
                 entry.deadline_ns = u64::MAX;
+                if let Some(retracted) = &entry.retracted {
+                    retracted.store(true, Ordering::Release);
+                }
                 drop(pending);
                 self.keep(slot, outcome.map(Received::keep), waker);
             }
@@ -460,8 +464,11 @@ pub(crate) trait AnyReplies: Any {
     /// Fails everything.
     fn fail_all(&self, error: &RpcError);
 
-    /// A reply, or a failure, came in bytes of their own.
-    fn settle_kept(&self, key: u64, outcome: Result<BodyBuf, RpcError>);
+    /// The answer came over a connection in memory.
+    fn answered(&self, key: u64, outcome: Result<BodyBuf, RpcFailure>);
+
+    /// There is no reply.
+    fn fail(&self, key: u64, error: RpcError);
 
     /// Fails what was sent over this connection.
     fn fail_link(&self, link: &Rc<Link>, error: &RpcError);
@@ -490,11 +497,25 @@ impl<R: Payload> AnyReplies for Replies<R> {
         }
     }
 
-    fn settle_kept(&self, key: u64, outcome: Result<BodyBuf, RpcError>) {
+    fn answered(&self, key: u64, outcome: Result<BodyBuf, RpcFailure>) {
         match outcome {
             Ok(body) => self.settle_body(key, BodyRef::of_kept(&body)),
-            Err(error) => self.settle(key, Err(error)),
+            Err(failure) => {
+                let link = self.with(key, |entry| entry.sent_on.take()).flatten();
+                let error = match link {
+                    Some((link, _)) => RpcError::Remote {
+                        address: link.peer().address().clone(),
+                        failure,
+                    },
+                    None => RpcError::Failure(failure),
+                };
+                self.settle(key, Err(error));
+            }
         }
+    }
+
+    fn fail(&self, key: u64, error: RpcError) {
+        self.settle(key, Err(error));
     }
 
     fn fail_link(&self, link: &Rc<Link>, error: &RpcError) {

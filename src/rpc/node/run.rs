@@ -51,8 +51,12 @@ impl Node {
         match mail {
             Mail::Parcel(parcel) => parcel.deliver(self),
             Mail::Order(run) => run(self),
-            Mail::Forwarded(forwarded) => self.receive_forwarded(*forwarded),
-            Mail::Carried { link, frame } => self.receive_carried(link, frame),
+            Mail::Answer(key, outcome) => {
+                if let Some(table) = self.table(key) {
+                    table.answered(key, *outcome);
+                }
+            }
+            Mail::Message(message) => self.receive_posted(*message),
             Mail::Wake(serial) => {
                 let inbox = self.flying.borrow().get(&serial).cloned();
                 if let Some(inbox) = inbox {

@@ -29,7 +29,7 @@ use super::error::RpcError;
 use super::node::Node;
 use super::{RpcAddress, settings};
 
-pub(crate) use link::{Link, Pipe};
+pub(crate) use link::Link;
 
 /// A message that is to go out over a connection.
 pub(crate) trait Sendable {

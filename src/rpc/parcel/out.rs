@@ -59,28 +59,18 @@ impl<M: Message> ParcelOut<M> {
             return Ok(());
         };
         let parcel = &self.parcel;
-        let sent = match self.key {
-            None => link.send_one_way(parcel.target(), &message),
-            Some(key) => {
-                let left = parcel.deadline_ns.saturating_sub(node.now_ns());
-                let left = std::time::Duration::from_nanos(left);
-                let replies = node.replies::<M::Reply>();
-                link.ask(
-                    &replies,
-                    parcel.target(),
-                    &message,
-                    (key, left, parcel.token),
-                )
-            }
-        };
-        let Err(error) = sent else {
+        if let Some(key) = self.key {
+            let replies = node.replies::<M::Reply>();
+            let asking = (key, parcel.deadline_ns, parcel.token);
+            link.ask((node, &replies), parcel.target(), &message, asking);
             return Ok(());
-        };
-        if self.key.is_none() {
+        }
+        let sent = link.send_one_way(parcel.target(), &message);
+        if sent.is_err() {
             // It may be tried again.
             self.parcel.lock().message = Some(message);
         }
-        self.give_up(node, error)
+        sent
     }
 
     /// Fails an ask; gives the error back for a message that wants no reply.

@@ -11,11 +11,11 @@ use ringrail_transport::{
 
 use crate::rpc::RpcAddress;
 use crate::rpc::body::BodyRef;
+use crate::rpc::connection;
 use crate::rpc::env::EnvShared;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
 use crate::rpc::node::{Node, node_of};
-use crate::rpc::outbox::Pipe;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply_to::WireCall;
 
@@ -84,10 +84,13 @@ impl RpcHandler for RingHandler {
             return connection.close();
         };
         let socket = RpcAddress::of_socket(connection.peer());
-        let pipe = Pipe::Ring(connection.clone());
-        let link = node.add_link(connection.id(), pipe, socket, self.greets);
+        let (env, host) = (Arc::clone(node.env()), Arc::clone(node.handle()));
+        let peer = Peer::new(env, socket, host, connection.id());
         // Fresh: nobody else gives this env's connections state.
-        let _ = connection.set_extension(Rc::new(Arc::clone(link.peer())));
+        let is_fresh = connection.set_extension(Rc::new(Arc::clone(&peer)));
+        assert!(is_fresh, "a connection has one peer");
+        let ring = connection::Connection::Ring(connection.clone());
+        node.add_link(ring, peer, self.greets);
     }
 
     fn channel_inactive(&self, connection: &Connection) {

@@ -22,9 +22,8 @@ use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext,
 use crate::conf::transport_conf;
 
 use super::RpcAddress;
-use super::carrier::ListenError;
 use super::env::network::Network;
-use super::env::ports::start_on_port;
+use super::env::ports::{ListenError, start_on_port};
 use super::env::{EnvShared, RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::node::HostHandle;
