@@ -12,7 +12,7 @@ use super::body::{AlignedBytes, encode_aligned};
 use super::error::RpcError;
 use super::memory::End;
 use super::message::Payload;
-use super::node::Replies;
+use super::node::{AnyReplies, Replies};
 
 /// A connection.
 #[derive(Clone, Debug)]

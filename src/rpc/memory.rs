@@ -33,7 +33,7 @@ use super::error::{ENV_STOPPED, RpcError};
 use super::greeting;
 use super::node::{HostHandle, Mail, Node, PeerMessage, PostError, start_thread};
 use super::peer::Peer;
-use super::reply_to::SendReply;
+use super::reply::SendReply;
 use super::settings::INBOX_KEY;
 use super::sync::AtomicBool;
 

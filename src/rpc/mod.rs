@@ -134,7 +134,7 @@ mod parcel;
 mod peer;
 mod received;
 mod ref_archive;
-mod reply_to;
+mod reply;
 mod retry;
 mod ring;
 mod route;

@@ -17,7 +17,7 @@ use ringrail_codec::archive::ArchiveError;
 
 use super::RpcError;
 use super::body::BodyRef;
-use super::call::{Call, HeldCall, PlainCall, RpcCallContext};
+use super::call::{HeldCall, RpcCallContext};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::id::MessageId;
 use super::inbox::Inbox;
@@ -25,7 +25,7 @@ use super::message::{Lane, Message};
 use super::node::{Node, Replies};
 use super::peer::Peer;
 use super::received::{Kept, Received};
-use super::reply_to::{Answerer, WireCall};
+use super::reply::Reply;
 use super::schema::{self, Schema};
 
 /// Marks a message in [`RpcEndpoint::Messages`] that is handled by a future
@@ -200,8 +200,7 @@ pub(crate) struct RouteEntry<E: RpcEndpoint> {
 pub(crate) struct FromPeer<'a> {
     pub(crate) body: BodyRef<'a>,
     pub(crate) peer: &'a Arc<Peer>,
-    /// `None` where it wants no reply.
-    pub(crate) call: Option<WireCall<'a>>,
+    pub(crate) reply: Reply<'a>,
 }
 
 /// A route without its message's type.
@@ -243,17 +242,16 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
         inbox: &Inbox<E>,
         node: &Rc<Node>,
         message: Received<'_, M>,
-        (answerer, peer): (Answerer<'_, M::Reply>, Option<&Arc<Peer>>),
+        (reply, peer): (Reply<'_>, Option<&Arc<Peer>>),
     ) {
         match self.run {
             Run::Now(run) => {
-                let call = Call::new(node, answerer);
-                inbox.run_now(node, &call, peer, M::NAME, |endpoint, call| {
+                inbox.run_now(node, (reply, peer), M::NAME, |endpoint, call| {
                     run(endpoint, self.index, message, call)
                 });
             }
             Run::Future(run) => {
-                let call = HeldCall::new(Rc::clone(node), answerer.hold());
+                let call = HeldCall::new(Rc::clone(node), reply.hold());
                 inbox.run_future(node, M::NAME, |endpoint| {
                     run(endpoint, message.keep(), call)
                 });
@@ -269,14 +267,14 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
 
     #[inline]
     fn run_value(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: M, key: Option<u64>) {
-        let answerer = match key {
-            None => Answerer::OneWay,
+        let reply = match key {
+            None => Reply::OneWay,
             Some(key) => {
                 let replies = Rc::clone(self.replies(node));
-                Answerer::Pending { replies, key }
+                Reply::Pending(replies, key)
             }
         };
-        self.run(inbox, node, Received::local(message), (answerer, None));
+        self.run(inbox, node, Received::local(message), (reply, None));
     }
 }
 
@@ -287,19 +285,8 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
             Ok(received) => received,
             Err(error) => return refuse_archive::<E, M>(inbox, message, &error),
         };
-        let call = message.call.take();
-        match (&self.run, call) {
-            (Run::Now(run), Some(WireCall::Responder(responder))) => {
-                let call = PlainCall::new(node, responder);
-                inbox.run_now(node, &call, Some(peer), M::NAME, |endpoint, call| {
-                    run(endpoint, self.index, received, call)
-                });
-            }
-            (_, call) => {
-                let answerer = Answerer::of_peer(call);
-                self.run(inbox, node, received, (answerer, Some(peer)));
-            }
-        }
+        let reply = message.reply.take();
+        self.run(inbox, node, received, (reply, Some(peer)));
     }
 
     fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>) {
@@ -335,7 +322,7 @@ fn refuse_archive<E: RpcEndpoint, M: Message>(
         from: message.peer.address().to_string().into(),
         detail: error.to_string().into(),
     };
-    Answerer::<M::Reply>::of_peer(message.call.take()).fail(&error);
+    message.reply.take().fail(&error);
     inbox.on_error(error);
 }
 

@@ -27,6 +27,7 @@ use super::error::RpcError;
 use super::id::{EndpointId, MessageId};
 use super::message::{Lane, Message};
 use super::node::Node;
+use super::reply::Reply;
 use super::route::{Flight, FromPeer, RouteEntry, TypedRoute};
 
 use item::{Item, RemoteItem};
@@ -295,9 +296,9 @@ impl<E: RpcEndpoint> Inbox<E> {
                 self.lines(lane).remote.borrow_mut().push_back(item);
                 self.push(node, Item::Remote, lane);
             }
-            Err(error) => match message.call.take() {
-                Some(call) => call.fail(&error),
-                None => return Err(error),
+            Err(error) => match message.reply.take() {
+                Reply::OneWay => return Err(error),
+                reply => reply.fail(&error),
             },
         }
         Ok(())

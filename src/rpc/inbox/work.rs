@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::rpc::any::{AnyAnswerer, AnyCall, AnyForm, AnyMessage};
-use crate::rpc::call::{RpcCallContext, Running};
+use crate::rpc::any::{AnyCallContext, AnyForm, AnyMessage};
+use crate::rpc::call::{Call, RpcCallContext};
 use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::id::MessageId;
 use crate::rpc::message::{Lane, Payload};
 use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
+use crate::rpc::reply::Reply;
 use crate::rpc::route::{Flight, FromPeer};
 
 use super::item::{Item, NetworkEvent, Unrouted};
@@ -77,29 +78,29 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    /// Calls a handler that answers by `call`.
+    /// Calls a handler that answers by `reply`.
     #[inline(always)]
     pub(crate) fn run_now<R: Payload>(
         &self,
         node: &Rc<Node>,
-        call: &impl Running<R>,
-        peer: Option<&Arc<Peer>>,
+        (reply, peer): (Reply<'_>, Option<&Arc<Peer>>),
         name: &'static str,
         handle: impl FnOnce(&mut E, RpcCallContext<'_, R>) -> Result<(), RpcError>,
     ) {
         self.phase.set(Phase::Handling);
+        let call = Call::new(node, reply);
         let ran = self.with_endpoint(|endpoint| handle(endpoint, call.context(peer)));
         self.metrics.handled.add(1);
         match ran {
             Ok(Ok(())) => call.finish(None, || self.no_reply()),
-            ran => self.failed(ran, name, call),
+            ran => self.failed(ran, name, &call),
         }
         self.returned(node);
     }
 
     /// A handler has failed: its caller and its endpoint are told.
     #[cold]
-    fn failed<R: Payload>(&self, ran: Ran, name: &str, call: &impl Running<R>) {
+    fn failed(&self, ran: Ran, name: &str, call: &Call<'_>) {
         if let Some(error) = self.outcome(ran, name) {
             call.finish(Some(&error), || self.no_reply());
             self.on_error(error);
@@ -239,8 +240,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             peer: Some(message.peer),
             endpoint: &self.face,
         };
-        let answerer = message.call.take().map(AnyAnswerer::Wire);
-        self.run_any(node, any, answerer);
+        self.run_any(node, any, message.reply.take());
     }
 
     fn run_any_local(&self, node: &Rc<Node>, message: Unrouted) {
@@ -253,29 +253,21 @@ impl<E: RpcEndpoint> Inbox<E> {
             peer: None,
             endpoint: &self.face,
         };
-        self.run_any(node, any, message.call);
+        self.run_any(node, any, message.reply);
     }
 
-    fn run_any(&self, node: &Rc<Node>, message: AnyMessage<'_>, answerer: Option<AnyAnswerer<'_>>) {
+    fn run_any(&self, node: &Rc<Node>, message: AnyMessage<'_>, reply: Reply<'_>) {
         self.phase.set(Phase::Handling);
         self.metrics.handled.add(1);
-        let failed = match answerer {
-            None => {
-                let ran = self.with_endpoint(|endpoint| endpoint.receive(message));
-                self.outcome(ran, "receive")
-            }
-            Some(answerer) => {
-                let call = AnyCall::new(answerer);
-                let context = call.context();
-                let ran =
-                    self.with_endpoint(|endpoint| endpoint.receive_and_reply(message, context));
-                let failed = self.outcome(ran, "receive_and_reply");
-                call.finish(failed.as_ref(), || self.no_reply());
-                failed
-            }
-        };
-        if let Some(error) = failed {
-            self.on_error(error);
+        let (one_way, call) = (reply.is_one_way(), Call::new(node, reply));
+        let ran = self.with_endpoint(|endpoint| match one_way {
+            true => endpoint.receive(message),
+            false => endpoint.receive_and_reply(message, AnyCallContext { slot: &call }),
+        });
+        match ran {
+            Ok(Ok(())) => call.finish(None, || self.no_reply()),
+            ran if one_way => self.failed(ran, "receive", &call),
+            ran => self.failed(ran, "receive_and_reply", &call),
         }
         self.returned(node);
     }
@@ -303,7 +295,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         while let Some((queued, _)) = self.pop() {
             let dropped = match queued.item {
                 Item::Local(route) => self.routes[route].route.drop_local(),
-                Item::Unrouted(message) => message.call.is_none().then_some(message.name),
+                Item::Unrouted(message) => message.reply.is_one_way().then_some(message.name),
                 Item::Remote | Item::Event(_) => None,
             };
             if let Some(name) = dropped {

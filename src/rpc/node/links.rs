@@ -10,7 +10,7 @@ use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::inbox::{AnyInbox, NetworkEvent};
 use crate::rpc::outbox::{Link, Outbox};
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::{SendReply, WireCall};
+use crate::rpc::reply::{Reply, SendReply};
 use crate::rpc::route::FromPeer;
 use crate::rpc::wire::Envelope;
 use crate::rpc::{RpcAddress, greeting};
@@ -74,13 +74,13 @@ impl Node {
         }
     }
 
-    /// A message came over a connection. `call` answers it; `None` where it wants no reply.
+    /// A message came over a connection; `reply` answers it.
     #[inline(always)]
     pub(crate) fn receive(
         self: &Rc<Self>,
         peer: &Arc<Peer>,
         body: BodyRef<'_>,
-        call: Option<WireCall<'_>>,
+        reply: Reply<'_>,
     ) {
         let Some((envelope, len)) = Envelope::read(body.bytes()) else {
             let error = RpcError::BadArchive {
@@ -88,15 +88,13 @@ impl Node {
                 from: peer.address().to_string().into(),
                 detail: format!("it has {} bytes", body.bytes().len()).into(),
             };
-            return match call {
-                Some(call) => call.fail(&error),
-                None => {
-                    tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped")
-                }
-            };
+            if reply.is_one_way() {
+                tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped");
+            }
+            return reply.fail(&error);
         };
         let body = body.tail(len);
-        if call.is_none() && greeting::is_reserved(envelope.endpoint) {
+        if reply.is_one_way() && greeting::is_reserved(envelope.endpoint) {
             return greeting::receive(self, peer, envelope.endpoint, body.bytes());
         }
         if !peer.is_trusted(envelope.message) {
@@ -104,13 +102,13 @@ impl Node {
                 message: peer.message_name(envelope.message),
                 from: peer.address().to_string().into(),
             };
-            return self.refuse(peer, &envelope, call, &error);
+            return self.refuse(peer, &envelope, reply, &error);
         }
         if self.is_stalled(peer) {
-            return self.stall(peer, envelope, body, call);
+            return self.stall(peer, envelope, body, reply);
         }
-        if self.dispatch(peer, &envelope, body, call).is_err() {
-            self.stall(peer, envelope, body, None);
+        if self.dispatch(peer, &envelope, body, reply).is_err() {
+            self.stall(peer, envelope, body, Reply::OneWay);
         }
     }
 
@@ -124,11 +122,11 @@ impl Node {
         peer: &Arc<Peer>,
         envelope: &Envelope,
         body: BodyRef<'_>,
-        call: Option<WireCall<'_>>,
+        reply: Reply<'_>,
     ) -> Result<(), RpcError> {
         match self.find_inbox(envelope.endpoint) {
-            Some(inbox) => self.deliver(&inbox, peer, envelope, (body, call)),
-            None => self.forward(peer, envelope, body, call),
+            Some(inbox) => self.deliver(&inbox, peer, envelope, (body, reply)),
+            None => self.forward(peer, envelope, body, reply),
         }
     }
 
@@ -138,12 +136,12 @@ impl Node {
         inbox: &Rc<dyn AnyInbox>,
         peer: &Arc<Peer>,
         envelope: &Envelope,
-        (body, call): (BodyRef<'_>, Option<WireCall<'_>>),
+        (body, reply): (BodyRef<'_>, Reply<'_>),
     ) -> Result<(), RpcError> {
-        let Some(call) = self.admit(envelope.token, call) else {
+        let Some(reply) = self.admit(envelope.token, reply) else {
             return Ok(());
         };
-        let mut message = FromPeer { body, peer, call };
+        let mut message = FromPeer { body, peer, reply };
         match inbox.receive(self, envelope.message, &mut message) {
             Ok(()) => Ok(()),
             Err(error) => self.not_taken(peer, envelope, error),
@@ -173,11 +171,11 @@ impl Node {
     fn admit<'a>(
         &self,
         token: Option<u64>,
-        call: Option<WireCall<'a>>,
-    ) -> Option<Option<WireCall<'a>>> {
-        match (token, call) {
-            (Some(token), Some(call)) => self.recent.admit(token, call).map(Some),
-            (_, call) => Some(call),
+        reply: Reply<'a>,
+    ) -> Option<Reply<'a>> {
+        match token {
+            Some(token) if !reply.is_one_way() => self.recent.admit(token, reply),
+            _ => Some(reply),
         }
     }
 
@@ -191,19 +189,19 @@ impl Node {
         peer: &Arc<Peer>,
         envelope: &Envelope,
         body: BodyRef<'_>,
-        call: Option<WireCall<'_>>,
+        reply: Reply<'_>,
     ) -> Result<(), RpcError> {
         let Some(host) = self.elsewhere(envelope.endpoint) else {
             let name = peer.endpoint_name(envelope.endpoint);
-            self.refuse(peer, envelope, call, &RpcError::CouldNotFind { name });
+            self.refuse(peer, envelope, reply, &RpcError::CouldNotFind { name });
             return Ok(());
         };
-        let one_way = call.is_none();
+        let one_way = reply.is_one_way();
         let message = PeerMessage {
             envelope: Some(*envelope),
             body: body.keep(),
             peer: Arc::clone(peer),
-            reply: call.map_or(SendReply::OneWay, WireCall::send),
+            reply: reply.send(self.handle()),
         };
         let reply = match host.post(Mail::Message(Box::new(message))) {
             Ok(()) => return Ok(()),
@@ -234,35 +232,35 @@ impl Node {
             peer,
             reply,
         } = message;
-        let (body, call) = (BodyRef::of_kept(&body), reply.arrived());
+        let (body, reply) = (BodyRef::of_kept(&body), reply.arrived(self));
         let Some(envelope) = envelope else {
-            return self.receive(&peer, body, call);
+            return self.receive(&peer, body, reply);
         };
         if self.is_stalled(&peer) {
-            return self.stall(&peer, envelope, body, call);
+            return self.stall(&peer, envelope, body, reply);
         }
         // Not by a look at what is posted: that was posted after this.
         let delivered = match self.inbox(envelope.endpoint) {
-            Some(inbox) => self.deliver(&inbox, &peer, &envelope, (body, call)),
-            None => self.forward(&peer, &envelope, body, call),
+            Some(inbox) => self.deliver(&inbox, &peer, &envelope, (body, reply)),
+            None => self.forward(&peer, &envelope, body, reply),
         };
         if delivered.is_err() {
-            self.stall(&peer, envelope, body, None);
+            self.stall(&peer, envelope, body, Reply::OneWay);
         }
     }
 
     /// Nobody takes a peer's message.
     #[cold]
-    fn refuse(
+    pub(super) fn refuse(
         self: &Rc<Self>,
         peer: &Arc<Peer>,
         envelope: &Envelope,
-        call: Option<WireCall<'_>>,
+        reply: Reply<'_>,
         error: &RpcError,
     ) {
-        match call {
-            Some(call) => call.fail(error),
-            None => self.lost_of(peer, envelope, error),
+        match reply {
+            Reply::OneWay => self.lost_of(peer, envelope, error),
+            reply => reply.fail(error),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::parcel::AnyParcel;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::SendReply;
+use crate::rpc::reply::SendReply;
 use crate::rpc::wire::Envelope;
 
 use super::Node;

@@ -28,7 +28,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use super::any::{AnyAnswerer, any_replies};
 use super::env::EnvShared;
 use super::error::{ENV_STOPPED, RpcError};
 use super::id::EndpointId;
@@ -36,6 +35,7 @@ use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
 use super::message::{Message, Payload};
 use super::outbox::{Link, Outbox};
 use super::peer::Peer;
+use super::reply::Reply;
 use inboxes::Inboxes;
 use locate::Locations;
 
@@ -43,7 +43,7 @@ pub(crate) use current::{is_host_thread, may_block, may_wait_for, node_of};
 pub(crate) use host::{Bell, Host, HostHandle, PostError};
 pub(crate) use links::Way;
 pub(crate) use mail::{Mail, PeerMessage};
-pub(crate) use recent::{LaterOnce, OnceCall, Recent};
+pub(crate) use recent::{OnceCall, Recent};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub use replies::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub(crate) use thread::start_thread;
@@ -127,7 +127,7 @@ impl Node {
         let (remembered, remembered_len) = (settings.remembered, settings.remembered_len);
         let node = Rc::new(Self {
             env: Arc::clone(env),
-            recent: Recent::new(Arc::clone(&handle), remembered, remembered_len),
+            recent: Recent::new(remembered, remembered_len),
             handle,
             host,
             inboxes: Inboxes::default(),
@@ -161,7 +161,7 @@ impl Node {
         &self.handle
     }
 
-    pub(crate) fn recent(&self) -> &Recent {
+    pub(crate) fn recent(&self) -> &Rc<Recent> {
         &self.recent
     }
 
@@ -227,9 +227,8 @@ impl Node {
                     lane: M::LANE,
                     name: M::NAME,
                     value: Box::new(message),
-                    call: key.map(|key| AnyAnswerer::Pending {
-                        replies: any_replies::<M::Reply>(self),
-                        key,
+                    reply: key.map_or(Reply::OneWay, |key| {
+                        Reply::Pending(self.replies::<M::Reply>(), key)
                     }),
                 },
             ),
@@ -279,7 +278,7 @@ impl Node {
     }
 
     /// The table that an ask's number belongs to.
-    fn table(&self, key: u64) -> Option<Rc<dyn AnyReplies>> {
+    pub(crate) fn table(&self, key: u64) -> Option<Rc<dyn AnyReplies>> {
         let tables = self.replies.borrow();
         let (_, table) = tables.get(replies::table_of(key))?;
         Some(Rc::clone(table))

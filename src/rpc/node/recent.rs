@@ -23,7 +23,7 @@ use ringrail_codec::archive::Encode;
 
 use crate::rpc::body::{AlignedBytes, encode_aligned};
 use crate::rpc::error::RpcError;
-use crate::rpc::reply_to::{SendReply, WireCall};
+use crate::rpc::reply::{Reply, SendReply};
 use crate::rpc::settings::REMEMBERED_KEY;
 
 use super::HostHandle;
@@ -37,14 +37,13 @@ enum Entry {
 #[derive(Default)]
 struct Running {
     /// The latest repetition.
-    waiting: Option<WireCall<'static>>,
+    waiting: Option<Reply<'static>>,
     /// Set when there has been one; for a call that is answered from another thread.
     repeated: Option<Arc<AtomicBool>>,
 }
 
 /// The remembered replies of one thread.
 pub(crate) struct Recent {
-    host: Arc<HostHandle>,
     /// Replies at most, and calls that are being handled at most.
     limit: usize,
     /// Bytes of replies at most.
@@ -56,9 +55,8 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn new(host: Arc<HostHandle>, limit: usize, limit_len: usize) -> Rc<Self> {
+    pub(super) fn new(limit: usize, limit_len: usize) -> Rc<Self> {
         Rc::new(Self {
-            host,
             limit,
             limit_len,
             entries: RefCell::default(),
@@ -71,8 +69,8 @@ impl Recent {
     pub(super) fn admit<'r>(
         self: &Rc<Self>,
         token: u64,
-        call: WireCall<'r>,
-    ) -> Option<WireCall<'r>> {
+        call: Reply<'r>,
+    ) -> Option<Reply<'r>> {
         let mut entries = self.entries.borrow_mut();
         let running = entries.len() - self.done.borrow().len();
         match entries.get_mut(&token) {
@@ -87,11 +85,7 @@ impl Recent {
             }
             None => {
                 entries.insert(token, Entry::Running(Running::default()));
-                Some(WireCall::Once(Box::new(OnceCall {
-                    recent: Rc::clone(self),
-                    token,
-                    call: Some(call.hold()),
-                })))
+                Some(Reply::Once(Box::new(OnceCall::new(self, token, call.hold()))))
             }
             Some(Entry::Running(running)) => {
                 if let Some(repeated) = &running.repeated {
@@ -114,7 +108,7 @@ impl Recent {
     }
 
     /// Answers a call, and remembers how.
-    pub(crate) fn reply(&self, token: u64, call: WireCall<'_>, value: &impl Encode) {
+    pub(crate) fn reply(&self, token: u64, call: Reply<'_>, value: &impl Encode) {
         let bytes = match encode_aligned(value) {
             Ok(bytes) => Arc::new(bytes),
             Err(error) => {
@@ -125,7 +119,7 @@ impl Recent {
         self.reply_bytes(token, call, &bytes);
     }
 
-    fn reply_bytes(&self, token: u64, call: WireCall<'_>, bytes: &Arc<AlignedBytes>) {
+    fn reply_bytes(&self, token: u64, call: Reply<'_>, bytes: &Arc<AlignedBytes>) {
         let entry = Entry::Done(Arc::clone(bytes));
         let before = self.entries.borrow_mut().insert(token, entry);
         call.reply_bytes(bytes);
@@ -145,7 +139,7 @@ impl Recent {
     }
 
     /// Answers a call with a failure, which is not remembered.
-    pub(crate) fn fail(&self, token: u64, call: WireCall<'_>, error: &RpcError) {
+    pub(crate) fn fail(&self, token: u64, call: Reply<'_>, error: &RpcError) {
         let waiting = self.forget(token);
         call.fail(error);
         if let Some(waiting) = waiting {
@@ -154,7 +148,7 @@ impl Recent {
     }
 
     /// The call of this token is over without a reply; the repetition that waits for it.
-    fn forget(&self, token: u64) -> Option<WireCall<'static>> {
+    fn forget(&self, token: u64) -> Option<Reply<'static>> {
         let before = self.entries.borrow_mut().remove(&token);
         match before {
             Some(Entry::Running(running)) => running.waiting,
@@ -163,7 +157,7 @@ impl Recent {
     }
 
     /// What `of` says of the repetition that waits for this token's call, if one does.
-    fn of_waiting<T>(&self, token: u64, of: impl FnOnce(&WireCall<'static>) -> T) -> Option<T> {
+    fn of_waiting<T>(&self, token: u64, of: impl FnOnce(&Reply<'static>) -> T) -> Option<T> {
         match self.entries.borrow().get(&token) {
             Some(Entry::Running(running)) => running.waiting.as_ref().map(of),
             Some(Entry::Done(_)) | None => None,
@@ -211,10 +205,18 @@ pub(crate) struct OnceCall {
     recent: Rc<Recent>,
     token: u64,
     /// `None` once it is answered.
-    call: Option<WireCall<'static>>,
+    call: Option<Reply<'static>>,
 }
 
 impl OnceCall {
+    pub(crate) fn new(recent: &Rc<Recent>, token: u64, call: Reply<'static>) -> Self {
+        Self {
+            recent: Rc::clone(recent),
+            token,
+            call: Some(call),
+        }
+    }
+
     pub(crate) fn reply(mut self, value: &impl Encode) {
         if let Some(call) = self.call.take() {
             self.recent.reply(self.token, call, value);
@@ -235,40 +237,34 @@ impl OnceCall {
 
     /// The latest time at which somebody still waits.
     pub(crate) fn deadline_ns(&self) -> u64 {
-        let own = self.call.as_ref().map_or(0, WireCall::deadline_ns);
-        let waiting = self.recent.of_waiting(self.token, WireCall::deadline_ns);
+        let own = self.call.as_ref().map_or(0, Reply::deadline_ns);
+        let waiting = self.recent.of_waiting(self.token, Reply::deadline_ns);
         own.max(waiting.unwrap_or(0))
     }
 
     /// Neither the caller nor a repetition waits.
     pub(crate) fn is_retracted(&self) -> bool {
-        let own = self.call.as_ref().is_none_or(WireCall::is_retracted);
-        let waiting = self.recent.of_waiting(self.token, WireCall::is_retracted);
+        let own = self.call.as_ref().is_none_or(Reply::is_retracted);
+        let waiting = self.recent.of_waiting(self.token, Reply::is_retracted);
         own && waiting.unwrap_or(true)
     }
 
     /// Whether the caller or a repetition waits at this time.
     pub(crate) fn is_wanted(&self, now_ns: u64) -> bool {
-        let wanted = |call: &WireCall<'static>| call.is_wanted(now_ns);
+        let wanted = |call: &Reply<'static>| call.is_wanted(now_ns);
         self.call.as_ref().is_some_and(wanted)
             || self.recent.of_waiting(self.token, wanted).unwrap_or(false)
     }
 
-    /// The call alone: its reply is not remembered.
-    pub(crate) fn forget(mut self) -> Option<WireCall<'static>> {
-        let call = self.call.take();
-        drop(self.recent.forget(self.token));
-        call
-    }
-
     /// For an answer from any thread.
-    pub(crate) fn later(mut self) -> Option<LaterOnce> {
-        Some(LaterOnce {
-            host: Arc::clone(&self.recent.host),
+    pub(crate) fn send(mut self, host: &Arc<HostHandle>) -> SendReply {
+        let call = self.call.take().unwrap_or_default();
+        SendReply::Once {
+            host: Arc::clone(host),
             token: self.token,
             repeated: self.recent.repeated(self.token),
-            reply: self.call.take()?.send(),
-        })
+            reply: Box::new(call.send(host)),
+        }
     }
 }
 
@@ -278,43 +274,6 @@ impl Drop for OnceCall {
             let error = RpcError::other("the request was dropped before it was handled");
             self.recent.fail(self.token, call, &error);
         }
-    }
-}
-
-/// A call that may be repeated, for an answer from any thread: it is brought to the thread that remembers.
-#[derive(Debug)]
-pub(crate) struct LaterOnce {
-    host: Arc<HostHandle>,
-    token: u64,
-    repeated: Arc<AtomicBool>,
-    reply: SendReply,
-}
-
-impl LaterOnce {
-    pub(crate) fn reply(self, value: impl Encode + Send + 'static) {
-        let Self {
-            host, token, reply, ..
-        } = self;
-        host.run(move |node| {
-            if let Some(call) = reply.arrived() {
-                node.recent().reply(token, call, &value);
-            }
-        });
-    }
-
-    pub(crate) fn fail(self, error: RpcError) {
-        let Self {
-            host, token, reply, ..
-        } = self;
-        host.run(move |node| {
-            if let Some(call) = reply.arrived() {
-                node.recent().fail(token, call, &error);
-            }
-        });
-    }
-
-    pub(crate) fn is_retracted(&self) -> bool {
-        self.reply.is_retracted() && !self.repeated.load(Ordering::Acquire)
     }
 }
 
@@ -357,17 +316,16 @@ mod tests {
     }
 
     fn recent(limit: usize, limit_len: usize) -> Rc<Recent> {
-        let host = HostHandle::new("host".into(), 8, false, Box::new(Silent));
-        Recent::new(Arc::new(host), limit, limit_len)
+        Recent::new(limit, limit_len)
     }
 
-    fn call(asker: &Asker, id: u64) -> WireCall<'static> {
+    fn call(asker: &Asker, id: u64) -> Reply<'static> {
         call_until(asker, id, &Arc::default())
     }
 
-    fn call_until(asker: &Asker, id: u64, retracted: &Arc<AtomicBool>) -> WireCall<'static> {
+    fn call_until(asker: &Asker, id: u64, retracted: &Arc<AtomicBool>) -> Reply<'static> {
         let answer = Answer::new(&asker.0, (id, 100, Arc::clone(retracted)));
-        WireCall::Memory(Box::new(answer))
+        Reply::Memory(Box::new(answer))
     }
 
     #[test]
@@ -391,7 +349,7 @@ mod tests {
         assert!(first.is_retracted() && !first.is_wanted(50));
         assert!(recent.admit(7, call(&answers, 2)).is_none());
         assert!(!first.is_retracted() && first.is_wanted(50));
-        first.reply(&5u64);
+        first.reply(5u64);
         assert_eq!(answers.answers().last(), Some(&(2, true)));
     }
 
@@ -402,7 +360,7 @@ mod tests {
             recent
                 .admit(token, call(&answers, token))
                 .unwrap()
-                .reply(&token);
+                .reply(token);
         }
         assert_eq!(recent.len(), 2, "the oldest are forgotten");
         let running = (20..22).map(|token| recent.admit(token, call(&answers, token)));
@@ -422,7 +380,7 @@ mod tests {
         let (recent, answers) = (recent(100, 64), Asker::default());
         for token in 0..10 {
             let call = recent.admit(token, call(&answers, token)).unwrap();
-            call.reply(&[token; 4]);
+            call.reply([token; 4]);
         }
         assert_eq!(recent.len(), 2, "32 bytes each");
     }

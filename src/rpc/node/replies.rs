@@ -228,15 +228,6 @@ impl<R: Payload> Replies<R> {
         });
     }
 
-    /// True once nobody waits for the reply any more.
-    pub(crate) fn retraction(&self, key: u64) -> Arc<AtomicBool> {
-        self.with(key, |entry| {
-            let flag = entry.retracted.get_or_insert_with(Arc::default);
-            Arc::clone(flag)
-        })
-        .unwrap_or_else(|| Arc::new(AtomicBool::new(true)))
-    }
-
     /// The reply is here, or never comes. Later ones find nobody.
     #[inline]
     pub(crate) fn settle(&self, key: u64, outcome: Result<Received<'_, R>, RpcError>) {
@@ -470,6 +461,12 @@ pub(crate) trait AnyReplies: Any {
     /// There is no reply.
     fn fail(&self, key: u64, error: RpcError);
 
+    /// Whether somebody waits for this reply.
+    fn waits_for(&self, key: u64) -> bool;
+
+    /// True once nobody waits for the reply any more.
+    fn retraction(&self, key: u64) -> Arc<AtomicBool>;
+
     /// Fails what was sent over this connection.
     fn fail_link(&self, link: &Rc<Link>, error: &RpcError);
 
@@ -516,6 +513,18 @@ impl<R: Payload> AnyReplies for Replies<R> {
 
     fn fail(&self, key: u64, error: RpcError) {
         self.settle(key, Err(error));
+    }
+
+    fn waits_for(&self, key: u64) -> bool {
+        self.is_wanted(key)
+    }
+
+    fn retraction(&self, key: u64) -> Arc<AtomicBool> {
+        self.with(key, |entry| {
+            let flag = entry.retracted.get_or_insert_with(Arc::default);
+            Arc::clone(flag)
+        })
+        .unwrap_or_else(|| Arc::new(AtomicBool::new(true)))
     }
 
     fn fail_link(&self, link: &Rc<Link>, error: &RpcError) {

@@ -22,7 +22,7 @@ use crate::rpc::greeting;
 use crate::rpc::inbox::NetworkEvent;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::WireCall;
+use crate::rpc::reply::Reply;
 use crate::rpc::wire::Envelope;
 
 use super::Node;
@@ -39,7 +39,7 @@ enum Stalled {
     Message {
         envelope: Envelope,
         body: BodyBuf,
-        call: Option<WireCall<'static>>,
+        reply: Reply<'static>,
     },
     Event(NetworkEvent),
 }
@@ -67,12 +67,12 @@ impl Node {
         peer: &Arc<Peer>,
         envelope: Envelope,
         body: BodyRef<'_>,
-        call: Option<WireCall<'_>>,
+        reply: Reply<'_>,
     ) {
         let message = Stalled::Message {
             envelope,
             body: body.keep(),
-            call: call.map(WireCall::hold),
+            reply: reply.hold(),
         };
         self.stall_with(peer, message);
     }
@@ -248,15 +248,15 @@ impl Node {
             Stalled::Message {
                 envelope,
                 body,
-                call,
+                reply,
             } => {
                 let error = self
-                    .dispatch(peer, &envelope, BodyRef::of_kept(&body), call)
+                    .dispatch(peer, &envelope, BodyRef::of_kept(&body), reply)
                     .err()?;
                 let waits = Stalled::Message {
                     envelope,
                     body,
-                    call: None,
+                    reply: Reply::OneWay,
                 };
                 Some((waits, error))
             }
@@ -266,10 +266,9 @@ impl Node {
     fn give_up_stalled(self: &Rc<Self>, peer: &Arc<Peer>, what: Stalled, error: &RpcError) {
         match what {
             Stalled::Event(event) => self.tell_all(event),
-            Stalled::Message { envelope, call, .. } => match call {
-                Some(call) => call.fail(error),
-                None => self.lost_of(peer, &envelope, error),
-            },
+            Stalled::Message {
+                envelope, reply, ..
+            } => self.refuse(peer, &envelope, reply, error),
         }
     }
 

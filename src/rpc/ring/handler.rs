@@ -17,7 +17,7 @@ use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
 use crate::rpc::node::{Node, node_of};
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::WireCall;
+use crate::rpc::reply::Reply;
 
 /// The env's servers, or its clients; `greets` says whether a connection greets its peer as soon as it is
 /// open, or only when somebody has prepared it.
@@ -61,8 +61,7 @@ impl RpcHandler for RingHandler {
     fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match (self.live(), peer_of(from)) {
             (Some(node), Some(peer)) => {
-                let call = Some(WireCall::Responder(reply));
-                node.receive(peer, BodyRef::of_wire(&body), call);
+                node.receive(peer, BodyRef::of_wire(&body), Reply::Responder(reply));
             }
             _ => reply.fail(&ENV_STOPPED.to_failure()),
         }
@@ -70,7 +69,7 @@ impl RpcHandler for RingHandler {
 
     fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         if let (Some(node), Some(peer)) = (self.live(), peer_of(from)) {
-            node.receive(peer, BodyRef::of_wire(&body), None);
+            node.receive(peer, BodyRef::of_wire(&body), Reply::OneWay);
         }
     }
 
