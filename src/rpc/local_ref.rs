@@ -12,11 +12,11 @@ use std::task::{Context, Poll};
 
 use super::direct::Direct;
 use super::endpoint_ref::{Accepts, Place, RefTarget};
-use super::error::{AskPhase, RpcError};
+use super::error::RpcError;
 use super::inbox::AnyInbox;
 use super::message::{Message, Payload};
 use super::node::{NewAsk, Node, Replies, ReplyHandler, Sink, Way, node_of};
-use super::outbox::{Link, Sendable, Sent};
+use super::outbox::{Link, Outgoing};
 use super::received::Kept;
 use super::{RpcTimeout, clock};
 
@@ -217,12 +217,14 @@ impl<E> LocalRef<E> {
         Ok(())
     }
 
-    fn out<M: Message>(&self, message: M, key: Option<u64>, deadline_ns: u64) -> LocalOut<M> {
-        LocalOut {
+    fn out<M: Message>(&self, message: M, key: Option<u64>, deadline_ns: u64) -> Outgoing<M> {
+        Outgoing {
             message,
+            target: Arc::clone(&self.target),
             key,
             deadline_ns,
-            target: Arc::clone(&self.target),
+            token: None,
+            from: None,
         }
     }
 
@@ -300,62 +302,6 @@ impl<E> Clone for LocalRef<E> {
 impl<E> fmt::Debug for LocalRef<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LocalRef({})", **self.target)
-    }
-}
-
-/// A message that waits for a connection.
-struct LocalOut<M: Message> {
-    message: M,
-    key: Option<u64>,
-    deadline_ns: u64,
-    target: Arc<RefTarget>,
-}
-
-impl<M: Message> Sendable for LocalOut<M> {
-    fn target(&self) -> &Arc<RefTarget> {
-        &self.target
-    }
-
-    fn is_wanted(&self, node: &Node) -> bool {
-        self.key
-            .is_none_or(|key| node.replies::<M::Reply>().is_wanted(key))
-    }
-
-    fn waits(&self, node: &Node) {
-        if let Some(key) = self.key {
-            node.replies::<M::Reply>()
-                .reached(key, AskPhase::Connecting);
-        }
-    }
-
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) -> Sent {
-        match self.key {
-            None => match link.send_one_way(&self.target, &self.message) {
-                Ok(()) => Sent::Done,
-                Err(error) if error.wants_room() => Sent::NoRoom(self),
-                Err(error) => Sent::Refused(self, error),
-            },
-            Some(key) => {
-                let (replies, asking) = (node.replies(), (key, self.deadline_ns, None));
-                link.ask((node, &replies), &self.target, &self.message, asking);
-                Sent::Done
-            }
-        }
-    }
-
-    fn refuse(self: Box<Self>, node: &Node, error: RpcError) -> Result<(), RpcError> {
-        match self.key {
-            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => return Err(error),
-        }
-        Ok(())
-    }
-
-    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
-        match self.key {
-            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => node.env().lost(&self.target, M::NAME, error),
-        }
     }
 }
 

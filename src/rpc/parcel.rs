@@ -3,8 +3,6 @@
 //! Whoever asks holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
 //! The one lock on the way is the parcel's own, held by two parties for the time of a move.
 
-mod out;
-
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -15,10 +13,10 @@ use super::env::Timed;
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
 use super::node::{HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
+use super::outbox::Outgoing;
 use super::received::Kept;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use super::{RpcTimeout, clock};
-use out::ParcelOut;
 
 /// A parcel of any message type, on its way to a host.
 pub(crate) trait AnyParcel: Send + Sync {
@@ -32,8 +30,8 @@ pub(crate) trait AnyParcel: Send + Sync {
     fn fail(&self, error: RpcError);
 }
 
-/// Whoever waits for a reply of this type on another thread.
-pub(crate) trait Answering<R: Payload>: Send + Sync {
+/// Whoever waits for a reply of this type: the asking end of a parcel, which its host answers.
+pub(crate) trait Asked<R: Payload>: Timed {
     /// The reply, or why there is none. The first one counts.
     fn complete(&self, outcome: Result<Kept<R>, RpcError>);
 
@@ -42,10 +40,7 @@ pub(crate) trait Answering<R: Payload>: Send + Sync {
 
     /// Whom it asks.
     fn target(&self) -> &Arc<RefTarget>;
-}
 
-/// The asking end of a parcel.
-pub(crate) trait Asked<R: Payload>: Answering<R> + Timed {
     /// The outcome, if it is there.
     fn poll(&self, waker: &Waker) -> Poll<Result<Kept<R>, RpcError>>;
 
@@ -166,9 +161,14 @@ impl<M: Message> Parcel<M> {
         &self.target
     }
 
-    /// Set when nobody wants it to be delivered any more.
-    pub(crate) fn gone(&self) -> &AtomicBool {
-        &self.gone
+    /// Its sender lets go: it is not delivered, unless it has been.
+    pub(crate) fn retract_unsent(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+    }
+
+    /// It was not taken, and may be tried again.
+    pub(crate) fn put_back(&self, message: M) {
+        self.lock().message = Some(message);
     }
 
     /// Whether its host has taken it, and whoever is to be woken when that is known.
@@ -254,7 +254,7 @@ impl<M: Message> Parcel<M> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take_message(&self) -> Option<M> {
+    fn take_message(&self) -> Option<M> {
         self.lock().message.take()
     }
 
@@ -267,7 +267,7 @@ impl<M: Message> Parcel<M> {
             return Ok(None);
         }
         let ask = NewAsk {
-            sink: Sink::Foreign(Arc::clone(self) as Arc<dyn Answering<M::Reply>>),
+            sink: Sink::Foreign(Arc::clone(self) as Arc<dyn Asked<M::Reply>>),
             deadline_ns: self.deadline_ns,
             timeout: self.timeout.clone().map(Box::new),
             target: None,
@@ -292,20 +292,31 @@ impl<M: Message> Parcel<M> {
             return self.hand_over_here(node);
         }
         let key = self.enter(node)?;
-        let out = ParcelOut {
-            parcel: Arc::clone(self),
-            key,
+        let Some(message) = self.take_message() else {
+            return Ok(());
         };
-        match node.way_to(&self.target) {
-            Way::Link(link) => match (out.transmit(node, &link), self.target.place()) {
-                // Behind it everything for this address waits until there is room.
-                (Err(error), Place::Remote { address, .. }) if error.wants_room() => {
-                    node.outbox(address).send(node, Box::new(out))
-                }
-                (sent, _) => sent,
+        let out = Outgoing {
+            message,
+            target: Arc::clone(&self.target),
+            key,
+            deadline_ns: self.deadline_ns,
+            token: self.token,
+            from: self.confirms.then(|| Arc::clone(self)),
+        };
+        let error = match node.way_to(&self.target) {
+            Way::Outbox(outbox) => return outbox.send(node, Box::new(out)),
+            Way::None(error) => error,
+            Way::Link(link) => match out.transmit(node, &link) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
             },
-            Way::Outbox(outbox) => outbox.send(node, Box::new(out)),
-            Way::None(error) => out.give_up(node, error),
+        };
+        match self.target.place() {
+            // Behind it everything for this address waits until there is room.
+            Place::Remote { address, .. } if error.wants_room() => {
+                node.outbox(address).send(node, Box::new(out))
+            }
+            _ => out.give_back(node, error),
         }
     }
 
@@ -377,7 +388,7 @@ impl<M: Message> AnyParcel for Parcel<M> {
     }
 }
 
-impl<M: Message> Answering<M::Reply> for Parcel<M> {
+impl<M: Message> Asked<M::Reply> for Parcel<M> {
     fn complete(&self, outcome: Result<Kept<M::Reply>, RpcError>) {
         let mut state = self.lock();
         // Dropped outside of the lock.
@@ -402,9 +413,7 @@ impl<M: Message> Answering<M::Reply> for Parcel<M> {
     fn target(&self) -> &Arc<RefTarget> {
         &self.target
     }
-}
 
-impl<M: Message> Asked<M::Reply> for Parcel<M> {
     fn poll(&self, waker: &Waker) -> Poll<Result<Kept<M::Reply>, RpcError>> {
         let mut state = self.lock();
         if let Some(outcome) = state.outcome.take() {

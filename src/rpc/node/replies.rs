@@ -26,7 +26,7 @@ use crate::rpc::error::{AskPhase, RpcError};
 use crate::rpc::local_ref::{LocalRef, Whom};
 use crate::rpc::message::{Message, Payload};
 use crate::rpc::outbox::Link;
-use crate::rpc::parcel::Answering;
+use crate::rpc::parcel::Asked;
 use crate::rpc::received::{Kept, Received};
 use crate::rpc::{RpcAddress, RpcTimeout};
 
@@ -85,7 +85,7 @@ pub(crate) enum Sink<R: Payload> {
     Future(Option<Waker>),
     /// A future whose outcome is there.
     Ready,
-    Foreign(Arc<dyn Answering<R>>),
+    Foreign(Arc<dyn Asked<R>>),
 }
 
 /// An outstanding ask.

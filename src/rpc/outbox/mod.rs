@@ -18,6 +18,7 @@
 //! out, aborted, dropped) leaves the queue and is never sent.
 
 mod link;
+mod outgoing;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -30,6 +31,7 @@ use super::node::Node;
 use super::{RpcAddress, settings};
 
 pub(crate) use link::Link;
+pub(crate) use outgoing::Outgoing;
 
 /// A message that is to go out over a connection.
 pub(crate) trait Sendable {
