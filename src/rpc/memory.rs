@@ -26,8 +26,8 @@ use ringrail_transport::RpcFailure;
 use super::RpcAddress;
 use super::body::{AlignedBytes, BodyBuf, encode_aligned};
 use super::connection::Connection;
-use super::env::ports::{ListenError, start_on_port};
 use super::env::network::Network;
+use super::env::ports::{ListenError, start_on_port};
 use super::env::{EnvShared, RpcEnv, RpcEnvConfig, RpcEnvFactory, next_serial, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::greeting;
@@ -321,7 +321,11 @@ impl End {
     ///
     /// # Errors
     /// It was not taken.
-    pub(crate) fn send(&self, body: AlignedBytes, answer: Option<NewAnswer>) -> Result<(), RpcError> {
+    pub(crate) fn send(
+        &self,
+        body: AlignedBytes,
+        answer: Option<NewAnswer>,
+    ) -> Result<(), RpcError> {
         let there = self.other();
         if self.channel.is_closed() {
             return Err(RpcError::OutboxStopped);

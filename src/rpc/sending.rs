@@ -71,7 +71,9 @@ struct Offer<'a, M: Message> {
 enum OfferState {
     New,
     /// The end of the env is told also where the thread is blocked.
-    Posted { _guard: Option<TimerGuard> },
+    Posted {
+        _guard: Option<TimerGuard>,
+    },
     Over,
 }
 

@@ -23,7 +23,6 @@ use super::node::{is_host_thread, may_block};
 use super::scope::Scope;
 use super::verifier;
 use super::{RpcAddress, RpcEndpointAddress};
-use crate::conf::Conf;
 
 pub use config::{RpcEnvBuilder, RpcEnvConfig};
 pub use factory::{RpcEnvFactory, register_factory};
@@ -125,11 +124,6 @@ impl RpcEnv {
     /// Where it listens; `None` in client mode.
     pub fn address(&self) -> Option<&RpcAddress> {
         self.shared.address()
-    }
-
-    /// Its settings.
-    pub fn conf(&self) -> &Conf {
-        self.shared.conf()
     }
 
     /// How many threads connections and endpoints live on, isolated ones aside.

@@ -6,14 +6,13 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use crate::conf::Conf;
 use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileRegistry;
 use crate::rpc::lost::{Losses, LostMessage};
 use crate::rpc::node::HostHandle;
 use crate::rpc::peer::Peer;
-use crate::rpc::settings::RpcSettings;
+use crate::rpc::settings::{RpcSettings, SettingsSource};
 use crate::rpc::{RpcAddress, clock};
 
 use super::connector::Connector;
@@ -42,7 +41,7 @@ fn fresh_id() -> u64 {
 pub(crate) struct EnvShared {
     id: u64,
     name: Box<str>,
-    conf: Conf,
+    source: Arc<dyn SettingsSource>,
     settings: RpcSettings,
     address: OnceLock<RpcAddress>,
     registry: Registry,
@@ -61,12 +60,17 @@ pub(crate) struct EnvShared {
 }
 
 impl EnvShared {
-    pub(crate) fn new(name: &str, conf: Conf, settings: RpcSettings, losses: Losses) -> Arc<Self> {
+    pub(crate) fn new(
+        name: &str,
+        source: Arc<dyn SettingsSource>,
+        settings: RpcSettings,
+        losses: Losses,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id: fresh_id(),
             name: name.into(),
             connector: Connector::new(settings.connect_concurrency),
-            conf,
+            source,
             settings,
             address: OnceLock::new(),
             registry: Registry::default(),
@@ -90,8 +94,9 @@ impl EnvShared {
         &self.name
     }
 
-    pub(crate) fn conf(&self) -> &Conf {
-        &self.conf
+    /// What its settings came from.
+    pub(crate) fn source(&self) -> &dyn SettingsSource {
+        &*self.source
     }
 
     pub(crate) fn settings(&self) -> &RpcSettings {

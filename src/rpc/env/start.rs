@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::rpc::RpcAddress;
 use crate::rpc::error::RpcError;
 use crate::rpc::lost::Losses;
-use crate::rpc::settings::RpcSettings;
 use crate::rpc::{inspector, verifier};
 
 use super::shared::EnvShared;
@@ -16,13 +15,10 @@ use super::{RpcEnv, RpcEnvConfig};
 /// # Errors
 /// A setting cannot be, or asks for protection that an env does not have.
 pub(crate) fn shared(config: &RpcEnvConfig) -> Result<Arc<EnvShared>, RpcError> {
-    let validated = config.conf.validate();
-    let settings = validated
-        .and_then(|()| RpcSettings::read(&config.conf))
-        .map_err(|error| RpcError::Start(error.to_string().into()))?;
+    let settings = config.source.settings()?;
     let losses = Losses::new(config.on_lost.clone());
-    let (name, conf) = (&config.name, config.conf.clone());
-    Ok(EnvShared::new(name, conf, settings, losses))
+    let (name, source) = (&config.name, Arc::clone(&config.source));
+    Ok(EnvShared::new(name, source, settings, losses))
 }
 
 /// The address that peers are told.

@@ -32,7 +32,10 @@ impl Node {
         let (serial, socket) = (peer.link(), peer.socket().clone());
         let link = Rc::new(Link::new(connection, peer));
         let before = self.links.borrow_mut().insert(serial, Rc::clone(&link));
-        assert!(before.is_none(), "two connections of a thread have one number");
+        assert!(
+            before.is_none(),
+            "two connections of a thread have one number"
+        );
         if greets {
             greeting::greet(&link);
         }
@@ -76,12 +79,7 @@ impl Node {
 
     /// A message came over a connection; `reply` answers it.
     #[inline(always)]
-    pub(crate) fn receive(
-        self: &Rc<Self>,
-        peer: &Arc<Peer>,
-        body: BodyRef<'_>,
-        reply: Reply<'_>,
-    ) {
+    pub(crate) fn receive(self: &Rc<Self>, peer: &Arc<Peer>, body: BodyRef<'_>, reply: Reply<'_>) {
         let Some((envelope, len)) = Envelope::read(body.bytes()) else {
             let error = RpcError::BadArchive {
                 message: "a message without an envelope".into(),
@@ -168,11 +166,7 @@ impl Node {
 
     /// The call again, if it is to be handled: one that was handled already is answered from memory.
     #[inline]
-    fn admit<'a>(
-        &self,
-        token: Option<u64>,
-        reply: Reply<'a>,
-    ) -> Option<Reply<'a>> {
+    fn admit<'a>(&self, token: Option<u64>, reply: Reply<'a>) -> Option<Reply<'a>> {
         match token {
             Some(token) if !reply.is_one_way() => self.recent.admit(token, reply),
             _ => Some(reply),

@@ -288,7 +288,9 @@ impl Node {
     pub(super) fn each_table(&self, mut each: impl FnMut(&Rc<dyn AnyReplies>)) {
         let table = |at| {
             let tables = self.replies.borrow();
-            tables.get(at).map(|(_, table): &(_, Rc<_>)| Rc::clone(table))
+            tables
+                .get(at)
+                .map(|(_, table): &(_, Rc<_>)| Rc::clone(table))
         };
         let mut at = 0;
         while let Some(table) = table(at) {

@@ -66,11 +66,7 @@ impl Recent {
     }
 
     /// The call, if it is to be handled; else it is answered from here, now or later.
-    pub(super) fn admit<'r>(
-        self: &Rc<Self>,
-        token: u64,
-        call: Reply<'r>,
-    ) -> Option<Reply<'r>> {
+    pub(super) fn admit<'r>(self: &Rc<Self>, token: u64, call: Reply<'r>) -> Option<Reply<'r>> {
         let mut entries = self.entries.borrow_mut();
         let running = entries.len() - self.done.borrow().len();
         match entries.get_mut(&token) {
@@ -85,7 +81,11 @@ impl Recent {
             }
             None => {
                 entries.insert(token, Entry::Running(Running::default()));
-                Some(Reply::Once(Box::new(OnceCall::new(self, token, call.hold()))))
+                Some(Reply::Once(Box::new(OnceCall::new(
+                    self,
+                    token,
+                    call.hold(),
+                ))))
             }
             Some(Entry::Running(running)) => {
                 if let Some(repeated) = &running.repeated {
@@ -366,11 +366,7 @@ mod tests {
         let running = (20..22).map(|token| recent.admit(token, call(&answers, token)));
         let running: Vec<_> = running.map(Option::unwrap).collect();
         assert!(recent.admit(22, call(&answers, 22)).is_none());
-        assert_eq!(
-            answers.answers().last(),
-            Some(&(22, false)),
-            "refused"
-        );
+        assert_eq!(answers.answers().last(), Some(&(22, false)), "refused");
         drop(running);
         assert!(recent.admit(22, call(&answers, 22)).is_some());
     }

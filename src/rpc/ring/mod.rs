@@ -10,7 +10,6 @@
 //! connection gets the message by mail, in the receive buffer that it lies in.
 
 mod handler;
-mod keys;
 mod task;
 
 use std::sync::Arc;
@@ -18,8 +17,6 @@ use std::thread;
 
 use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
-
-use crate::conf::transport_conf;
 
 use super::RpcAddress;
 use super::env::network::Network;
@@ -85,7 +82,6 @@ impl Ring {
 fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     let env = start::shared(config)?;
     let owned = RpcEnv::owning(Arc::clone(&env));
-    keys::one_connection_per_peer(&config.conf)?;
     let engine = match &config.engine {
         Some(engine) => {
             warn_of_ignored(config, engine)?;
@@ -119,8 +115,7 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
 
 /// An engine that is shared has been started with settings of its own.
 fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcError> {
-    let ignored = keys::ignored_by(engine.conf(), &config.conf);
-    let mut ignored = ignored.map_err(|error| failed(&error.to_string()))?;
+    let mut ignored = config.source.ignored_by(engine.conf())?;
     let has = engine.shards().len();
     if config.shards.is_some_and(|shards| shards != has) {
         ignored.push("RpcEnvBuilder::shards");
@@ -140,7 +135,7 @@ fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcErro
 }
 
 fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
-    let conf = transport_conf(&config.conf).map_err(|error| failed(&error.to_string()))?;
+    let conf = config.source.transport()?;
     let shards = match config.thread_count(env.settings().shards)? {
         0 => thread::available_parallelism().map_or(1, |count| count.get().min(MOST_SHARDS)),
         count => count,
