@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::body::BodyRef;
 use super::call::CallSlot;
-use super::env::EnvShared;
 use super::id::MessageId;
 use super::message::{Message, Payload};
 use super::peer::Peer;
 use super::received::{Received, sender_of};
+use super::shared::EnvShared;
 use super::{RpcAddress, RpcError};
 
 /// A message that the endpoint has no handler for.

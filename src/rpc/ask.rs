@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::env::{Timed, TimerGuard};
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Payload;
 use super::node::may_wait_for;
 use super::parcel::Asked;
 use super::received::Kept;
+use super::shared::{Timed, TimerGuard};
 use super::sync::thread::{self, Thread};
 use super::sync::thread_local;
 

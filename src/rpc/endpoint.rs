@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::any::{AnyCallContext, AnyMessage};
 use super::call::{HeldCall, RpcCallContext};
-use super::env::EnvShared;
 use super::message::Message;
 use super::received::{Kept, Received};
 use super::route::{MessageSet, RouteTable};
+use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
 
 /// An endpoint: something with a name that handles messages (Spark: `RpcEndpoint`).

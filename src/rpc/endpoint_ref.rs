@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use super::ask::{AbortHandle, Ask};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
-use super::env::EnvShared;
 use super::error::RpcError;
 use super::function::FnEndpoint;
 use super::id::EndpointId;
@@ -18,6 +17,7 @@ use super::node::HostHandle;
 use super::parcel::{Asked, Parcel, SendOptions};
 use super::peer::Peer;
 use super::sending::Sending;
+use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointAddress, RpcTimeout};
 
 /// In place of an endpoint's type: any. A ref to it may be asked everything, and the endpoint decides

@@ -7,11 +7,12 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::borrowed::Slice;
 use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
-use super::env::{EndpointOptions, EnvShared, RpcEnv};
+use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
 use super::inbox::EndpointMetrics;
 use super::message::{Lane, Message};
 use super::received::{Received, View};
+use super::shared::EnvShared;
 
 /// What the inspector is called in every env that listens.
 pub const INSPECTOR_NAME: &str = "endpoint-inspector";

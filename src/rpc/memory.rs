@@ -14,7 +14,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -26,15 +25,14 @@ use ringrail_transport::RpcFailure;
 use super::RpcAddress;
 use super::body::{AlignedBytes, BodyBuf, encode_aligned};
 use super::connection::Connection;
-use super::env::network::Network;
-use super::env::ports::{ListenError, start_on_port};
-use super::env::{EnvShared, RpcEnv, RpcEnvConfig, RpcEnvFactory, next_serial, start};
+use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::greeting;
 use super::node::{HostHandle, Mail, Node, PeerMessage, PostError, start_thread};
 use super::peer::Peer;
 use super::reply::SendReply;
 use super::settings::INBOX_KEY;
+use super::shared::{EnvShared, FileSource, ListenError, Network, next_serial, start_on_port};
 use super::sync::AtomicBool;
 
 /// Makes in-process envs.
@@ -56,11 +54,12 @@ impl RpcEnvFactory for LocalFactory {
         let env = start::shared(&config)?;
         let owned = RpcEnv::owning(Arc::clone(&env));
         let threads = start_threads(&config, &env)?;
-        env.started(threads, Network::Memory(Memory::default()));
+        let memory = Arc::new(Memory::default());
+        env.started(threads, Arc::clone(&memory) as Arc<dyn Network>);
         if !config.client_mode {
             let retries = env.settings().port_max_retries;
             let bound = start_on_port(&config.name, config.port, retries, |port| {
-                listen(&env, &RpcAddress::new(&config.bind_host, port))
+                memory.listen(&env, &RpcAddress::new(&config.bind_host, port))
             })?;
             env.listens(start::advertised(&config, bound.port()));
             start::built_in(&owned)?;
@@ -92,7 +91,7 @@ fn start_threads(
     Ok(threads)
 }
 
-type Listeners = HashMap<RpcAddress, Arc<EnvShared>>;
+type Listeners = HashMap<RpcAddress, (Arc<EnvShared>, Arc<Memory>)>;
 
 /// The envs that listen in this process.
 fn listeners() -> MutexGuard<'static, Listeners> {
@@ -101,7 +100,7 @@ fn listeners() -> MutexGuard<'static, Listeners> {
     listeners.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn listener(at: &RpcAddress) -> Result<Arc<EnvShared>, RpcError> {
+fn listener(at: &RpcAddress) -> Result<(Arc<EnvShared>, Arc<Memory>), RpcError> {
     let there = listeners().get(at).cloned();
     there.ok_or_else(|| RpcError::Connect {
         address: at.clone(),
@@ -116,103 +115,111 @@ fn next_port() -> u16 {
     FIRST_FREE_PORT + NEXT.fetch_add(1, Ordering::Relaxed) % span
 }
 
-/// Has `env` listen; the address with its port.
-fn listen(env: &Arc<EnvShared>, address: &RpcAddress) -> Result<RpcAddress, ListenError> {
-    let mut listeners = listeners();
-    let mut at = address.clone();
-    while at.port() == 0 || (address.port() == 0 && listeners.contains_key(&at)) {
-        at = RpcAddress::new(address.host(), next_port());
-    }
-    if listeners.contains_key(&at) {
-        return Err(ListenError {
-            in_use: true,
-            text: format!("Address already in use: {at}"),
-        });
-    }
-    listeners.insert(at.clone(), Arc::clone(env));
-    drop(listeners);
-    if let Some(Network::Memory(memory)) = &mut *env.network() {
-        memory.listening = Some(at.clone());
-    }
-    Ok(at)
-}
-
 /// An in-process env's side of the network.
 #[derive(Default)]
-pub(crate) struct Memory {
+struct Memory {
+    state: Mutex<MemoryState>,
+}
+
+#[derive(Default)]
+struct MemoryState {
     listening: Option<RpcAddress>,
     channels: Vec<Weak<Channel>>,
 }
 
 impl Memory {
-    fn note(&mut self, channel: &Arc<Channel>) {
-        self.channels.retain(|known| known.strong_count() > 0);
-        self.channels.push(Arc::downgrade(channel));
+    fn lock(&self) -> MutexGuard<'_, MemoryState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops listening, and closes every connection.
-    pub(crate) fn close(self) {
-        let env = self.listening.and_then(|at| listeners().remove(&at));
+    fn note(&self, channel: &Arc<Channel>) {
+        let channels = &mut self.lock().channels;
+        channels.retain(|known| known.strong_count() > 0);
+        channels.push(Arc::downgrade(channel));
+    }
+
+    /// Has `env` listen; the address with its port.
+    fn listen(
+        self: &Arc<Self>,
+        env: &Arc<EnvShared>,
+        address: &RpcAddress,
+    ) -> Result<RpcAddress, ListenError> {
+        let mut listeners = listeners();
+        let mut at = address.clone();
+        while at.port() == 0 || (address.port() == 0 && listeners.contains_key(&at)) {
+            at = RpcAddress::new(address.host(), next_port());
+        }
+        if listeners.contains_key(&at) {
+            return Err(ListenError {
+                in_use: true,
+                text: format!("Address already in use: {at}"),
+            });
+        }
+        listeners.insert(at.clone(), (Arc::clone(env), Arc::clone(self)));
+        drop(listeners);
+        self.lock().listening = Some(at.clone());
+        Ok(at)
+    }
+}
+
+impl Network for Memory {
+    fn connect(
+        &self,
+        env: &Arc<EnvShared>,
+        host: &Arc<HostHandle>,
+        to: &RpcAddress,
+    ) -> Result<(), RpcError> {
+        let (there, memory) = listener(to)?;
+        let own = RpcAddress::new("process.local", next_port());
+        let sides = [
+            (env, Arc::clone(host), to.clone()),
+            (&there, there.next_shard()?, own),
+        ];
+        let channel = Arc::new(Channel {
+            sides: sides.map(|(env, host, socket)| Side {
+                peer: Peer::new(Arc::clone(env), socket, host, next_serial()),
+                refuses: AtomicBool::new(false),
+            }),
+            closed: AtomicBool::new(false),
+        });
+        self.note(&channel);
+        memory.note(&channel);
+        let entering = Entering {
+            channel: Arc::clone(&channel),
+            to: to.clone(),
+            taken: false,
+        };
+        channel.sides[1]
+            .host()
+            .run(move |node| entering.listening_side(node));
+        if env.is_stopped() {
+            channel.close();
+        }
+        Ok(())
+    }
+
+    fn file_source(&self, to: &RpcAddress, name: &str) -> Result<FileSource, RpcError> {
+        let (there, _) = listener(to)?;
+        let missing = || {
+            let text = format!("Stream '{name}' was not found.");
+            io::Error::new(io::ErrorKind::NotFound, text)
+        };
+        let opened = there.files().open(name);
+        let file = opened.and_then(|file| file.ok_or_else(missing));
+        Ok(FileSource::File(file))
+    }
+
+    fn close(&self) {
+        let MemoryState {
+            listening,
+            channels,
+        } = std::mem::take(&mut *self.lock());
+        let env = listening.and_then(|at| listeners().remove(&at));
         drop(env);
-        for channel in self.channels.iter().filter_map(Weak::upgrade) {
+        for channel in channels.iter().filter_map(Weak::upgrade) {
             channel.close();
         }
     }
-}
-
-/// A file that the env at `to` gives out.
-///
-/// # Errors
-/// There is no such env. The inner error is of the file.
-pub(crate) fn open_file(to: &RpcAddress, name: &str) -> Result<io::Result<File>, RpcError> {
-    let there = listener(to)?;
-    let missing = || {
-        let text = format!("Stream '{name}' was not found.");
-        io::Error::new(io::ErrorKind::NotFound, text)
-    };
-    let opened = there.files().open(name);
-    Ok(opened.and_then(|file| file.ok_or_else(missing)))
-}
-
-/// Connects `host` of `env`; its outbox for `to` is told what came of it, unless this fails.
-///
-/// # Errors
-/// There is no such env, or one of the two has ended.
-pub(crate) fn connect(
-    env: &Arc<EnvShared>,
-    host: &Arc<HostHandle>,
-    to: &RpcAddress,
-) -> Result<(), RpcError> {
-    let there = listener(to)?;
-    let own = RpcAddress::new("process.local", next_port());
-    let sides = [
-        (env, Arc::clone(host), to.clone()),
-        (&there, there.next_shard()?, own),
-    ];
-    let channel = Arc::new(Channel {
-        sides: sides.map(|(env, host, socket)| Side {
-            peer: Peer::new(Arc::clone(env), socket, host, next_serial()),
-            refuses: AtomicBool::new(false),
-        }),
-        closed: AtomicBool::new(false),
-    });
-    for env in [env, &there] {
-        if let Some(Network::Memory(memory)) = &mut *env.network() {
-            memory.note(&channel);
-        }
-    }
-    let entering = Entering {
-        channel: Arc::clone(&channel),
-        to: to.clone(),
-        taken: false,
-    };
-    channel.sides[1]
-        .host()
-        .run(move |node| entering.listening_side(node));
-    if env.is_stopped() {
-        channel.close();
-    }
-    Ok(())
 }
 
 /// A connection on its way to its two threads, closed where one of them ends before.

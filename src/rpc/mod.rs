@@ -142,6 +142,7 @@ mod schema;
 mod scope;
 mod sending;
 pub(crate) mod settings;
+mod shared;
 mod sync;
 mod timeout;
 mod verifier;

@@ -9,12 +9,12 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::endpoint_ref::{Place, RefTarget};
-use super::env::Timed;
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
 use super::node::{HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
 use super::outbox::Outgoing;
 use super::received::Kept;
+use super::shared::Timed;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use super::{RpcTimeout, clock};
 

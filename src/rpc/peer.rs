@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::RpcAddress;
-use super::env::EnvShared;
 use super::id::{EndpointId, MessageId};
 use super::node::HostHandle;
+use super::shared::EnvShared;
 
 /// Names that one peer may tell this side, so that errors can use them; further ones stay numbers.
 pub(crate) const MAX_PEER_NAMES: usize = 4096;

@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::env::EnvShared;
 use super::peer::Peer;
+use super::shared::EnvShared;
 
 #[derive(Clone)]
 struct Current {

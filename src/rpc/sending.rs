@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 
 use super::clock;
 use super::endpoint_ref::RefTarget;
-use super::env::{Sleep, Timed, TimerGuard};
 use super::error::RpcError;
 use super::message::Message;
 use super::parcel::{Parcel, SendOptions};
+use super::shared::{Sleep, Timed, TimerGuard};
 
 /// The first wait for room, in ns; it doubles each time.
 const FIRST_WAIT_NS: u64 = 1_000_000;

@@ -8,11 +8,12 @@ use super::RpcEndpointAddress;
 use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
 use super::endpoint_ref::RpcEndpointRef;
-use super::env::{EndpointOptions, EnvShared, RpcEnv};
+use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
 use super::message::Message;
 use super::parcel::SendOptions;
 use super::received::{Received, View};
+use super::shared::EnvShared;
 
 /// What the verifier is called in every env that listens.
 pub const VERIFIER_NAME: &str = "endpoint-verifier";

@@ -1,16 +1,9 @@
 //! [`RpcEnv`]: endpoints by name, here and in other envs.
 
 mod config;
-mod connector;
 mod factory;
-pub(crate) mod network;
-pub(crate) mod ports;
-mod registry;
 mod setup;
-mod shared;
-mod shutdown;
 pub(crate) mod start;
-mod timers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,14 +14,13 @@ use super::error::RpcError;
 use super::inbox::EndpointMetrics;
 use super::node::{is_host_thread, may_block};
 use super::scope::Scope;
+use super::shared::EnvShared;
 use super::verifier;
 use super::{RpcAddress, RpcEndpointAddress};
 
 pub use config::{RpcEnvBuilder, RpcEnvConfig};
 pub use factory::{RpcEnvFactory, register_factory};
 pub use setup::{EndpointOptions, Placement};
-pub(crate) use shared::{EnvShared, next_serial};
-pub(crate) use timers::{Sleep, Timed, TimerGuard};
 
 /// Endpoints by name, and the way to those of other envs (Spark: `RpcEnv`). Cheap to clone.
 ///

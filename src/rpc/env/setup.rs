@@ -11,10 +11,9 @@ use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
 use crate::rpc::inbox::{Inbox, InboxMetrics, NewInbox};
 use crate::rpc::node::{HostHandle, Node, node_of, start_thread};
 use crate::rpc::route::{MessageSet, RouteTable};
+use crate::rpc::shared::{EnvShared, Registration, next_serial};
 
 use super::RpcEnv;
-use super::registry::Registration;
-use super::shared::{EnvShared, next_serial};
 
 /// Where an endpoint lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::rpc::RpcAddress;
 use crate::rpc::error::RpcError;
 use crate::rpc::lost::Losses;
+use crate::rpc::shared::EnvShared;
 use crate::rpc::{inspector, verifier};
 
-use super::shared::EnvShared;
 use super::{RpcEnv, RpcEnvConfig};
 
 /// An env, stopped again where making it fails half way.

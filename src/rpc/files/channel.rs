@@ -12,10 +12,9 @@ use ringrail_transport::{RequestError, TransportClient};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::rpc::ask::block_on;
-use crate::rpc::env::network::Network;
 use crate::rpc::error::ENV_STOPPED;
-use crate::rpc::memory;
 use crate::rpc::node::may_block;
+use crate::rpc::shared::FileSource;
 use crate::rpc::{RpcEnv, RpcError};
 
 use super::uri;
@@ -59,18 +58,18 @@ impl RpcEnv {
         if self.is_stopped() {
             return Err(ENV_STOPPED);
         }
-        let clients = match &*self.shared().network() {
-            None => return Err(ENV_STOPPED),
-            Some(Network::Memory(_)) => None,
-            Some(Network::Ring(ring)) => Some(ring.downloads()),
+        let network = self.shared().network()?;
+        let clients = match network.file_source(&address, &name)? {
+            FileSource::Stream(clients) => clients,
+            FileSource::File(file) => {
+                let source = match file {
+                    Ok(file) => Source::Local(file),
+                    Err(error) => Source::Failed(Some(error)),
+                };
+                return Ok(RpcChannel { source });
+            }
         };
-        let Some(clients) = clients else {
-            let source = match memory::open_file(&address, &name)? {
-                Ok(file) => Source::Local(file),
-                Err(error) => Source::Failed(Some(error)),
-            };
-            return Ok(RpcChannel { source });
-        };
+        drop(network);
         let connected = clients.create_client(&address.to_string()).await;
         let client = connected.map_err(|error| RpcError::Connect {
             address: address.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::rpc::RpcEnv;
-use crate::rpc::env::EnvShared;
+use crate::rpc::shared::EnvShared;
 
 use super::registry::{MAX_NAMES, Shelf};
 use super::uri::escaped;

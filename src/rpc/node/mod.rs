@@ -28,7 +28,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use super::env::EnvShared;
 use super::error::{ENV_STOPPED, RpcError};
 use super::id::EndpointId;
 use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
@@ -36,6 +35,7 @@ use super::message::{Message, Payload};
 use super::outbox::{Link, Outbox};
 use super::peer::Peer;
 use super::reply::Reply;
+use super::shared::EnvShared;
 use inboxes::Inboxes;
 use locate::Locations;
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::rpc::clock;
-use crate::rpc::env::EnvShared;
 use crate::rpc::error::RpcError;
+use crate::rpc::shared::EnvShared;
 use crate::rpc::sync::mpsc;
 use crate::rpc::sync::thread::{self, Thread};
 

@@ -12,12 +12,12 @@ use ringrail_transport::{
 use crate::rpc::RpcAddress;
 use crate::rpc::body::BodyRef;
 use crate::rpc::connection;
-use crate::rpc::env::EnvShared;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
 use crate::rpc::node::{Node, node_of};
 use crate::rpc::peer::Peer;
 use crate::rpc::reply::Reply;
+use crate::rpc::shared::EnvShared;
 
 /// The env's servers, or its clients; `greets` says whether a connection greets its peer as soon as it is
 /// open, or only when somebody has prepared it.

@@ -12,18 +12,17 @@
 mod handler;
 mod task;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
 
 use super::RpcAddress;
-use super::env::network::Network;
-use super::env::ports::{ListenError, start_on_port};
-use super::env::{EnvShared, RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
+use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::node::HostHandle;
+use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
 
 /// Makes envs over the engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,29 +52,57 @@ fn failed(text: &str) -> RpcError {
 }
 
 /// What connects an env over the engine.
-pub(crate) struct Ring {
+struct Ring {
     clients: TransportClientFactory,
     /// For files: bulk does not queue before messages.
     downloads: TransportClientFactory,
-    server: Option<TransportServer>,
-    engine: Engine,
+    server: Mutex<Option<TransportServer>>,
+    /// The last of it joins the shards.
+    _engine: Engine,
 }
 
 impl Ring {
-    pub(crate) fn clients(&self) -> TransportClientFactory {
-        self.clients.clone()
+    fn server(&self) -> MutexGuard<'_, Option<TransportServer>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Network for Ring {
+    fn connect(
+        &self,
+        env: &Arc<EnvShared>,
+        host: &Arc<HostHandle>,
+        to: &RpcAddress,
+    ) -> Result<(), RpcError> {
+        let shard = env.shard_of(host);
+        let client = self
+            .clients
+            .create_unmanaged_client_on_blocking(shard, &to.to_string())
+            .map_err(|error| RpcError::Connect {
+                address: to.clone(),
+                detail: error.to_string().into(),
+            })?;
+        let (id, to) = (client.id(), to.clone());
+        let ordered = host.run(move |node| {
+            let link = node.link(id).ok_or_else(|| RpcError::Disconnected {
+                address: to.clone(),
+            });
+            node.connected(&to, link);
+        });
+        if !ordered {
+            client.close();
+            return Err(ENV_STOPPED);
+        }
+        Ok(())
     }
 
-    pub(crate) fn downloads(&self) -> TransportClientFactory {
-        self.downloads.clone()
+    fn file_source(&self, _: &RpcAddress, _: &str) -> Result<FileSource, RpcError> {
+        Ok(FileSource::Stream(self.downloads.clone()))
     }
 
-    pub(crate) fn close(self) {
-        drop(self.server);
-        drop(self.clients);
-        drop(self.downloads);
-        // The last of it joins the shards.
-        drop(self.engine);
+    fn close(&self) {
+        let server = self.server().take();
+        drop(server);
     }
 }
 
@@ -97,17 +124,16 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     let clients = clients.create_client_factory(prepared.clone());
     let downloads = TransportContext::client_only(engine.clone());
     let downloads = downloads.create_client_factory(prepared.clone());
-    env.started(
-        hosts,
-        Network::Ring(Ring {
-            clients,
-            downloads,
-            server: None,
-            engine,
-        }),
-    );
+    let ring = Arc::new(Ring {
+        clients,
+        downloads,
+        server: Mutex::new(None),
+        _engine: engine,
+    });
+    env.started(hosts, Arc::clone(&ring) as Arc<dyn Network>);
     if !config.client_mode {
-        listen(config, &env, &context)?;
+        let server = listen(config, &env, &context)?;
+        *ring.server() = Some(server);
         start::built_in(&owned)?;
     }
     Ok(owned)
@@ -152,7 +178,7 @@ fn listen(
     config: &RpcEnvConfig,
     env: &EnvShared,
     context: &TransportContext,
-) -> Result<(), RpcError> {
+) -> Result<TransportServer, RpcError> {
     let retries = env.settings().port_max_retries;
     let server = start_on_port(&config.name, config.port, retries, |port| {
         let at = RpcAddress::new(&config.bind_host, port);
@@ -171,35 +197,5 @@ fn listen(
         })
     })?;
     env.listens(start::advertised(config, server.port().unwrap_or(0)));
-    if let Some(Network::Ring(ring)) = &mut *env.network() {
-        ring.server = Some(server);
-    }
-    Ok(())
-}
-
-/// Connects on a shard; blocks. The outbox there is told where that succeeds.
-pub(crate) fn connect(
-    clients: &TransportClientFactory,
-    shard: usize,
-    host: &Arc<HostHandle>,
-    to: &RpcAddress,
-) -> Result<(), RpcError> {
-    let client = clients
-        .create_unmanaged_client_on_blocking(shard, &to.to_string())
-        .map_err(|error| RpcError::Connect {
-            address: to.clone(),
-            detail: error.to_string().into(),
-        })?;
-    let (id, to) = (client.id(), to.clone());
-    let ordered = host.run(move |node| {
-        let link = node.link(id).ok_or_else(|| RpcError::Disconnected {
-            address: to.clone(),
-        });
-        node.connected(&to, link);
-    });
-    if !ordered {
-        client.close();
-        return Err(ENV_STOPPED);
-    }
-    Ok(())
+    Ok(server)
 }

@@ -9,9 +9,9 @@ use ringrail_transport::shard::{ShardTask, TaskContext, TaskTimer};
 use ringrail_transport::{Engine, ShardHandle};
 
 use crate::rpc::clock;
-use crate::rpc::env::EnvShared;
 use crate::rpc::error::RpcError;
 use crate::rpc::node::{Bell, Host, HostHandle, Node};
+use crate::rpc::shared::EnvShared;
 
 use super::failed;
 

@@ -9,7 +9,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::shared::EnvShared;
+use super::EnvShared;
 use crate::rpc::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// How long threads that were cut off are waited for.
@@ -112,10 +112,7 @@ impl EnvShared {
                 host.cut_off();
             }
         }
-        let network = self.network().take();
-        if let Some(network) = network {
-            network.close();
-        }
+        self.end_network();
         self.connector().stop();
         self.timers().stop();
         self.ending().end();

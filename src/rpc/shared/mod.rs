@@ -1,4 +1,11 @@
-//! What all threads of an env share.
+//! The state that all threads of an env share: its endpoints by name, its threads, timers and network, its end.
+
+mod connector;
+mod network;
+mod ports;
+mod registry;
+mod shutdown;
+mod timers;
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -15,11 +22,15 @@ use crate::rpc::peer::Peer;
 use crate::rpc::settings::{RpcSettings, SettingsSource};
 use crate::rpc::{RpcAddress, clock};
 
-use super::connector::Connector;
-use super::network::Network;
-use super::registry::Registry;
-use super::shutdown::Ending;
-use super::timers::Timers;
+use connector::Connector;
+use registry::Registry;
+use shutdown::Ending;
+use timers::Timers;
+
+pub(crate) use network::{FileSource, Network};
+pub(crate) use ports::{ListenError, start_on_port};
+pub(crate) use registry::Registration;
+pub(crate) use timers::{Sleep, Timed, TimerGuard};
 
 /// A number that no other thing of this process has.
 pub(crate) fn next_serial() -> u64 {
@@ -53,7 +64,7 @@ pub(crate) struct EnvShared {
     stopped: AtomicBool,
     timers: Arc<Timers>,
     connector: Arc<Connector>,
-    network: Mutex<Option<Network>>,
+    network: Mutex<Option<Arc<dyn Network>>>,
     files: FileRegistry,
     ending: Ending,
     losses: Losses,
@@ -143,19 +154,19 @@ impl EnvShared {
     }
 
     /// Takes no more; false where it was stopped before.
-    pub(super) fn mark_stopped(&self) -> bool {
+    fn mark_stopped(&self) -> bool {
         !self.stopped.swap(true, Ordering::AcqRel)
     }
 
     /// The env's threads and its network are there.
-    pub(crate) fn started(&self, shards: Vec<Arc<HostHandle>>, network: Network) {
+    pub(crate) fn started(&self, shards: Vec<Arc<HostHandle>>, network: Arc<dyn Network>) {
         self.hosts
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(shards.iter().cloned());
         // Set once, by whoever makes the env.
         let _ = self.shards.set(shards);
-        *self.network() = Some(network);
+        *self.lock_network() = Some(network);
     }
 
     /// It listens.
@@ -164,8 +175,21 @@ impl EnvShared {
         let _ = self.address.set(address);
     }
 
-    pub(crate) fn network(&self) -> std::sync::MutexGuard<'_, Option<Network>> {
+    fn lock_network(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Network>>> {
         self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// # Errors
+    /// The env has ended.
+    pub(crate) fn network(&self) -> Result<Arc<dyn Network>, RpcError> {
+        self.lock_network().clone().ok_or(ENV_STOPPED)
+    }
+
+    fn end_network(&self) {
+        let network = self.lock_network().take();
+        if let Some(network) = network {
+            network.close();
+        }
     }
 
     /// What it gives out.
