@@ -26,36 +26,42 @@ type Ran = std::thread::Result<Result<(), RpcError>>;
 impl<E: RpcEndpoint> Inbox<E> {
     /// Handles up to `budget` messages; true where more wait.
     pub(super) fn work(&self, node: &Rc<Node>, budget: usize) -> bool {
-        self.scheduled.set(false);
+        // Marked as queued while it runs, or what comes meanwhile would give it a second place in the round.
+        self.scheduled.set(true);
+        self.work_off(node, budget);
+        let more = match self.phase.get() {
+            _ if node.handle().is_cut_off() => false,
+            Phase::Ready => self.depth.get() > 0 || self.stopping.get(),
+            Phase::Flying => self.woken.get(),
+            Phase::Starting | Phase::Handling | Phase::Stopped => false,
+        };
+        self.scheduled.set(more);
+        more
+    }
+
+    fn work_off(&self, node: &Rc<Node>, budget: usize) {
         for _ in 0..budget {
             if node.handle().is_cut_off() {
                 // The env has ended without it: its node ends it next.
-                return false;
+                return;
             }
             match self.phase.get() {
                 Phase::Starting => self.start(),
-                Phase::Flying if !self.woken.replace(false) => return false,
-                Phase::Flying if !self.fly(node) => return false,
-                Phase::Handling | Phase::Stopped => return false,
+                Phase::Flying if !self.woken.replace(false) => return,
+                Phase::Flying if !self.fly(node) => return,
+                Phase::Handling | Phase::Stopped => return,
                 Phase::Ready | Phase::Flying => {}
             }
             let Some((queued, lane)) = self.pop() else {
                 if self.stopping.get() && self.phase.get() == Phase::Ready {
                     self.end(node);
                 }
-                return false;
+                return;
             };
             let waited = node.now_ns().saturating_sub(queued.at_ns);
             self.metrics.waited(waited);
             self.handle(node, queued.item, lane);
-            if self.phase.get() == Phase::Flying {
-                // Its future has been polled, and is polled again when it is woken.
-                return false;
-            }
         }
-        let more = self.depth.get() > 0 || self.stopping.get();
-        // Set before it is queued again, so that it is queued once.
-        more && self.phase.get() == Phase::Ready && !self.scheduled.replace(true)
     }
 
     #[inline]
