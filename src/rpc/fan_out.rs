@@ -142,7 +142,8 @@ impl<R: Payload, I: Iterator<Item = Ask<R>>> AskAll<R, I> {
         let Poll::Ready(outcome) = Pin::new(ask).poll(&mut context) else {
             return false;
         };
-        self.outcomes[*index] = Some(outcome);
+        let before = self.outcomes[*index].replace(outcome);
+        assert!(before.is_none(), "an ask ends once");
         place.ask = None;
         self.free.push(slot);
         true
@@ -155,7 +156,8 @@ impl<R: Payload, I: Iterator<Item = Ask<R>>> AskAll<R, I> {
                 self.free.push(slot);
                 return;
             };
-            self.slots[slot].ask = Some((ask, self.started));
+            let before = self.slots[slot].ask.replace((ask, self.started));
+            assert!(before.is_none(), "a free slot has no ask");
             self.started += 1;
             self.outcomes.push(None);
             self.look(slot);
@@ -188,6 +190,7 @@ impl<R: Payload, I: Iterator<Item = Ask<R>> + Unpin> Future for AskAll<R, I> {
             return Poll::Pending;
         }
         let outcomes = std::mem::take(&mut this.outcomes);
+        assert!(outcomes.iter().all(Option::is_some), "every ask has ended");
         Poll::Ready(outcomes.into_iter().flatten().collect())
     }
 }

@@ -290,6 +290,7 @@ struct Channel {
 
 impl Channel {
     fn end(self: &Arc<Self>, side: usize) -> Connection {
+        assert!(side < self.sides.len(), "a connection has two sides");
         Connection::Memory(End {
             channel: Arc::clone(self),
             side,

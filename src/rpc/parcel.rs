@@ -168,7 +168,8 @@ impl<M: Message> Parcel<M> {
 
     /// It was not taken, and may be tried again.
     pub(crate) fn put_back(&self, message: M) {
-        self.lock().message = Some(message);
+        let before = self.lock().message.replace(message);
+        assert!(before.is_none(), "what is put back was taken");
     }
 
     /// Whether its host has taken it, and whoever is to be woken when that is known.
@@ -274,7 +275,8 @@ impl<M: Message> Parcel<M> {
         };
         let key = node.new_ask(&node.replies::<M::Reply>(), ask)?;
         if Arc::ptr_eq(&self.host, node.handle()) {
-            self.entry.store(key, Ordering::SeqCst);
+            let before = self.entry.swap(key, Ordering::SeqCst);
+            assert_eq!(before, 0, "an ask is entered once");
             // Whoever let go just before found no entry to retract.
             if self.is_gone() {
                 node.cancel(key);
@@ -348,6 +350,10 @@ impl<M: Message> Parcel<M> {
 
 impl<M: Message> AnyParcel for Parcel<M> {
     fn deliver(self: Arc<Self>, node: &Rc<Node>) {
+        debug_assert!(
+            Arc::ptr_eq(&self.host, node.handle()) || matches!(self.target.place(), Place::Here(_)),
+            "only endpoints move, connections do not"
+        );
         if self.is_gone() {
             return;
         }

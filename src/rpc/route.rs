@@ -292,7 +292,7 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
     fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>) {
         let first = self.queue.borrow_mut().pop_front();
         let Some((message, key)) = first else {
-            return;
+            unreachable!("a value waits in the queue of its route");
         };
         if let Some(key) = key
             && !self.replies(node).is_wanted(key)

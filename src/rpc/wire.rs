@@ -47,6 +47,7 @@ impl Envelope {
             word(24)?;
             (Some(word(16)?), LONG_LEN)
         };
+        debug_assert!(len <= body.len(), "the envelope lies in the body");
         let envelope = Self {
             endpoint: EndpointId::from_wire(endpoint),
             message: MessageId::from_wire(message),
@@ -61,6 +62,11 @@ impl Envelope {
     where
         S: Fallible + Writer + ?Sized,
     {
+        debug_assert_eq!(
+            self.endpoint.to_wire() & SPARE_BIT,
+            0,
+            "no id has the spare bit"
+        );
         let long = if self.token.is_some() { SPARE_BIT } else { 0 };
         serializer.write(&pair(
             self.endpoint.to_wire() | long,

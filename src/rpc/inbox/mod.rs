@@ -204,8 +204,9 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
         let (len, limit) = match lane {
             Lane::Normal => {
-                let events = self.events.get();
-                (self.queue.items.borrow().len() - events, self.capacity)
+                let (waiting, events) = (self.queue.items.borrow().len(), self.events.get());
+                assert!(events <= waiting, "events wait in the normal lane");
+                (waiting - events, self.capacity)
             }
             Lane::Liveness => (self.urgent.items.borrow().len(), LIVENESS_PLACES),
         };
@@ -231,11 +232,17 @@ impl<E: RpcEndpoint> Inbox<E> {
         self.lines(lane).items.borrow_mut().push_back(queued);
         let depth = self.depth.get() + 1;
         self.depth.set(depth);
+        debug_assert_eq!(depth, self.waiting(), "what waits is counted");
         self.metrics.queued(depth as u64);
         if depth == 1 {
             self.metrics.first_since(at_ns);
         }
         self.schedule(node);
+    }
+
+    /// What waits in both lanes.
+    fn waiting(&self) -> usize {
+        self.queue.items.borrow().len() + self.urgent.items.borrow().len()
     }
 
     fn lines(&self, lane: Lane) -> &Lines {
@@ -262,6 +269,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     /// The next of what waits, and the lane that it waited in.
     fn pop(&self) -> Option<(Queued, Lane)> {
         if self.depth.get() == 0 {
+            debug_assert_eq!(self.waiting(), 0, "what waits is counted");
             return None;
         }
         let urgent = self.urgent.items.borrow_mut().pop_front();
@@ -270,6 +278,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             None => (self.queue.items.borrow_mut().pop_front()?, Lane::Normal),
         };
         if let Item::Event(_) = next.0.item {
+            assert!(self.events.get() > 0, "an event that waits is counted");
             self.events.set(self.events.get() - 1);
         }
         let depth = self.depth.get() - 1;

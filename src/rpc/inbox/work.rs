@@ -58,6 +58,11 @@ impl<E: RpcEndpoint> Inbox<E> {
                 }
                 return;
             };
+            debug_assert_eq!(
+                self.phase.get(),
+                Phase::Ready,
+                "a turn begins between handlers"
+            );
             let waited = node.now_ns().saturating_sub(queued.at_ns);
             self.metrics.waited(waited);
             self.handle(node, queued.item, lane);
@@ -72,6 +77,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             Item::Event(event) => self.tell(&event),
             Item::Remote => {
                 let first = self.lines(lane).remote.borrow_mut().pop_front();
+                assert!(first.is_some(), "a peer's message waits in its own queue");
                 let Some(item) = first.filter(|item| item.is_wanted(node.now_ns())) else {
                     return;
                 };
@@ -93,6 +99,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         name: &'static str,
         handle: impl FnOnce(&mut E, RpcCallContext<'_, R>) -> Result<(), RpcError>,
     ) {
+        debug_assert_eq!(self.phase.get(), Phase::Ready, "one handler at a time");
         self.phase.set(Phase::Handling);
         let call = Call::new(node, reply);
         let ran = self.with_endpoint(|endpoint| handle(endpoint, call.context(peer)));
@@ -171,6 +178,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     }
 
     fn start(&self) {
+        assert_eq!(self.phase.get(), Phase::Starting, "an endpoint starts once");
         let context = EndpointContext::new(self.me.clone());
         self.hook("on_start", |endpoint| endpoint.on_start(&context));
     }
@@ -198,8 +206,10 @@ impl<E: RpcEndpoint> Inbox<E> {
         name: &'static str,
         make: impl FnOnce(Rc<std::cell::RefCell<Option<E>>>) -> Flight,
     ) {
+        assert_eq!(self.phase.get(), Phase::Ready, "one handler at a time");
         let flight = make(Rc::clone(&self.endpoint));
-        *self.flight.borrow_mut() = Some((flight, name));
+        let before = self.flight.replace(Some((flight, name)));
+        assert!(before.is_none(), "one future at a time");
         self.phase.set(Phase::Flying);
         self.woken.set(false);
         let this = self.weak.upgrade();
@@ -280,6 +290,14 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     /// Everything has been handled: the last hook.
     fn end(&self, node: &Rc<Node>) {
+        assert!(
+            self.stopping.get() && self.depth.get() == 0,
+            "on_stop comes last"
+        );
+        assert!(
+            self.flight.borrow().is_none(),
+            "on_stop comes after every handler"
+        );
         self.hook("on_stop", RpcEndpoint::on_stop);
         self.phase.set(Phase::Stopped);
         let endpoint = self.endpoint.borrow_mut().take();

@@ -113,6 +113,7 @@ impl HostHandle {
     /// # Errors
     /// Gives it back where there is no room, or nobody to take it.
     pub(crate) fn post(&self, mail: Mail) -> Result<(), PostError> {
+        debug_assert!(!mail.is_order(), "orders are not given back");
         if self.is_closed() {
             return Err(PostError::Closed(mail));
         }
@@ -139,6 +140,7 @@ impl HostHandle {
     }
 
     fn put(&self, mail: Mail) {
+        debug_assert!(mail.is_order(), "messages are bounded");
         self.orders.fetch_add(1, Ordering::SeqCst);
         let left = match self.overflowing.load(Ordering::SeqCst) {
             0 => self.posts.push(mail).err(),
@@ -207,7 +209,8 @@ impl HostHandle {
     pub(crate) fn take(&self) -> Option<Mail> {
         let mail = self.posts.pop().or_else(|| self.take_overflow())?;
         if mail.is_order() {
-            self.orders.fetch_sub(1, Ordering::SeqCst);
+            let before = self.orders.fetch_sub(1, Ordering::SeqCst);
+            assert!(before > 0, "an order is counted before it is posted");
         }
         Some(mail)
     }
@@ -221,7 +224,8 @@ impl HostHandle {
             return Some(mail);
         }
         let mail = self.overflow.pop()?;
-        self.overflowing.fetch_sub(1, Ordering::SeqCst);
+        let before = self.overflowing.fetch_sub(1, Ordering::SeqCst);
+        assert!(before > 0, "what overflows is counted before it is queued");
         Some(mail)
     }
 

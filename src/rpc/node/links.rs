@@ -52,6 +52,7 @@ impl Node {
         let Some(link) = self.links.borrow_mut().remove(&serial) else {
             return;
         };
+        assert!(!link.is_over(), "a link in the table is not over");
         link.set_over();
         self.drop_outbox_of(&link);
         self.fail_asks_over(&link);

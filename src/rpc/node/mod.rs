@@ -183,9 +183,9 @@ impl Node {
 
     /// A new endpoint.
     pub(crate) fn add_inbox(&self, id: EndpointId, inbox: Rc<dyn AnyInbox>) {
-        self.live
-            .borrow_mut()
-            .insert(inbox.serial(), Rc::clone(&inbox));
+        let live = &self.live;
+        let before = live.borrow_mut().insert(inbox.serial(), Rc::clone(&inbox));
+        assert!(before.is_none(), "two inboxes have one serial number");
         self.inboxes.insert(id, Rc::clone(&inbox));
         self.schedule(inbox);
     }
@@ -257,8 +257,7 @@ impl Node {
         };
         match table.downcast() {
             Ok(table) => table,
-            // The type is the table's key.
-            Err(_) => self.add_replies::<R>(id),
+            Err(_) => unreachable!("a table is found by the type of its replies"),
         }
     }
 
@@ -314,6 +313,7 @@ impl Node {
         }
         let deadline_ns = ask.deadline_ns;
         let key = replies.insert(ask)?;
+        debug_assert_ne!(key, 0, "0 stands for no ask");
         if deadline_ns < self.asks_due_ns.get() {
             self.asks_due_by(deadline_ns);
         }
@@ -386,7 +386,8 @@ impl Node {
 
     pub(crate) fn begin_flight(&self, serial: u64, inbox: Option<Rc<dyn AnyInbox>>) {
         if let Some(inbox) = inbox {
-            self.flying.borrow_mut().insert(serial, inbox);
+            let before = self.flying.borrow_mut().insert(serial, inbox);
+            assert!(before.is_none(), "an inbox runs one future at a time");
         }
     }
 

@@ -68,7 +68,12 @@ impl Recent {
     /// The call, if it is to be handled; else it is answered from here, now or later.
     pub(super) fn admit<'r>(self: &Rc<Self>, token: u64, call: Reply<'r>) -> Option<Reply<'r>> {
         let mut entries = self.entries.borrow_mut();
-        let running = entries.len() - self.done.borrow().len();
+        let (known, done) = (entries.len(), self.done.borrow().len());
+        assert!(
+            done <= known,
+            "every reply that is remembered has its entry"
+        );
+        let running = known - done;
         match entries.get_mut(&token) {
             None if running >= self.limit => {
                 drop(entries);
@@ -186,7 +191,9 @@ impl Recent {
             let oldest = done.pop_front();
             let forgotten = oldest.and_then(|token| self.entries.borrow_mut().remove(&token));
             if let Some(Entry::Done(bytes)) = forgotten {
-                self.done_len.set(self.done_len.get() - bytes.len());
+                let known = self.done_len.get();
+                assert!(bytes.len() <= known, "remembered bytes are counted");
+                self.done_len.set(known - bytes.len());
             }
         }
     }

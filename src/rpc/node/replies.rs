@@ -145,6 +145,7 @@ pub(crate) struct NewAsk<R: Payload> {
 
 impl<R: Payload> Replies<R> {
     pub(crate) fn new(node: Weak<Node>, table: usize) -> Rc<Self> {
+        assert!(table < MAX_REPLY_TYPES, "a table fits its number");
         Rc::new(Self {
             node,
             table: (table as u64) << TABLE_SHIFT,
@@ -168,7 +169,8 @@ impl<R: Payload> Replies<R> {
                 key: "nothing: it is fixed",
             });
         }
-        let generation = self.generation.get().wrapping_add(1);
+        // Never 0, so that no ask's number is.
+        let generation = self.generation.get().wrapping_add(1).max(1);
         self.generation.set(generation);
         let slot = pending.insert(Pending {
             sink: ask.sink,
@@ -180,6 +182,7 @@ impl<R: Payload> Replies<R> {
             sent_on: None,
             retracted: None,
         });
+        debug_assert!(slot as u64 <= SLOT_MASK, "a slot fits its number");
         Ok(self.table | (slot as u64) << SLOT_SHIFT | u64::from(generation))
     }
 
@@ -220,6 +223,7 @@ impl<R: Payload> Replies<R> {
     #[inline]
     pub(crate) fn sent(&self, key: u64, link: &Rc<Link>, sent: SentRequest) {
         self.with(key, |entry| {
+            debug_assert!(entry.sent_on.is_none(), "an ask goes out once");
             entry.phase = AskPhase::Sent;
             entry.sent_on = Some((Rc::clone(link), sent.number));
             if sent.timed {
@@ -265,7 +269,8 @@ impl<R: Payload> Replies<R> {
         if outcomes.len() <= slot {
             outcomes.resize_with(slot + 1, || None);
         }
-        outcomes[slot] = Some(outcome);
+        let before = outcomes[slot].replace(outcome);
+        assert!(before.is_none(), "an ask has one outcome");
         drop(outcomes);
         if let Some(waker) = waker {
             waker.wake();

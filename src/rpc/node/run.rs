@@ -76,6 +76,7 @@ impl Node {
     /// Works off what was queued meanwhile, and lets go.
     #[inline]
     pub(crate) fn leave(self: &Rc<Self>) {
+        debug_assert!(self.busy.get(), "only who has entered leaves");
         if self.runnable.borrow().is_empty() {
             self.busy.set(false);
             return;
@@ -94,7 +95,10 @@ impl Node {
                 self.runnable.borrow_mut().push_back(inbox);
             }
         }
-        self.busy.set(false);
+        assert!(
+            self.busy.replace(false),
+            "nobody else has let go of the thread"
+        );
         if !self.runnable.borrow().is_empty() {
             self.host.rouse();
         }

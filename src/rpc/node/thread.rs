@@ -60,7 +60,10 @@ pub(crate) fn start_thread(
     // The bell is complete when somebody may ring it.
     let (ready, started) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name(name).spawn(move || {
-        let _ = place.set(thread::current());
+        assert!(
+            place.set(thread::current()).is_ok(),
+            "a bell is of one thread"
+        );
         let _ = ready.send(());
         run(&env, of_thread);
     });

@@ -78,12 +78,18 @@ impl Link {
             true => before + 1,
             false => before.saturating_sub(1),
         };
+        assert!(pause || before > 0, "a pause ends that has begun");
         self.pauses.set(now);
         if (before == 0) == (now == 0) {
             return;
         }
         let paused = pause.then(|| self.connection.pause());
-        drop(self.paused.replace(paused));
+        let ended = self.paused.replace(paused);
+        assert_eq!(
+            ended.is_some(),
+            before > 0,
+            "a link is paused as long as it has pauses"
+        );
     }
 
     /// Whether it is one of the engine's.

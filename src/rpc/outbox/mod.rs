@@ -161,6 +161,10 @@ impl Outbox {
         }
         message.waits(node);
         self.queue.borrow_mut().push_back(message);
+        assert!(
+            self.queue.borrow().len() <= limit,
+            "an outbox keeps its bound"
+        );
         let idle = matches!(*self.state.borrow(), State::Idle);
         if idle {
             *self.state.borrow_mut() = State::Connecting;
@@ -189,7 +193,12 @@ impl Outbox {
     }
 
     fn drain(self: &Rc<Self>, node: &Rc<Node>, link: Rc<Link>) {
-        *self.state.borrow_mut() = State::Draining;
+        let before = self.state.replace(State::Draining);
+        assert!(
+            matches!(before, State::Connecting | State::Backpressured(_)),
+            "an outbox is drained once per connection, or when there is room"
+        );
+        drop(before);
         let mut end: fn(Rc<Link>) -> State = State::Connected;
         loop {
             let next = self.queue.borrow_mut().pop_front();

@@ -129,8 +129,7 @@ fn start_node(
         let context = shard.add_task(Rc::new(task));
         let added = context.is_some();
         if let Some(context) = context {
-            // Fresh.
-            let _ = host.context.set(context);
+            assert!(host.context.set(context).is_ok(), "a node is one task");
         }
         added
     });

@@ -60,6 +60,7 @@ impl Connector {
         let thread = thread::Builder::new().name("ringrail-rpc-connect".into());
         if thread.spawn(move || this.work()).is_ok() {
             state.threads += 1;
+            assert!(state.threads <= self.limit, "no more threads than allowed");
         } else if state.threads == 0 {
             // Nobody would ever take it.
             let job = state.jobs.pop_back();
@@ -86,11 +87,13 @@ impl Connector {
             let waited = self.changed.wait_timeout(state, LINGER);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = after;
+            assert!(state.idle > 0, "a thread that waited was counted");
             state.idle -= 1;
             if timeout.timed_out() && state.jobs.is_empty() {
                 break;
             }
         }
+        assert!(state.threads > 0, "a thread that ends was counted");
         state.threads -= 1;
     }
 

@@ -164,15 +164,17 @@ impl EnvShared {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(shards.iter().cloned());
-        // Set once, by whoever makes the env.
-        let _ = self.shards.set(shards);
-        *self.lock_network() = Some(network);
+        assert!(self.shards.set(shards).is_ok(), "an env is started once");
+        let before = self.lock_network().replace(network);
+        assert!(before.is_none(), "an env has one network");
     }
 
     /// It listens.
     pub(crate) fn listens(&self, address: RpcAddress) {
-        // Set once, by whoever makes the env.
-        let _ = self.address.set(address);
+        assert!(
+            self.address.set(address).is_ok(),
+            "an env listens at one address"
+        );
     }
 
     fn lock_network(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Network>>> {

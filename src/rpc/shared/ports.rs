@@ -21,6 +21,10 @@ fn nth_port(start: u16, offset: u32) -> u16 {
         return 0;
     }
     let span = 65536 - FIRST_PORT;
+    assert!(
+        u32::from(start) >= FIRST_PORT,
+        "ports of the system were refused"
+    );
     ((u32::from(start) + offset - FIRST_PORT) % span + FIRST_PORT) as u16
 }
 

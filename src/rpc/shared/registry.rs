@@ -74,6 +74,11 @@ impl Registry {
         registration: Registration,
         set_up: impl FnOnce(),
     ) -> Result<(), RpcError> {
+        assert_eq!(
+            registration.hosts.len(),
+            registration.metrics.len(),
+            "every instance is counted"
+        );
         let mut endpoints = self.change();
         let id = EndpointId::of(&registration.name);
         if let Some(there) = endpoints.get(&id) {

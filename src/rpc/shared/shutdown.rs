@@ -63,7 +63,8 @@ impl Ending {
     }
 
     fn end(&self) {
-        *self.lock() = true;
+        let before = std::mem::replace(&mut *self.lock(), true);
+        assert!(!before, "an env ends once");
         self.change.notify_all();
     }
 }

@@ -208,6 +208,7 @@ impl Drop for TimerGuard {
         let mut table = self.timers.table(self.table);
         let waiting = table.waiting.get(self.key);
         let its = waiting.is_some_and(|waiting| waiting.serial == self.serial);
+        assert!(!its || !table.stopped, "nothing waits after the end");
         let gone = its.then(|| table.waiting.remove(self.key));
         drop(table);
         drop(gone);
