@@ -29,7 +29,7 @@ pub(crate) enum AnyForm<'a> {
     },
 }
 
-/// What errors say of an endpoint.
+/// The parts of an endpoint that errors name.
 pub(crate) struct EndpointFace {
     /// As a ref to it is printed.
     pub(crate) text: Arc<str>,
@@ -53,7 +53,7 @@ impl<'a> AnyMessage<'a> {
         }
     }
 
-    /// Who sent it.
+    /// The sender.
     pub fn sender_address(&self) -> Option<RpcAddress> {
         sender_of(self.peer, self.endpoint.env.address())
     }
@@ -115,7 +115,7 @@ impl<'a> AnyMessage<'a> {
     }
 }
 
-/// Who sent a message, in words.
+/// The sender of a message, in words.
 pub(crate) fn sender_text(peer: Option<&Arc<Peer>>, env: &EnvShared) -> Arc<str> {
     match sender_of(peer, env.address()) {
         Some(address) => address.to_string().into(),

@@ -47,7 +47,7 @@ impl<R: Payload> AskArchived<R> {
         Self { state, timer: None }
     }
 
-    /// What it asks by, where it was posted.
+    /// The asking end, where it was posted.
     pub(crate) fn asked(&self) -> Option<&Arc<dyn Asked<R>>> {
         match &self.state {
             State::Asked(asked) => Some(asked),

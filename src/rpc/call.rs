@@ -44,7 +44,7 @@ impl<'r> Call<'r> {
         }
     }
 
-    /// What a handler of a typed message gets.
+    /// The context for a handler of a typed message.
     #[inline(always)]
     pub(crate) fn context<'a, R: Payload>(
         &'a self,
@@ -165,7 +165,7 @@ impl<R: Payload> RpcCallContext<'_, R> {
         self.slot.with(&mut |reply| reply.fail(&error));
     }
 
-    /// Who sent it: where the sender listens, or where its socket is. `None` for messages of this
+    /// The sender's address: the one it listens at, or its socket's. `None` for messages of this
     /// env where it does not listen.
     pub fn sender_address(&self) -> Option<RpcAddress> {
         sender_of(self.peer, self.slot.node().env().address())
@@ -220,7 +220,7 @@ impl<R: Payload> fmt::Debug for RpcCallContext<'_, R> {
     }
 }
 
-/// What a call that was let go is answered with.
+/// The error that answers a call that was let go.
 pub(crate) fn let_go() -> RpcError {
     if std::thread::panicking() {
         return RpcError::Panicked {

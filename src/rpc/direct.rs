@@ -24,13 +24,13 @@ use super::received::Received;
 /// The way of one callback's replies over one connection; kept by the ref for the asks that follow.
 pub(super) struct Direct {
     link: Rc<Link>,
-    /// Which callback this is: its address, and the type of its replies.
+    /// Identifies the callback: its address, and the type of its replies.
     of: (usize, TypeId),
     sink: Rc<dyn ResponseHandler>,
 }
 
 fn identity<R: Payload>(handler: &Rc<dyn ReplyHandler<R>>) -> (usize, TypeId) {
-    // What `sink` holds is not dropped before this is, so the address stays its own.
+    // `sink` keeps the handler alive as long as this, so the address stays its own.
     let address = Rc::as_ptr(handler).cast::<()>().addr();
     (address, TypeId::of::<R>())
 }

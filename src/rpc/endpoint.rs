@@ -1,4 +1,4 @@
-//! What users write: endpoints, and how they handle messages.
+//! The traits that users implement: endpoints, and their handlers of messages.
 
 use std::fmt;
 use std::future::Future;
@@ -67,7 +67,7 @@ pub trait RpcEndpoint: Sized + 'static {
     /// A handler or a hook has failed. An error returned from here is logged, nothing more.
     ///
     /// # Errors
-    /// What is to be logged; by default, everything.
+    /// The error that is to be logged; by default, every one.
     fn on_error(&mut self, error: RpcError) -> Result<(), RpcError> {
         Err(error)
     }
@@ -147,7 +147,7 @@ pub trait HandleAsync<M: Message>: RpcEndpoint {
     ) -> impl Future<Output = Result<(), RpcError>>;
 }
 
-/// What an endpoint knows of itself (Spark: `self`, `rpcEnv`).
+/// An endpoint's view of itself (Spark: `self`, `rpcEnv`).
 pub struct EndpointContext<E> {
     me: RpcEndpointRef<E>,
 }

@@ -45,7 +45,7 @@ impl<E: RpcEndpoint + HandleAsync<M>, M: Message> Accepts<M, ByFuture> for E {}
 impl<M: Message> Accepts<M, Perhaps> for Any {}
 impl<M: Message> Accepts<M, Perhaps> for FnEndpoint {}
 
-/// Where a ref leads.
+/// The place that a ref leads to.
 #[derive(Debug)]
 pub(crate) enum Place {
     /// To this env; the threads that the endpoint lives on, once that is known.
@@ -61,14 +61,14 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-/// What a ref consists of.
+/// The parts of a ref.
 pub(crate) struct RefTarget {
     env: Arc<EnvShared>,
-    /// Where the endpoint's env listens.
+    /// The address that the endpoint's env listens at.
     address: Option<RpcAddress>,
     name: Arc<str>,
     id: EndpointId,
-    /// Which env the endpoint is of, where that is known.
+    /// The id of the endpoint's env, where that is known.
     owner: u64,
     place: Place,
 }
@@ -119,7 +119,7 @@ impl RefTarget {
         &self.place
     }
 
-    /// Where replies are expected from, in words.
+    /// The peer that replies are expected from, in words.
     pub(crate) fn place_text(&self) -> String {
         match (&self.address, &self.place) {
             (Some(address), _) => address.to_string(),
@@ -128,7 +128,7 @@ impl RefTarget {
         }
     }
 
-    /// What `send` says of a message: that there is no such endpoint is a loss, not an error.
+    /// The result of `send`: that there is no such endpoint is a loss, not an error.
     pub(crate) fn taken<M: Message>(&self, taken: Result<(), RpcError>) -> Result<(), RpcError> {
         match taken {
             Err(error @ RpcError::CouldNotFind { .. }) => {
@@ -213,12 +213,12 @@ impl<E> RpcEndpointRef<E> {
         &self.target
     }
 
-    /// What the endpoint is called.
+    /// The endpoint's name.
     pub fn name(&self) -> &str {
         self.target.name()
     }
 
-    /// Where its env listens; `None` where it does not.
+    /// The address that its env listens at; `None` where it does not.
     pub fn address(&self) -> Option<&RpcAddress> {
         self.target.address()
     }

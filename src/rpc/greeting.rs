@@ -1,4 +1,4 @@
-//! What two envs tell each other beside messages: who they are, and what their ids are called.
+//! Messages between two envs themselves: their identities, and the names of their ids.
 //!
 //! One-way messages to endpoints whose names no user can register. *Hello* is the first message of
 //! either side; *names* and *schemas* precede the first message that uses them; *lost* tells that a message which wanted no
@@ -41,14 +41,14 @@ pub(crate) fn is_reserved(endpoint: EndpointId) -> bool {
     [HELLO, NAMES, SCHEMAS, LOST].contains(&endpoint)
 }
 
-/// Who somebody is.
+/// The identity of an env.
 #[derive(Archive, Serialize, Deserialize)]
 struct Hello {
     /// Tells the env from all others.
     env: u64,
-    /// What it is called.
+    /// Its name.
     name: String,
-    /// Where it listens; nowhere in client mode.
+    /// The address that it listens at; none in client mode.
     address: Option<(String, u16)>,
 }
 
@@ -57,7 +57,7 @@ impl Message for Hello {
     const NAME: &'static str = "rpc.Hello";
 }
 
-/// What ids stand for.
+/// Names of ids.
 #[derive(Archive, Serialize, Deserialize)]
 struct Names {
     names: Vec<(u64, String)>,
@@ -68,7 +68,7 @@ impl Message for Names {
     const NAME: &'static str = "rpc.Names";
 }
 
-/// What messages look like: id and fingerprint.
+/// Layouts of messages: id and fingerprint.
 #[derive(Archive, Serialize, Deserialize)]
 struct Schemas {
     schemas: Vec<(u64, u64)>,
@@ -90,9 +90,9 @@ pub(crate) fn tell_schema(link: &Link, schema: &Schema) {
 /// A message that wanted no reply came and was not handled.
 #[derive(Archive, Serialize, Deserialize)]
 struct Lost {
-    /// What the endpoint is called.
+    /// The endpoint's name.
     endpoint: String,
-    /// What the message is called.
+    /// The message's name.
     message: String,
     /// Why it was not handled.
     cause: String,
@@ -177,7 +177,7 @@ fn introduced(node: &Rc<Node>, peer: &Arc<Peer>, hello: &ArchivedHello) {
         id: hello.env.to_native(),
         address: address.clone(),
     };
-    // What it says twice, it said once; the socket's address was told when it connected.
+    // A repeated hello is ignored; the socket's address was told when it connected.
     if let (true, Some(address)) = (peer.introduce(says), address)
         && address != socket
     {
@@ -185,7 +185,7 @@ fn introduced(node: &Rc<Node>, peer: &Arc<Peer>, hello: &ArchivedHello) {
     }
 }
 
-/// What a peer means by a message's name, beside what this program does.
+/// Compares a peer's meaning of a message's name with this program's.
 fn compare(peer: &Arc<Peer>, id: u64, fingerprint: u64) {
     let Some(known) = schema::known(id) else {
         return;

@@ -35,7 +35,7 @@ pub struct LocalRef<E> {
     endpoint: PhantomData<fn(E)>,
 }
 
-/// Whom asks of this thread ask: counted here, so that an ask does not touch what other threads count.
+/// The target of this thread's asks: counted here, so that an ask does not touch a count of other threads.
 pub(crate) struct Whom(Arc<RefTarget>);
 
 impl Deref for Whom {
@@ -165,7 +165,7 @@ impl<E> LocalRef<E> {
 
     /// Sends a message that wants no reply.
     ///
-    /// What was taken is handled, or its loss is told; see
+    /// A message that was taken is handled, or its loss is told; see
     /// [`RpcEndpointRef::send`](super::RpcEndpointRef::send).
     ///
     /// # Errors

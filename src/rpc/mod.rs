@@ -78,7 +78,7 @@
 //! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
 //! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
-//! What takes long but does not block is a future ([`HandleAsync`]); what is answered elsewhere keeps the call
+//! A handler that takes long but does not block is a future ([`HandleAsync`]); one that is answered elsewhere keeps the call
 //! ([`RpcCallContext::later`]).
 //!
 //! **How to ask.**

@@ -60,7 +60,7 @@ impl Message for Numbered {
     const NAME: &'static str = "model.Numbered";
 }
 
-/// What a [`Collector`] saw.
+/// The observations of a [`Collector`].
 #[derive(Default)]
 struct Seen {
     /// By sender: its messages, in the order in which they were handled.
@@ -279,7 +279,7 @@ fn shuttle_one_way_messages_to_a_stopping_env_are_handled_or_refused() {
         let seen = seen.lock().expect("no panic");
         assert_eq!((seen.started, seen.stopped), (1, 1));
         for (sender, taken) in taken.into_iter().enumerate() {
-            // What was taken while the env stopped may be dropped, but only from the end.
+            // Messages taken while the env stopped may be dropped, but only from the end.
             let handled = seen.numbers.get(&(sender as u64));
             let handled = handled.map_or(0, |numbers| {
                 assert!(

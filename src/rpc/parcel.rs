@@ -1,6 +1,6 @@
 //! A message from another thread, and its reply on the way back: one allocation per ask.
 //!
-//! Whoever asks holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
+//! The asker holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
 //! The one lock on the way is the parcel's own, held by two parties for the time of a move.
 
 use std::rc::Rc;
@@ -30,7 +30,7 @@ pub(crate) trait AnyParcel: Send + Sync {
     fn fail(&self, error: RpcError);
 }
 
-/// Whoever waits for a reply of this type: the asking end of a parcel, which its host answers.
+/// The asking end of a parcel that waits for a reply of this type; its host answers it.
 pub(crate) trait Asked<R: Payload>: Timed {
     /// The reply, or why there is none. The first one counts.
     fn complete(&self, outcome: Result<Kept<R>, RpcError>);
@@ -38,7 +38,7 @@ pub(crate) trait Asked<R: Payload>: Timed {
     /// Nobody waits any more.
     fn is_gone(&self) -> bool;
 
-    /// Whom it asks.
+    /// The target of the ask.
     fn target(&self) -> &Arc<RefTarget>;
 
     /// The outcome, if it is there.
@@ -77,12 +77,12 @@ pub(crate) struct Parcel<M: Message> {
 struct State<M: Message> {
     message: Option<M>,
     outcome: Option<Result<Kept<M::Reply>, RpcError>>,
-    /// What its sender is told, where it wants no reply and is confirmed.
+    /// The confirmation for its sender, where it wants no reply and is confirmed.
     taken: Option<Result<(), RpcError>>,
     waker: Option<Asker>,
 }
 
-/// Whoever awaits a reply: its waker, and its thread where that has a node of the env.
+/// The task that awaits a reply: its waker, and its thread where that has a node of the env.
 type Asker = (Waker, Option<Arc<HostHandle>>);
 
 /// How a message is to be sent.
@@ -277,7 +277,7 @@ impl<M: Message> Parcel<M> {
         if Arc::ptr_eq(&self.host, node.handle()) {
             let before = self.entry.swap(key, Ordering::SeqCst);
             assert_eq!(before, 0, "an ask is entered once");
-            // Whoever let go just before found no entry to retract.
+            // An asker that let go just before found no entry to retract.
             if self.is_gone() {
                 node.cancel(key);
             }
@@ -331,7 +331,7 @@ impl<M: Message> Parcel<M> {
             };
         };
         if self.confirms {
-            // Whoever waits for room tries again, and needs the message for it.
+            // A sender that waits for room tries again, and needs the message for it.
             inbox.check_room(M::LANE)?;
         }
         let key = self.enter(node)?;

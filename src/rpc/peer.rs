@@ -16,19 +16,19 @@ pub(crate) const MAX_PEER_NAMES: usize = 4096;
 /// The longest of them, in bytes.
 pub(crate) const MAX_PEER_NAME_LEN: usize = 255;
 
-/// What a peer says of its env.
+/// A peer's env, as the peer tells it.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerEnv {
     /// Tells its env from all others.
     pub(crate) id: u64,
-    /// Where it listens; `None` in client mode.
+    /// The address that it listens at; `None` in client mode.
     pub(crate) address: Option<RpcAddress>,
 }
 
 /// The other end of a connection.
 pub(crate) struct Peer {
     env: Arc<EnvShared>,
-    /// Where its socket is.
+    /// The address of its socket.
     socket: RpcAddress,
     says: OnceLock<PeerEnv>,
     names: Mutex<HashMap<u64, Arc<str>>>,
@@ -65,7 +65,7 @@ impl Peer {
         &self.env
     }
 
-    /// Where it listens, if it said so; else where its socket is.
+    /// The address that it listens at, if it said so; else its socket's.
     pub(crate) fn address(&self) -> &RpcAddress {
         self.advertised().unwrap_or(&self.socket)
     }
@@ -78,12 +78,12 @@ impl Peer {
         self.says.get()?.address.as_ref()
     }
 
-    /// Which env it is, once it has said so.
+    /// The id of its env, once it has said so.
     pub(crate) fn env_id(&self) -> Option<u64> {
         self.says.get().map(|says| says.id)
     }
 
-    /// What it said; false where it had said it before.
+    /// Stores what it said; false where it had said it before.
     pub(crate) fn introduce(&self, says: PeerEnv) -> bool {
         self.says.set(says).is_ok()
     }
@@ -93,7 +93,7 @@ impl Peer {
         &self.host
     }
 
-    /// Which of the thread's connections.
+    /// The number of the connection on its thread.
     pub(crate) fn link(&self) -> u64 {
         self.link
     }
@@ -133,13 +133,13 @@ impl Peer {
         !mistrusted.contains(&id.to_wire())
     }
 
-    /// What an endpoint is called, or its number.
+    /// The name of an endpoint, or its number.
     pub(crate) fn endpoint_name(&self, id: EndpointId) -> Arc<str> {
         self.name(id.to_wire())
             .unwrap_or_else(|| id.to_string().into())
     }
 
-    /// What a message is called, or its number.
+    /// The name of a message, or its number.
     pub(crate) fn message_name(&self, id: MessageId) -> Arc<str> {
         self.name(id.to_wire())
             .unwrap_or_else(|| id.to_string().into())

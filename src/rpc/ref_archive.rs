@@ -17,9 +17,9 @@ use super::scope::Scope;
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 #[rkyv(derive(Debug))]
 pub struct RefParts {
-    /// Where the endpoint's env listens; nowhere in client mode.
+    /// The address that the endpoint's env listens at; none in client mode.
     pub address: Option<(String, u16)>,
-    /// What the endpoint is called.
+    /// The endpoint's name.
     pub name: String,
     /// Tells the endpoint's env from all others; 0 where that is not known.
     pub env: u64,

@@ -25,7 +25,7 @@ use super::message::Payload;
 use super::node::{AnyReplies, HostHandle, Node, OnceCall, Replies};
 use super::received::Received;
 
-/// Where the answer to one call goes.
+/// The destination of the answer to one call.
 #[derive(Default)]
 pub(crate) enum Reply<'r> {
     /// Nobody wants one.

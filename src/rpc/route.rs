@@ -196,7 +196,7 @@ pub(crate) struct RouteEntry<E: RpcEndpoint> {
     pub(crate) typed: Box<dyn Any>,
 }
 
-/// What came from a peer: for whom it is is known already.
+/// A peer's message, whose endpoint is known already.
 pub(crate) struct FromPeer<'a> {
     pub(crate) body: BodyRef<'a>,
     pub(crate) peer: &'a Arc<Peer>,

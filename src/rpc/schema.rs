@@ -1,4 +1,4 @@
-//! What this program means by the names of messages, so that two meanings of one name are noticed.
+//! This program's types by the names of messages, so that two types of one name are noticed.
 //!
 //! Within the program: endpoints declare their messages when they are set up, connections when they first send one;
 //! a second type of the same name is refused or logged. Between programs: a connection tells a fingerprint of

@@ -1,4 +1,4 @@
-//! Which env, and which connection, refs belong to that are being read from bytes.
+//! The env and the connection that refs belong to while they are read from bytes.
 //!
 //! A ref travels as (address, name). Reading one needs to know the env that it is to belong to and,
 //! for a peer that does not listen, the connection that leads to it: Spark's `currentEnv` and

@@ -25,7 +25,7 @@ pub(crate) const MAIL_KEY: &str = "ringrail.transport.inbox";
 /// Bounds the replies that a thread remembers.
 pub(crate) const REMEMBERED_KEY: &str = "ringrail.rpc.retry.remembered";
 
-/// What an env is set to. Each field is one key's value.
+/// The settings of an env. Each field is one key's value.
 #[derive(Clone, Debug)]
 pub(crate) struct RpcSettings {
     pub(crate) ask_timeout: RpcTimeout,
@@ -106,7 +106,7 @@ pub(crate) trait SettingsSource: Any + Send + Sync {
     fn ignored_by(&self, engine: &TransportConf) -> Result<Vec<&'static str>, RpcError>;
 }
 
-/// What holds where nothing is set.
+/// The settings that hold if nothing is set.
 pub(crate) struct Defaults;
 
 impl SettingsSource for Defaults {

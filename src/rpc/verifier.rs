@@ -15,13 +15,13 @@ use super::parcel::SendOptions;
 use super::received::{Received, View};
 use super::shared::EnvShared;
 
-/// What the verifier is called in every env that listens.
+/// The verifier's name in every env that listens.
 pub const VERIFIER_NAME: &str = "endpoint-verifier";
 
 /// Asks the verifier whether an endpoint exists.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct CheckExistence {
-    /// What it is called.
+    /// Its name.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a request's body looks like: an envelope, and the archive of the message behind it.
+//! The layout of a request's body: an envelope, and the archive of the message behind it.
 //!
 //! ```text
 //!  0  u64  id of the endpoint; the highest bit says that the envelope is long
@@ -23,7 +23,7 @@ const SHORT_LEN: usize = 16;
 /// Bytes of an envelope with a token.
 const LONG_LEN: usize = 32;
 
-/// Whom a message is for, and what it is.
+/// The endpoint that a message is for, and the message's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) endpoint: EndpointId,

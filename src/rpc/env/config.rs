@@ -13,10 +13,10 @@ use crate::rpc::settings::{Defaults, SettingsSource};
 
 use super::{RpcEnv, factory};
 
-/// What an env is to be (Spark: `RpcEnvConfig`).
+/// The configuration of an env (Spark: `RpcEnvConfig`).
 #[derive(Clone)]
 pub struct RpcEnvConfig {
-    /// What it is called, in logs and errors.
+    /// Its name, in logs and errors.
     pub name: String,
     /// Its settings.
     pub(crate) source: Arc<dyn SettingsSource>,
@@ -31,7 +31,7 @@ pub struct RpcEnvConfig {
     pub client_mode: bool,
     /// Threads for endpoints; `ringrail.rpc.shards` where `None`.
     pub shards: Option<usize>,
-    /// What the program is (`driver`, `executor`): keys of its own, such as
+    /// The role of the program (`driver`, `executor`): keys of its own, such as
     /// `spark.driver.rpc.io.serverThreads`, go before those that all programs share.
     pub role: Option<String>,
     /// An engine to share; the env starts one of its own where `None`.
@@ -139,7 +139,7 @@ impl RpcEnvBuilder {
         self
     }
 
-    /// What the program is; see [`RpcEnvConfig::role`].
+    /// The role of the program; see [`RpcEnvConfig::role`].
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.config.role = Some(role.into());
         self
@@ -195,7 +195,7 @@ impl RpcEnvBuilder {
         self
     }
 
-    /// What carries messages: `"ring"` (the engine; the default), `"local"` (within the process), or
+    /// The backend: `"ring"` (the engine; the default), `"local"` (within the process), or
     /// one that was [registered](super::register_factory).
     pub fn backend(mut self, name: impl Into<String>) -> Self {
         self.backend = name.into();

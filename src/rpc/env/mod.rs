@@ -108,12 +108,12 @@ impl RpcEnv {
         &self.shared
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(&self) -> &str {
         self.shared.name()
     }
 
-    /// Where it listens; `None` in client mode.
+    /// The address that it listens at; `None` in client mode.
     pub fn address(&self) -> Option<&RpcAddress> {
         self.shared.address()
     }
@@ -204,7 +204,7 @@ impl RpcEnv {
         read()
     }
 
-    /// What is known of every endpoint of this env, one entry per instance.
+    /// Metrics of every endpoint of this env, one entry per instance.
     pub fn metrics(&self) -> Vec<EndpointMetrics> {
         self.shared.registry().metrics()
     }

@@ -15,7 +15,7 @@ use crate::rpc::shared::{EnvShared, Registration, next_serial};
 
 use super::RpcEnv;
 
-/// Where an endpoint lives.
+/// The place that an endpoint lives at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Placement {
     /// On one of the env's shards, each in turn.
@@ -30,7 +30,7 @@ pub enum Placement {
 /// How an endpoint is set up.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EndpointOptions {
-    /// Where it lives.
+    /// The place that it lives at.
     pub placement: Placement,
     /// Messages that may wait for it; `ringrail.rpc.inbox.capacity` where `None`.
     pub inbox_capacity: Option<usize>,
@@ -179,7 +179,7 @@ impl RpcEnv {
         for host in removed.iter().flat_map(|removed| removed.hosts.iter()) {
             host.posted();
         }
-        // What this thread sends next must find the endpoint stopped, also where it sends without posting.
+        // Messages that this thread sends next must find the endpoint stopped, also those sent without posting.
         if let Some(node) = node_of(env.id()) {
             node.catch_up();
         }

@@ -34,7 +34,7 @@ pub struct RpcChannel {
 enum Source {
     Remote {
         stream: StreamReader,
-        /// What has arrived and is not read yet.
+        /// Bytes that have arrived and are not read yet.
         data: Option<Lease>,
         at: usize,
         /// Its connection stays as long as it is read.
@@ -96,7 +96,7 @@ impl RpcEnv {
 }
 
 impl RpcChannel {
-    /// What has arrived next; `None` at the end. Copies nothing where the file comes from another
+    /// The next bytes that have arrived; `None` at the end. Copies nothing where the file comes from another
     /// process.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What an env gives out, by name.
+//! The files that an env gives out, by name.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::server::FileServerError;
 /// Names of one kind that an env gives out at most.
 pub(super) const MAX_NAMES: usize = 65_536;
 
-/// Where single files are.
+/// The two kinds of single files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shelf {
     Files,
@@ -51,7 +51,7 @@ impl Names {
     }
 }
 
-/// What an env gives out.
+/// The files that an env gives out.
 #[derive(Default)]
 pub(crate) struct Registry {
     names: RwLock<Names>,

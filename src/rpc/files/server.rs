@@ -47,15 +47,15 @@ pub enum FileServerError {
     Taken {
         /// The name.
         name: String,
-        /// What has it.
+        /// The path that has it.
         there: PathBuf,
-        /// What was to have it.
+        /// The path that was to have it.
         new: PathBuf,
     },
     /// There is something else than a regular file.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
-        /// Where.
+        /// Its path.
         path: PathBuf,
     },
     /// There are as many names as can be.
@@ -64,7 +64,7 @@ pub enum FileServerError {
     /// The file system refuses.
     #[error("cannot give out {}: {source}", path.display())]
     Io {
-        /// What.
+        /// The path.
         path: PathBuf,
         /// Why.
         source: io::Error,

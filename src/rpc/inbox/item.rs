@@ -1,4 +1,4 @@
-//! What waits in an inbox.
+//! The items of an inbox.
 
 use std::any::Any;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Where the messages of one endpoint wait, and where they are handled (Spark: `Inbox`).
+//! The queue of one endpoint's messages, which also runs their handlers (Spark: `Inbox`).
 //!
 //! ```text
 //! peer ─► receive ─┬─ free: handled at once, in the receive buffer
@@ -38,7 +38,7 @@ pub(crate) use metrics::InboxMetrics;
 /// Places for messages of the liveness lane, beside those of `ringrail.rpc.inbox.capacity`.
 pub const LIVENESS_PLACES: usize = 1024;
 
-/// What an inbox is doing.
+/// The state of an inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// `on_start` is still to be called.
@@ -77,7 +77,7 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     metrics: Arc<InboxMetrics>,
 }
 
-/// What waits in one lane. Peers' messages are large and lie apart, so that what is moved is small.
+/// The queue of one lane. Peers' messages are large and lie apart, so that items stay small.
 #[derive(Default)]
 struct Lines {
     items: RefCell<VecDeque<Queued>>,
@@ -89,7 +89,7 @@ struct Queued {
     item: Item,
 }
 
-/// What an inbox is made of.
+/// The parts of a new inbox.
 pub(crate) struct NewInbox<E: RpcEndpoint> {
     pub(crate) me: RpcEndpointRef<E>,
     /// Of its registration.
@@ -240,7 +240,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         self.schedule(node);
     }
 
-    /// What waits in both lanes.
+    /// The number of items in both lanes.
     fn waiting(&self) -> usize {
         self.queue.items.borrow().len() + self.urgent.items.borrow().len()
     }

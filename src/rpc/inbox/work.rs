@@ -20,7 +20,7 @@ use crate::rpc::route::{Flight, FromPeer};
 use super::item::{Item, NetworkEvent, Unrouted};
 use super::{AnyInbox, Inbox, Phase};
 
-/// What a handler or hook came to: its own error, or a panic.
+/// The outcome of a handler or hook: its own error, or a panic.
 type Ran = std::thread::Result<Result<(), RpcError>>;
 
 impl<E: RpcEndpoint> Inbox<E> {

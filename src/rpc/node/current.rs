@@ -1,4 +1,4 @@
-//! Which nodes live on this thread.
+//! The nodes that live on this thread.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};

@@ -13,7 +13,7 @@
 //! An order that finds no room goes to the overflow. As long as something is there no message is taken, and
 //! further orders follow it there, so whatever is in the bounded queue was posted before.
 //!
-//! Whoever posts rings the [`Bell`]; the thread arms it, looks once more, and sleeps.
+//! The poster rings the [`Bell`]; the thread arms it, looks once more, and sleeps.
 
 use std::fmt;
 use std::rc::Rc;
@@ -85,7 +85,7 @@ impl HostHandle {
         }
     }
 
-    /// What it is called, for people.
+    /// The name, for people.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -219,7 +219,7 @@ impl HostHandle {
         if self.overflowing.load(Ordering::SeqCst) == 0 {
             return None;
         }
-        // What was posted before the overflow began may have come since we looked.
+        // Posts from before the overflow may have come since we looked.
         if let Some(mail) = self.posts.pop() {
             return Some(mail);
         }
@@ -293,7 +293,7 @@ impl fmt::Debug for HostHandle {
     }
 }
 
-/// What a node needs of the thread that runs it.
+/// The services that a node needs of the thread that runs it.
 pub(crate) trait Host {
     /// Time of the thread's turn, in ns of the monotonic clock.
     fn now_ns(&self) -> u64;

@@ -259,7 +259,7 @@ impl Node {
         }
     }
 
-    /// What was asked over a connection that is over fails. The engine's tell by themselves.
+    /// Fails the asks sent over a connection that is over. The engine's connections do so themselves.
     fn fail_asks_over(&self, link: &Rc<Link>) {
         if link.is_of_engine() {
             return;

@@ -1,4 +1,4 @@
-//! Where endpoints live: on this thread, or on another one of the env.
+//! Location of endpoints: on this thread, or on another one of the env.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use crate::rpc::inbox::AnyInbox;
 
 use super::{HostHandle, IdMap, Node};
 
-/// Where an endpoint lives.
+/// The place that an endpoint lives at.
 #[derive(Clone)]
 pub(super) enum Located {
     Here,
     Elsewhere(Arc<HostHandle>),
 }
 
-/// What the registry said last, so that messages do not take its lock: one entry per endpoint.
+/// Cached answers of the registry, so that messages do not take its lock: one entry per endpoint.
 #[derive(Default)]
 pub(super) struct Locations {
     /// Of the registry when it was asked.
@@ -43,7 +43,7 @@ impl Node {
         self.inbox(id)
     }
 
-    /// Where an endpoint lives, by the env's registry.
+    /// The location of an endpoint, by the env's registry.
     fn locate(&self, id: EndpointId) -> Option<Located> {
         let registry = self.env.registry();
         let version = registry.version();

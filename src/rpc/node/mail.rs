@@ -1,4 +1,4 @@
-//! What is posted to a host.
+//! Everything that can be posted to a host.
 
 use std::fmt;
 use std::rc::Rc;

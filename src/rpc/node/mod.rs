@@ -72,7 +72,7 @@ pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
 /// The least time between two looks for overdue asks, in ns.
 const LEAST_GRAIN_NS: u64 = 1_000_000;
 
-/// What a look costs per ask that is outstanding, with room: in ns.
+/// Cost of a look per outstanding ask, with a margin: in ns.
 const LOOK_NS: u64 = 100;
 
 /// How long after one look for overdue asks the next may come: a look walks through all that are outstanding, and
@@ -346,7 +346,7 @@ impl Node {
     fn expire(self: &Rc<Self>) {
         let now_ns = self.now_ns();
         let default = &self.env.settings().ask_timeout;
-        // What callbacks ask from here on counts by itself.
+        // Asks that callbacks make from here on set it themselves.
         self.asks_due_ns.set(u64::MAX);
         let (mut next_ns, mut asks) = (u64::MAX, 0);
         self.each_table(|table| {

@@ -161,7 +161,7 @@ impl Recent {
         }
     }
 
-    /// What `of` says of the repetition that waits for this token's call, if one does.
+    /// The result of `of` for the repetition that waits for this token's call, if one does.
     fn of_waiting<T>(&self, token: u64, of: impl FnOnce(&Reply<'static>) -> T) -> Option<T> {
         match self.entries.borrow().get(&token) {
             Some(Entry::Running(running)) => running.waiting.as_ref().map(of),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     impl Asker {
-        /// Which of its calls were answered, and whether by a reply.
+        /// The calls that were answered, and whether by a reply.
         fn answers(&self) -> Vec<(u64, bool)> {
             let posts = std::iter::from_fn(|| self.0.take());
             let answers = posts.map(|mail| match mail {

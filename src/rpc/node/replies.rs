@@ -79,7 +79,7 @@ impl<R: Payload> fmt::Debug for ReplyContext<'_, R> {
     }
 }
 
-/// Where a reply goes.
+/// The receiver of a reply.
 pub(crate) enum Sink<R: Payload> {
     Callback(Rc<dyn ReplyHandler<R>>, u64),
     Future(Option<Waker>),
@@ -95,7 +95,7 @@ struct Pending<R: Payload> {
     deadline_ns: u64,
     /// The caller's own time; the env's default where `None`.
     timeout: Option<Box<RpcTimeout>>,
-    /// Whom it asks, for errors; a foreign ask knows by itself.
+    /// The target, for errors; a foreign ask knows by itself.
     target: Option<Rc<Whom>>,
     phase: AskPhase,
     /// The connection that it went out on, and its number there.
@@ -109,7 +109,7 @@ pub(crate) struct Replies<R: Payload> {
     node: Weak<Node>,
     table: u64,
     pending: RefCell<Slab<Pending<R>>>,
-    /// What futures find, by slot: apart, for replies may be large.
+    /// Outcomes for futures, by slot: kept apart, for replies may be large.
     outcomes: RefCell<Outcomes<R>>,
     generation: Cell<u32>,
 }
@@ -335,7 +335,7 @@ impl<R: Payload> Replies<R> {
         self.outcomes.borrow_mut().get_mut(slot_of(key))?.take()
     }
 
-    /// Whoever asked lets go.
+    /// The asker lets go.
     pub(crate) fn cancel(&self, key: u64) {
         let Some(entry) = self.remove(key) else {
             return;
@@ -475,7 +475,7 @@ pub(crate) trait AnyReplies: Any {
     /// Fails what was sent over this connection.
     fn fail_link(&self, link: &Rc<Link>, error: &RpcError);
 
-    /// Whoever asked lets go.
+    /// The asker lets go.
     fn cancel_any(&self, key: u64);
 }
 

@@ -34,7 +34,7 @@ const MAX_STALLED: usize = 4096;
 /// How often what waits for room is tried, where nothing else gives the thread a turn: in ns.
 const RETRY_NS: u64 = 1_000_000;
 
-/// What waits.
+/// A message or an event that waits.
 enum Stalled {
     Message {
         envelope: Envelope,
@@ -44,7 +44,7 @@ enum Stalled {
     Event(NetworkEvent),
 }
 
-/// What waits of one connection.
+/// The queue of one connection.
 pub(super) struct Stall {
     peer: Arc<Peer>,
     /// When the first of them began to wait, in ns.

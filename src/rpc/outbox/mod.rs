@@ -1,4 +1,4 @@
-//! What is to be sent to one address, while there is no connection and when there is one (Spark:
+//! Messages to one address, while there is no connection and when there is one (Spark:
 //! `Outbox`).
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //!                     └────────────── no connection ──────────────► stopped
 //! ```
 //!
-//! Where the connection has no room for a message that wants no reply, that and everything after it waits here,
+//! If the connection has no room for a message that wants no reply, that and everything after it waits here,
 //! within the outbox's bound, and is tried again in the node's turns.
 //!
 //! An outbox lives on one thread, that of its connection: one drainer and one connection, so messages
@@ -35,7 +35,7 @@ pub(crate) use outgoing::Outgoing;
 
 /// A message that is to go out over a connection.
 pub(crate) trait Sendable {
-    /// Whom it is for.
+    /// The target.
     fn target(&self) -> &Arc<RefTarget>;
 
     /// Whether it is still to be sent.
@@ -57,7 +57,7 @@ pub(crate) trait Sendable {
     fn fail(self: Box<Self>, node: &Node, error: RpcError);
 }
 
-/// What became of a message.
+/// The fate of a message.
 pub(crate) enum Sent {
     /// It was sent, or, an ask, failed.
     Done,

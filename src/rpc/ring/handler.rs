@@ -1,4 +1,4 @@
-//! What comes over the engine's connections, into the node of their shard.
+//! Takes in messages from the engine's connections, for the node of their shard.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ struct RingHandler {
     greets: bool,
 }
 
-/// What is kept with a connection.
+/// The peer that is kept with a connection.
 fn peer_of(connection: &Connection) -> Option<&Arc<Peer>> {
     connection.extension()?.downcast_ref()
 }
@@ -99,7 +99,7 @@ impl RpcHandler for RingHandler {
     }
 }
 
-/// What went wrong, where something did: a peer that closes is no failure.
+/// The failure that ended a connection, if one did: a peer that closes is no failure.
 fn failure(connection: &Connection) -> Option<RpcError> {
     let reason = connection.close_reason()?;
     match &*reason {

@@ -51,7 +51,7 @@ fn failed(text: &str) -> RpcError {
     RpcError::Start(text.into())
 }
 
-/// What connects an env over the engine.
+/// The network of an env over the engine.
 struct Ring {
     clients: TransportClientFactory,
     /// For files: bulk does not queue before messages.
@@ -119,7 +119,7 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     let hosts = task::start_nodes(&env, &engine)?;
     let context = handler::context(&env, engine.clone(), true);
     let prepared = &config.client_bootstraps;
-    // What a bootstrap asks of the peer goes before the greeting.
+    // Requests of a bootstrap go before the greeting.
     let clients = handler::context(&env, engine.clone(), prepared.is_empty());
     let clients = clients.create_client_factory(prepared.clone());
     let downloads = TransportContext::client_only(engine.clone());

@@ -48,7 +48,7 @@ fn fresh_id() -> u64 {
     hasher.finish().max(1)
 }
 
-/// What all threads of an env share.
+/// State that all threads of an env share.
 pub(crate) struct EnvShared {
     id: u64,
     name: Box<str>,
@@ -105,7 +105,7 @@ impl EnvShared {
         &self.name
     }
 
-    /// What its settings came from.
+    /// The source of its settings.
     pub(crate) fn source(&self) -> &dyn SettingsSource {
         &*self.source
     }
@@ -114,7 +114,7 @@ impl EnvShared {
         &self.settings
     }
 
-    /// Where the env listens.
+    /// The address that the env listens at.
     pub(crate) fn address(&self) -> Option<&RpcAddress> {
         self.address.get()
     }
@@ -194,7 +194,7 @@ impl EnvShared {
         }
     }
 
-    /// What it gives out.
+    /// The files that it gives out.
     pub(crate) fn files(&self) -> &FileRegistry {
         &self.files
     }
@@ -204,7 +204,7 @@ impl EnvShared {
         self.shards.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Which of them this is.
+    /// The index of this one.
     pub(crate) fn shard_of(&self, host: &Arc<HostHandle>) -> usize {
         let mut shards = self.shards().iter();
         shards

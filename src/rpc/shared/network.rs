@@ -12,7 +12,7 @@ use crate::rpc::node::HostHandle;
 
 use super::EnvShared;
 
-/// What connects an env with others: one per backend.
+/// The network of an env: one per backend.
 pub(crate) trait Network: Send + Sync {
     /// Connects `host`; blocks. Its outbox for `to` is told what came of it, unless this fails.
     ///
@@ -25,7 +25,7 @@ pub(crate) trait Network: Send + Sync {
         to: &RpcAddress,
     ) -> Result<(), RpcError>;
 
-    /// Where a file of the env at `to` comes from.
+    /// The source of a file of the env at `to`.
     ///
     /// # Errors
     /// There is no such env.
@@ -35,7 +35,7 @@ pub(crate) trait Network: Send + Sync {
     fn close(&self);
 }
 
-/// Where a file of another env comes from.
+/// The source of a file of another env.
 pub(crate) enum FileSource {
     /// It is of this process.
     File(io::Result<File>),

@@ -1,4 +1,4 @@
-//! Which port to listen on (Spark: `Utils.startServiceOnPort`).
+//! Choice of the port to listen on (Spark: `Utils.startServiceOnPort`).
 
 use crate::rpc::error::RpcError;
 

@@ -1,4 +1,4 @@
-//! Which endpoints an env has, and which threads they live on (Spark: the `Dispatcher`'s tables).
+//! The endpoints of an env, with the threads that they live on (Spark: the `Dispatcher`'s tables).
 //!
 //! Written where endpoints are set up and stopped. A ref reads it once, and a thread once per endpoint that its
 //! peers send to and after every change; other messages do not.
@@ -131,7 +131,7 @@ impl Registry {
         self.hosts_of(id)?.first().cloned()
     }
 
-    /// What is known of every endpoint, by name.
+    /// Metrics of every endpoint, by name.
     pub(crate) fn metrics(&self) -> Vec<EndpointMetrics> {
         let mut all: Vec<_> = self
             .read()

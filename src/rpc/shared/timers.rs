@@ -165,7 +165,7 @@ impl Timers {
 
     /// Times out what is due, and looks for the next.
     fn expire(&self, now_ns: u64) {
-        // What comes from here on counts by itself.
+        // Timers added from here on set it themselves.
         self.earliest_ns.store(u64::MAX, Ordering::SeqCst);
         let mut due = Vec::new();
         for at in 0..TABLES {
