@@ -1,7 +1,6 @@
 //! Messages whose type the endpoint does not name: for routers, proxies and Spark's catch-alls.
 
 use std::any::Any;
-use std::fmt;
 use std::sync::Arc;
 
 use super::body::BodyRef;
@@ -123,11 +122,7 @@ pub(crate) fn sender_text(peer: Option<&Arc<Peer>>, env: &EnvShared) -> Arc<str>
     }
 }
 
-impl fmt::Debug for AnyMessage<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AnyMessage({})", self.name())
-    }
-}
+debug_text!(AnyMessage<'_>, |this| "AnyMessage({})", this.name());
 
 /// Answers an [`AnyMessage`].
 #[must_use = "a call that is dropped fails its caller"]
@@ -153,8 +148,4 @@ impl AnyCallContext<'_> {
     }
 }
 
-impl fmt::Debug for AnyCallContext<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AnyCallContext")
-    }
-}
+debug_text!(AnyCallContext<'_>, |_this| "AnyCallContext");

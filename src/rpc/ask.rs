@@ -238,8 +238,4 @@ impl<R: Payload> AbortHandle<R> {
     }
 }
 
-impl<R: Payload> fmt::Debug for AbortHandle<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AbortHandle")
-    }
-}
+debug_text!([R: Payload] AbortHandle<R>, |_this| "AbortHandle");

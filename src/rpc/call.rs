@@ -1,7 +1,6 @@
 //! How a handler answers: at once, later on its thread, or later from anywhere.
 
 use std::cell::Cell;
-use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -214,11 +213,7 @@ fn owned<R: Payload>(value: &impl Encode) -> Result<R, RpcError> {
     read::<R>(&bytes).map_err(|error| RpcError::unserialisable_reply(&error))
 }
 
-impl<R: Payload> fmt::Debug for RpcCallContext<'_, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcCallContext(from {:?})", self.sender_address())
-    }
-}
+debug_text!([R: Payload] RpcCallContext<'_, R>, |this| "RpcCallContext(from {:?})", this.sender_address());
 
 /// The error that answers a call that was let go.
 pub(crate) fn let_go() -> RpcError {
@@ -302,11 +297,7 @@ impl<R: Payload> HeldCall<R> {
     }
 }
 
-impl<R: Payload> fmt::Debug for HeldCall<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HeldCall")
-    }
-}
+debug_text!([R: Payload] HeldCall<R>, |_this| "HeldCall");
 
 /// A call that can be answered later, from any thread.
 ///
@@ -352,8 +343,4 @@ impl<R: Payload> Drop for LaterCall<R> {
     }
 }
 
-impl<R: Payload> fmt::Debug for LaterCall<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LaterCall(retracted: {})", self.is_retracted())
-    }
-}
+debug_text!([R: Payload] LaterCall<R>, |this| "LaterCall(retracted: {})", this.is_retracted());

@@ -1,6 +1,5 @@
 //! The traits that users implement: endpoints, and their handlers of messages.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -172,8 +171,4 @@ impl<E> EndpointContext<E> {
     }
 }
 
-impl<E> fmt::Debug for EndpointContext<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EndpointContext({})", self.me)
-    }
-}
+debug_text!([E] EndpointContext<E>, |this| "EndpointContext({})", this.me);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::iter::Fuse;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crossbeam_queue::ArrayQueue;
@@ -13,6 +13,7 @@ use super::ask::{Ask, block_on};
 use super::error::RpcError;
 use super::message::Payload;
 use super::node::may_block;
+use crate::rpc::sync::Unpoisoned;
 
 /// Makes many asks, at most `at_a_time` of them outstanding, and gives their outcomes in order.
 ///
@@ -76,7 +77,7 @@ impl Wake for SlotWaker {
         // A slot is woken once per ask; one that is woken too often has a place in the queue already.
         let _ = self.ready.slots.push(self.slot);
         let parent = self.ready.parent.lock();
-        let waker = parent.unwrap_or_else(PoisonError::into_inner).clone();
+        let waker = parent.unpoisoned().clone();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -172,7 +173,7 @@ impl<R: Payload, I: Iterator<Item = Ask<R>> + Unpin> Future for AskAll<R, I> {
         let this = &mut *self;
         {
             let parent = this.ready.parent.lock();
-            let mut parent = parent.unwrap_or_else(PoisonError::into_inner);
+            let mut parent = parent.unpoisoned();
             if !parent
                 .as_ref()
                 .is_some_and(|known| known.will_wake(cx.waker()))

@@ -1,7 +1,6 @@
 //! [`LocalRef`]: a ref on the thread that its endpoint, or the connection to it, lives on.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -299,11 +298,7 @@ impl<E> Clone for LocalRef<E> {
     }
 }
 
-impl<E> fmt::Debug for LocalRef<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LocalRef({})", **self.target)
-    }
-}
+debug_text!([E] LocalRef<E>, |this| "LocalRef({})", **this.target);
 
 /// A reply to come, on the thread that asked.
 ///
@@ -339,8 +334,4 @@ impl<R: Payload> Drop for LocalAsk<R> {
 // Nothing in it is pinned.
 impl<R: Payload> Unpin for LocalAsk<R> {}
 
-impl<R: Payload> fmt::Debug for LocalAsk<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LocalAsk")
-    }
-}
+debug_text!([R: Payload] LocalAsk<R>, |_this| "LocalAsk");

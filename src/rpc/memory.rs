@@ -13,11 +13,10 @@
 //! neither side ever gets a message over a connection that it does not know.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use ringrail_codec::archive::Encode;
 use ringrail_transport::RpcFailure;
@@ -33,7 +32,7 @@ use super::peer::Peer;
 use super::reply::SendReply;
 use super::settings::INBOX_KEY;
 use super::shared::{EnvShared, FileSource, ListenError, Network, next_serial, start_on_port};
-use super::sync::AtomicBool;
+use super::sync::{AtomicBool, Unpoisoned};
 
 /// Makes in-process envs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,7 +96,7 @@ type Listeners = HashMap<RpcAddress, (Arc<EnvShared>, Arc<Memory>)>;
 fn listeners() -> MutexGuard<'static, Listeners> {
     static LISTENERS: OnceLock<Mutex<Listeners>> = OnceLock::new();
     let listeners = LISTENERS.get_or_init(Mutex::default);
-    listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    listeners.lock().unpoisoned()
 }
 
 fn listener(at: &RpcAddress) -> Result<(Arc<EnvShared>, Arc<Memory>), RpcError> {
@@ -129,7 +128,7 @@ struct MemoryState {
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, MemoryState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     fn note(&self, channel: &Arc<Channel>) {
@@ -429,8 +428,4 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "End({:?})", self.other().peer)
-    }
-}
+debug_text!(End, |this| "End({:?})", this.other().peer);

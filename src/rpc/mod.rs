@@ -102,6 +102,21 @@
 //!
 //! **What to watch.** [`RpcEnv::metrics`] has the depth and age of every inbox, `ringrail rpc watch` shows them live.
 
+/// Writes a `Debug` that is one text: generics in brackets, the type, and what `write!` gets.
+macro_rules! debug_text {
+    ([$($generics:tt)*] $type:ty, |$this:ident| $($text:tt)+) => {
+        impl<$($generics)*> ::std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                let $this = self;
+                write!(f, $($text)+)
+            }
+        }
+    };
+    ($type:ty, |$this:ident| $($text:tt)+) => {
+        debug_text!([] $type, |$this| $($text)+);
+    };
+}
+
 mod address;
 mod any;
 mod ask;

@@ -4,8 +4,8 @@
 //! The one lock on the way is the parcel's own, held by two parties for the time of a move.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::endpoint_ref::{Place, RefTarget};
@@ -15,7 +15,7 @@ use super::node::{HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of}
 use super::outbox::Outgoing;
 use super::received::Kept;
 use super::shared::Timed;
-use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
+use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
 use super::{RpcTimeout, clock};
 
 /// A parcel of any message type, on its way to a host.
@@ -252,7 +252,7 @@ impl<M: Message> Parcel<M> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<M>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     fn take_message(&self) -> Option<M> {

@@ -1,14 +1,14 @@
 //! The other end of a connection, as every thread may see it.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::RpcAddress;
 use super::id::{EndpointId, MessageId};
 use super::node::HostHandle;
 use super::shared::EnvShared;
+use crate::rpc::sync::Unpoisoned;
 
 /// Names that one peer may tell this side, so that errors can use them; further ones stay numbers.
 pub(crate) const MAX_PEER_NAMES: usize = 4096;
@@ -100,7 +100,7 @@ impl Peer {
 
     /// It calls something so.
     pub(crate) fn learn(&self, id: u64, name: &str) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock().unpoisoned();
         if names.len() < MAX_PEER_NAMES && name.len() <= MAX_PEER_NAME_LEN {
             names.entry(id).or_insert_with(|| name.into());
         }
@@ -108,10 +108,7 @@ impl Peer {
 
     /// Its messages of this type are another type than this program's.
     pub(crate) fn mistrust(&self, id: u64) {
-        let mut mistrusted = self
-            .mistrusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut mistrusted = self.mistrusted.lock().unpoisoned();
         if mistrusted.len() < MAX_PEER_NAMES {
             mistrusted.insert(id);
         }
@@ -126,10 +123,7 @@ impl Peer {
 
     #[cold]
     fn is_known_good(&self, id: MessageId) -> bool {
-        let mistrusted = self
-            .mistrusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mistrusted = self.mistrusted.lock().unpoisoned();
         !mistrusted.contains(&id.to_wire())
     }
 
@@ -146,13 +140,9 @@ impl Peer {
     }
 
     fn name(&self, id: u64) -> Option<Arc<str>> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock().unpoisoned();
         names.get(&id).cloned()
     }
 }
 
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Peer({})", self.address())
-    }
-}
+debug_text!(Peer, |this| "Peer({})", this.address());

@@ -1,6 +1,5 @@
 //! [`Sending`]: a message that wants no reply, whose sender waits until there is room for it.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -122,8 +121,4 @@ impl<M: Message> Future for Sending<M> {
     }
 }
 
-impl<M: Message> fmt::Debug for Sending<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sending({})", M::NAME)
-    }
-}
+debug_text!([M: Message] Sending<M>, |_this| "Sending({})", M::NAME);

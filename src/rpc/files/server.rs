@@ -1,6 +1,5 @@
 //! [`RpcEnvFileServer`]: what an env gives out.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -177,8 +176,4 @@ fn own_name(path: &Path) -> Result<&str, FileServerError> {
     })
 }
 
-impl fmt::Debug for RpcEnvFileServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcEnvFileServer({})", self.url)
-    }
-}
+debug_text!(RpcEnvFileServer, |this| "RpcEnvFileServer({})", this.url);

@@ -15,7 +15,6 @@
 //!
 //! The poster rings the [`Bell`]; the thread arms it, looks once more, and sleeps.
 
-use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -287,11 +286,7 @@ impl HostHandle {
     }
 }
 
-impl fmt::Debug for HostHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HostHandle({})", self.name)
-    }
-}
+debug_text!(HostHandle, |this| "HostHandle({})", this.name);
 
 /// The services that a node needs of the thread that runs it.
 pub(crate) trait Host {

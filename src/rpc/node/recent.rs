@@ -197,12 +197,6 @@ impl Recent {
             }
         }
     }
-
-    /// Tokens that are known, for tests.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.entries.borrow().len()
-    }
 }
 
 /// The right to answer a call that may be repeated, on the thread that remembers it.
@@ -284,7 +278,8 @@ impl Drop for OnceCall {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests {
     use super::*;
     use crate::rpc::memory::Answer;
@@ -341,7 +336,7 @@ mod tests {
         let first = recent.admit(7, call(&answers, 1)).unwrap();
         assert!(recent.admit(7, call(&answers, 2)).is_none(), "it waits");
         drop(first);
-        assert_eq!(recent.len(), 0);
+        assert_eq!(recent.entries.borrow().len(), 0);
         assert_eq!(answers.answers(), [(1, false), (2, false)]);
         assert!(recent.admit(7, call(&answers, 3)).is_some(), "handled anew");
     }
@@ -369,7 +364,7 @@ mod tests {
                 .unwrap()
                 .reply(token);
         }
-        assert_eq!(recent.len(), 2, "the oldest are forgotten");
+        assert_eq!(recent.entries.borrow().len(), 2, "the oldest are forgotten");
         let running = (20..22).map(|token| recent.admit(token, call(&answers, token)));
         let running: Vec<_> = running.map(Option::unwrap).collect();
         assert!(recent.admit(22, call(&answers, 22)).is_none());
@@ -385,6 +380,6 @@ mod tests {
             let call = recent.admit(token, call(&answers, token)).unwrap();
             call.reply([token; 4]);
         }
-        assert_eq!(recent.len(), 2, "32 bytes each");
+        assert_eq!(recent.entries.borrow().len(), 2, "32 bytes each");
     }
 }

@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -73,11 +72,7 @@ impl<'a, R: Payload> ReplyContext<'a, R> {
     }
 }
 
-impl<R: Payload> fmt::Debug for ReplyContext<'_, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReplyContext")
-    }
-}
+debug_text!([R: Payload] ReplyContext<'_, R>, |_this| "ReplyContext");
 
 /// The receiver of a reply.
 pub(crate) enum Sink<R: Payload> {

@@ -21,6 +21,7 @@ use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::greeting;
 use crate::rpc::inbox::NetworkEvent;
 use crate::rpc::lost::LostMessage;
+use crate::rpc::outbox::Link;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply::Reply;
 use crate::rpc::wire::Envelope;
@@ -60,6 +61,15 @@ impl Node {
         !stalls.is_empty() && stalls.iter().any(|stall| Arc::ptr_eq(&stall.peer, peer))
     }
 
+    /// Gives the queue of this peer to `then`, if it has one.
+    fn with_stall<T>(&self, peer: &Arc<Peer>, then: impl FnOnce(&mut Stall) -> T) -> Option<T> {
+        let mut stalls = self.stalls.borrow_mut();
+        let its = stalls
+            .iter_mut()
+            .find(|stall| Arc::ptr_eq(&stall.peer, peer));
+        its.map(then)
+    }
+
     /// A peer's message has to wait.
     #[cold]
     pub(super) fn stall(
@@ -91,52 +101,44 @@ impl Node {
     }
 
     fn stall_with(self: &Rc<Self>, peer: &Arc<Peer>, what: Stalled) {
-        let mut stalls = self.stalls.borrow_mut();
-        let known = stalls
-            .iter_mut()
-            .find(|stall| Arc::ptr_eq(&stall.peer, peer));
-        let Some(stall) = known else {
-            stalls.push(Stall {
+        if !self.is_stalled(peer) {
+            self.stalls.borrow_mut().push(Stall {
                 peer: Arc::clone(peer),
                 since_ns: self.now_ns(),
                 queue: VecDeque::from([what]),
             });
-            drop(stalls);
-            self.pause(peer, true);
-            self.retry_soon();
-            return;
-        };
-        let is_event = matches!(what, Stalled::Event(_));
-        if is_event || stall.queue.len() < MAX_STALLED {
-            // A connection has a handful of events.
-            stall.queue.push_back(what);
-            return;
+            self.on_link_of(peer, |link| link.pause(true));
+            return self.retry_soon();
         }
-        drop(stalls);
-        self.give_up_stalled(
-            peer,
-            what,
-            &RpcError::Busy {
+        let full = self.with_stall(peer, |stall| {
+            // A connection has a handful of events.
+            if stall.queue.len() < MAX_STALLED || matches!(what, Stalled::Event(_)) {
+                stall.queue.push_back(what);
+                return None;
+            }
+            Some(what)
+        });
+        if let Some(what) = full.flatten() {
+            let error = RpcError::Busy {
                 what: "the queue of messages that wait for room",
                 limit: MAX_STALLED as u64,
                 key: "nothing: it is fixed",
-            },
-        );
+            };
+            self.give_up_stalled(peer, what, &error);
+        }
     }
 
-    /// Has the connection hand out no requests, or go on.
-    fn pause(self: &Rc<Self>, peer: &Arc<Peer>, pause: bool) {
+    /// Runs `run` with the link of a peer, on its thread, if it is still there.
+    fn on_link_of(self: &Rc<Self>, peer: &Peer, run: impl FnOnce(&Link) + Send + 'static) {
         let serial = peer.link();
-        if Arc::ptr_eq(peer.host(), self.handle()) {
-            if let Some(link) = self.link(serial) {
-                link.pause(pause);
+        let run = move |node: &Rc<Node>| {
+            if let Some(link) = node.link(serial) {
+                run(&link);
             }
-        } else {
-            peer.host().run(move |node| {
-                if let Some(link) = node.link(serial) {
-                    link.pause(pause);
-                }
-            });
+        };
+        match Arc::ptr_eq(peer.host(), self.handle()) {
+            true => run(self),
+            false => drop(peer.host().run(run)),
         }
     }
 
@@ -150,8 +152,11 @@ impl Node {
             };
             if self.retry_stall(&peer) {
                 let gone = self.stalls.borrow_mut().remove(at);
-                drop(gone);
-                self.pause(&peer, false);
+                assert!(
+                    gone.queue.is_empty(),
+                    "a connection goes on when nothing of it waits"
+                );
+                self.on_link_of(&peer, |link| link.pause(false));
             } else {
                 at += 1;
             }
@@ -195,47 +200,26 @@ impl Node {
 
     /// Delivers what waits of one connection, in order; false where something still has no room.
     fn retry_stall(self: &Rc<Self>, peer: &Arc<Peer>) -> bool {
-        loop {
-            let (next, since_ns) = {
-                let mut stalls = self.stalls.borrow_mut();
-                let its = stalls
-                    .iter_mut()
-                    .find(|stall| Arc::ptr_eq(&stall.peer, peer));
-                let Some(stall) = its else {
-                    return true;
-                };
-                let Some(next) = stall.queue.pop_front() else {
-                    return true;
-                };
-                (next, stall.since_ns)
-            };
-            let Some((waits, error)) = self.retry_one(peer, next) else {
-                self.set_stalled_since(peer, self.now_ns());
-                continue;
-            };
-            let limit_ns = clock::ns(self.env().settings().max_stall);
-            if self.now_ns().saturating_sub(since_ns) < limit_ns {
-                let mut stalls = self.stalls.borrow_mut();
-                let its = stalls
-                    .iter_mut()
-                    .find(|stall| Arc::ptr_eq(&stall.peer, peer));
-                if let Some(stall) = its {
-                    stall.queue.push_front(waits);
+        let limit_ns = clock::ns(self.env().settings().max_stall);
+        while let Some((next, since_ns)) = self
+            .with_stall(peer, |stall| {
+                Some((stall.queue.pop_front()?, stall.since_ns))
+            })
+            .flatten()
+        {
+            let now_ns = self.now_ns();
+            match self.retry_one(peer, next) {
+                None => {
+                    self.with_stall(peer, |stall| stall.since_ns = now_ns);
                 }
-                return false;
+                Some((waits, _)) if now_ns.saturating_sub(since_ns) < limit_ns => {
+                    self.with_stall(peer, |stall| stall.queue.push_front(waits));
+                    return false;
+                }
+                Some((waits, error)) => self.give_up_stalled(peer, waits, &error),
             }
-            self.give_up_stalled(peer, waits, &error);
         }
-    }
-
-    fn set_stalled_since(&self, peer: &Arc<Peer>, now_ns: u64) {
-        let mut stalls = self.stalls.borrow_mut();
-        let its = stalls
-            .iter_mut()
-            .find(|stall| Arc::ptr_eq(&stall.peer, peer));
-        if let Some(stall) = its {
-            stall.since_ns = now_ns;
-        }
+        true
     }
 
     /// Delivers one; gives it back where it still has no room.
@@ -286,18 +270,7 @@ impl Node {
             cause: error.clone(),
         };
         self.env().losses().note(&lost);
-        let serial = peer.link();
-        if Arc::ptr_eq(peer.host(), self.handle()) {
-            if let Some(link) = self.link(serial) {
-                greeting::tell_lost(&link, &lost);
-            }
-        } else {
-            peer.host().run(move |node| {
-                if let Some(link) = node.link(serial) {
-                    greeting::tell_lost(&link, &lost);
-                }
-            });
-        }
+        self.on_link_of(peer, move |link| greeting::tell_lost(link, &lost));
     }
 
     /// The node ends: nothing that waits is delivered any more.

@@ -12,7 +12,7 @@
 mod handler;
 mod task;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use ringrail_transport::sys::socket::SocketError;
@@ -23,6 +23,7 @@ use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::node::HostHandle;
 use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
+use crate::rpc::sync::Unpoisoned;
 
 /// Makes envs over the engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +64,7 @@ struct Ring {
 
 impl Ring {
     fn server(&self) -> MutexGuard<'_, Option<TransportServer>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+        self.server.lock().unpoisoned()
     }
 }
 

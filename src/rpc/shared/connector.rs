@@ -4,10 +4,10 @@
 //! wait for one of them. A thread that has nothing to do for a while ends.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rpc::sync::{Condvar, Mutex, MutexGuard, thread};
+use crate::rpc::sync::{Condvar, Mutex, MutexGuard, Unpoisoned, thread};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -39,7 +39,7 @@ impl Connector {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     /// Has `job` run on one of the threads; false where they are stopped, or none is to be had.
@@ -85,7 +85,7 @@ impl Connector {
             }
             state.idle += 1;
             let waited = self.changed.wait_timeout(state, LINGER);
-            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            let (after, timeout) = waited.unpoisoned();
             state = after;
             assert!(state.idle > 0, "a thread that waited was counted");
             state.idle -= 1;

@@ -8,10 +8,9 @@ mod shutdown;
 mod timers;
 
 use std::collections::hash_map::RandomState;
-use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
@@ -20,6 +19,7 @@ use crate::rpc::lost::{Losses, LostMessage};
 use crate::rpc::node::HostHandle;
 use crate::rpc::peer::Peer;
 use crate::rpc::settings::{RpcSettings, SettingsSource};
+use crate::rpc::sync::Unpoisoned;
 use crate::rpc::{RpcAddress, clock};
 
 use connector::Connector;
@@ -162,7 +162,7 @@ impl EnvShared {
     pub(crate) fn started(&self, shards: Vec<Arc<HostHandle>>, network: Arc<dyn Network>) {
         self.hosts
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unpoisoned()
             .extend(shards.iter().cloned());
         assert!(self.shards.set(shards).is_ok(), "an env is started once");
         let before = self.lock_network().replace(network);
@@ -178,7 +178,7 @@ impl EnvShared {
     }
 
     fn lock_network(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Network>>> {
-        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+        self.network.lock().unpoisoned()
     }
 
     /// # Errors
@@ -224,24 +224,18 @@ impl EnvShared {
 
     /// Every thread with endpoints.
     pub(crate) fn hosts(&self) -> Vec<Arc<HostHandle>> {
-        self.hosts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.hosts.read().unpoisoned().clone()
     }
 
     pub(crate) fn add_host(&self, host: &Arc<HostHandle>) {
-        self.hosts
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(host));
+        self.hosts.write().unpoisoned().push(Arc::clone(host));
     }
 
     /// A thread runs no endpoints any more.
     pub(crate) fn host_ended(&self, host: &Arc<HostHandle>) {
         self.hosts
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unpoisoned()
             .retain(|other| !Arc::ptr_eq(other, host));
         self.ending.changed();
     }
@@ -300,8 +294,9 @@ impl EnvShared {
     }
 }
 
-impl fmt::Debug for EnvShared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EnvShared({}, {:?})", self.name, self.address.get())
-    }
-}
+debug_text!(
+    EnvShared,
+    |this| "EnvShared({}, {:?})",
+    this.name,
+    this.address.get()
+);

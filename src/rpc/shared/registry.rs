@@ -7,14 +7,14 @@
 //! thread behind its set-up, and one that has another's name is set up behind that one's stop.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 
 use crate::rpc::error::RpcError;
 use crate::rpc::id::EndpointId;
 use crate::rpc::inbox::{EndpointMetrics, InboxMetrics};
 use crate::rpc::node::HostHandle;
-use crate::rpc::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::rpc::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, Unpoisoned};
 
 /// An endpoint of the env.
 #[derive(Clone)]
@@ -39,14 +39,12 @@ pub(crate) struct Registry {
 
 impl Registry {
     fn read(&self) -> RwLockReadGuard<'_, HashMap<EndpointId, Registration>> {
-        self.endpoints
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.endpoints.read().unpoisoned()
     }
 
     fn change(&self) -> RwLockWriteGuard<'_, HashMap<EndpointId, Registration>> {
         let endpoints = self.endpoints.write();
-        let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        let endpoints = endpoints.unpoisoned();
         self.version.fetch_add(1, Ordering::Release);
         endpoints
     }

@@ -6,11 +6,11 @@
 //! `ringrail.transport.drainTimeout` is cut off. A thread that a handler blocks even then is left behind: whoever
 //! waits for it is failed, and it stops its endpoints by itself when the handler returns.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::EnvShared;
-use crate::rpc::sync::{Condvar, Mutex, MutexGuard, thread};
+use crate::rpc::sync::{Condvar, Mutex, MutexGuard, Unpoisoned, thread};
 
 /// How long threads that were cut off are waited for.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub(crate) struct Ending {
 
 impl Ending {
     fn lock(&self) -> MutexGuard<'_, bool> {
-        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+        self.over.lock().unpoisoned()
     }
 
     /// Something that is waited for may have happened.
@@ -45,7 +45,7 @@ impl Ending {
                 return false;
             }
             let waited = self.change.wait_timeout(over, left);
-            over = waited.unwrap_or_else(PoisonError::into_inner).0;
+            over = waited.unpoisoned().0;
         }
     }
 
@@ -54,7 +54,7 @@ impl Ending {
         let mut over = self.lock();
         while !*over {
             let waited = self.change.wait(over);
-            over = waited.unwrap_or_else(PoisonError::into_inner);
+            over = waited.unpoisoned();
         }
     }
 

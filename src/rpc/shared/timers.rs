@@ -6,18 +6,17 @@
 //! the end of the env. One thread sleeps until the earliest time; who comes and goes before it costs a lock that
 //! hardly anybody else wants, and no allocation once the tables have grown.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
 
 use crate::rpc::clock;
-use crate::rpc::sync::{Condvar, Mutex, MutexGuard, thread};
+use crate::rpc::sync::{Condvar, Mutex, MutexGuard, Unpoisoned, thread};
 
 /// Tables, so that threads that ask at the same time do not wait for each other.
 const TABLES: usize = 8;
@@ -92,13 +91,11 @@ fn own_table() -> usize {
 
 impl Timers {
     fn table(&self, at: usize) -> MutexGuard<'_, Table> {
-        self.tables[at]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.tables[at].lock().unpoisoned()
     }
 
     fn lock_thread(&self) -> MutexGuard<'_, Thread> {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+        self.thread.lock().unpoisoned()
     }
 
     /// Times `timed` out then, on a thread of its own; at once where the env has ended.
@@ -150,11 +147,11 @@ impl Timers {
             let (now_ns, at_ns) = (clock::now_ns(), self.earliest_ns.load(Ordering::SeqCst));
             if at_ns == u64::MAX {
                 let waited = self.changed.wait(state);
-                state = waited.unwrap_or_else(PoisonError::into_inner);
+                state = waited.unpoisoned();
             } else if at_ns > now_ns {
                 let left = Duration::from_nanos(at_ns - now_ns);
                 let waited = self.changed.wait_timeout(state, left);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                state = waited.unpoisoned().0;
             } else {
                 drop(state);
                 self.expire(now_ns);
@@ -215,11 +212,7 @@ impl Drop for TimerGuard {
     }
 }
 
-impl fmt::Debug for TimerGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TimerGuard({}/{})", self.table, self.key)
-    }
-}
+debug_text!(TimerGuard, |this| "TimerGuard({}/{})", this.table, this.key);
 
 /// A time to wait for, in a future; over at once where the env ends.
 pub(crate) struct Sleep {
@@ -246,7 +239,7 @@ impl Sleep {
 
 impl Timed for Mutex<Slept> {
     fn time_out(&self) {
-        let mut slept = self.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slept = self.lock().unpoisoned();
         slept.over = true;
         let waker = slept.waker.take();
         drop(slept);
@@ -264,7 +257,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut slept = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slept = self.state.lock().unpoisoned();
         if slept.over {
             return Poll::Ready(());
         }
@@ -273,7 +266,8 @@ impl Future for Sleep {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicU32;
