@@ -96,7 +96,7 @@ fn rpc_settings(conf: &Conf) -> Result<RpcSettings, ConfError> {
         max_stall: conf.get_entry(&rpc::INBOX_MAX_STALL)?,
         inbox_budget: conf.get_entry(&rpc::INBOX_BUDGET)?,
         outbox_capacity: conf.get_entry(&rpc::OUTBOX_CAPACITY)?,
-        mail_capacity: conf.get_entry(&transport::INBOX)?,
+        mailbox_capacity: conf.get_entry(&transport::INBOX)?,
         connect_concurrency: conf.get_entry(&rpc::CONNECT_CONCURRENCY)?,
         port_max_retries: conf.get_entry(&network::PORT_MAX_RETRIES)?,
         shards: conf.get_entry(&rpc::SHARDS)?,

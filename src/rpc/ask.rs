@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::dispatcher::may_wait_for;
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Payload;
-use super::node::may_wait_for;
-use super::parcel::Asked;
+use super::pending_ask::Asked;
 use super::received::Kept;
 use super::shared::{Timed, TimerGuard};
 use super::sync::thread::{self, Thread};

@@ -9,8 +9,8 @@ use ringrail_codec::archive::Encode;
 use rkyv::Archive;
 
 use super::body::encode_aligned;
+use super::dispatcher::Dispatcher;
 use super::message::{Payload, read};
-use super::node::Node;
 use super::peer::Peer;
 use super::received::sender_of;
 use super::reply::{Reply, SendReply};
@@ -18,7 +18,7 @@ use super::{RpcAddress, RpcEnv, RpcError};
 
 /// A call while its handler runs: the handle stays here, so that a handler's error can still reach the caller.
 pub(crate) struct Call<'r> {
-    node: &'r Rc<Node>,
+    dispatcher: &'r Rc<Dispatcher>,
     reply: Cell<Option<Reply<'r>>>,
 }
 
@@ -31,14 +31,14 @@ pub(crate) trait CallSlot {
     fn show(&self, then: &mut dyn FnMut(&Reply<'_>));
 
     /// The thread that the handler runs on.
-    fn node(&self) -> &Rc<Node>;
+    fn dispatcher(&self) -> &Rc<Dispatcher>;
 }
 
 impl<'r> Call<'r> {
     #[inline]
-    pub(crate) fn new(node: &'r Rc<Node>, reply: Reply<'r>) -> Self {
+    pub(crate) fn new(dispatcher: &'r Rc<Dispatcher>, reply: Reply<'r>) -> Self {
         Self {
-            node,
+            dispatcher,
             reply: Cell::new(Some(reply)),
         }
     }
@@ -89,8 +89,8 @@ impl CallSlot for Call<'_> {
         }
     }
 
-    fn node(&self) -> &Rc<Node> {
-        self.node
+    fn dispatcher(&self) -> &Rc<Dispatcher> {
+        self.dispatcher
     }
 }
 
@@ -167,7 +167,7 @@ impl<R: Payload> RpcCallContext<'_, R> {
     /// The sender's address: the one it listens at, or its socket's. `None` for messages of this
     /// env where it does not listen.
     pub fn sender_address(&self) -> Option<RpcAddress> {
-        sender_of(self.peer, self.slot.node().env().address())
+        sender_of(self.peer, self.slot.dispatcher().env().address())
     }
 
     /// Whether no answer is wanted.
@@ -188,20 +188,20 @@ impl<R: Payload> RpcCallContext<'_, R> {
 
     /// The endpoint's env.
     pub fn env(&self) -> RpcEnv {
-        RpcEnv::of_shared(Arc::clone(self.slot.node().env()))
+        RpcEnv::of_shared(Arc::clone(self.slot.dispatcher().env()))
     }
 
     /// Keeps the call for an answer later, on this thread. Allocates little.
     pub fn hold(self) -> HeldCall<R> {
         let mut held = Reply::OneWay;
         self.slot.with(&mut |reply| held = reply.hold());
-        HeldCall::new(Rc::clone(self.slot.node()), held)
+        HeldCall::new(Rc::clone(self.slot.dispatcher()), held)
     }
 
     /// Keeps the call for an answer later, from any thread.
     pub fn later(self) -> LaterCall<R> {
         let mut later = SendReply::OneWay;
-        let host = self.slot.node().handle();
+        let host = self.slot.dispatcher().handle();
         self.slot.with(&mut |reply| later = reply.send(host));
         LaterCall::new(later)
     }
@@ -237,7 +237,7 @@ pub struct HeldCall<R: Payload> {
 }
 
 struct HeldCell {
-    node: Rc<Node>,
+    dispatcher: Rc<Dispatcher>,
     reply: Cell<Option<Reply<'static>>>,
 }
 
@@ -250,10 +250,10 @@ impl Drop for HeldCell {
 }
 
 impl<R: Payload> HeldCall<R> {
-    pub(crate) fn new(node: Rc<Node>, reply: Reply<'static>) -> Self {
+    pub(crate) fn new(dispatcher: Rc<Dispatcher>, reply: Reply<'static>) -> Self {
         let reply = Cell::new(Some(reply));
         Self {
-            cell: Rc::new(HeldCell { node, reply }),
+            cell: Rc::new(HeldCell { dispatcher, reply }),
             reply: PhantomData,
         }
     }
@@ -293,7 +293,7 @@ impl<R: Payload> HeldCall<R> {
     /// For an answer from any thread.
     pub fn later(self) -> LaterCall<R> {
         let reply = self.cell.reply.take().unwrap_or_default();
-        LaterCall::new(reply.send(self.cell.node.handle()))
+        LaterCall::new(reply.send(self.cell.dispatcher.handle()))
     }
 }
 

@@ -9,10 +9,10 @@ use ringrail_transport::server::Pause;
 use ringrail_transport::{self as transport, ResponseHandler};
 
 use super::body::{AlignedBytes, encode_aligned};
+use super::dispatcher::{AnyReplies, Replies};
 use super::error::RpcError;
 use super::memory::End;
 use super::message::Payload;
-use super::node::{AnyReplies, Replies};
 
 /// A connection.
 #[derive(Clone, Debug)]

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::ask::{AbortHandle, Ask};
+use super::dispatcher::ThreadHandle;
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::error::RpcError;
 use super::function::FnEndpoint;
 use super::id::EndpointId;
 use super::local_ref::LocalRef;
 use super::message::Message;
-use super::node::HostHandle;
-use super::parcel::{Asked, Parcel, SendOptions};
 use super::peer::Peer;
+use super::pending_ask::{Asked, PendingAsk, SendOptions};
 use super::sending::Sending;
 use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointAddress, RpcTimeout};
@@ -49,11 +49,11 @@ impl<M: Message> Accepts<M, Perhaps> for FnEndpoint {}
 #[derive(Debug)]
 pub(crate) enum Place {
     /// To this env; the threads that the endpoint lives on, once that is known.
-    Here(OnceLock<Arc<[Arc<HostHandle>]>>),
+    Here(OnceLock<Arc<[Arc<ThreadHandle>]>>),
     /// To an env that listens; the thread that the connection to it lives on.
     Remote {
         address: RpcAddress,
-        host: Arc<HostHandle>,
+        host: Arc<ThreadHandle>,
     },
     /// To an env that does not, over the connection that it made.
     Connection(Arc<Peer>),
@@ -143,7 +143,7 @@ impl RefTarget {
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn host(&self) -> Result<Arc<HostHandle>, RpcError> {
+    pub(crate) fn host(&self) -> Result<Arc<ThreadHandle>, RpcError> {
         if self.env.is_stopped() {
             return Err(super::error::ENV_STOPPED);
         }
@@ -170,7 +170,7 @@ impl RefTarget {
 }
 
 /// One of the threads of a replicated endpoint: always the same for the same sender.
-fn pick(hosts: &[Arc<HostHandle>]) -> &Arc<HostHandle> {
+fn pick(hosts: &[Arc<ThreadHandle>]) -> &Arc<ThreadHandle> {
     if hosts.len() == 1 {
         return &hosts[0];
     }
@@ -263,7 +263,7 @@ impl<E> RpcEndpointRef<E> {
             one_way: true,
             ..SendOptions::default()
         };
-        let posted = Parcel::post(&self.target, message, options);
+        let posted = PendingAsk::post(&self.target, message, options);
         self.target.taken::<M>(posted.map(drop))
     }
 
@@ -390,15 +390,15 @@ impl<E> RpcEndpointRef<E> {
     /// # Errors
     /// This thread must not block, or is the endpoint's own.
     fn may_wait(&self, what: &'static str) -> Result<(), RpcError> {
-        if !super::node::is_host_thread() {
+        if !super::dispatcher::is_host_thread() {
             return Ok(());
         }
-        super::node::may_wait_for(self.target.host().ok().as_ref(), what)
+        super::dispatcher::may_wait_for(self.target.host().ok().as_ref(), what)
     }
 
     pub(crate) fn ask_by<M: Message>(&self, message: M, options: SendOptions) -> Ask<M::Reply> {
-        let posted = Parcel::post(&self.target, message, options);
-        Ask::new(posted.map(|parcel| parcel as Arc<dyn Asked<M::Reply>>))
+        let posted = PendingAsk::post(&self.target, message, options);
+        Ask::new(posted.map(|pending| pending as Arc<dyn Asked<M::Reply>>))
     }
 
     /// The ref as the thread that the endpoint (or the connection to it) lives on can use it: without

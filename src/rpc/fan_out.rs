@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use crossbeam_queue::ArrayQueue;
 
 use super::ask::{Ask, block_on};
+use super::dispatcher::may_block;
 use super::error::RpcError;
 use super::message::Payload;
-use super::node::may_block;
 use crate::rpc::sync::Unpoisoned;
 
 /// Makes many asks, at most `at_a_time` of them outstanding, and gives their outcomes in order.

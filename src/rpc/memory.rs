@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! connect ──► listening env's thread: adds its link ──► connecting env's thread: adds its link, greets
-//! send ──► Mail::Message ──► the other's Node::receive ──► Answer ──► order ──► Replies of the asker
+//! send ──► Job::Message ──► the other's Dispatcher::receive ──► Answer ──► Job::Answer ──► Replies of the asker
 //! ```
 //!
 //! The connecting side's link is added by an order of the listening side, which greets after that: so
@@ -24,10 +24,10 @@ use ringrail_transport::RpcFailure;
 use super::RpcAddress;
 use super::body::{AlignedBytes, BodyBuf, encode_aligned};
 use super::connection::Connection;
+use super::dispatcher::{Dispatcher, Job, PeerMessage, PostError, ThreadHandle, start_thread};
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
-use super::greeting;
-use super::node::{HostHandle, Mail, Node, PeerMessage, PostError, start_thread};
+use super::hello;
 use super::peer::Peer;
 use super::reply::SendReply;
 use super::settings::INBOX_KEY;
@@ -70,7 +70,7 @@ impl RpcEnvFactory for LocalFactory {
 fn start_threads(
     config: &RpcEnvConfig,
     env: &Arc<EnvShared>,
-) -> Result<Vec<Arc<HostHandle>>, RpcError> {
+) -> Result<Vec<Arc<ThreadHandle>>, RpcError> {
     let count = match config.thread_count(env.settings().shards)? {
         0 => DEFAULT_THREADS,
         count => count,
@@ -81,7 +81,7 @@ fn start_threads(
             Ok(thread) => threads.push(thread),
             Err(error) => {
                 for thread in &threads {
-                    thread.run(|node| node.shut_down(true));
+                    thread.run(|dispatcher| dispatcher.shut_down(true));
                 }
                 return Err(error);
             }
@@ -165,7 +165,7 @@ impl Network for Memory {
     fn connect(
         &self,
         env: &Arc<EnvShared>,
-        host: &Arc<HostHandle>,
+        host: &Arc<ThreadHandle>,
         to: &RpcAddress,
     ) -> Result<(), RpcError> {
         let (there, memory) = listener(to)?;
@@ -190,7 +190,7 @@ impl Network for Memory {
         };
         channel.sides[1]
             .host()
-            .run(move |node| entering.listening_side(node));
+            .run(move |dispatcher| entering.listening_side(dispatcher));
         if env.is_stopped() {
             channel.close();
         }
@@ -229,27 +229,27 @@ struct Entering {
 }
 
 impl Entering {
-    fn listening_side(self, node: &Rc<Node>) {
+    fn listening_side(self, dispatcher: &Rc<Dispatcher>) {
         let channel = Arc::clone(&self.channel);
         if channel.is_closed() {
             return;
         }
-        let link = node.add_link(channel.end(1), Arc::clone(&channel.sides[1].peer), false);
+        let link = dispatcher.add_link(channel.end(1), Arc::clone(&channel.sides[1].peer), false);
         channel.sides[0]
             .host()
-            .run(move |node| self.connecting_side(node));
-        greeting::greet(&link);
+            .run(move |dispatcher| self.connecting_side(dispatcher));
+        hello::greet(&link);
     }
 
-    fn connecting_side(mut self, node: &Rc<Node>) {
+    fn connecting_side(mut self, dispatcher: &Rc<Dispatcher>) {
         // One that is closed from here on has its end posted behind this.
         if self.channel.is_closed() {
             return;
         }
         self.taken = true;
         let peer = Arc::clone(&self.channel.sides[0].peer);
-        let link = node.add_link(self.channel.end(0), peer, true);
-        node.connected(&self.to, Ok(link));
+        let link = dispatcher.add_link(self.channel.end(0), peer, true);
+        dispatcher.connected(&self.to, Ok(link));
     }
 }
 
@@ -263,7 +263,7 @@ impl Drop for Entering {
             };
             self.channel.sides[0]
                 .host()
-                .run(move |node| node.connected(&to, Err(error)));
+                .run(move |dispatcher| dispatcher.connected(&to, Err(error)));
         }
     }
 }
@@ -276,7 +276,7 @@ struct Side {
 }
 
 impl Side {
-    fn host(&self) -> &Arc<HostHandle> {
+    fn host(&self) -> &Arc<ThreadHandle> {
         self.peer.host()
     }
 }
@@ -307,7 +307,8 @@ impl Channel {
         }
         for side in &self.sides {
             let link = side.peer.link();
-            side.host().run(move |node| node.remove_link(link, None));
+            side.host()
+                .run(move |dispatcher| dispatcher.remove_link(link, None));
         }
     }
 }
@@ -359,10 +360,10 @@ impl End {
             peer: Arc::clone(&there.peer),
             reply,
         };
-        match there.host().post(Mail::Message(Box::new(message))) {
+        match there.host().post(Job::Message(Box::new(message))) {
             Ok(()) => Ok(()),
             Err(PostError::Closed(_)) => Err(ENV_STOPPED),
-            Err(PostError::Full(_)) => Err(there.host().full("the mail of the peer's thread")),
+            Err(PostError::Full(_)) => Err(there.host().full("the mailbox of the peer's thread")),
         }
     }
 
@@ -383,7 +384,7 @@ pub(crate) type NewAnswer = (u64, u64, Arc<std::sync::atomic::AtomicBool>);
 /// The right to answer a request of the other side, from any thread.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    to: Arc<HostHandle>,
+    to: Arc<ThreadHandle>,
     id: u64,
     pub(crate) deadline_ns: u64,
     retracted: Arc<std::sync::atomic::AtomicBool>,
@@ -392,7 +393,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// For tests of what is answered: to a thread that nobody runs.
     #[cfg(test)]
-    pub(crate) fn new(to: &Arc<HostHandle>, (id, deadline_ns, retracted): NewAnswer) -> Self {
+    pub(crate) fn new(to: &Arc<ThreadHandle>, (id, deadline_ns, retracted): NewAnswer) -> Self {
         let to = Arc::clone(to);
         Self {
             to,

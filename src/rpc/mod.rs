@@ -2,12 +2,12 @@
 //! that are read in place.
 //!
 //! ```text
-//! RpcEndpointRef ──ask──► Parcel ─┬─► Node (the endpoint's thread): Inbox ─► handler ─► reply
-//!  (any thread)                   └─► Node (the connection's thread): Outbox ─► Link ══ wire ══► Node …
-//! LocalRef ──ask──► Node (this thread), without an allocation
+//! RpcEndpointRef ──ask──► PendingAsk ─┬─► Dispatcher (the endpoint's thread): Inbox ─► handler ─► reply
+//!  (any thread)                       └─► Dispatcher (the connection's thread): Outbox ─► Link ══ wire ══► Dispatcher …
+//! LocalRef ──ask──► Dispatcher (this thread), without an allocation
 //! ```
 //!
-//! An [`RpcEnv`] has threads, each with a *node*: the endpoints that live there, their inboxes, and the
+//! An [`RpcEnv`] has threads, each with a *dispatcher*: the endpoints that live there, their inboxes, and the
 //! connections that do. A message is handled on its endpoint's thread; if nothing is in the way, right
 //! where it arrived, in the receive buffer. Nothing on its way takes a lock that others want: an ask from another
 //! thread has one of its own, and one of the timers'.
@@ -98,7 +98,7 @@
 //!
 //! **What can go wrong** is an [`RpcError`]: [`is_retryable`](RpcError::is_retryable) says whether to try again can help;
 //! a bound that was reached names its key; a failure of the other side keeps its code and its causes. Inboxes,
-//! outboxes and mail are bounded, so a sender that is faster than its receiver is told `Busy` and has to wait.
+//! outboxes and mailboxes are bounded, so a sender that is faster than its receiver is told `Busy` and has to wait.
 //!
 //! **What to watch.** [`RpcEnv::metrics`] has the depth and age of every inbox, `ringrail rpc watch` shows them live.
 
@@ -125,15 +125,17 @@ mod borrowed;
 mod call;
 mod clock;
 mod connection;
-mod direct;
+mod decode_context;
+mod dispatcher;
 mod endpoint;
 mod endpoint_ref;
 mod env;
 mod error;
 mod fan_out;
+mod fast_path;
 mod files;
 mod function;
-mod greeting;
+mod hello;
 mod id;
 mod inbox;
 mod inspector;
@@ -143,10 +145,9 @@ mod memory;
 mod message;
 #[cfg(all(test, shuttle))]
 mod models;
-mod node;
 mod outbox;
-mod parcel;
 mod peer;
+mod pending_ask;
 mod received;
 mod ref_archive;
 mod reply;
@@ -154,7 +155,6 @@ mod retry;
 mod ring;
 mod route;
 mod schema;
-mod scope;
 mod sending;
 pub(crate) mod settings;
 mod shared;
@@ -169,6 +169,7 @@ pub use ask::{AbortHandle, Ask, AskArchived};
 pub use body::AlignedBytes;
 pub use borrowed::{Slice, Text};
 pub use call::{HeldCall, LaterCall, RpcCallContext};
+pub use dispatcher::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub use endpoint::{EndpointContext, Handle, HandleAsync, RpcEndpoint};
 pub use endpoint_ref::{Accepts, Any, ByFuture, Now, Perhaps, RpcEndpointRef};
 pub use env::{
@@ -186,7 +187,6 @@ pub use local_ref::{LocalAsk, LocalRef};
 pub use lost::LostMessage;
 pub use memory::LocalFactory;
 pub use message::{Lane, Message, Payload};
-pub use node::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub use received::{Kept, Received, View};
 pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;

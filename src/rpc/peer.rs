@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::RpcAddress;
+use super::dispatcher::ThreadHandle;
 use super::id::{EndpointId, MessageId};
-use super::node::HostHandle;
 use super::shared::EnvShared;
 use crate::rpc::sync::Unpoisoned;
 
@@ -36,7 +36,7 @@ pub(crate) struct Peer {
     mistrusted: Mutex<HashSet<u64>>,
     /// Whether there are any.
     is_mistrusted: AtomicBool,
-    host: Arc<HostHandle>,
+    host: Arc<ThreadHandle>,
     link: u64,
 }
 
@@ -45,7 +45,7 @@ impl Peer {
     pub(crate) fn new(
         env: Arc<EnvShared>,
         socket: RpcAddress,
-        host: Arc<HostHandle>,
+        host: Arc<ThreadHandle>,
         link: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -89,7 +89,7 @@ impl Peer {
     }
 
     /// The thread that its connection lives on.
-    pub(crate) fn host(&self) -> &Arc<HostHandle> {
+    pub(crate) fn host(&self) -> &Arc<ThreadHandle> {
         &self.host
     }
 

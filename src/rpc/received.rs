@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ringrail_codec::archive::{ArchiveError, access};
 
 use super::body::{BodyBuf, BodyRef, Scratch};
+use super::decode_context::DecodeContext;
 use super::message::{Payload, owned, read};
 use super::peer::Peer;
-use super::scope::Scope;
 use super::{RpcAddress, RpcError};
 
 /// A message or a reply of type `M`, while its handler runs.
@@ -208,7 +208,7 @@ fn scoped<M, E: fmt::Display>(
     let read = match peer {
         // A type that needs no drop holds no refs.
         Some(peer) if std::mem::needs_drop::<M>() => {
-            let _scope = Scope::of_peer(peer);
+            let _scope = DecodeContext::of_peer(peer);
             read()
         }
         _ => read(),

@@ -9,9 +9,9 @@ use rkyv::rancor::{Fallible, ResultExt, Source};
 use rkyv::{Archive, Deserialize, Place as RkyvPlace, Serialize};
 
 use super::RpcAddress;
+use super::decode_context::DecodeContext;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
-use super::scope::Scope;
 
 /// A ref as it travels.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
@@ -62,7 +62,9 @@ where
     D: Fallible<Error: Source> + ?Sized,
 {
     fn deserialize(&self, _: &mut D) -> Result<RpcEndpointRef<E>, D::Error> {
-        let (env, peer) = Scope::current().ok_or(RpcError::NoScope).into_error()?;
+        let (env, peer) = DecodeContext::current()
+            .ok_or(RpcError::NoScope)
+            .into_error()?;
         let address = self
             .address
             .as_ref()

@@ -19,10 +19,10 @@ use ringrail_transport::Responder;
 use ringrail_transport::server::{DeferredResponder, HeldResponder};
 
 use super::body::AlignedBytes;
+use super::dispatcher::{AnyReplies, Dispatcher, OnceCall, Replies, ThreadHandle};
 use super::error::RpcError;
 use super::memory::Answer;
 use super::message::Payload;
-use super::node::{AnyReplies, HostHandle, Node, OnceCall, Replies};
 use super::received::Received;
 
 /// The destination of the answer to one call.
@@ -158,7 +158,7 @@ impl Reply<'_> {
     }
 
     /// For any thread; `host` is where it lives.
-    pub(crate) fn send(self, host: &Arc<HostHandle>) -> SendReply {
+    pub(crate) fn send(self, host: &Arc<ThreadHandle>) -> SendReply {
         match self {
             Reply::OneWay => SendReply::OneWay,
             Reply::Responder(responder) => SendReply::Deferred(Box::new(responder.defer())),
@@ -200,14 +200,14 @@ pub(crate) enum SendReply {
     Memory(Box<Answer>),
     /// To a peer that may repeat the request, by the thread that remembers.
     Once {
-        host: Arc<HostHandle>,
+        host: Arc<ThreadHandle>,
         token: u64,
         repeated: Arc<AtomicBool>,
         reply: Box<SendReply>,
     },
     /// To an ask of that thread.
     Pending {
-        host: Arc<HostHandle>,
+        host: Arc<ThreadHandle>,
         key: u64,
         retracted: Arc<AtomicBool>,
     },
@@ -215,16 +215,20 @@ pub(crate) enum SendReply {
 
 impl SendReply {
     /// On the thread that is to answer it, which is the one that it names if it names one.
-    pub(crate) fn arrived(self, node: &Rc<Node>) -> Reply<'static> {
+    pub(crate) fn arrived(self, dispatcher: &Rc<Dispatcher>) -> Reply<'static> {
         match self {
             SendReply::OneWay => Reply::OneWay,
             SendReply::Deferred(deferred) => Reply::Deferred(deferred),
             SendReply::Memory(answer) => Reply::Memory(answer),
             SendReply::Once { token, reply, .. } => {
-                let reply = reply.arrived(node);
-                Reply::Once(Box::new(OnceCall::new(node.recent(), token, reply)))
+                let reply = reply.arrived(dispatcher);
+                Reply::Once(Box::new(OnceCall::new(
+                    dispatcher.reply_cache(),
+                    token,
+                    reply,
+                )))
             }
-            SendReply::Pending { key, .. } => node
+            SendReply::Pending { key, .. } => dispatcher
                 .table(key)
                 .map_or(Reply::OneWay, |table| Reply::Pending(table, key)),
         }
@@ -239,7 +243,7 @@ impl SendReply {
             SendReply::Memory(call) => answer(Reply::Memory(call)),
             SendReply::Once { ref host, .. } | SendReply::Pending { ref host, .. } => {
                 let host = Arc::clone(host);
-                host.run(move |node| answer(self.arrived(node)));
+                host.run(move |dispatcher| answer(self.arrived(dispatcher)));
             }
         }
     }

@@ -6,7 +6,7 @@ use super::clock;
 use super::endpoint_ref::{Place, RpcEndpointRef};
 use super::error::RpcError;
 use super::message::Message;
-use super::parcel::SendOptions;
+use super::pending_ask::SendOptions;
 use super::shared::{Sleep, next_serial};
 
 /// A token that no other ask of any env has.

@@ -9,7 +9,7 @@ use super::clock;
 use super::endpoint_ref::RefTarget;
 use super::error::RpcError;
 use super::message::Message;
-use super::parcel::{Parcel, SendOptions};
+use super::pending_ask::{PendingAsk, SendOptions};
 use super::shared::{Sleep, Timed, TimerGuard};
 
 /// The first wait for room, in ns; it doubles each time.
@@ -35,20 +35,20 @@ impl<M: Message> Sending<M> {
             confirms: true,
             ..SendOptions::default()
         };
-        let parcel = Parcel::new(target, message, options);
+        let pending = PendingAsk::new(target, message, options);
         Self {
-            future: Box::pin(async { send(parcel?).await }),
+            future: Box::pin(async { send(pending?).await }),
             message: std::marker::PhantomData,
         }
     }
 }
 
 /// Offers the message until it is taken, or waiting does not help.
-async fn send<M: Message>(parcel: Arc<Parcel<M>>) -> Result<(), RpcError> {
+async fn send<M: Message>(pending: Arc<PendingAsk<M>>) -> Result<(), RpcError> {
     let mut wait_ns = FIRST_WAIT_NS;
     loop {
         let offer = Offer {
-            parcel: &parcel,
+            pending: &pending,
             state: OfferState::New,
         };
         match offer.await {
@@ -57,13 +57,13 @@ async fn send<M: Message>(parcel: Arc<Parcel<M>>) -> Result<(), RpcError> {
         }
         let at_ns = clock::now_ns().saturating_add(wait_ns);
         wait_ns = (2 * wait_ns).min(LONGEST_WAIT_NS);
-        Sleep::until(parcel.target_arc().env().timers(), at_ns).await;
+        Sleep::until(pending.target_arc().env().timers(), at_ns).await;
     }
 }
 
 /// One try: posts the message, and waits until its host says whether it takes it.
 struct Offer<'a, M: Message> {
-    parcel: &'a Arc<Parcel<M>>,
+    pending: &'a Arc<PendingAsk<M>>,
     state: OfferState,
 }
 
@@ -80,24 +80,24 @@ impl<M: Message> Future for Offer<'_, M> {
     type Output = Result<(), RpcError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let parcel = self.parcel;
+        let pending = self.pending;
         if let OfferState::New = self.state {
-            let at_home = parcel.is_at_home();
+            let at_home = pending.is_at_home();
             if !at_home {
                 // Left there before its host can look for it.
-                let _ = parcel.poll_taken(cx.waker());
+                let _ = pending.poll_taken(cx.waker());
             }
-            let posted = parcel.post_to_host();
+            let posted = pending.post_to_host();
             if at_home || posted.is_err() {
                 self.state = OfferState::Over;
                 return Poll::Ready(posted);
             }
-            let timed = Arc::clone(parcel) as Arc<dyn Timed>;
-            let guard = parcel.target_arc().env().timers().add(u64::MAX, timed);
+            let timed = Arc::clone(pending) as Arc<dyn Timed>;
+            let guard = pending.target_arc().env().timers().add(u64::MAX, timed);
             self.state = OfferState::Posted { _guard: guard };
             return Poll::Pending;
         }
-        let taken = parcel.poll_taken(cx.waker());
+        let taken = pending.poll_taken(cx.waker());
         if taken.is_ready() {
             self.state = OfferState::Over;
         }
@@ -108,7 +108,7 @@ impl<M: Message> Future for Offer<'_, M> {
 impl<M: Message> Drop for Offer<'_, M> {
     fn drop(&mut self) {
         if let OfferState::Posted { .. } = self.state {
-            self.parcel.retract_unsent();
+            self.pending.retract_unsent();
         }
     }
 }

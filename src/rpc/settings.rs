@@ -19,8 +19,8 @@ pub(crate) const OUTBOX_KEY: &str = "ringrail.rpc.outbox.capacity";
 /// Bounds a message.
 pub(crate) const MESSAGE_KEY: &str = "ringrail.rpc.message.maxSize";
 
-/// Bounds the mail of a thread.
-pub(crate) const MAIL_KEY: &str = "ringrail.transport.inbox";
+/// Bounds the mailbox of a thread.
+pub(crate) const MAILBOX_KEY: &str = "ringrail.transport.inbox";
 
 /// Bounds the replies that a thread remembers.
 pub(crate) const REMEMBERED_KEY: &str = "ringrail.rpc.retry.remembered";
@@ -43,7 +43,7 @@ pub(crate) struct RpcSettings {
     /// How long a peer's message waits for room in an inbox.
     pub(crate) max_stall: Duration,
     pub(crate) outbox_capacity: usize,
-    pub(crate) mail_capacity: usize,
+    pub(crate) mailbox_capacity: usize,
     pub(crate) connect_concurrency: usize,
     pub(crate) port_max_retries: u32,
     pub(crate) shards: usize,
@@ -69,7 +69,7 @@ impl Default for RpcSettings {
             inbox_budget: 64,
             max_stall: Duration::from_secs(10),
             outbox_capacity: 16_384,
-            mail_capacity: 65_536,
+            mailbox_capacity: 65_536,
             connect_concurrency: 64,
             port_max_retries: 16,
             shards: 0,

@@ -11,7 +11,7 @@ use super::endpoint_ref::RpcEndpointRef;
 use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
 use super::message::Message;
-use super::parcel::SendOptions;
+use super::pending_ask::SendOptions;
 use super::received::{Received, View};
 use super::shared::EnvShared;
 

@@ -9,11 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::ask::block_on;
+use super::decode_context::DecodeContext;
+use super::dispatcher::{is_host_thread, may_block};
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::inbox::EndpointMetrics;
-use super::node::{is_host_thread, may_block};
-use super::scope::Scope;
 use super::shared::EnvShared;
 use super::verifier;
 use super::{RpcAddress, RpcEndpointAddress};
@@ -76,7 +76,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.shut_down();
         if !is_host_thread() {
-            self.shared.ending().wait();
+            self.shared.termination().wait();
         }
     }
 }
@@ -200,7 +200,7 @@ impl RpcEnv {
     /// Runs `read`; refs that it reads from bytes belong to this env (Spark: `deserialize`). For bytes
     /// that did not come in a message.
     pub fn deserialize<T>(&self, read: impl FnOnce() -> T) -> T {
-        let _scope = Scope::of_env(&self.shared);
+        let _scope = DecodeContext::of_env(&self.shared);
         read()
     }
 
@@ -235,7 +235,7 @@ impl RpcEnv {
             let what = "await_termination";
             return Err(RpcError::WouldBlock { what });
         }
-        self.shared.ending().wait();
+        self.shared.termination().wait();
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl RpcEnv {
 
     /// Whether it has come to its end.
     pub fn is_terminated(&self) -> bool {
-        self.shared.ending().is_over()
+        self.shared.termination().is_over()
     }
 }
 

@@ -12,8 +12,8 @@ use ringrail_transport::{RequestError, TransportClient};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::rpc::ask::block_on;
+use crate::rpc::dispatcher::may_block;
 use crate::rpc::error::ENV_STOPPED;
-use crate::rpc::node::may_block;
 use crate::rpc::shared::FileSource;
 use crate::rpc::{RpcEnv, RpcError};
 

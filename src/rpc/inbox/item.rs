@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::id::MessageId;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::message::Lane;
-use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply::Reply;
 use crate::rpc::route::FromPeer;
@@ -63,10 +63,10 @@ impl RemoteItem {
     }
 
     /// Nobody will handle it.
-    pub(super) fn abandon(self, node: &Node, endpoint: &RefTarget) {
+    pub(super) fn abandon(self, dispatcher: &Dispatcher, endpoint: &RefTarget) {
         match self.reply {
             reply if !reply.is_one_way() => reply.fail(&ENV_STOPPED),
-            _ => node.env().losses().note(&LostMessage {
+            _ => dispatcher.env().losses().note(&LostMessage {
                 endpoint: endpoint.to_string().into(),
                 message: self.peer.message_name(self.id),
                 cause: ENV_STOPPED,

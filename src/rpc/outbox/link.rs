@@ -8,12 +8,12 @@ use std::time::Duration;
 use ringrail_transport::{RequestError, ResponseHandler};
 
 use crate::rpc::connection::{Connection, Paused};
+use crate::rpc::dispatcher::{Dispatcher, IdMap, Replies};
 use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::RpcError;
-use crate::rpc::greeting;
+use crate::rpc::hello;
 use crate::rpc::id::EndpointId;
 use crate::rpc::message::Message;
-use crate::rpc::node::{IdMap, Node, Replies};
 use crate::rpc::peer::{MAX_PEER_NAMES, Peer};
 use crate::rpc::schema::{self, Schema};
 use crate::rpc::wire::{Envelope, Enveloped};
@@ -102,7 +102,7 @@ impl Link {
     /// # Errors
     /// It was not sent.
     #[inline]
-    pub(crate) fn ask_direct<M: Message>(
+    pub(crate) fn ask_fast<M: Message>(
         &self,
         target: &RefTarget,
         message: &M,
@@ -133,7 +133,7 @@ impl Link {
     #[inline]
     pub(crate) fn ask<M: Message>(
         self: &Rc<Self>,
-        (node, replies): (&Node, &Rc<Replies<M::Reply>>),
+        (dispatcher, replies): (&Dispatcher, &Rc<Replies<M::Reply>>),
         target: &RefTarget,
         message: &M,
         (key, deadline_ns, token): Asking,
@@ -145,7 +145,7 @@ impl Link {
             token,
         };
         let body = self.enveloped(envelope, message);
-        let left = Duration::from_nanos(deadline_ns.saturating_sub(node.now_ns()));
+        let left = Duration::from_nanos(deadline_ns.saturating_sub(dispatcher.now_ns()));
         let asked = (key, deadline_ns, left);
         match self.connection.request(&body, asked, replies) {
             Ok(sent) => replies.sent(key, self, sent),
@@ -232,13 +232,13 @@ impl Link {
             }
         }
         if !new.is_empty() {
-            greeting::tell_names(self, new);
+            hello::tell_names(self, new);
         }
         if is_new {
             if let Err(error) = schema::declare(*schema) {
                 tracing::error!(target: "ringrail::rpc", %error, "a peer may take one for the other");
             }
-            greeting::tell_schema(self, schema);
+            hello::tell_schema(self, schema);
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::{AskPhase, RpcError};
 use crate::rpc::message::Message;
-use crate::rpc::node::Node;
-use crate::rpc::parcel::Parcel;
+use crate::rpc::pending_ask::PendingAsk;
 
 use super::{Link, Sendable, Sent};
 
@@ -20,18 +20,22 @@ pub(crate) struct Outgoing<M: Message> {
     pub(crate) deadline_ns: u64,
     pub(crate) token: Option<u64>,
     /// Gets the message back where it is not taken, for another try.
-    pub(crate) from: Option<Arc<Parcel<M>>>,
+    pub(crate) from: Option<Arc<PendingAsk<M>>>,
 }
 
 impl<M: Message> Outgoing<M> {
     /// # Errors
     /// It wants no reply, and was not sent. An ask that cannot be sent is failed.
-    pub(crate) fn transmit(&self, node: &Node, link: &Rc<Link>) -> Result<(), RpcError> {
+    pub(crate) fn transmit(
+        &self,
+        dispatcher: &Dispatcher,
+        link: &Rc<Link>,
+    ) -> Result<(), RpcError> {
         let Some(key) = self.key else {
             return link.send_one_way(&self.target, &self.message);
         };
-        let (replies, asking) = (node.replies(), (key, self.deadline_ns, self.token));
-        link.ask((node, &replies), &self.target, &self.message, asking);
+        let (replies, asking) = (dispatcher.replies(), (key, self.deadline_ns, self.token));
+        link.ask((dispatcher, &replies), &self.target, &self.message, asking);
         Ok(())
     }
 
@@ -39,10 +43,14 @@ impl<M: Message> Outgoing<M> {
     ///
     /// # Errors
     /// That one.
-    pub(crate) fn give_back(self, node: &Node, error: RpcError) -> Result<(), RpcError> {
+    pub(crate) fn give_back(
+        self,
+        dispatcher: &Dispatcher,
+        error: RpcError,
+    ) -> Result<(), RpcError> {
         match self.key {
             Some(key) => {
-                node.replies::<M::Reply>().settle(key, Err(error));
+                dispatcher.replies::<M::Reply>().settle(key, Err(error));
                 Ok(())
             }
             None => {
@@ -60,34 +68,35 @@ impl<M: Message> Sendable for Outgoing<M> {
         &self.target
     }
 
-    fn is_wanted(&self, node: &Node) -> bool {
+    fn is_wanted(&self, dispatcher: &Dispatcher) -> bool {
         self.key
-            .is_none_or(|key| node.replies::<M::Reply>().is_wanted(key))
+            .is_none_or(|key| dispatcher.replies::<M::Reply>().is_wanted(key))
     }
 
-    fn waits(&self, node: &Node) {
+    fn waits(&self, dispatcher: &Dispatcher) {
         if let Some(key) = self.key {
-            node.replies::<M::Reply>()
+            dispatcher
+                .replies::<M::Reply>()
                 .reached(key, AskPhase::Connecting);
         }
     }
 
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) -> Sent {
-        match self.transmit(node, link) {
+    fn send(self: Box<Self>, dispatcher: &Rc<Dispatcher>, link: &Rc<Link>) -> Sent {
+        match self.transmit(dispatcher, link) {
             Ok(()) => Sent::Done,
             Err(error) if error.wants_room() => Sent::NoRoom(self),
             Err(error) => Sent::Refused(self, error),
         }
     }
 
-    fn refuse(self: Box<Self>, node: &Node, error: RpcError) -> Result<(), RpcError> {
-        self.give_back(node, error)
+    fn refuse(self: Box<Self>, dispatcher: &Dispatcher, error: RpcError) -> Result<(), RpcError> {
+        self.give_back(dispatcher, error)
     }
 
-    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
+    fn fail(self: Box<Self>, dispatcher: &Dispatcher, error: RpcError) {
         match self.key {
-            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => node.env().lost(&self.target, M::NAME, error),
+            Some(key) => dispatcher.replies::<M::Reply>().settle(key, Err(error)),
+            None => dispatcher.env().lost(&self.target, M::NAME, error),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Takes in messages from the engine's connections, for the node of their shard.
+//! Takes in messages from the engine's connections, for the dispatcher of their shard.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use ringrail_transport::{
 use crate::rpc::RpcAddress;
 use crate::rpc::body::BodyRef;
 use crate::rpc::connection;
+use crate::rpc::dispatcher::{Dispatcher, dispatcher_of};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
-use crate::rpc::node::{Node, node_of};
 use crate::rpc::peer::Peer;
 use crate::rpc::reply::Reply;
 use crate::rpc::shared::EnvShared;
@@ -25,12 +25,12 @@ pub(super) fn context(env: &Arc<EnvShared>, engine: Engine, greets: bool) -> Tra
     let env = env.id();
     // One per shard, made there when its first connection comes.
     TransportContext::new(engine, move || {
-        let node = node_of(env);
-        let files = node
+        let dispatcher = dispatcher_of(env);
+        let files = dispatcher
             .as_ref()
-            .map(|node| FileStreams::new(Arc::clone(node.env())));
+            .map(|dispatcher| FileStreams::new(Arc::clone(dispatcher.env())));
         Rc::new(RingHandler {
-            node,
+            dispatcher,
             files,
             greets,
         })
@@ -40,7 +40,7 @@ pub(super) fn context(env: &Arc<EnvShared>, engine: Engine, greets: bool) -> Tra
 /// The connections of one shard.
 struct RingHandler {
     /// None where the env has ended meanwhile.
-    node: Option<Rc<Node>>,
+    dispatcher: Option<Rc<Dispatcher>>,
     files: Option<FileStreams>,
     greets: bool,
 }
@@ -51,8 +51,10 @@ fn peer_of(connection: &Connection) -> Option<&Arc<Peer>> {
 }
 
 impl RingHandler {
-    fn live(&self) -> Option<&Rc<Node>> {
-        self.node.as_ref().filter(|node| !node.has_ended())
+    fn live(&self) -> Option<&Rc<Dispatcher>> {
+        self.dispatcher
+            .as_ref()
+            .filter(|dispatcher| !dispatcher.has_ended())
     }
 }
 
@@ -60,16 +62,16 @@ impl RpcHandler for RingHandler {
     #[inline]
     fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match (self.live(), peer_of(from)) {
-            (Some(node), Some(peer)) => {
-                node.receive(peer, BodyRef::of_wire(&body), Reply::Responder(reply));
+            (Some(dispatcher), Some(peer)) => {
+                dispatcher.receive(peer, BodyRef::of_wire(&body), Reply::Responder(reply));
             }
             _ => reply.fail(&ENV_STOPPED.to_failure()),
         }
     }
 
     fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
-        if let (Some(node), Some(peer)) = (self.live(), peer_of(from)) {
-            node.receive(peer, BodyRef::of_wire(&body), Reply::OneWay);
+        if let (Some(dispatcher), Some(peer)) = (self.live(), peer_of(from)) {
+            dispatcher.receive(peer, BodyRef::of_wire(&body), Reply::OneWay);
         }
     }
 
@@ -79,22 +81,25 @@ impl RpcHandler for RingHandler {
     }
 
     fn channel_active(&self, connection: &Connection) {
-        let Some(node) = self.live() else {
+        let Some(dispatcher) = self.live() else {
             return connection.close();
         };
         let socket = RpcAddress::of_socket(connection.peer());
-        let (env, host) = (Arc::clone(node.env()), Arc::clone(node.handle()));
+        let (env, host) = (
+            Arc::clone(dispatcher.env()),
+            Arc::clone(dispatcher.handle()),
+        );
         let peer = Peer::new(env, socket, host, connection.id());
         // Fresh: nobody else gives this env's connections state.
         let is_fresh = connection.set_extension(Rc::new(Arc::clone(&peer)));
         assert!(is_fresh, "a connection has one peer");
         let ring = connection::Connection::Ring(connection.clone());
-        node.add_link(ring, peer, self.greets);
+        dispatcher.add_link(ring, peer, self.greets);
     }
 
     fn channel_inactive(&self, connection: &Connection) {
-        if let Some(node) = &self.node {
-            node.remove_link(connection.id(), failure(connection));
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.remove_link(connection.id(), failure(connection));
         }
     }
 }

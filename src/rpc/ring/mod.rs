@@ -1,13 +1,13 @@
-//! The backend over the engine, `"ring"`: every shard of an engine runs a node.
+//! The backend over the engine, `"ring"`: every shard of an engine runs a dispatcher.
 //!
 //! ```text
-//! shard 0: pump ─► RingHandler ─► Node ◄─ NodeTask (mail, errands, inboxes, timers)
+//! shard 0: pump ─► RingHandler ─► Dispatcher ◄─ DispatcherTask (mailbox, inboxes, timers)
 //! shard 1: …
 //! ```
 //!
 //! Connections come in by `SO_REUSEPORT` on whichever shard the kernel picks, and are made on the shard
 //! that the outbox of their address lives on. An endpoint on another shard than its message's
-//! connection gets the message by mail, in the receive buffer that it lies in.
+//! connection gets the message through its thread's mailbox, in the receive buffer that it lies in.
 
 mod handler;
 mod task;
@@ -19,9 +19,9 @@ use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
 
 use super::RpcAddress;
+use super::dispatcher::ThreadHandle;
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
-use super::node::HostHandle;
 use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
 use crate::rpc::sync::Unpoisoned;
 
@@ -72,7 +72,7 @@ impl Network for Ring {
     fn connect(
         &self,
         env: &Arc<EnvShared>,
-        host: &Arc<HostHandle>,
+        host: &Arc<ThreadHandle>,
         to: &RpcAddress,
     ) -> Result<(), RpcError> {
         let shard = env.shard_of(host);
@@ -84,11 +84,11 @@ impl Network for Ring {
                 detail: error.to_string().into(),
             })?;
         let (id, to) = (client.id(), to.clone());
-        let ordered = host.run(move |node| {
-            let link = node.link(id).ok_or_else(|| RpcError::Disconnected {
+        let ordered = host.run(move |dispatcher| {
+            let link = dispatcher.link(id).ok_or_else(|| RpcError::Disconnected {
                 address: to.clone(),
             });
-            node.connected(&to, link);
+            dispatcher.connected(&to, link);
         });
         if !ordered {
             client.close();
@@ -117,7 +117,7 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
         }
         None => start_engine(config, &env)?,
     };
-    let hosts = task::start_nodes(&env, &engine)?;
+    let hosts = task::start_dispatchers(&env, &engine)?;
     let context = handler::context(&env, engine.clone(), true);
     let prepared = &config.client_bootstraps;
     // Requests of a bootstrap go before the greeting.

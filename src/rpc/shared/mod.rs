@@ -12,11 +12,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
+use crate::rpc::dispatcher::ThreadHandle;
 use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileRegistry;
 use crate::rpc::lost::{Losses, LostMessage};
-use crate::rpc::node::HostHandle;
 use crate::rpc::peer::Peer;
 use crate::rpc::settings::{RpcSettings, SettingsSource};
 use crate::rpc::sync::Unpoisoned;
@@ -24,7 +24,7 @@ use crate::rpc::{RpcAddress, clock};
 
 use connector::Connector;
 use registry::Registry;
-use shutdown::Ending;
+use shutdown::Shutdown;
 use timers::Timers;
 
 pub(crate) use network::{FileSource, Network};
@@ -57,16 +57,16 @@ pub(crate) struct EnvShared {
     address: OnceLock<RpcAddress>,
     registry: Registry,
     /// Every thread with endpoints; those of the network first.
-    hosts: RwLock<Vec<Arc<HostHandle>>>,
+    hosts: RwLock<Vec<Arc<ThreadHandle>>>,
     /// The threads that connections live on.
-    shards: OnceLock<Vec<Arc<HostHandle>>>,
+    shards: OnceLock<Vec<Arc<ThreadHandle>>>,
     turn: AtomicUsize,
     stopped: AtomicBool,
     timers: Arc<Timers>,
     connector: Arc<Connector>,
     network: Mutex<Option<Arc<dyn Network>>>,
     files: FileRegistry,
-    ending: Ending,
+    termination: Shutdown,
     losses: Losses,
 }
 
@@ -92,7 +92,7 @@ impl EnvShared {
             timers: Arc::default(),
             network: Mutex::new(None),
             files: FileRegistry::default(),
-            ending: Ending::default(),
+            termination: Shutdown::default(),
             losses,
         })
     }
@@ -131,8 +131,8 @@ impl EnvShared {
         &self.connector
     }
 
-    pub(crate) fn ending(&self) -> &Ending {
-        &self.ending
+    pub(crate) fn termination(&self) -> &Shutdown {
+        &self.termination
     }
 
     pub(crate) fn losses(&self) -> &Losses {
@@ -159,7 +159,7 @@ impl EnvShared {
     }
 
     /// The env's threads and its network are there.
-    pub(crate) fn started(&self, shards: Vec<Arc<HostHandle>>, network: Arc<dyn Network>) {
+    pub(crate) fn started(&self, shards: Vec<Arc<ThreadHandle>>, network: Arc<dyn Network>) {
         self.hosts
             .write()
             .unpoisoned()
@@ -200,12 +200,12 @@ impl EnvShared {
     }
 
     /// The threads that connections live on.
-    pub(crate) fn shards(&self) -> &[Arc<HostHandle>] {
+    pub(crate) fn shards(&self) -> &[Arc<ThreadHandle>] {
         self.shards.get().map_or(&[], Vec::as_slice)
     }
 
     /// The index of this one.
-    pub(crate) fn shard_of(&self, host: &Arc<HostHandle>) -> usize {
+    pub(crate) fn shard_of(&self, host: &Arc<ThreadHandle>) -> usize {
         let mut shards = self.shards().iter();
         shards
             .position(|shard| Arc::ptr_eq(shard, host))
@@ -213,7 +213,7 @@ impl EnvShared {
     }
 
     /// One of them, each in turn.
-    pub(crate) fn next_shard(&self) -> Result<Arc<HostHandle>, RpcError> {
+    pub(crate) fn next_shard(&self) -> Result<Arc<ThreadHandle>, RpcError> {
         let shards = self.shards();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         shards
@@ -223,21 +223,21 @@ impl EnvShared {
     }
 
     /// Every thread with endpoints.
-    pub(crate) fn hosts(&self) -> Vec<Arc<HostHandle>> {
+    pub(crate) fn hosts(&self) -> Vec<Arc<ThreadHandle>> {
         self.hosts.read().unpoisoned().clone()
     }
 
-    pub(crate) fn add_host(&self, host: &Arc<HostHandle>) {
+    pub(crate) fn add_host(&self, host: &Arc<ThreadHandle>) {
         self.hosts.write().unpoisoned().push(Arc::clone(host));
     }
 
     /// A thread runs no endpoints any more.
-    pub(crate) fn host_ended(&self, host: &Arc<HostHandle>) {
+    pub(crate) fn host_ended(&self, host: &Arc<ThreadHandle>) {
         self.hosts
             .write()
             .unpoisoned()
             .retain(|other| !Arc::ptr_eq(other, host));
-        self.ending.changed();
+        self.termination.changed();
     }
 
     /// A ref to an endpoint of this env.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ringrail_transport::TransportClientFactory;
 
 use crate::rpc::RpcAddress;
+use crate::rpc::dispatcher::ThreadHandle;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
-use crate::rpc::node::HostHandle;
 
 use super::EnvShared;
 
@@ -21,7 +21,7 @@ pub(crate) trait Network: Send + Sync {
     fn connect(
         &self,
         env: &Arc<EnvShared>,
-        host: &Arc<HostHandle>,
+        host: &Arc<ThreadHandle>,
         to: &RpcAddress,
     ) -> Result<(), RpcError>;
 
@@ -45,18 +45,18 @@ pub(crate) enum FileSource {
 
 impl EnvShared {
     /// Has a connection to `address` made, for the outbox on `host`.
-    pub(crate) fn connect(self: &Arc<Self>, host: &Arc<HostHandle>, address: &RpcAddress) {
+    pub(crate) fn connect(self: &Arc<Self>, host: &Arc<ThreadHandle>, address: &RpcAddress) {
         let (env, of_job, to) = (Arc::clone(self), Arc::clone(host), address.clone());
         let job = move || {
             let network = env.network();
             let connected = network.and_then(|network| network.connect(&env, &of_job, &to));
             if let Err(error) = connected {
-                of_job.run(move |node| node.connected(&to, Err(error)));
+                of_job.run(move |dispatcher| dispatcher.connected(&to, Err(error)));
             }
         };
         if !self.connector().run(Box::new(job)) {
             let to = address.clone();
-            host.run(move |node| node.connected(&to, Err(ENV_STOPPED)));
+            host.run(move |dispatcher| dispatcher.connected(&to, Err(ENV_STOPPED)));
         }
     }
 }

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::rpc::dispatcher::ThreadHandle;
 use crate::rpc::error::RpcError;
 use crate::rpc::id::EndpointId;
 use crate::rpc::inbox::{EndpointMetrics, InboxMetrics};
-use crate::rpc::node::HostHandle;
 use crate::rpc::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, Unpoisoned};
 
 /// An endpoint of the env.
@@ -22,7 +22,7 @@ pub(crate) struct Registration {
     pub(crate) name: Arc<str>,
     /// Tells it from others of the same name.
     pub(crate) serial: u64,
-    pub(crate) hosts: Arc<[Arc<HostHandle>]>,
+    pub(crate) hosts: Arc<[Arc<ThreadHandle>]>,
     /// One per host.
     pub(crate) metrics: Vec<Arc<InboxMetrics>>,
     /// Its thread is its own.
@@ -63,7 +63,7 @@ impl Registry {
         }
     }
 
-    /// Adds an endpoint; `set_up` puts its set-up into the queues of its threads, whose bells are rung later.
+    /// Adds an endpoint; `set_up` puts its set-up into the queues of its threads, whose threads are woken later.
     ///
     /// # Errors
     /// The name is taken, or another has the same id.
@@ -88,7 +88,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes an endpoint; `stop` puts its stop into the queues of its threads, whose bells are rung later.
+    /// Removes an endpoint; `stop` puts its stop into the queues of its threads, whose threads are woken later.
     pub(crate) fn remove(
         &self,
         id: EndpointId,
@@ -120,12 +120,12 @@ impl Registry {
         self.read().contains_key(&EndpointId::of(name))
     }
 
-    pub(crate) fn hosts_of(&self, id: EndpointId) -> Option<Arc<[Arc<HostHandle>]>> {
+    pub(crate) fn hosts_of(&self, id: EndpointId) -> Option<Arc<[Arc<ThreadHandle>]>> {
         let endpoints = self.read();
         Some(Arc::clone(&endpoints.get(&id)?.hosts))
     }
 
-    pub(crate) fn host_of(&self, id: EndpointId) -> Option<Arc<HostHandle>> {
+    pub(crate) fn host_of(&self, id: EndpointId) -> Option<Arc<ThreadHandle>> {
         self.hosts_of(id)?.first().cloned()
     }
 
@@ -139,8 +139,8 @@ impl Registry {
                 hosts.map(|(host, metrics)| {
                     let mut known = metrics.snapshot(&endpoint.name, host.name());
                     if endpoint.isolated {
-                        // All of its thread's mail is its own.
-                        known.depth += host.mail_len() as u64;
+                        // All of its thread's messages are its own.
+                        known.depth += host.messages_len() as u64;
                     }
                     known
                 })

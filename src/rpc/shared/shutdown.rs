@@ -17,12 +17,12 @@ const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 
 /// How far the end has come.
 #[derive(Default)]
-pub(crate) struct Ending {
+pub(crate) struct Shutdown {
     over: Mutex<bool>,
     change: Condvar,
 }
 
-impl Ending {
+impl Shutdown {
     fn lock(&self) -> MutexGuard<'_, bool> {
         self.over.lock().unpoisoned()
     }
@@ -87,11 +87,11 @@ impl EnvShared {
         let hosts = self.hosts();
         self.registry().remove_all();
         for host in &hosts {
-            host.run(|node| node.shut_down(false));
+            host.run(|dispatcher| dispatcher.shut_down(false));
         }
-        let ending = self.ending();
+        let termination = self.termination();
         let quiet = || hosts.iter().all(|host| host.is_quiet());
-        if !ending.wait_until(self.settings().drain_timeout, quiet) {
+        if !termination.wait_until(self.settings().drain_timeout, quiet) {
             tracing::warn!(
                 target: "ringrail::rpc",
                 env = self.name(),
@@ -99,9 +99,9 @@ impl EnvShared {
             );
         }
         for host in &hosts {
-            host.run(|node| node.abandon());
+            host.run(|dispatcher| dispatcher.abandon());
         }
-        if !ending.wait_until(CUT_OFF_WAIT, || self.hosts().is_empty()) {
+        if !termination.wait_until(CUT_OFF_WAIT, || self.hosts().is_empty()) {
             for host in self.hosts() {
                 tracing::warn!(
                     target: "ringrail::rpc",
@@ -116,6 +116,6 @@ impl EnvShared {
         self.end_network();
         self.connector().stop();
         self.timers().stop();
-        self.ending().end();
+        self.termination().end();
     }
 }

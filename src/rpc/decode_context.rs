@@ -2,7 +2,7 @@
 //!
 //! A ref travels as (address, name). Reading one needs to know the env that it is to belong to and,
 //! for a peer that does not listen, the connection that leads to it: Spark's `currentEnv` and
-//! `currentClient`. Both are the thread's while a [`Scope`] lives.
+//! `currentClient`. Both are the thread's while a [`DecodeContext`] lives.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ thread_local! {
 }
 
 /// While it lives, refs that this thread reads belong here.
-pub(crate) struct Scope {
+pub(crate) struct DecodeContext {
     before: Option<Current>,
 }
 
-impl Scope {
+impl DecodeContext {
     /// Refs came over the connection to this peer.
     pub(crate) fn of_peer(peer: &Arc<Peer>) -> Self {
         Self::enter(Current {
@@ -57,7 +57,7 @@ impl Scope {
     }
 }
 
-impl Drop for Scope {
+impl Drop for DecodeContext {
     fn drop(&mut self) {
         let before = self.before.take();
         CURRENT.with(|now| *now.borrow_mut() = before);

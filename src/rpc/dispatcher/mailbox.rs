@@ -9,19 +9,19 @@ use ringrail_transport::RpcFailure;
 use crate::rpc::body::BodyBuf;
 use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::lost::LostMessage;
-use crate::rpc::parcel::AnyParcel;
 use crate::rpc::peer::Peer;
+use crate::rpc::pending_ask::AnyPendingAsk;
 use crate::rpc::reply::SendReply;
 use crate::rpc::wire::Envelope;
 
-use super::Node;
+use super::Dispatcher;
 
 /// A message or an order on its way to a host.
-pub(crate) enum Mail {
+pub(crate) enum Job {
     /// Of a thread of this process.
-    Parcel(Arc<dyn AnyParcel>),
+    Ask(Arc<dyn AnyPendingAsk>),
     /// To be done when what was posted before has been delivered, and nothing posted later.
-    Order(Order),
+    Control(ControlMessage),
     /// The future of an asynchronous handler can go on: the inbox's serial number.
     Wake(u64),
     /// Nobody waits for this reply any more.
@@ -59,35 +59,35 @@ impl PeerMessage {
     }
 }
 
-impl Mail {
+impl Job {
     /// Whether it is no message.
-    pub(super) fn is_order(&self) -> bool {
-        !matches!(self, Mail::Parcel(_) | Mail::Message(_))
+    pub(super) fn is_control(&self) -> bool {
+        !matches!(self, Job::Ask(_) | Job::Message(_))
     }
 
     /// Nobody is there to take it.
     pub(crate) fn turn_away(self) {
         match self {
-            Mail::Parcel(parcel) => parcel.turn_away(),
-            Mail::Message(message) => message.turn_away(),
+            Job::Ask(pending) => pending.turn_away(),
+            Job::Message(message) => message.turn_away(),
             // An order that is dropped tells whoever waits for it.
-            Mail::Order(_) | Mail::Wake(_) | Mail::Cancel(_) | Mail::Answer(..) => {}
+            Job::Control(_) | Job::Wake(_) | Job::Cancel(_) | Job::Answer(..) => {}
         }
     }
 }
 
-impl fmt::Debug for Mail {
+impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Mail::Parcel(_) => "Parcel",
-            Mail::Order(_) => "Order",
-            Mail::Wake(_) => "Wake",
-            Mail::Cancel(_) => "Cancel",
-            Mail::Answer(..) => "Answer",
-            Mail::Message(_) => "Message",
+            Job::Ask(_) => "Ask",
+            Job::Control(_) => "Control",
+            Job::Wake(_) => "Wake",
+            Job::Cancel(_) => "Cancel",
+            Job::Answer(..) => "Answer",
+            Job::Message(_) => "Message",
         })
     }
 }
 
 /// Something to be done on a host's thread.
-pub(crate) type Order = Box<dyn FnOnce(&Rc<Node>) + Send>;
+pub(crate) type ControlMessage = Box<dyn FnOnce(&Rc<Dispatcher>) + Send>;

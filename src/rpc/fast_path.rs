@@ -15,14 +15,14 @@ use ringrail_transport::{
 
 use super::RpcError;
 use super::body::BodyRef;
+use super::dispatcher::{Dispatcher, ReplyContext, ReplyHandler, translate};
 use super::message::Payload;
-use super::node::{Node, ReplyContext, ReplyHandler, translate};
 use super::outbox::Link;
 use super::peer::Peer;
 use super::received::Received;
 
 /// The way of one callback's replies over one connection; kept by the ref for the asks that follow.
-pub(super) struct Direct {
+pub(super) struct FastPath {
     link: Rc<Link>,
     /// Identifies the callback: its address, and the type of its replies.
     of: (usize, TypeId),
@@ -35,18 +35,18 @@ fn identity<R: Payload>(handler: &Rc<dyn ReplyHandler<R>>) -> (usize, TypeId) {
     (address, TypeId::of::<R>())
 }
 
-impl Direct {
+impl FastPath {
     /// The way over a connection; `None` where it is not one of the engine's.
     pub(super) fn over<R: Payload>(
         link: &Rc<Link>,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         handler: &Rc<dyn ReplyHandler<R>>,
     ) -> Option<Self> {
         if !link.is_of_engine() {
             return None;
         }
         let sink = Port {
-            node: Rc::downgrade(node),
+            dispatcher: Rc::downgrade(dispatcher),
             peer: Arc::clone(link.peer()),
             handler: Rc::clone(handler),
         };
@@ -69,7 +69,7 @@ impl Direct {
 
 /// A callback as the transport sees it.
 struct Port<R: Payload> {
-    node: Weak<Node>,
+    dispatcher: Weak<Dispatcher>,
     peer: Arc<Peer>,
     handler: Rc<dyn ReplyHandler<R>>,
 }
@@ -77,12 +77,12 @@ struct Port<R: Payload> {
 impl<R: Payload> Port<R> {
     #[cold]
     fn error(&self, error: RequestError) -> RpcError {
-        let node = self.node.upgrade();
+        let dispatcher = self.dispatcher.upgrade();
         translate(
             error,
             Some(self.peer.address().clone()),
             None,
-            node.as_deref(),
+            dispatcher.as_deref(),
         )
     }
 }
@@ -103,17 +103,17 @@ impl<R: Payload> ResponseHandler for Port<R> {
         let handler = &self.handler;
         let context = ReplyContext { handler };
         let call = AssertUnwindSafe(|| handler.on_reply(context, token, outcome));
-        let Some(node) = self.node.upgrade() else {
-            // The thread is ending: there is nothing to be run after it.
+        let Some(dispatcher) = self.dispatcher.upgrade() else {
+            // The thread is termination: there is nothing to be run after it.
             let _ = catch_unwind(call);
             return;
         };
-        let entered = node.enter();
+        let entered = dispatcher.enter();
         if catch_unwind(call).is_err() {
             tracing::error!(target: "ringrail::rpc", "a reply's callback panicked");
         }
         if entered {
-            node.leave();
+            dispatcher.leave();
         }
     }
 }

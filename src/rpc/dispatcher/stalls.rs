@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::rpc::body::{BodyBuf, BodyRef};
 use crate::rpc::clock;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
-use crate::rpc::greeting;
+use crate::rpc::hello;
 use crate::rpc::inbox::NetworkEvent;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::outbox::Link;
@@ -26,7 +26,7 @@ use crate::rpc::peer::Peer;
 use crate::rpc::reply::Reply;
 use crate::rpc::wire::Envelope;
 
-use super::Node;
+use super::Dispatcher;
 
 /// Messages and events of one connection that may wait for room on one thread. A paused connection hands out
 /// next to nothing, so only what was on its way to the thread comes here.
@@ -53,7 +53,7 @@ pub(super) struct Stall {
     queue: VecDeque<Stalled>,
 }
 
-impl Node {
+impl Dispatcher {
     /// Whether something of this peer waits here: what comes from it has to wait as well.
     #[inline]
     pub(super) fn is_stalled(&self, peer: &Arc<Peer>) -> bool {
@@ -131,8 +131,8 @@ impl Node {
     /// Runs `run` with the link of a peer, on its thread, if it is still there.
     fn on_link_of(self: &Rc<Self>, peer: &Peer, run: impl FnOnce(&Link) + Send + 'static) {
         let serial = peer.link();
-        let run = move |node: &Rc<Node>| {
-            if let Some(link) = node.link(serial) {
+        let run = move |dispatcher: &Rc<Dispatcher>| {
+            if let Some(link) = dispatcher.link(serial) {
                 run(&link);
             }
         };
@@ -270,10 +270,10 @@ impl Node {
             cause: error.clone(),
         };
         self.env().losses().note(&lost);
-        self.on_link_of(peer, move |link| greeting::tell_lost(link, &lost));
+        self.on_link_of(peer, move |link| hello::tell_lost(link, &lost));
     }
 
-    /// The node ends: nothing that waits is delivered any more.
+    /// The dispatcher ends: nothing that waits is delivered any more.
     pub(super) fn drop_stalled(self: &Rc<Self>) {
         let stalls = self.stalls.take();
         for stall in stalls {

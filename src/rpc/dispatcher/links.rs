@@ -1,4 +1,4 @@
-//! A node and its connections: what comes in over them, what goes out, how they begin and end.
+//! A dispatcher and its connections: what comes in over them, what goes out, how they begin and end.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::rpc::peer::Peer;
 use crate::rpc::reply::{Reply, SendReply};
 use crate::rpc::route::FromPeer;
 use crate::rpc::wire::Envelope;
-use crate::rpc::{RpcAddress, greeting};
+use crate::rpc::{RpcAddress, hello};
 
-use super::{Mail, Node, PeerMessage, PostError};
+use super::{Dispatcher, Job, PeerMessage, PostError};
 
-impl Node {
+impl Dispatcher {
     /// A connection is there: tells the peer who we are, if it `greets`, and the endpoints that it is.
     pub(crate) fn add_link(
         self: &Rc<Self>,
@@ -37,7 +37,7 @@ impl Node {
             "two connections of a thread have one number"
         );
         if greets {
-            greeting::greet(&link);
+            hello::greet(&link);
         }
         self.broadcast(link.peer(), NetworkEvent::Connected(socket));
         link
@@ -93,8 +93,8 @@ impl Node {
             return reply.fail(&error);
         };
         let body = body.tail(len);
-        if reply.is_one_way() && greeting::is_reserved(envelope.endpoint) {
-            return greeting::receive(self, peer, envelope.endpoint, body.bytes());
+        if reply.is_one_way() && hello::is_reserved(envelope.endpoint) {
+            return hello::receive(self, peer, envelope.endpoint, body.bytes());
         }
         if !peer.is_trusted(envelope.message) {
             let error = RpcError::SchemaMismatch {
@@ -169,7 +169,7 @@ impl Node {
     #[inline]
     fn admit<'a>(&self, token: Option<u64>, reply: Reply<'a>) -> Option<Reply<'a>> {
         match token {
-            Some(token) if !reply.is_one_way() => self.recent.admit(token, reply),
+            Some(token) if !reply.is_one_way() => self.cache.admit(token, reply),
             _ => Some(reply),
         }
     }
@@ -198,20 +198,20 @@ impl Node {
             peer: Arc::clone(peer),
             reply: reply.send(self.handle()),
         };
-        let reply = match host.post(Mail::Message(Box::new(message))) {
+        let reply = match host.post(Job::Message(Box::new(message))) {
             Ok(()) => return Ok(()),
             Err(PostError::Closed(_)) if one_way => {
                 self.lost_of(peer, envelope, &ENV_STOPPED);
                 return Ok(());
             }
-            Err(PostError::Closed(mail)) => {
-                mail.turn_away();
+            Err(PostError::Closed(job)) => {
+                job.turn_away();
                 return Ok(());
             }
-            Err(PostError::Full(Mail::Message(message))) => message.reply,
+            Err(PostError::Full(Job::Message(message))) => message.reply,
             Err(PostError::Full(_)) => SendReply::OneWay,
         };
-        let error = host.full("the mail of the endpoint's thread");
+        let error = host.full("the mailbox of the endpoint's thread");
         if one_way {
             return Err(error);
         }
@@ -338,7 +338,7 @@ impl Node {
         let outbox = self.outboxes.borrow().get(&to.key()).cloned();
         match (outbox, outcome) {
             (Some(outbox), Ok(link)) => {
-                greeting::greet(&link);
+                hello::greet(&link);
                 outbox.connected(self, link);
             }
             (Some(outbox), Err(error)) => outbox.stop(self, Some(&error)),

@@ -1,18 +1,18 @@
-//! Turns: what a node does, and in which order.
+//! Turns: what a dispatcher does, and in which order.
 
 use std::rc::Rc;
 
 use crate::rpc::inbox::AnyInbox;
 
-use super::{Mail, Node};
+use super::{Dispatcher, Job};
 
 /// Turns of inboxes that are run in one go, before the thread looks at anything else.
 const RUN_TURNS: usize = 64;
 
-/// Mail that is delivered before anything of it is handled.
-const MAIL_BATCH: usize = 256;
+/// Jobs that are delivered before any of them is handled.
+const JOB_BATCH: usize = 256;
 
-impl Node {
+impl Dispatcher {
     /// One turn: futures that wait for replies, what was posted, inboxes, overdue asks.
     pub(crate) fn turn(self: &Rc<Self>) {
         if self.handle.is_cut_off() {
@@ -32,12 +32,12 @@ impl Node {
     pub(crate) fn catch_up(self: &Rc<Self>) {
         let mut left = self.handle.len();
         while left > 0 {
-            let batch = left.min(MAIL_BATCH);
+            let batch = left.min(JOB_BATCH);
             left -= batch;
             let entered = batch > 1 && self.enter();
             for _ in 0..batch {
                 match self.handle.take() {
-                    Some(mail) => self.take(mail),
+                    Some(job) => self.take(job),
                     None => left = 0,
                 }
             }
@@ -47,27 +47,27 @@ impl Node {
         }
     }
 
-    fn take(self: &Rc<Self>, mail: Mail) {
-        match mail {
-            Mail::Parcel(parcel) => parcel.deliver(self),
-            Mail::Order(run) => run(self),
-            Mail::Answer(key, outcome) => {
+    fn take(self: &Rc<Self>, job: Job) {
+        match job {
+            Job::Ask(pending) => pending.deliver(self),
+            Job::Control(run) => run(self),
+            Job::Answer(key, outcome) => {
                 if let Some(table) = self.table(key) {
                     table.answered(key, *outcome);
                 }
             }
-            Mail::Message(message) => self.receive_posted(*message),
-            Mail::Wake(serial) => {
-                let inbox = self.flying.borrow().get(&serial).cloned();
+            Job::Message(message) => self.receive_posted(*message),
+            Job::Wake(serial) => {
+                let inbox = self.running_futures.borrow().get(&serial).cloned();
                 if let Some(inbox) = inbox {
                     inbox.wake(self);
                 }
             }
-            Mail::Cancel(key) => self.cancel(key),
+            Job::Cancel(key) => self.cancel(key),
         }
     }
 
-    /// Makes the node busy; false where it is.
+    /// Makes the dispatcher busy; false where it is.
     #[inline]
     pub(crate) fn enter(&self) -> bool {
         !self.busy.replace(true)

@@ -7,13 +7,13 @@
 //!
 //! ```text
 //! post, post_surely ─► posts (bounded) ──────────► take
-//!                 └──► overflow (orders alone) ──►  └ when posts is empty
+//!                 └──► overflow (control messages alone) ──►  └ when posts is empty
 //! ```
 //!
 //! An order that finds no room goes to the overflow. As long as something is there no message is taken, and
 //! further orders follow it there, so whatever is in the bounded queue was posted before.
 //!
-//! The poster rings the [`Bell`]; the thread arms it, looks once more, and sleeps.
+//! The poster wakes the thread by its [`ThreadWaker`]; the thread arms it, looks once more, and sleeps.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -23,63 +23,68 @@ use ringrail_transport::RpcFailure;
 
 use crate::rpc::body::BodyBuf;
 use crate::rpc::error::RpcError;
-use crate::rpc::settings::MAIL_KEY;
+use crate::rpc::settings::MAILBOX_KEY;
 use crate::rpc::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
 
-use super::Node;
-use super::mail::Mail;
+use super::Dispatcher;
+use super::mailbox::Job;
 
 /// Wakers that wait for a host's turn; further ones are woken from where they are.
 const WAKES: usize = 1024;
 
 /// Wakes a host's thread.
-pub(crate) trait Bell: Send + Sync {
+pub(crate) trait ThreadWaker: Send + Sync {
     /// There is something to do.
-    fn ring(&self);
+    fn wake(&self);
 }
 
 /// A thread that runs endpoints.
-pub(crate) struct HostHandle {
+pub(crate) struct ThreadHandle {
     name: Box<str>,
-    posts: ArrayQueue<Mail>,
-    overflow: SegQueue<Mail>,
+    posts: ArrayQueue<Job>,
+    overflow: SegQueue<Job>,
     /// Orders in the overflow, or about to be.
     overflowing: AtomicUsize,
     /// Orders in both.
-    orders: AtomicUsize,
+    controls: AtomicUsize,
     /// Futures of this thread whose outcome another one has brought.
     wakes: ArrayQueue<Waker>,
     closed: AtomicBool,
     /// The env did not wait for it any longer.
     cut_off: AtomicBool,
     quiet: AtomicBool,
-    bell: Box<dyn Bell>,
+    waker: Box<dyn ThreadWaker>,
     /// Its endpoints may block it: nobody can rely on its timers.
     may_block: bool,
 }
 
-/// Why mail was not taken.
+/// Why a job was not taken.
 #[derive(Debug)]
 pub(crate) enum PostError {
     /// The host has ended.
-    Closed(Mail),
+    Closed(Job),
     /// Too much waits already.
-    Full(Mail),
+    Full(Job),
 }
 
-impl HostHandle {
-    pub(crate) fn new(name: String, capacity: usize, may_block: bool, bell: Box<dyn Bell>) -> Self {
+impl ThreadHandle {
+    pub(crate) fn new(
+        name: String,
+        capacity: usize,
+        may_block: bool,
+        waker: Box<dyn ThreadWaker>,
+    ) -> Self {
         Self {
             name: name.into(),
             posts: ArrayQueue::new(capacity.max(1)),
             overflow: SegQueue::new(),
             overflowing: AtomicUsize::new(0),
-            orders: AtomicUsize::new(0),
+            controls: AtomicUsize::new(0),
             wakes: ArrayQueue::new(WAKES),
             closed: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             quiet: AtomicBool::new(false),
-            bell,
+            waker,
             may_block,
         }
     }
@@ -94,12 +99,12 @@ impl HostHandle {
         self.posts.capacity()
     }
 
-    /// Why mail was not taken where too much of it waits: `what` is full.
+    /// Why a job was not taken where too much of it waits: `what` is full.
     pub(crate) fn full(&self, what: &'static str) -> RpcError {
         RpcError::Busy {
             what,
             limit: self.capacity() as u64,
-            key: MAIL_KEY,
+            key: MAILBOX_KEY,
         }
     }
 
@@ -111,44 +116,44 @@ impl HostHandle {
     ///
     /// # Errors
     /// Gives it back where there is no room, or nobody to take it.
-    pub(crate) fn post(&self, mail: Mail) -> Result<(), PostError> {
-        debug_assert!(!mail.is_order(), "orders are not given back");
+    pub(crate) fn post(&self, job: Job) -> Result<(), PostError> {
+        debug_assert!(!job.is_control(), "control messages are not given back");
         if self.is_closed() {
-            return Err(PostError::Closed(mail));
+            return Err(PostError::Closed(job));
         }
         if self.overflowing.load(Ordering::SeqCst) != 0 {
-            return Err(PostError::Full(mail));
+            return Err(PostError::Full(job));
         }
-        self.posts.push(mail).map_err(PostError::Full)?;
+        self.posts.push(job).map_err(PostError::Full)?;
         self.posted();
         Ok(())
     }
 
     /// Posts an order; false where the host has ended, and then nobody does it.
-    fn post_surely(&self, mail: Mail) -> bool {
+    fn post_surely(&self, job: Job) -> bool {
         if self.is_closed() {
             return false;
         }
-        self.put(mail);
+        self.put(job);
         self.posted()
     }
 
     /// As [`run`](Self::run), for whoever holds a lock: [`posted`](Self::posted) is to be called without it.
-    pub(crate) fn put_order(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) {
-        self.put(Mail::Order(Box::new(run)));
+    pub(crate) fn put_control(&self, run: impl FnOnce(&Rc<Dispatcher>) + Send + 'static) {
+        self.put(Job::Control(Box::new(run)));
     }
 
-    fn put(&self, mail: Mail) {
-        debug_assert!(mail.is_order(), "messages are bounded");
-        self.orders.fetch_add(1, Ordering::SeqCst);
+    fn put(&self, job: Job) {
+        debug_assert!(job.is_control(), "messages are bounded");
+        self.controls.fetch_add(1, Ordering::SeqCst);
         let left = match self.overflowing.load(Ordering::SeqCst) {
-            0 => self.posts.push(mail).err(),
-            _ => Some(mail),
+            0 => self.posts.push(job).err(),
+            _ => Some(job),
         };
-        if let Some(mail) = left {
+        if let Some(job) = left {
             // Counted first: from here on nothing goes to the bounded queue.
             self.overflowing.fetch_add(1, Ordering::SeqCst);
-            self.overflow.push(mail);
+            self.overflow.push(job);
         }
     }
 
@@ -159,7 +164,7 @@ impl HostHandle {
             self.turn_away();
             return false;
         }
-        self.bell.ring();
+        self.waker.wake();
         true
     }
 
@@ -172,7 +177,7 @@ impl HostHandle {
         match self.wakes.push(waker) {
             Err(waker) => waker.wake(),
             Ok(()) if self.is_closed() => self.wake_all(),
-            Ok(()) => self.bell.ring(),
+            Ok(()) => self.waker.wake(),
         }
     }
 
@@ -185,47 +190,47 @@ impl HostHandle {
 
     /// Has `run` run on the host's thread, when what was posted before has been delivered, and before what is
     /// posted later; false where the host has ended.
-    pub(crate) fn run(&self, run: impl FnOnce(&Rc<Node>) + Send + 'static) -> bool {
-        self.post_surely(Mail::Order(Box::new(run)))
+    pub(crate) fn run(&self, run: impl FnOnce(&Rc<Dispatcher>) + Send + 'static) -> bool {
+        self.post_surely(Job::Control(Box::new(run)))
     }
 
     /// The future of an asynchronous handler can go on.
     pub(crate) fn wake_inbox(&self, serial: u64) {
-        self.post_surely(Mail::Wake(serial));
+        self.post_surely(Job::Wake(serial));
     }
 
     /// The answer to an ask of this thread; false where the host has ended.
     pub(crate) fn answer(&self, key: u64, outcome: Result<BodyBuf, RpcFailure>) -> bool {
-        self.post_surely(Mail::Answer(key, Box::new(outcome)))
+        self.post_surely(Job::Answer(key, Box::new(outcome)))
     }
 
     /// Nobody waits for this reply any more.
     pub(crate) fn cancel(&self, key: u64) {
-        self.post_surely(Mail::Cancel(key));
+        self.post_surely(Job::Cancel(key));
     }
 
     /// The next of what was posted.
-    pub(crate) fn take(&self) -> Option<Mail> {
-        let mail = self.posts.pop().or_else(|| self.take_overflow())?;
-        if mail.is_order() {
-            let before = self.orders.fetch_sub(1, Ordering::SeqCst);
+    pub(crate) fn take(&self) -> Option<Job> {
+        let job = self.posts.pop().or_else(|| self.take_overflow())?;
+        if job.is_control() {
+            let before = self.controls.fetch_sub(1, Ordering::SeqCst);
             assert!(before > 0, "an order is counted before it is posted");
         }
-        Some(mail)
+        Some(job)
     }
 
-    fn take_overflow(&self) -> Option<Mail> {
+    fn take_overflow(&self) -> Option<Job> {
         if self.overflowing.load(Ordering::SeqCst) == 0 {
             return None;
         }
         // Posts from before the overflow may have come since we looked.
-        if let Some(mail) = self.posts.pop() {
-            return Some(mail);
+        if let Some(job) = self.posts.pop() {
+            return Some(job);
         }
-        let mail = self.overflow.pop()?;
+        let job = self.overflow.pop()?;
         let before = self.overflowing.fetch_sub(1, Ordering::SeqCst);
         assert!(before > 0, "what overflows is counted before it is queued");
-        Some(mail)
+        Some(job)
     }
 
     /// Messages and orders that wait.
@@ -234,17 +239,17 @@ impl HostHandle {
     }
 
     /// Messages that wait.
-    pub(crate) fn mail_len(&self) -> usize {
+    pub(crate) fn messages_len(&self) -> usize {
         self.len()
-            .saturating_sub(self.orders.load(Ordering::SeqCst))
+            .saturating_sub(self.controls.load(Ordering::SeqCst))
     }
 
-    pub(crate) fn has_mail(&self) -> bool {
+    pub(crate) fn has_jobs(&self) -> bool {
         !self.posts.is_empty() || self.overflowing.load(Ordering::SeqCst) != 0
     }
 
     pub(crate) fn has_post(&self) -> bool {
-        self.has_mail() || !self.wakes.is_empty()
+        self.has_jobs() || !self.wakes.is_empty()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -271,7 +276,7 @@ impl HostHandle {
     pub(crate) fn cut_off(&self) {
         self.cut_off.store(true, Ordering::SeqCst);
         self.close();
-        self.bell.ring();
+        self.waker.wake();
     }
 
     pub(crate) fn is_cut_off(&self) -> bool {
@@ -279,23 +284,23 @@ impl HostHandle {
     }
 
     fn turn_away(&self) {
-        while let Some(mail) = self.take() {
-            mail.turn_away();
+        while let Some(job) = self.take() {
+            job.turn_away();
         }
         self.wake_all();
     }
 }
 
-debug_text!(HostHandle, |this| "HostHandle({})", this.name);
+debug_text!(ThreadHandle, |this| "ThreadHandle({})", this.name);
 
-/// The services that a node needs of the thread that runs it.
-pub(crate) trait Host {
+/// The services that a dispatcher needs of the thread that runs it.
+pub(crate) trait Executor {
     /// Time of the thread's turn, in ns of the monotonic clock.
     fn now_ns(&self) -> u64;
 
-    /// Have the node's timers looked at no later than then; `None` never.
+    /// Have the dispatcher's timers looked at no later than then; `None` never.
     fn arm(&self, at_ns: Option<u64>);
 
-    /// The node has more to do.
+    /// The dispatcher has more to do.
     fn rouse(&self);
 }

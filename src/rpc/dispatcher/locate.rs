@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::rpc::id::EndpointId;
 use crate::rpc::inbox::AnyInbox;
 
-use super::{HostHandle, IdMap, Node};
+use super::{Dispatcher, IdMap, ThreadHandle};
 
 /// The place that an endpoint lives at.
 #[derive(Clone)]
 pub(super) enum Located {
     Here,
-    Elsewhere(Arc<HostHandle>),
+    Elsewhere(Arc<ThreadHandle>),
 }
 
 /// Cached answers of the registry, so that messages do not take its lock: one entry per endpoint.
@@ -23,7 +23,7 @@ pub(super) struct Locations {
     hosts: IdMap<Located>,
 }
 
-impl Node {
+impl Dispatcher {
     /// The endpoint with this id, also where its set-up has been posted and not done. Not for what was posted
     /// itself, which would be overtaken by what was posted after it.
     #[inline]
@@ -36,7 +36,7 @@ impl Node {
 
     #[cold]
     fn find_posted_inbox(self: &Rc<Self>, id: EndpointId) -> Option<Rc<dyn AnyInbox>> {
-        if !self.handle.has_mail() || !matches!(self.locate(id), Some(Located::Here)) {
+        if !self.handle.has_jobs() || !matches!(self.locate(id), Some(Located::Here)) {
             return None;
         }
         self.catch_up();
@@ -66,7 +66,7 @@ impl Node {
     }
 
     /// The host of an endpoint that lives on another thread.
-    pub(crate) fn elsewhere(&self, id: EndpointId) -> Option<Arc<HostHandle>> {
+    pub(crate) fn elsewhere(&self, id: EndpointId) -> Option<Arc<ThreadHandle>> {
         match self.locate(id)? {
             Located::Here => None,
             Located::Elsewhere(host) => Some(host),

@@ -14,12 +14,12 @@ use ringrail_codec::native::FailureCode;
 use ringrail_transport::RpcFailure;
 
 use super::RpcAddress;
+use super::dispatcher::Dispatcher;
 use super::error::RpcError;
 use super::id::EndpointId;
 use super::inbox::NetworkEvent;
 use super::lost::LostMessage;
 use super::message::Message;
-use super::node::Node;
 use super::outbox::Link;
 use super::peer::{Peer, PeerEnv};
 use super::schema::{self, Schema};
@@ -144,9 +144,14 @@ pub(crate) fn tell_names(link: &Link, names: Vec<(u64, String)>) {
 }
 
 /// A peer tells something.
-pub(crate) fn receive(node: &Rc<Node>, peer: &Arc<Peer>, endpoint: EndpointId, body: &[u8]) {
+pub(crate) fn receive(
+    dispatcher: &Rc<Dispatcher>,
+    peer: &Arc<Peer>,
+    endpoint: EndpointId,
+    body: &[u8],
+) {
     let understood = if endpoint == HELLO {
-        access::<Hello>(body).map(|hello| introduced(node, peer, hello))
+        access::<Hello>(body).map(|hello| introduced(dispatcher, peer, hello))
     } else if endpoint == SCHEMAS {
         access::<Schemas>(body).map(|schemas| {
             for schema in schemas.schemas.iter() {
@@ -167,7 +172,7 @@ pub(crate) fn receive(node: &Rc<Node>, peer: &Arc<Peer>, endpoint: EndpointId, b
     }
 }
 
-fn introduced(node: &Rc<Node>, peer: &Arc<Peer>, hello: &ArchivedHello) {
+fn introduced(dispatcher: &Rc<Dispatcher>, peer: &Arc<Peer>, hello: &ArchivedHello) {
     let address = hello
         .address
         .as_ref()
@@ -181,7 +186,7 @@ fn introduced(node: &Rc<Node>, peer: &Arc<Peer>, hello: &ArchivedHello) {
     if let (true, Some(address)) = (peer.introduce(says), address)
         && address != socket
     {
-        node.broadcast(peer, NetworkEvent::Connected(address));
+        dispatcher.broadcast(peer, NetworkEvent::Connected(address));
     }
 }
 

@@ -1,27 +1,29 @@
 //! A message from another thread, and its reply on the way back: one allocation per ask.
 //!
 //! The asker holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
-//! The one lock on the way is the parcel's own, held by two parties for the time of a move.
+//! The one lock on the way is its own, held by two parties for the time of a move.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
+use super::dispatcher::{
+    Dispatcher, Job, NewAsk, PostError, Sink, ThreadHandle, Way, dispatcher_of,
+};
 use super::endpoint_ref::{Place, RefTarget};
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
-use super::node::{HostHandle, Mail, NewAsk, Node, PostError, Sink, Way, node_of};
 use super::outbox::Outgoing;
 use super::received::Kept;
 use super::shared::Timed;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
 use super::{RpcTimeout, clock};
 
-/// A parcel of any message type, on its way to a host.
-pub(crate) trait AnyParcel: Send + Sync {
+/// A pending ask of any message type, on its way to a host.
+pub(crate) trait AnyPendingAsk: Send + Sync {
     /// It is on the thread of its host: goes to its endpoint, or to the connection.
-    fn deliver(self: Arc<Self>, node: &Rc<Node>);
+    fn deliver(self: Arc<Self>, dispatcher: &Rc<Dispatcher>);
 
     /// The thread that it was posted to has ended.
     fn turn_away(self: Arc<Self>);
@@ -30,7 +32,7 @@ pub(crate) trait AnyParcel: Send + Sync {
     fn fail(&self, error: RpcError);
 }
 
-/// The asking end of a parcel that waits for a reply of this type; its host answers it.
+/// The asking end of a pending ask that waits for a reply of this type; its host answers it.
 pub(crate) trait Asked<R: Payload>: Timed {
     /// The reply, or why there is none. The first one counts.
     fn complete(&self, outcome: Result<Kept<R>, RpcError>);
@@ -54,13 +56,13 @@ pub(crate) trait Asked<R: Payload>: Timed {
     fn deadline_ns(&self) -> u64;
 
     /// The thread that has it.
-    fn host(&self) -> &Arc<HostHandle>;
+    fn host(&self) -> &Arc<ThreadHandle>;
 }
 
 /// A message, and later its reply.
-pub(crate) struct Parcel<M: Message> {
+pub(crate) struct PendingAsk<M: Message> {
     target: Arc<RefTarget>,
-    host: Arc<HostHandle>,
+    host: Arc<ThreadHandle>,
     /// The caller's own time; the env's where `None`.
     timeout: Option<RpcTimeout>,
     deadline_ns: u64,
@@ -82,8 +84,8 @@ struct State<M: Message> {
     waker: Option<Asker>,
 }
 
-/// The task that awaits a reply: its waker, and its thread where that has a node of the env.
-type Asker = (Waker, Option<Arc<HostHandle>>);
+/// The task that awaits a reply: its waker, and its thread where that has a dispatcher of the env.
+type Asker = (Waker, Option<Arc<ThreadHandle>>);
 
 /// How a message is to be sent.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +96,7 @@ pub(crate) struct SendOptions {
     pub(crate) token: Option<u64>,
 }
 
-impl<M: Message> Parcel<M> {
+impl<M: Message> PendingAsk<M> {
     /// Posts a message to the host of its target; the asking end.
     ///
     /// # Errors
@@ -104,12 +106,12 @@ impl<M: Message> Parcel<M> {
         message: M,
         options: SendOptions,
     ) -> Result<Arc<Self>, RpcError> {
-        let parcel = Self::new(target, message, options)?;
-        parcel.post_to_host()?;
-        Ok(parcel)
+        let pending = Self::new(target, message, options)?;
+        pending.post_to_host()?;
+        Ok(pending)
     }
 
-    /// A parcel that is yet to be posted.
+    /// A pending ask that is yet to be posted.
     ///
     /// # Errors
     /// There is nobody to post it to.
@@ -144,17 +146,19 @@ impl<M: Message> Parcel<M> {
     /// # Errors
     /// It was not taken, and may be posted again.
     pub(crate) fn post_to_host(self: &Arc<Self>) -> Result<(), RpcError> {
-        match node_of(self.target.env().id()) {
+        match dispatcher_of(self.target.env().id()) {
             // Its own thread's: nothing that this thread sends in another way may overtake it.
-            Some(node) if Arc::ptr_eq(node.handle(), &self.host) => self.deliver_at_once(&node),
+            Some(dispatcher) if Arc::ptr_eq(dispatcher.handle(), &self.host) => {
+                self.deliver_at_once(&dispatcher)
+            }
             _ => self.post_to(&self.host),
         }
     }
 
     /// Whether this is its host's thread.
     pub(crate) fn is_at_home(&self) -> bool {
-        let node = node_of(self.target.env().id());
-        node.is_some_and(|node| Arc::ptr_eq(node.handle(), &self.host))
+        let dispatcher = dispatcher_of(self.target.env().id());
+        dispatcher.is_some_and(|dispatcher| Arc::ptr_eq(dispatcher.handle(), &self.host))
     }
 
     pub(crate) fn target_arc(&self) -> &Arc<RefTarget> {
@@ -200,26 +204,26 @@ impl<M: Message> Parcel<M> {
         true
     }
 
-    /// As [`deliver`](AnyParcel::deliver), by the thread that sends it.
+    /// As [`deliver`](AnyPendingAsk::deliver), by the thread that sends it.
     ///
     /// # Errors
     /// It was not taken.
-    fn deliver_at_once(self: &Arc<Self>, node: &Rc<Node>) -> Result<(), RpcError> {
+    fn deliver_at_once(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
         if let Place::Here(_) = self.target.place() {
             // Its set-up may only have been posted.
-            node.find_inbox(self.target.id());
+            dispatcher.find_inbox(self.target.id());
         }
-        self.hand_over(node)
+        self.hand_over(dispatcher)
     }
 
-    fn post_to(self: &Arc<Self>, host: &HostHandle) -> Result<(), RpcError> {
-        match host.post(Mail::Parcel(Arc::clone(self) as Arc<dyn AnyParcel>)) {
+    fn post_to(self: &Arc<Self>, host: &ThreadHandle) -> Result<(), RpcError> {
+        match host.post(Job::Ask(Arc::clone(self) as Arc<dyn AnyPendingAsk>)) {
             Ok(()) => Ok(()),
             Err(PostError::Closed(_)) => Err(self.nobody()),
             Err(PostError::Full(_)) => Err(RpcError::Busy {
-                what: "the mail of the target's thread",
+                what: "the mailbox of the target's thread",
                 limit: host.capacity() as u64,
-                key: super::settings::MAIL_KEY,
+                key: super::settings::MAILBOX_KEY,
             }),
         }
     }
@@ -242,11 +246,11 @@ impl<M: Message> Parcel<M> {
         }
     }
 
-    /// The node of this thread, where replies are to be brought to it: one that never blocks, and is
+    /// The dispatcher of this thread, where replies are to be brought to it: one that never blocks, and is
     /// not where they are made.
-    fn home(&self) -> Option<Arc<HostHandle>> {
-        let node = node_of(self.target.env().id())?;
-        let home = node.handle();
+    fn home(&self) -> Option<Arc<ThreadHandle>> {
+        let dispatcher = dispatcher_of(self.target.env().id())?;
+        let home = dispatcher.handle();
         let elsewhere = !home.may_block() && !Arc::ptr_eq(home, &self.host);
         elsewhere.then(|| Arc::clone(home))
     }
@@ -259,11 +263,11 @@ impl<M: Message> Parcel<M> {
         self.lock().message.take()
     }
 
-    /// Its place among the outstanding asks of `node`; none where it wants no reply.
+    /// Its place among the outstanding asks of `dispatcher`; none where it wants no reply.
     ///
     /// # Errors
     /// There is no room.
-    fn enter(self: &Arc<Self>, node: &Node) -> Result<Option<u64>, RpcError> {
+    fn enter(self: &Arc<Self>, dispatcher: &Dispatcher) -> Result<Option<u64>, RpcError> {
         if self.one_way {
             return Ok(None);
         }
@@ -273,13 +277,13 @@ impl<M: Message> Parcel<M> {
             timeout: self.timeout.clone().map(Box::new),
             target: None,
         };
-        let key = node.new_ask(&node.replies::<M::Reply>(), ask)?;
-        if Arc::ptr_eq(&self.host, node.handle()) {
+        let key = dispatcher.new_ask(&dispatcher.replies::<M::Reply>(), ask)?;
+        if Arc::ptr_eq(&self.host, dispatcher.handle()) {
             let before = self.entry.swap(key, Ordering::SeqCst);
             assert_eq!(before, 0, "an ask is entered once");
             // An asker that let go just before found no entry to retract.
             if self.is_gone() {
-                node.cancel(key);
+                dispatcher.cancel(key);
             }
         }
         Ok(Some(key))
@@ -289,11 +293,11 @@ impl<M: Message> Parcel<M> {
     ///
     /// # Errors
     /// It was not taken.
-    fn hand_over(self: &Arc<Self>, node: &Rc<Node>) -> Result<(), RpcError> {
+    fn hand_over(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
         if let Place::Here(_) = self.target.place() {
-            return self.hand_over_here(node);
+            return self.hand_over_here(dispatcher);
         }
-        let key = self.enter(node)?;
+        let key = self.enter(dispatcher)?;
         let Some(message) = self.take_message() else {
             return Ok(());
         };
@@ -305,10 +309,10 @@ impl<M: Message> Parcel<M> {
             token: self.token,
             from: self.confirms.then(|| Arc::clone(self)),
         };
-        let error = match node.way_to(&self.target) {
-            Way::Outbox(outbox) => return outbox.send(node, Box::new(out)),
+        let error = match dispatcher.way_to(&self.target) {
+            Way::Outbox(outbox) => return outbox.send(dispatcher, Box::new(out)),
             Way::None(error) => error,
-            Way::Link(link) => match out.transmit(node, &link) {
+            Way::Link(link) => match out.transmit(dispatcher, &link) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             },
@@ -316,16 +320,16 @@ impl<M: Message> Parcel<M> {
         match self.target.place() {
             // Behind it everything for this address waits until there is room.
             Place::Remote { address, .. } if error.wants_room() => {
-                node.outbox(address).send(node, Box::new(out))
+                dispatcher.outbox(address).send(dispatcher, Box::new(out))
             }
-            _ => out.give_back(node, error),
+            _ => out.give_back(dispatcher, error),
         }
     }
 
     /// To an endpoint of this env.
-    fn hand_over_here(self: &Arc<Self>, node: &Rc<Node>) -> Result<(), RpcError> {
-        let Some(inbox) = node.inbox(self.target.id()) else {
-            return match node.elsewhere(self.target.id()) {
+    fn hand_over_here(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
+        let Some(inbox) = dispatcher.inbox(self.target.id()) else {
+            return match dispatcher.elsewhere(self.target.id()) {
                 Some(host) => self.post_to(&host),
                 None => Err(self.nobody()),
             };
@@ -334,33 +338,34 @@ impl<M: Message> Parcel<M> {
             // A sender that waits for room tries again, and needs the message for it.
             inbox.check_room(M::LANE)?;
         }
-        let key = self.enter(node)?;
+        let key = self.enter(dispatcher)?;
         match self.take_message() {
-            Some(message) => node.post_local(&inbox, message, key),
+            Some(message) => dispatcher.post_local(&inbox, message, key),
             None => Ok(()),
         }
     }
 
-    fn forward(self: Arc<Self>, host: &HostHandle) {
+    fn forward(self: Arc<Self>, host: &ThreadHandle) {
         if let Err(error) = self.post_to(host) {
             self.fail(error);
         }
     }
 }
 
-impl<M: Message> AnyParcel for Parcel<M> {
-    fn deliver(self: Arc<Self>, node: &Rc<Node>) {
+impl<M: Message> AnyPendingAsk for PendingAsk<M> {
+    fn deliver(self: Arc<Self>, dispatcher: &Rc<Dispatcher>) {
         debug_assert!(
-            Arc::ptr_eq(&self.host, node.handle()) || matches!(self.target.place(), Place::Here(_)),
+            Arc::ptr_eq(&self.host, dispatcher.handle())
+                || matches!(self.target.place(), Place::Here(_)),
             "only endpoints move, connections do not"
         );
         if self.is_gone() {
             return;
         }
-        if !self.one_way && self.deadline_ns <= node.now_ns() {
+        if !self.one_way && self.deadline_ns <= dispatcher.now_ns() {
             return self.time_out();
         }
-        match self.hand_over(node) {
+        match self.hand_over(dispatcher) {
             Ok(()) => {
                 self.confirm(Ok(()));
             }
@@ -394,7 +399,7 @@ impl<M: Message> AnyParcel for Parcel<M> {
     }
 }
 
-impl<M: Message> Asked<M::Reply> for Parcel<M> {
+impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
     fn complete(&self, outcome: Result<Kept<M::Reply>, RpcError>) {
         let mut state = self.lock();
         // Dropped outside of the lock.
@@ -454,12 +459,12 @@ impl<M: Message> Asked<M::Reply> for Parcel<M> {
         self.deadline_ns
     }
 
-    fn host(&self) -> &Arc<HostHandle> {
+    fn host(&self) -> &Arc<ThreadHandle> {
         &self.host
     }
 }
 
-impl<M: Message> Timed for Parcel<M> {
+impl<M: Message> Timed for PendingAsk<M> {
     fn time_out(&self) {
         let settings = self.target.env().settings();
         let timeout = self.timeout.as_ref().unwrap_or(&settings.ask_timeout);

@@ -26,7 +26,7 @@ use crate::rpc::error::RpcError;
 use crate::rpc::reply::{Reply, SendReply};
 use crate::rpc::settings::REMEMBERED_KEY;
 
-use super::HostHandle;
+use super::ThreadHandle;
 
 enum Entry {
     /// Being handled, or waiting for it.
@@ -43,7 +43,7 @@ struct Running {
 }
 
 /// The remembered replies of one thread.
-pub(crate) struct Recent {
+pub(crate) struct ReplyCache {
     /// Replies at most, and calls that are being handled at most.
     limit: usize,
     /// Bytes of replies at most.
@@ -54,7 +54,7 @@ pub(crate) struct Recent {
     done_len: Cell<usize>,
 }
 
-impl Recent {
+impl ReplyCache {
     pub(super) fn new(limit: usize, limit_len: usize) -> Rc<Self> {
         Rc::new(Self {
             limit,
@@ -203,16 +203,16 @@ impl Recent {
 ///
 /// Dropped unanswered, it clears the token: the next repetition is handled anew.
 pub(crate) struct OnceCall {
-    recent: Rc<Recent>,
+    cache: Rc<ReplyCache>,
     token: u64,
     /// `None` once it is answered.
     call: Option<Reply<'static>>,
 }
 
 impl OnceCall {
-    pub(crate) fn new(recent: &Rc<Recent>, token: u64, call: Reply<'static>) -> Self {
+    pub(crate) fn new(cache: &Rc<ReplyCache>, token: u64, call: Reply<'static>) -> Self {
         Self {
-            recent: Rc::clone(recent),
+            cache: Rc::clone(cache),
             token,
             call: Some(call),
         }
@@ -220,33 +220,33 @@ impl OnceCall {
 
     pub(crate) fn reply(mut self, value: &impl Encode) {
         if let Some(call) = self.call.take() {
-            self.recent.reply(self.token, call, value);
+            self.cache.reply(self.token, call, value);
         }
     }
 
     pub(crate) fn reply_bytes(mut self, bytes: &Arc<AlignedBytes>) {
         if let Some(call) = self.call.take() {
-            self.recent.reply_bytes(self.token, call, bytes);
+            self.cache.reply_bytes(self.token, call, bytes);
         }
     }
 
     pub(crate) fn fail(mut self, error: &RpcError) {
         if let Some(call) = self.call.take() {
-            self.recent.fail(self.token, call, error);
+            self.cache.fail(self.token, call, error);
         }
     }
 
     /// The latest time at which somebody still waits.
     pub(crate) fn deadline_ns(&self) -> u64 {
         let own = self.call.as_ref().map_or(0, Reply::deadline_ns);
-        let waiting = self.recent.of_waiting(self.token, Reply::deadline_ns);
+        let waiting = self.cache.of_waiting(self.token, Reply::deadline_ns);
         own.max(waiting.unwrap_or(0))
     }
 
     /// Neither the caller nor a repetition waits.
     pub(crate) fn is_retracted(&self) -> bool {
         let own = self.call.as_ref().is_none_or(Reply::is_retracted);
-        let waiting = self.recent.of_waiting(self.token, Reply::is_retracted);
+        let waiting = self.cache.of_waiting(self.token, Reply::is_retracted);
         own && waiting.unwrap_or(true)
     }
 
@@ -254,16 +254,16 @@ impl OnceCall {
     pub(crate) fn is_wanted(&self, now_ns: u64) -> bool {
         let wanted = |call: &Reply<'static>| call.is_wanted(now_ns);
         self.call.as_ref().is_some_and(wanted)
-            || self.recent.of_waiting(self.token, wanted).unwrap_or(false)
+            || self.cache.of_waiting(self.token, wanted).unwrap_or(false)
     }
 
     /// For an answer from any thread.
-    pub(crate) fn send(mut self, host: &Arc<HostHandle>) -> SendReply {
+    pub(crate) fn send(mut self, host: &Arc<ThreadHandle>) -> SendReply {
         let call = self.call.take().unwrap_or_default();
         SendReply::Once {
             host: Arc::clone(host),
             token: self.token,
-            repeated: self.recent.repeated(self.token),
+            repeated: self.cache.repeated(self.token),
             reply: Box::new(call.send(host)),
         }
     }
@@ -273,7 +273,7 @@ impl Drop for OnceCall {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
             let error = RpcError::other("the request was dropped before it was handled");
-            self.recent.fail(self.token, call, &error);
+            self.cache.fail(self.token, call, &error);
         }
     }
 }
@@ -282,21 +282,21 @@ impl Drop for OnceCall {
 #[cfg(not(shuttle))]
 mod tests {
     use super::*;
+    use crate::rpc::dispatcher::{Job, ThreadWaker};
     use crate::rpc::memory::Answer;
-    use crate::rpc::node::{Bell, Mail};
 
     struct Silent;
 
-    impl Bell for Silent {
-        fn ring(&self) {}
+    impl ThreadWaker for Silent {
+        fn wake(&self) {}
     }
 
     /// A thread that asks, and that nobody runs.
-    struct Asker(Arc<HostHandle>);
+    struct Asker(Arc<ThreadHandle>);
 
     impl Default for Asker {
         fn default() -> Self {
-            Self(Arc::new(HostHandle::new(
+            Self(Arc::new(ThreadHandle::new(
                 "asker".into(),
                 8,
                 false,
@@ -309,16 +309,16 @@ mod tests {
         /// The calls that were answered, and whether by a reply.
         fn answers(&self) -> Vec<(u64, bool)> {
             let posts = std::iter::from_fn(|| self.0.take());
-            let answers = posts.map(|mail| match mail {
-                Mail::Answer(id, outcome) => (id, outcome.is_ok()),
+            let answers = posts.map(|job| match job {
+                Job::Answer(id, outcome) => (id, outcome.is_ok()),
                 other => panic!("no answer: {other:?}"),
             });
             answers.collect()
         }
     }
 
-    fn recent(limit: usize, limit_len: usize) -> Rc<Recent> {
-        Recent::new(limit, limit_len)
+    fn reply_cache(limit: usize, limit_len: usize) -> Rc<ReplyCache> {
+        ReplyCache::new(limit, limit_len)
     }
 
     fn call(asker: &Asker, id: u64) -> Reply<'static> {
@@ -332,24 +332,24 @@ mod tests {
 
     #[test]
     fn a_call_that_is_dropped_unanswered_clears_its_token() {
-        let (recent, answers) = (recent(8, 1 << 20), Asker::default());
-        let first = recent.admit(7, call(&answers, 1)).unwrap();
-        assert!(recent.admit(7, call(&answers, 2)).is_none(), "it waits");
+        let (cache, answers) = (reply_cache(8, 1 << 20), Asker::default());
+        let first = cache.admit(7, call(&answers, 1)).unwrap();
+        assert!(cache.admit(7, call(&answers, 2)).is_none(), "it waits");
         drop(first);
-        assert_eq!(recent.entries.borrow().len(), 0);
+        assert_eq!(cache.entries.borrow().len(), 0);
         assert_eq!(answers.answers(), [(1, false), (2, false)]);
-        assert!(recent.admit(7, call(&answers, 3)).is_some(), "handled anew");
+        assert!(cache.admit(7, call(&answers, 3)).is_some(), "handled anew");
     }
 
     #[test]
     fn a_call_is_wanted_as_long_as_its_repetition_is() {
-        let (recent, answers) = (recent(8, 1 << 20), Asker::default());
+        let (cache, answers) = (reply_cache(8, 1 << 20), Asker::default());
         let retracted = Arc::default();
         let first = call_until(&answers, 1, &retracted);
-        let first = recent.admit(7, first).unwrap();
+        let first = cache.admit(7, first).unwrap();
         retracted.store(true, Ordering::Release);
         assert!(first.is_retracted() && !first.is_wanted(50));
-        assert!(recent.admit(7, call(&answers, 2)).is_none());
+        assert!(cache.admit(7, call(&answers, 2)).is_none());
         assert!(!first.is_retracted() && first.is_wanted(50));
         first.reply(5u64);
         assert_eq!(answers.answers().last(), Some(&(2, true)));
@@ -357,29 +357,29 @@ mod tests {
 
     #[test]
     fn replies_and_running_calls_are_bounded() {
-        let (recent, answers) = (recent(2, 1 << 20), Asker::default());
+        let (cache, answers) = (reply_cache(2, 1 << 20), Asker::default());
         for token in 0..10 {
-            recent
+            cache
                 .admit(token, call(&answers, token))
                 .unwrap()
                 .reply(token);
         }
-        assert_eq!(recent.entries.borrow().len(), 2, "the oldest are forgotten");
-        let running = (20..22).map(|token| recent.admit(token, call(&answers, token)));
+        assert_eq!(cache.entries.borrow().len(), 2, "the oldest are forgotten");
+        let running = (20..22).map(|token| cache.admit(token, call(&answers, token)));
         let running: Vec<_> = running.map(Option::unwrap).collect();
-        assert!(recent.admit(22, call(&answers, 22)).is_none());
+        assert!(cache.admit(22, call(&answers, 22)).is_none());
         assert_eq!(answers.answers().last(), Some(&(22, false)), "refused");
         drop(running);
-        assert!(recent.admit(22, call(&answers, 22)).is_some());
+        assert!(cache.admit(22, call(&answers, 22)).is_some());
     }
 
     #[test]
     fn bytes_of_replies_are_bounded() {
-        let (recent, answers) = (recent(100, 64), Asker::default());
+        let (cache, answers) = (reply_cache(100, 64), Asker::default());
         for token in 0..10 {
-            let call = recent.admit(token, call(&answers, token)).unwrap();
+            let call = cache.admit(token, call(&answers, token)).unwrap();
             call.reply([token; 4]);
         }
-        assert_eq!(recent.entries.borrow().len(), 2, "32 bytes each");
+        assert_eq!(cache.entries.borrow().len(), 2, "32 bytes each");
     }
 }

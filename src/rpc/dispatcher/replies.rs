@@ -1,6 +1,6 @@
 //! Asks that wait for a reply of one type: where the reply goes, and until when.
 //!
-//! One table per node and reply type. An ask has an entry while it is outstanding, whatever it is
+//! One table per dispatcher and reply type. An ask has an entry while it is outstanding, whatever it is
 //! asked of (an endpoint here, a peer) and whoever asks (a callback, a future on this thread, a
 //! future elsewhere). Entries are used again, so an ask allocates nothing once the table has grown.
 
@@ -22,14 +22,14 @@ use crate::rpc::body::{BodyBuf, BodyRef};
 use crate::rpc::connection::SentRequest;
 use crate::rpc::endpoint_ref::Accepts;
 use crate::rpc::error::{AskPhase, RpcError};
-use crate::rpc::local_ref::{LocalRef, Whom};
+use crate::rpc::local_ref::{LocalRef, LocalTarget};
 use crate::rpc::message::{Message, Payload};
 use crate::rpc::outbox::Link;
-use crate::rpc::parcel::Asked;
+use crate::rpc::pending_ask::Asked;
 use crate::rpc::received::{Kept, Received};
 use crate::rpc::{RpcAddress, RpcTimeout};
 
-use super::Node;
+use super::Dispatcher;
 
 /// Takes replies on the thread that asked, without an allocation per ask: the fastest way.
 ///
@@ -84,14 +84,14 @@ pub(crate) enum Sink<R: Payload> {
 }
 
 /// An outstanding ask.
-struct Pending<R: Payload> {
+struct AskEntry<R: Payload> {
     sink: Sink<R>,
     generation: u32,
     deadline_ns: u64,
     /// The caller's own time; the env's default where `None`.
     timeout: Option<Box<RpcTimeout>>,
     /// The target, for errors; a foreign ask knows by itself.
-    target: Option<Rc<Whom>>,
+    target: Option<Rc<LocalTarget>>,
     phase: AskPhase,
     /// The connection that it went out on, and its number there.
     sent_on: Option<(Rc<Link>, u64)>,
@@ -101,9 +101,9 @@ struct Pending<R: Payload> {
 
 /// The asks of one reply type.
 pub(crate) struct Replies<R: Payload> {
-    node: Weak<Node>,
+    dispatcher: Weak<Dispatcher>,
     table: u64,
-    pending: RefCell<Slab<Pending<R>>>,
+    pending: RefCell<Slab<AskEntry<R>>>,
     /// Outcomes for futures, by slot: kept apart, for replies may be large.
     outcomes: RefCell<Outcomes<R>>,
     generation: Cell<u32>,
@@ -135,14 +135,14 @@ pub(crate) struct NewAsk<R: Payload> {
     pub(crate) sink: Sink<R>,
     pub(crate) deadline_ns: u64,
     pub(crate) timeout: Option<Box<RpcTimeout>>,
-    pub(crate) target: Option<Rc<Whom>>,
+    pub(crate) target: Option<Rc<LocalTarget>>,
 }
 
 impl<R: Payload> Replies<R> {
-    pub(crate) fn new(node: Weak<Node>, table: usize) -> Rc<Self> {
+    pub(crate) fn new(dispatcher: Weak<Dispatcher>, table: usize) -> Rc<Self> {
         assert!(table < MAX_REPLY_TYPES, "a table fits its number");
         Rc::new(Self {
-            node,
+            dispatcher,
             table: (table as u64) << TABLE_SHIFT,
             pending: RefCell::default(),
             outcomes: RefCell::default(),
@@ -167,7 +167,7 @@ impl<R: Payload> Replies<R> {
         // Never 0, so that no ask's number is.
         let generation = self.generation.get().wrapping_add(1).max(1);
         self.generation.set(generation);
-        let slot = pending.insert(Pending {
+        let slot = pending.insert(AskEntry {
             sink: ask.sink,
             generation,
             deadline_ns: ask.deadline_ns,
@@ -182,7 +182,7 @@ impl<R: Payload> Replies<R> {
     }
 
     #[inline]
-    fn with<T>(&self, key: u64, then: impl FnOnce(&mut Pending<R>) -> T) -> Option<T> {
+    fn with<T>(&self, key: u64, then: impl FnOnce(&mut AskEntry<R>) -> T) -> Option<T> {
         let slot = slot_of(key);
         let mut pending = self.pending.borrow_mut();
         let entry = pending.get_mut(slot)?;
@@ -190,7 +190,7 @@ impl<R: Payload> Replies<R> {
     }
 
     #[inline]
-    fn remove(&self, key: u64) -> Option<Pending<R>> {
+    fn remove(&self, key: u64) -> Option<AskEntry<R>> {
         let slot = slot_of(key);
         let mut pending = self.pending.borrow_mut();
         let entry = pending.get(slot)?;
@@ -273,7 +273,7 @@ impl<R: Payload> Replies<R> {
     }
 
     #[inline]
-    fn finish(&self, entry: Pending<R>, outcome: Result<Received<'_, R>, RpcError>) {
+    fn finish(&self, entry: AskEntry<R>, outcome: Result<Received<'_, R>, RpcError>) {
         if let Some(retracted) = &entry.retracted {
             retracted.store(true, Ordering::Release);
         }
@@ -294,17 +294,17 @@ impl<R: Payload> Replies<R> {
     ) {
         let context = ReplyContext { handler };
         let call = AssertUnwindSafe(|| handler.on_reply(context, token, outcome));
-        let Some(node) = self.node.upgrade() else {
-            // The thread is ending: there is nothing to be run after it.
+        let Some(dispatcher) = self.dispatcher.upgrade() else {
+            // The thread is termination: there is nothing to be run after it.
             let _ = catch_unwind(call);
             return;
         };
-        let entered = node.enter();
+        let entered = dispatcher.enter();
         if catch_unwind(call).is_err() {
             tracing::error!(target: "ringrail::rpc", "a reply's callback panicked");
         }
         if entered {
-            node.leave();
+            dispatcher.leave();
         }
     }
 
@@ -365,7 +365,7 @@ impl<R: Payload> Replies<R> {
         }
     }
 
-    fn keys(&self, which: impl Fn(&Pending<R>) -> bool) -> Vec<u64> {
+    fn keys(&self, which: impl Fn(&AskEntry<R>) -> bool) -> Vec<u64> {
         let pending = self.pending.borrow();
         let found = pending.iter().filter(|(_, entry)| which(entry));
         found
@@ -382,8 +382,8 @@ impl<R: Payload> Replies<R> {
         });
         let (link, timeout) = known.unwrap_or((None, None));
         let address = link.map(|link| link.peer().address().clone());
-        let node = self.node.upgrade();
-        translate(error, address, timeout, node.as_deref())
+        let dispatcher = self.dispatcher.upgrade();
+        translate(error, address, timeout, dispatcher.as_deref())
     }
 }
 
@@ -392,7 +392,7 @@ pub(crate) fn translate(
     error: RequestError,
     address: Option<RpcAddress>,
     timeout: Option<Box<RpcTimeout>>,
-    node: Option<&Node>,
+    dispatcher: Option<&Dispatcher>,
 ) -> RpcError {
     use ringrail_transport::Reached;
     match (error, address) {
@@ -407,7 +407,8 @@ pub(crate) fn translate(
                 Reached::WaitingForMemory | Reached::Receiving => AskPhase::Receiving,
             };
             let from = address.map_or_else(|| peer.to_string(), |address| address.to_string());
-            let default = node.map(|node| node.env().settings().ask_timeout.clone());
+            let default =
+                dispatcher.map(|dispatcher| dispatcher.env().settings().ask_timeout.clone());
             match timeout.map(|timeout| *timeout).or(default) {
                 Some(timeout) => RpcError::timed_out(from, &timeout, phase),
                 None => RpcError::OutboxStopped,
@@ -528,7 +529,7 @@ impl<R: Payload> AnyReplies for Replies<R> {
     }
 
     fn fail_link(&self, link: &Rc<Link>, error: &RpcError) {
-        let sent_on = |entry: &Pending<R>| {
+        let sent_on = |entry: &AskEntry<R>| {
             let on = entry.sent_on.as_ref();
             on.is_some_and(|(on, _)| Rc::ptr_eq(on, link))
         };

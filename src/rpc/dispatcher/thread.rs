@@ -1,4 +1,4 @@
-//! A plain thread that runs a node: for isolated endpoints, and for envs without an engine.
+//! A plain thread that runs a dispatcher: for isolated endpoints, and for envs without an engine.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,13 +11,13 @@ use crate::rpc::shared::EnvShared;
 use crate::rpc::sync::mpsc;
 use crate::rpc::sync::thread::{self, Thread};
 
-use super::{Bell, Host, HostHandle, Node};
+use super::{Dispatcher, Executor, ThreadHandle, ThreadWaker};
 
 /// Wakes the thread if it sleeps: a wake-up that comes before the sleep ends that at once.
-struct ThreadBell(Arc<OnceLock<Thread>>);
+struct Unparker(Arc<OnceLock<Thread>>);
 
-impl Bell for ThreadBell {
-    fn ring(&self) {
+impl ThreadWaker for Unparker {
+    fn wake(&self) {
         if let Some(thread) = self.0.get() {
             thread.unpark();
         }
@@ -25,12 +25,12 @@ impl Bell for ThreadBell {
 }
 
 /// The thread's own side.
-struct ThreadHost {
+struct ThreadExecutor {
     now_ns: Cell<u64>,
     due_ns: Cell<u64>,
 }
 
-impl Host for Rc<ThreadHost> {
+impl Executor for Rc<ThreadExecutor> {
     fn now_ns(&self) -> u64 {
         self.now_ns.get()
     }
@@ -51,18 +51,18 @@ pub(crate) fn start_thread(
     env: &Arc<EnvShared>,
     name: String,
     may_block: bool,
-) -> Result<Arc<HostHandle>, RpcError> {
+) -> Result<Arc<ThreadHandle>, RpcError> {
     let place = Arc::new(OnceLock::new());
-    let bell = Box::new(ThreadBell(Arc::clone(&place)));
-    let capacity = env.settings().mail_capacity;
-    let handle = Arc::new(HostHandle::new(name.clone(), capacity, may_block, bell));
+    let waker = Box::new(Unparker(Arc::clone(&place)));
+    let capacity = env.settings().mailbox_capacity;
+    let handle = Arc::new(ThreadHandle::new(name.clone(), capacity, may_block, waker));
     let (env, of_thread) = (Arc::clone(env), Arc::clone(&handle));
-    // The bell is complete when somebody may ring it.
+    // The waker is complete when somebody may ring it.
     let (ready, started) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name(name).spawn(move || {
         assert!(
             place.set(thread::current()).is_ok(),
-            "a bell is of one thread"
+            "a waker is of one thread"
         );
         let _ = ready.send(());
         run(&env, of_thread);
@@ -73,19 +73,19 @@ pub(crate) fn start_thread(
     Ok(handle)
 }
 
-fn run(env: &Arc<EnvShared>, handle: Arc<HostHandle>) {
-    let host = Rc::new(ThreadHost {
+fn run(env: &Arc<EnvShared>, handle: Arc<ThreadHandle>) {
+    let host = Rc::new(ThreadExecutor {
         now_ns: Cell::new(clock::now_ns()),
         due_ns: Cell::new(u64::MAX),
     });
-    let node = Node::new(env, handle, Box::new(Rc::clone(&host)));
+    let dispatcher = Dispatcher::new(env, handle, Box::new(Rc::clone(&host)));
     loop {
         host.now_ns.set(clock::now_ns());
-        node.turn();
-        if node.has_ended() {
+        dispatcher.turn();
+        if dispatcher.has_ended() {
             return;
         }
-        if !node.has_work() {
+        if !dispatcher.has_work() {
             sleep(host.due_ns.get());
         }
     }

@@ -1,24 +1,24 @@
 //! The part of an env on one thread: its endpoints there, their inboxes, and what they ask.
 //!
 //! Single-threaded, and knows nothing of sockets: connections ([`Link`]s) and other threads
-//! ([`Mail`]) bring messages, a [`Host`] gives it turns and time.
+//! ([`Job`]) bring messages, an [`Executor`] gives it turns and time.
 //!
-//! *Running.* While a handler or callback is on the stack the node is busy, and what is posted is
+//! *Running.* While a handler or callback is on the stack the dispatcher is busy, and what is posted is
 //! queued; whoever made it busy works the queue off before letting go. So nothing recurses, and a
 //! message to a free endpoint is handled right where it is posted.
 
 mod current;
-mod ending;
-mod host;
 mod inboxes;
 mod links;
 mod locate;
-mod mail;
-mod recent;
+mod mailbox;
 mod replies;
+mod reply_cache;
 mod run;
+mod shutdown;
 mod stalls;
 mod thread;
+mod thread_handle;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
@@ -39,14 +39,14 @@ use super::shared::EnvShared;
 use inboxes::Inboxes;
 use locate::Locations;
 
-pub(crate) use current::{is_host_thread, may_block, may_wait_for, node_of};
-pub(crate) use host::{Bell, Host, HostHandle, PostError};
+pub(crate) use current::{dispatcher_of, is_host_thread, may_block, may_wait_for};
 pub(crate) use links::Way;
-pub(crate) use mail::{Mail, PeerMessage};
-pub(crate) use recent::{OnceCall, Recent};
+pub(crate) use mailbox::{Job, PeerMessage};
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub use replies::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
+pub(crate) use reply_cache::{OnceCall, ReplyCache};
 pub(crate) use thread::start_thread;
+pub(crate) use thread_handle::{Executor, PostError, ThreadHandle, ThreadWaker};
 
 /// Hashes numbers that are hashes already.
 #[derive(Default)]
@@ -82,14 +82,14 @@ fn grain_ns(asks: usize) -> u64 {
 }
 
 /// The part of an env on one thread.
-pub(crate) struct Node {
+pub(crate) struct Dispatcher {
     env: Arc<EnvShared>,
-    handle: Arc<HostHandle>,
-    host: Box<dyn Host>,
+    handle: Arc<ThreadHandle>,
+    host: Box<dyn Executor>,
     inboxes: Inboxes,
     /// Those that have not ended, by serial number, also where their names are others' by now.
     live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
-    flying: RefCell<IdMap<Rc<dyn AnyInbox>>>,
+    running_futures: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     located: RefCell<Locations>,
     /// Peers' messages that wait for room.
     stalls: RefCell<Vec<stalls::Stall>>,
@@ -107,7 +107,7 @@ pub(crate) struct Node {
     retry_at_ns: Cell<u64>,
     /// Asks that were let go since outboxes were last looked through.
     let_go: Cell<usize>,
-    recent: Rc<Recent>,
+    cache: Rc<ReplyCache>,
     links: RefCell<IdMap<Rc<Link>>>,
     outboxes: RefCell<IdMap<Rc<Outbox>>>,
     stopping: Cell<bool>,
@@ -116,23 +116,23 @@ pub(crate) struct Node {
     ended: Cell<bool>,
 }
 
-impl Node {
-    /// The node of `env` on this thread.
+impl Dispatcher {
+    /// The dispatcher of `env` on this thread.
     pub(crate) fn new(
         env: &Arc<EnvShared>,
-        handle: Arc<HostHandle>,
-        host: Box<dyn Host>,
+        handle: Arc<ThreadHandle>,
+        host: Box<dyn Executor>,
     ) -> Rc<Self> {
         let settings = env.settings();
         let (remembered, remembered_len) = (settings.remembered, settings.remembered_len);
-        let node = Rc::new(Self {
+        let dispatcher = Rc::new(Self {
             env: Arc::clone(env),
-            recent: Recent::new(remembered, remembered_len),
+            cache: ReplyCache::new(remembered, remembered_len),
             handle,
             host,
             inboxes: Inboxes::default(),
             live: RefCell::default(),
-            flying: RefCell::default(),
+            running_futures: RefCell::default(),
             located: RefCell::default(),
             stalls: RefCell::default(),
             waiting_outboxes: RefCell::default(),
@@ -149,20 +149,20 @@ impl Node {
             then_end: Cell::new(false),
             ended: Cell::new(false),
         });
-        current::enter(env.id(), &node);
-        node
+        current::enter(env.id(), &dispatcher);
+        dispatcher
     }
 
     pub(crate) fn env(&self) -> &Arc<EnvShared> {
         &self.env
     }
 
-    pub(crate) fn handle(&self) -> &Arc<HostHandle> {
+    pub(crate) fn handle(&self) -> &Arc<ThreadHandle> {
         &self.handle
     }
 
-    pub(crate) fn recent(&self) -> &Rc<Recent> {
-        &self.recent
+    pub(crate) fn reply_cache(&self) -> &Rc<ReplyCache> {
+        &self.cache
     }
 
     #[inline]
@@ -269,7 +269,7 @@ impl Node {
             "an env has more than {} types of replies",
             replies::MAX_REPLY_TYPES
         );
-        let this = current::node_of(self.env.id());
+        let this = current::dispatcher_of(self.env.id());
         let weak = this.as_ref().map(Rc::downgrade).unwrap_or_default();
         let table = Replies::<R>::new(weak, tables.len());
         tables.push((id, Rc::clone(&table) as Rc<dyn AnyReplies>));
@@ -329,7 +329,7 @@ impl Node {
         }
     }
 
-    /// Has the host look at the node's times at the earliest of them.
+    /// Has the host look at the dispatcher's times at the earliest of them.
     fn arm(&self) {
         let due_ns = self.asks_due_ns.get().min(self.retry_at_ns.get());
         self.host.arm((due_ns != u64::MAX).then_some(due_ns));
@@ -369,7 +369,7 @@ impl Node {
     /// Wakes the future of an inbox's handler.
     pub(crate) fn inbox_waker(&self, serial: u64) -> Waker {
         struct InboxWaker {
-            host: Arc<HostHandle>,
+            host: Arc<ThreadHandle>,
             serial: u64,
         }
         impl Wake for InboxWaker {
@@ -384,15 +384,15 @@ impl Node {
         Waker::from(Arc::new(InboxWaker { host, serial }))
     }
 
-    pub(crate) fn begin_flight(&self, serial: u64, inbox: Option<Rc<dyn AnyInbox>>) {
+    pub(crate) fn begin_future(&self, serial: u64, inbox: Option<Rc<dyn AnyInbox>>) {
         if let Some(inbox) = inbox {
-            let before = self.flying.borrow_mut().insert(serial, inbox);
+            let before = self.running_futures.borrow_mut().insert(serial, inbox);
             assert!(before.is_none(), "an inbox runs one future at a time");
         }
     }
 
-    pub(crate) fn end_flight(&self, serial: u64) {
-        let inbox = self.flying.borrow_mut().remove(&serial);
+    pub(crate) fn end_future(&self, serial: u64) {
+        let inbox = self.running_futures.borrow_mut().remove(&serial);
         // Its last reference may be this one.
         drop(inbox);
     }
@@ -402,7 +402,7 @@ impl Node {
         for host in self.env.hosts() {
             if !Arc::ptr_eq(&host, &self.handle) {
                 let (peer, event) = (Arc::clone(peer), event.clone());
-                host.run(move |node| node.tell_of(&peer, event));
+                host.run(move |dispatcher| dispatcher.tell_of(&peer, event));
             }
         }
         self.tell_of(peer, event);

@@ -1,12 +1,12 @@
-//! The end of a node.
+//! The end of a dispatcher.
 
 use std::rc::Rc;
 
 use crate::rpc::error::ENV_STOPPED;
 
-use super::{Node, current};
+use super::{Dispatcher, current};
 
-impl Node {
+impl Dispatcher {
     /// An endpoint's `on_stop` has returned.
     pub(crate) fn inbox_ended(&self, serial: u64) {
         let ended = self.live.borrow_mut().remove(&serial);
@@ -20,10 +20,10 @@ impl Node {
         }
         if self.then_end.get() {
             // Not from inside of its last inbox.
-            self.handle.run(|node| node.end());
+            self.handle.run(|dispatcher| dispatcher.end());
         }
         self.handle.set_quiet();
-        self.env.ending().changed();
+        self.env.termination().changed();
     }
 
     /// Stops every endpoint; when the last has ended, so does everything here if `then_end` says so,
