@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::env::{Timed, TimerGuard};
+use super::dispatcher::may_wait_for;
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Payload;
-use super::node::may_wait_for;
-use super::parcel::Asked;
+use super::pending_ask::Asked;
 use super::received::Kept;
+use super::shared::{Timed, TimerGuard};
 use super::sync::thread::{self, Thread};
 use super::sync::thread_local;
 
@@ -47,7 +47,7 @@ impl<R: Payload> AskArchived<R> {
         Self { state, timer: None }
     }
 
-    /// What it asks by, where it was posted.
+    /// The asking end, where it was posted.
     pub(crate) fn asked(&self) -> Option<&Arc<dyn Asked<R>>> {
         match &self.state {
             State::Asked(asked) => Some(asked),
@@ -238,8 +238,4 @@ impl<R: Payload> AbortHandle<R> {
     }
 }
 
-impl<R: Payload> fmt::Debug for AbortHandle<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AbortHandle")
-    }
-}
+debug_text!([R: Payload] AbortHandle<R>, |_this| "AbortHandle");

@@ -87,6 +87,10 @@ impl<'a> BodyRef<'a> {
             Source::Wire(body) => BodyBuf::Lease(body.keep()),
             Source::Kept(body) => (*body).clone(),
         };
+        assert!(
+            self.bytes.len() <= whole.bytes().len(),
+            "a part is no longer than the whole"
+        );
         let before = whole.bytes().len() - self.bytes.len();
         if before == 0 {
             whole

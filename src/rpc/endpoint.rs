@@ -1,16 +1,15 @@
-//! What users write: endpoints, and how they handle messages.
+//! The traits that users implement: endpoints, and their handlers of messages.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use super::any::{AnyCallContext, AnyMessage};
 use super::call::{HeldCall, RpcCallContext};
-use super::env::EnvShared;
 use super::interceptor::Interceptors;
 use super::message::Message;
 use super::received::{Kept, Received};
 use super::route::{MessageSet, RouteTable};
+use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
 
 /// An endpoint: something with a name that handles messages (Spark: `RpcEndpoint`).
@@ -68,7 +67,7 @@ pub trait RpcEndpoint: Sized + 'static {
     /// A handler or a hook has failed. An error returned from here is logged, nothing more.
     ///
     /// # Errors
-    /// What is to be logged; by default, everything.
+    /// The error that is to be logged; by default, every one.
     fn on_error(&mut self, error: RpcError) -> Result<(), RpcError> {
         Err(error)
     }
@@ -154,7 +153,7 @@ pub trait HandleAsync<M: Message>: RpcEndpoint {
     ) -> impl Future<Output = Result<(), RpcError>>;
 }
 
-/// What an endpoint knows of itself (Spark: `self`, `rpcEnv`).
+/// An endpoint's view of itself (Spark: `self`, `rpcEnv`).
 pub struct EndpointContext<E> {
     me: RpcEndpointRef<E>,
 }
@@ -179,8 +178,4 @@ impl<E> EndpointContext<E> {
     }
 }
 
-impl<E> fmt::Debug for EndpointContext<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EndpointContext({})", self.me)
-    }
-}
+debug_text!([E] EndpointContext<E>, |this| "EndpointContext({})", this.me);

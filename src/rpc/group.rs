@@ -192,7 +192,7 @@ impl EndpointGroup {
         &self,
         ask: impl FnMut(&RpcEndpointRef) -> Ask<R>,
     ) -> Result<R, RpcError> {
-        super::node::may_wait_for(None, "call_blocking")?;
+        super::dispatcher::may_wait_for(None, "call_blocking")?;
         block_on(self.call(ask))
     }
 

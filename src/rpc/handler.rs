@@ -20,7 +20,7 @@ use super::function::FnEndpoint;
 use super::handling;
 use super::message::Message;
 use super::received::{Kept, Received};
-use super::route::{Flight, RouteTable, Run};
+use super::route::{HandlerFuture, RouteTable, Run};
 
 /// Handles messages of one type at once, and returns the reply.
 ///
@@ -166,7 +166,7 @@ fn fly<E: RpcEndpoint, M: HandledByFuture<E>>(
     endpoint: Rc<RefCell<Option<E>>>,
     message: Kept<M>,
     call: HeldCall<M::Reply>,
-) -> Flight {
+) -> HandlerFuture {
     Box::pin(async move {
         match endpoint.borrow_mut().as_mut() {
             Some(endpoint) => {

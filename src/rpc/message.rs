@@ -1,4 +1,4 @@
-//! What can be sent: rkyv types with a name and a reply type.
+//! Messages: rkyv types with a name and a reply type.
 
 use rkyv::api::high::{HighDeserializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
@@ -38,7 +38,7 @@ impl<T> Payload for T where
 {
 }
 
-/// Which queue of an inbox a message waits in.
+/// The queue of an inbox that a message waits in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// In the order of arrival.
@@ -71,7 +71,7 @@ pub enum Lane {
     note = "put `#[ringrail::message(reply = ..)]` on `{Self}`, or `#[derive(Message)]` beside its rkyv derives"
 )]
 pub trait Message: Payload {
-    /// What an ask is answered with; `()` where there is nothing to say.
+    /// The type of the reply to an ask; `()` where there is nothing to say.
     type Reply: Payload;
 
     /// The name that both processes know it by. Two types of the same name are the same message to the peer:
@@ -83,7 +83,7 @@ pub trait Message: Payload {
     /// alignments of the archives of message and reply) is compared between programs anyhow.
     const SCHEMA: u64 = 0;
 
-    /// Where it waits.
+    /// The queue that it waits in.
     const LANE: Lane = Lane::Normal;
 
     /// The number that stands for the name on the wire.

@@ -1,4 +1,4 @@
-//! What a handler gets: a view of the receive buffer, or, from this process, the value itself.
+//! Received messages: a view of the receive buffer, or, from this process, the value itself.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ringrail_codec::archive::{ArchiveError, access};
 
 use super::body::{BodyBuf, BodyRef, Scratch};
+use super::decode_context::DecodeContext;
 use super::message::{Payload, owned, read};
 use super::peer::Peer;
-use super::scope::Scope;
 use super::{RpcAddress, RpcError};
 
 /// A message or a reply of type `M`, while its handler runs.
@@ -223,9 +223,9 @@ fn scoped<M, E: fmt::Display>(
     read: impl FnOnce() -> Result<M, E>,
 ) -> Result<M, RpcError> {
     let read = match peer {
-        // What needs no drop holds no refs.
+        // A type that needs no drop holds no refs.
         Some(peer) if std::mem::needs_drop::<M>() => {
-            let _scope = Scope::of_peer(peer);
+            let _scope = DecodeContext::of_peer(peer);
             read()
         }
         _ => read(),
@@ -243,7 +243,7 @@ fn unreadable<M>(peer: Option<&Arc<Peer>>, error: &impl fmt::Display) -> RpcErro
     }
 }
 
-/// Who sent a message; `None` where its env does not listen and it is this env.
+/// The sender of a message; `None` where its env does not listen and it is this env.
 pub(crate) fn sender_of(peer: Option<&Arc<Peer>>, own: Option<&RpcAddress>) -> Option<RpcAddress> {
     match peer {
         Some(peer) => Some(peer.address().clone()),

@@ -21,12 +21,12 @@ use ringrail_transport::ShardHandle;
 use ringrail_transport::shard::SpawnError;
 
 use super::clock;
+use super::dispatcher::dispatcher_of;
 use super::endpoint::{EndpointContext, RpcEndpoint};
 use super::endpoint_ref::{Accepts, Any, Place, RefTarget, RpcEndpointRef};
-use super::env::{Timed, TimerGuard};
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Message;
-use super::node::node_of;
+use super::shared::{Timed, TimerGuard};
 use super::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// The maximum number of timers of a process on threads that are no shards. On a shard, timers are futures and count
@@ -266,7 +266,7 @@ impl<E> RpcEndpointRef<E> {
             every_ns,
         };
         let state = Arc::default();
-        let on_shard = node_of(env.id()).and_then(|_| ShardHandle::current());
+        let on_shard = dispatcher_of(env.id()).and_then(|_| ShardHandle::current());
         match on_shard {
             Some(shard) => spawn(shard, plan, Arc::clone(&state))?,
             None => OnThread::start(plan, Arc::clone(&state))?,

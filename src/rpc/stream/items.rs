@@ -106,7 +106,7 @@ impl<T: StreamItem> Iterator for Items<T> {
         if let Some(item) = self.ready.pop_front() {
             return Some(Ok(item));
         }
-        match crate::rpc::node::may_wait_for(None, "the next item of a stream") {
+        match crate::rpc::dispatcher::may_wait_for(None, "the next item of a stream") {
             Ok(()) => block_on(self.next_item()),
             Err(error) => {
                 self.close();

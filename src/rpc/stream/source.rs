@@ -11,9 +11,9 @@ use ringrail_codec::native::FailureCode;
 use crate::rpc::body::Scratch;
 use crate::rpc::call::{HeldCall, RpcCallContext};
 use crate::rpc::endpoint::{EndpointContext, Handle, RpcEndpoint};
-use crate::rpc::env::next_serial;
 use crate::rpc::handler::Handler;
 use crate::rpc::received::Received;
+use crate::rpc::shared::next_serial;
 use crate::rpc::{EndpointOptions, Failure, RpcEndpointRef, RpcEnv, RpcError, clock};
 
 use super::wire::{Batch, Close, GoOn, Look, Pull};
