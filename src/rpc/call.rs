@@ -19,15 +19,16 @@ use super::{RpcAddress, RpcEnv, RpcError};
 /// A call while its handler runs: the handle stays here, so that a handler's error can still reach the caller.
 pub(crate) struct Call<'r> {
     dispatcher: &'r Rc<Dispatcher>,
-    reply: Cell<Option<Reply<'r>>>,
+    /// `OneWay` once it is answered or kept.
+    reply: Cell<Reply<'r>>,
 }
 
 /// A call without its lifetime, for contexts.
 pub(crate) trait CallSlot {
-    /// Gives the handle to `then`, where the call has not been answered.
+    /// Gives the handle to `then`.
     fn with(&self, then: &mut dyn FnMut(Reply<'_>));
 
-    /// Shows the handle to `then`, where the call has not been answered.
+    /// Shows the handle to `then`.
     fn show(&self, then: &mut dyn FnMut(&Reply<'_>));
 
     /// The thread that the handler runs on.
@@ -39,7 +40,7 @@ impl<'r> Call<'r> {
     pub(crate) fn new(dispatcher: &'r Rc<Dispatcher>, reply: Reply<'r>) -> Self {
         Self {
             dispatcher,
-            reply: Cell::new(Some(reply)),
+            reply: Cell::new(reply),
         }
     }
 
@@ -60,8 +61,8 @@ impl<'r> Call<'r> {
     #[inline(always)]
     pub(crate) fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
         match self.reply.take() {
-            None | Some(Reply::OneWay) => {}
-            Some(reply) => fail(reply, failed, unanswered),
+            Reply::OneWay => {}
+            reply => fail(reply, failed, unanswered),
         }
     }
 }
@@ -77,16 +78,13 @@ fn fail(reply: Reply<'_>, failed: Option<&RpcError>, unanswered: impl FnOnce() -
 impl CallSlot for Call<'_> {
     #[inline]
     fn with(&self, then: &mut dyn FnMut(Reply<'_>)) {
-        if let Some(reply) = self.reply.take() {
-            then(reply);
-        }
+        then(self.reply.take());
     }
 
     fn show(&self, then: &mut dyn FnMut(&Reply<'_>)) {
-        if let Some(reply) = self.reply.take() {
-            then(&reply);
-            self.reply.set(Some(reply));
-        }
+        let reply = self.reply.take();
+        then(&reply);
+        self.reply.set(reply);
     }
 
     fn dispatcher(&self) -> &Rc<Dispatcher> {
@@ -238,20 +236,22 @@ pub struct HeldCall<R: Payload> {
 
 struct HeldCell {
     dispatcher: Rc<Dispatcher>,
-    reply: Cell<Option<Reply<'static>>>,
+    /// `OneWay` once it is answered, here or by what shares it.
+    reply: Cell<Reply<'static>>,
 }
 
 impl Drop for HeldCell {
     fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
-            reply.fail(&let_go());
+        match self.reply.take() {
+            Reply::OneWay => {}
+            reply => reply.fail(&let_go()),
         }
     }
 }
 
 impl<R: Payload> HeldCall<R> {
     pub(crate) fn new(dispatcher: Rc<Dispatcher>, reply: Reply<'static>) -> Self {
-        let reply = Cell::new(Some(reply));
+        let reply = Cell::new(reply);
         Self {
             cell: Rc::new(HeldCell { dispatcher, reply }),
             reply: PhantomData,
@@ -268,31 +268,25 @@ impl<R: Payload> HeldCall<R> {
 
     /// Replies. The callback of whoever asked on this thread runs inside.
     pub fn reply(self, value: R) {
-        if let Some(reply) = self.cell.reply.take() {
-            reply.reply(value);
-        }
+        self.cell.reply.take().reply(value);
     }
 
     /// Answers with a failure.
     pub fn send_failure(self, error: RpcError) {
-        if let Some(reply) = self.cell.reply.take() {
-            reply.fail(&error);
-        }
+        self.cell.reply.take().fail(&error);
     }
 
     /// Whether nobody waits for an answer any more: work for it can be dropped.
     pub fn is_retracted(&self) -> bool {
-        let Some(reply) = self.cell.reply.take() else {
-            return true;
-        };
+        let reply = self.cell.reply.take();
         let retracted = reply.is_retracted();
-        self.cell.reply.set(Some(reply));
+        self.cell.reply.set(reply);
         retracted
     }
 
     /// For an answer from any thread.
     pub fn later(self) -> LaterCall<R> {
-        let reply = self.cell.reply.take().unwrap_or_default();
+        let reply = self.cell.reply.take();
         LaterCall::new(reply.send(self.cell.dispatcher.handle()))
     }
 }
