@@ -96,7 +96,7 @@ impl CallSlot for Call<'_> {
 ///
 /// Answers once: by [`reply`](Self::reply) or [`send_failure`](Self::send_failure). A handler that
 /// returns an error without having answered answers with the error; one that returns `Ok` without
-/// having answered, nor [kept](Self::later) the call, fails the caller at once (in Spark, it waits
+/// having answered, nor [kept](Self::defer) the call, fails the caller at once (in Spark, it waits
 /// until its timeout). Answers to a message that was sent one way go nowhere.
 #[must_use = "a call that is dropped fails its caller"]
 pub struct RpcCallContext<'a, R: Payload> {
@@ -197,11 +197,11 @@ impl<R: Payload> RpcCallContext<'_, R> {
     }
 
     /// Keeps the call for an answer later, from any thread.
-    pub fn later(self) -> LaterCall<R> {
+    pub fn defer(self) -> DeferredCall<R> {
         let mut later = SendReply::OneWay;
         let host = self.slot.dispatcher().handle();
         self.slot.with(&mut |reply| later = reply.send(host));
-        LaterCall::new(later)
+        DeferredCall::new(later)
     }
 }
 
@@ -285,9 +285,9 @@ impl<R: Payload> HeldCall<R> {
     }
 
     /// For an answer from any thread.
-    pub fn later(self) -> LaterCall<R> {
+    pub fn defer(self) -> DeferredCall<R> {
         let reply = self.cell.reply.take();
-        LaterCall::new(reply.send(self.cell.dispatcher.handle()))
+        DeferredCall::new(reply.send(self.cell.dispatcher.handle()))
     }
 }
 
@@ -296,12 +296,12 @@ debug_text!([R: Payload] HeldCall<R>, |_this| "HeldCall");
 /// A call that can be answered later, from any thread.
 ///
 /// Dropped unanswered, it fails the caller.
-pub struct LaterCall<R: Payload> {
+pub struct DeferredCall<R: Payload> {
     later: Option<SendReply>,
     reply: PhantomData<fn(R)>,
 }
 
-impl<R: Payload> LaterCall<R> {
+impl<R: Payload> DeferredCall<R> {
     fn new(later: SendReply) -> Self {
         Self {
             later: Some(later),
@@ -329,7 +329,7 @@ impl<R: Payload> LaterCall<R> {
     }
 }
 
-impl<R: Payload> Drop for LaterCall<R> {
+impl<R: Payload> Drop for DeferredCall<R> {
     fn drop(&mut self) {
         if let Some(later) = self.later.take() {
             later.fail(&let_go());
@@ -337,4 +337,4 @@ impl<R: Payload> Drop for LaterCall<R> {
     }
 }
 
-debug_text!([R: Payload] LaterCall<R>, |this| "LaterCall(retracted: {})", this.is_retracted());
+debug_text!([R: Payload] DeferredCall<R>, |this| "DeferredCall(retracted: {})", this.is_retracted());
