@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use ringrail::rpc::{
-    Async, CallInfo, Failure, FailureCode, Handler, HandlerAsync, Interceptor, Interceptors, Kept,
+    Async, CallInfo, Failure, FailureCode, Handler, HandlerAsync, Interceptor, Interceptors, Owned,
     Received, RpcEndpoint, RpcEnv,
 };
 
@@ -70,7 +70,7 @@ impl Handler<Now> for Endpoint {
 }
 
 impl HandlerAsync<Later> for Endpoint {
-    async fn handle(&mut self, later: Kept<Later>) -> Result<u64, Failure> {
+    async fn handle(&mut self, later: Owned<Later>) -> Result<u64, Failure> {
         even(later.take()?.0)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringrail::conf::Conf;
 use ringrail::rkyv;
 use ringrail::rpc::{
-    Async, Failure, FailureCode, FnEndpoint, Handler, HandlerAsync, Kept, Lane, Message, Received,
+    Async, Failure, FailureCode, FnEndpoint, Handler, HandlerAsync, Lane, Message, Owned, Received,
     RpcEndpoint, RpcEnv, RpcEnvBuilder, RpcError, Schema, message_schema,
 };
 
@@ -188,7 +188,7 @@ fn an_interface_is_asked_from_a_runtime() {
     assert_eq!(prices.unwrap(), 7);
 }
 
-/// Asks a shop on its own thread, by what `here` gives.
+/// Asks a shop on its own thread, by what `as_local` gives.
 struct Asker(ShopClient, mpsc::Sender<u64>);
 
 #[ringrail::message]
@@ -199,10 +199,10 @@ impl RpcEndpoint for Asker {
 }
 
 impl HandlerAsync<Start> for Asker {
-    async fn handle(&mut self, _: Kept<Start>) -> Result<(), Failure> {
+    async fn handle(&mut self, _: Owned<Start>) -> Result<(), Failure> {
         let shop = self
             .0
-            .here()
+            .as_local()
             .ok_or_else(|| Failure::text("on another thread"))?;
         shop.clear()?;
         shop.put(item("tea", 3)).await?;
@@ -221,7 +221,7 @@ fn an_interface_is_asked_on_its_own_shard() {
         let asker = env.setup_endpoint("asker", asker).unwrap();
         asker.ask_blocking(Start).unwrap();
         assert_eq!(told.recv().unwrap(), 1);
-        assert!(ShopClient::new(&shop).here().is_none());
+        assert!(ShopClient::new(&shop).as_local().is_none());
     }
 }
 
@@ -285,7 +285,7 @@ impl Handler<Add> for Counter {
 }
 
 impl HandlerAsync<Length> for Counter {
-    async fn handle(&mut self, length: Kept<Length>) -> Result<u64, Failure> {
+    async fn handle(&mut self, length: Owned<Length>) -> Result<u64, Failure> {
         let text = length.take()?.text;
         if text.is_empty() {
             // Not an error of ours: `?` makes a failure of it.
@@ -368,7 +368,7 @@ impl Handler<Add> for Told {
 }
 
 impl HandlerAsync<Length> for Told {
-    async fn handle(&mut self, _: Kept<Length>) -> Result<u64, Failure> {
+    async fn handle(&mut self, _: Owned<Length>) -> Result<u64, Failure> {
         Err(Failure::text("by a future"))
     }
 }

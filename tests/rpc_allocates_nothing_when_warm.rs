@@ -153,7 +153,7 @@ fn ask_on_shard(engine: &Engine, to: &RpcEndpointRef) -> (u64, u64) {
     let to = to.clone();
     engine
         .run_on(0, move |_| {
-            let to = to.here().expect("it is asked on its own thread");
+            let to = to.as_local().expect("it is asked on its own thread");
             // Lives as long as it has replies to come.
             Asker::start(to, done);
         })

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ringrail::codec::native::FailureCode;
 use ringrail::conf::Conf;
 use ringrail::rpc::{
-    FnEndpoint, Kept, LaterCall, Message, RpcAddress, RpcEndpoint, RpcEnv, RpcError, RpcTimeout,
+    DeferredCall, FnEndpoint, Message, Owned, RpcAddress, RpcEndpoint, RpcEnv, RpcError, RpcTimeout,
 };
 use ringrail::transport::client::ClientBootstrap;
 use ringrail::transport::server::{ServerBootstrap, StreamManager};
@@ -206,9 +206,9 @@ fn an_ask_that_is_outstanding_when_its_peer_is_killed_fails_with_the_reason() {
         env("server", &engine),
         TcpListener::bind("127.0.0.1:0").unwrap(),
     );
-    let (calls, given) = mpsc::channel::<LaterCall<u64>>();
+    let (calls, given) = mpsc::channel::<DeferredCall<u64>>();
     let endpoint = FnEndpoint::new().on::<Echo>(move |_, call| {
-        calls.send(call.later()).unwrap();
+        calls.send(call.defer()).unwrap();
         Ok(())
     });
     server.setup_endpoint("echo", endpoint).unwrap();
@@ -240,7 +240,7 @@ fn an_ask_that_is_outstanding_when_its_peer_is_killed_fails_with_the_reason() {
         assert!(error.to_string().contains("clos"), "{error}");
     }
     eventually("told that nobody waits", || {
-        given.iter().all(LaterCall::is_retracted)
+        given.iter().all(DeferredCall::is_retracted)
     });
 }
 
@@ -278,9 +278,9 @@ fn every_lease_comes_back_after_success_failure_timeout_abort_and_shutdown() {
     }
     let before = settled(&[&of_server, &of_asker]);
     let (server, asker) = (env("server", &of_server), env("asker", &of_asker));
-    let (keep, kept) = mpsc::channel::<(Kept<Hold>, LaterCall<Vec<u8>>)>();
+    let (keep, kept) = mpsc::channel::<(Owned<Hold>, DeferredCall<Vec<u8>>)>();
     let endpoint = FnEndpoint::new().on::<Hold>(move |hold, call| {
-        keep.send((hold.keep(), call.later())).unwrap();
+        keep.send((hold.keep(), call.defer())).unwrap();
         Ok(())
     });
     server.setup_endpoint("holder", endpoint).unwrap();

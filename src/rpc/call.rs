@@ -19,15 +19,16 @@ use super::{RpcAddress, RpcEnv, RpcError};
 /// A call while its handler runs: the handle stays here, so that a handler's error can still reach the caller.
 pub(crate) struct Call<'r> {
     dispatcher: &'r Rc<Dispatcher>,
-    reply: Cell<Option<Reply<'r>>>,
+    /// `OneWay` once it is answered or kept.
+    reply: Cell<Reply<'r>>,
 }
 
 /// A call without its lifetime, for contexts.
 pub(crate) trait CallSlot {
-    /// Gives the handle to `then`, where the call has not been answered.
+    /// Gives the handle to `then`.
     fn with(&self, then: &mut dyn FnMut(Reply<'_>));
 
-    /// Shows the handle to `then`, where the call has not been answered.
+    /// Shows the handle to `then`.
     fn show(&self, then: &mut dyn FnMut(&Reply<'_>));
 
     /// The thread that the handler runs on.
@@ -39,7 +40,7 @@ impl<'r> Call<'r> {
     pub(crate) fn new(dispatcher: &'r Rc<Dispatcher>, reply: Reply<'r>) -> Self {
         Self {
             dispatcher,
-            reply: Cell::new(Some(reply)),
+            reply: Cell::new(reply),
         }
     }
 
@@ -60,8 +61,8 @@ impl<'r> Call<'r> {
     #[inline(always)]
     pub(crate) fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
         match self.reply.take() {
-            None | Some(Reply::OneWay) => {}
-            Some(reply) => fail(reply, failed, unanswered),
+            Reply::OneWay => {}
+            reply => fail(reply, failed, unanswered),
         }
     }
 }
@@ -77,16 +78,13 @@ fn fail(reply: Reply<'_>, failed: Option<&RpcError>, unanswered: impl FnOnce() -
 impl CallSlot for Call<'_> {
     #[inline]
     fn with(&self, then: &mut dyn FnMut(Reply<'_>)) {
-        if let Some(reply) = self.reply.take() {
-            then(reply);
-        }
+        then(self.reply.take());
     }
 
     fn show(&self, then: &mut dyn FnMut(&Reply<'_>)) {
-        if let Some(reply) = self.reply.take() {
-            then(&reply);
-            self.reply.set(Some(reply));
-        }
+        let reply = self.reply.take();
+        then(&reply);
+        self.reply.set(reply);
     }
 
     fn dispatcher(&self) -> &Rc<Dispatcher> {
@@ -98,7 +96,7 @@ impl CallSlot for Call<'_> {
 ///
 /// Answers once: by [`reply`](Self::reply) or [`send_failure`](Self::send_failure). A handler that
 /// returns an error without having answered answers with the error; one that returns `Ok` without
-/// having answered, nor [kept](Self::later) the call, fails the caller at once (in Spark, it waits
+/// having answered, nor [kept](Self::defer) the call, fails the caller at once (in Spark, it waits
 /// until its timeout). Answers to a message that was sent one way go nowhere.
 #[must_use = "a call that is dropped fails its caller"]
 pub struct RpcCallContext<'a, R: Payload> {
@@ -199,11 +197,11 @@ impl<R: Payload> RpcCallContext<'_, R> {
     }
 
     /// Keeps the call for an answer later, from any thread.
-    pub fn later(self) -> LaterCall<R> {
+    pub fn defer(self) -> DeferredCall<R> {
         let mut later = SendReply::OneWay;
         let host = self.slot.dispatcher().handle();
         self.slot.with(&mut |reply| later = reply.send(host));
-        LaterCall::new(later)
+        DeferredCall::new(later)
     }
 }
 
@@ -238,20 +236,22 @@ pub struct HeldCall<R: Payload> {
 
 struct HeldCell {
     dispatcher: Rc<Dispatcher>,
-    reply: Cell<Option<Reply<'static>>>,
+    /// `OneWay` once it is answered, here or by what shares it.
+    reply: Cell<Reply<'static>>,
 }
 
 impl Drop for HeldCell {
     fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
-            reply.fail(&let_go());
+        match self.reply.take() {
+            Reply::OneWay => {}
+            reply => reply.fail(&let_go()),
         }
     }
 }
 
 impl<R: Payload> HeldCall<R> {
     pub(crate) fn new(dispatcher: Rc<Dispatcher>, reply: Reply<'static>) -> Self {
-        let reply = Cell::new(Some(reply));
+        let reply = Cell::new(reply);
         Self {
             cell: Rc::new(HeldCell { dispatcher, reply }),
             reply: PhantomData,
@@ -268,32 +268,26 @@ impl<R: Payload> HeldCall<R> {
 
     /// Replies. The callback of whoever asked on this thread runs inside.
     pub fn reply(self, value: R) {
-        if let Some(reply) = self.cell.reply.take() {
-            reply.reply(value);
-        }
+        self.cell.reply.take().reply(value);
     }
 
     /// Answers with a failure.
     pub fn send_failure(self, error: RpcError) {
-        if let Some(reply) = self.cell.reply.take() {
-            reply.fail(&error);
-        }
+        self.cell.reply.take().fail(&error);
     }
 
     /// Whether nobody waits for an answer any more: work for it can be dropped.
     pub fn is_retracted(&self) -> bool {
-        let Some(reply) = self.cell.reply.take() else {
-            return true;
-        };
+        let reply = self.cell.reply.take();
         let retracted = reply.is_retracted();
-        self.cell.reply.set(Some(reply));
+        self.cell.reply.set(reply);
         retracted
     }
 
     /// Whether no answer is wanted.
     pub(crate) fn is_one_way(&self) -> bool {
         let reply = self.cell.reply.take();
-        let one_way = reply.as_ref().is_some_and(Reply::is_one_way);
+        let one_way = reply.is_one_way();
         self.cell.reply.set(reply);
         one_way
     }
@@ -302,15 +296,15 @@ impl<R: Payload> HeldCall<R> {
     /// known.
     pub fn deadline_ns(&self) -> u64 {
         let reply = self.cell.reply.take();
-        let deadline_ns = reply.as_ref().map_or(u64::MAX, Reply::deadline_ns);
+        let deadline_ns = reply.deadline_ns();
         self.cell.reply.set(reply);
         deadline_ns
     }
 
     /// For an answer from any thread.
-    pub fn later(self) -> LaterCall<R> {
-        let reply = self.cell.reply.take().unwrap_or_default();
-        LaterCall::new(reply.send(self.cell.dispatcher.handle()))
+    pub fn defer(self) -> DeferredCall<R> {
+        let reply = self.cell.reply.take();
+        DeferredCall::new(reply.send(self.cell.dispatcher.handle()))
     }
 }
 
@@ -319,12 +313,12 @@ debug_text!([R: Payload] HeldCall<R>, |_this| "HeldCall");
 /// A call that can be answered later, from any thread.
 ///
 /// Dropped unanswered, it fails the caller.
-pub struct LaterCall<R: Payload> {
+pub struct DeferredCall<R: Payload> {
     later: Option<SendReply>,
     reply: PhantomData<fn(R)>,
 }
 
-impl<R: Payload> LaterCall<R> {
+impl<R: Payload> DeferredCall<R> {
     fn new(later: SendReply) -> Self {
         Self {
             later: Some(later),
@@ -352,7 +346,7 @@ impl<R: Payload> LaterCall<R> {
     }
 }
 
-impl<R: Payload> Drop for LaterCall<R> {
+impl<R: Payload> Drop for DeferredCall<R> {
     fn drop(&mut self) {
         if let Some(later) = self.later.take() {
             later.fail(&let_go());
@@ -360,4 +354,4 @@ impl<R: Payload> Drop for LaterCall<R> {
     }
 }
 
-debug_text!([R: Payload] LaterCall<R>, |this| "LaterCall(retracted: {})", this.is_retracted());
+debug_text!([R: Payload] DeferredCall<R>, |this| "DeferredCall(retracted: {})", this.is_retracted());

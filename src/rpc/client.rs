@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// The same endpoint; what is asked or sent passes these first, in place of others. They do not stand before what
-    /// [`here`](Self::here) gives.
+    /// [`as_local`](Self::as_local) gives.
     #[must_use]
     pub fn with_interceptors(&self, interceptors: Interceptors) -> Self {
         Self {
@@ -111,9 +111,9 @@ impl Client {
 
     /// The client as the thread that the endpoint (or the connection to it) lives on can use it, without an allocation per
     /// ask. `None` on every other thread.
-    pub fn here(&self) -> Option<LocalClient> {
+    pub fn as_local(&self) -> Option<LocalClient> {
         Some(LocalClient {
-            target: self.target.here()?,
+            target: self.target.as_local()?,
             timeout: self.timeout.clone(),
             usual: self.target.target().env().settings().ask_timeout.clone(),
         })

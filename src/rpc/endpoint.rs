@@ -7,7 +7,7 @@ use super::any::{AnyCallContext, AnyMessage};
 use super::call::{HeldCall, RpcCallContext};
 use super::interceptor::Interceptors;
 use super::message::Message;
-use super::received::{Kept, Received};
+use super::received::{Owned, Received};
 use super::route::{MessageSet, RouteTable};
 use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
@@ -17,7 +17,7 @@ use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
 /// Life cycle: `on_start`, then messages, then `on_stop`.
 /// - `on_start` comes before every message, also those that were sent before setting it up returned.
 /// - Messages of one sender come in the order in which they were sent, whether by a ref or by what
-///   [`here`](RpcEndpointRef::here) gives, but for those of the [liveness lane](super::Lane::Liveness). No two
+///   [`as_local`](RpcEndpointRef::as_local) gives, but for those of the [liveness lane](super::Lane::Liveness). No two
 ///   handlers of one endpoint run at the same time, and none is entered again before it has returned.
 /// - `on_connected` comes before the first message of the peer, `on_disconnected` after the last, on whichever
 ///   thread the endpoint lives.
@@ -148,7 +148,7 @@ pub trait HandleAsync<M: Message>: RpcEndpoint {
     /// Dropped in the middle where the env is shut down and does not end in time.
     fn handle(
         &mut self,
-        message: Kept<M>,
+        message: Owned<M>,
         call: HeldCall<M::Reply>,
     ) -> impl Future<Output = Result<(), RpcError>>;
 }

@@ -35,20 +35,20 @@ pub trait Accepts<M: Message, How> {}
 
 /// By [`Handle`].
 #[derive(Clone, Copy, Debug)]
-pub enum Now {}
+pub enum ViaHandle {}
 
 /// By [`HandleAsync`].
 #[derive(Clone, Copy, Debug)]
-pub enum ByFuture {}
+pub enum ViaHandleAsync {}
 
 /// At run time.
 #[derive(Clone, Copy, Debug)]
-pub enum Perhaps {}
+pub enum Dynamic {}
 
-impl<E: RpcEndpoint + Handle<M>, M: Message> Accepts<M, Now> for E {}
-impl<E: RpcEndpoint + HandleAsync<M>, M: Message> Accepts<M, ByFuture> for E {}
-impl<M: Message> Accepts<M, Perhaps> for Any {}
-impl<M: Message> Accepts<M, Perhaps> for FnEndpoint {}
+impl<E: RpcEndpoint + Handle<M>, M: Message> Accepts<M, ViaHandle> for E {}
+impl<E: RpcEndpoint + HandleAsync<M>, M: Message> Accepts<M, ViaHandleAsync> for E {}
+impl<M: Message> Accepts<M, Dynamic> for Any {}
+impl<M: Message> Accepts<M, Dynamic> for FnEndpoint {}
 
 /// The place that a ref leads to.
 #[derive(Debug)]
@@ -408,7 +408,7 @@ impl<E> RpcEndpointRef<E> {
 
     /// The ref as the thread that the endpoint (or the connection to it) lives on can use it: without
     /// an allocation per ask. `None` on every other thread.
-    pub fn here(&self) -> Option<LocalRef<E>> {
+    pub fn as_local(&self) -> Option<LocalRef<E>> {
         LocalRef::of(&self.target)
     }
 }

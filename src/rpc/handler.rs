@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::function::FnEndpoint;
 use super::handling;
 use super::message::Message;
-use super::received::{Kept, Received};
+use super::received::{Owned, Received};
 use super::route::{HandlerFuture, RouteTable, Run};
 
 /// Handles messages of one type at once, and returns the reply.
@@ -76,7 +76,7 @@ pub trait HandlerAsync<M: Message>: RpcEndpoint {
     ///
     /// # Cancel safety
     /// Dropped in the middle where the env is shut down and does not end in time.
-    fn handle(&mut self, message: Kept<M>) -> impl Future<Output = Result<M::Reply, Failure>>;
+    fn handle(&mut self, message: Owned<M>) -> impl Future<Output = Result<M::Reply, Failure>>;
 }
 
 impl<E: Handler<M>, M: Message> Handle<M> for E {
@@ -96,7 +96,11 @@ impl<E: Handler<M>, M: Message> Handle<M> for E {
 }
 
 impl<E: HandlerAsync<M>, M: Message> HandleAsync<M> for E {
-    async fn handle(&mut self, message: Kept<M>, call: HeldCall<M::Reply>) -> Result<(), RpcError> {
+    async fn handle(
+        &mut self,
+        message: Owned<M>,
+        call: HeldCall<M::Reply>,
+    ) -> Result<(), RpcError> {
         let interceptors = self.interceptors().cloned();
         let handle = <Self as HandlerAsync<M>>::handle(self, message);
         let outcome = handling::by_future::<M>(&call, interceptors, handle).await;
@@ -123,7 +127,7 @@ pub trait HandledByFuture<E: RpcEndpoint>: Message {
     /// # Cancel safety
     /// As that of [`HandlerAsync::handle`].
     fn handle_by(
-        message: Kept<Self>,
+        message: Owned<Self>,
         endpoint: &mut E,
     ) -> impl Future<Output = Result<Self::Reply, Failure>>;
 }
@@ -164,7 +168,7 @@ impl<E: RpcEndpoint> RouteTable<E> {
 )]
 fn fly<E: RpcEndpoint, M: HandledByFuture<E>>(
     endpoint: Rc<RefCell<Option<E>>>,
-    message: Kept<M>,
+    message: Owned<M>,
     call: HeldCall<M::Reply>,
 ) -> HandlerFuture {
     Box::pin(async move {

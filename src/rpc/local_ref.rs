@@ -16,13 +16,13 @@ use super::fast_path::FastPath;
 use super::inbox::AnyInbox;
 use super::message::{Message, Payload};
 use super::outbox::{Link, Outgoing};
-use super::received::Kept;
+use super::received::Owned;
 use super::{RpcTimeout, clock};
 
 /// A ref on the thread that its endpoint, or the connection to it, lives on: the fastest way to ask.
 ///
 /// Allocates nothing per ask once its tables have grown. Not `Send`; made by
-/// [`RpcEndpointRef::here`](super::RpcEndpointRef::here).
+/// [`RpcEndpointRef::as_local`](super::RpcEndpointRef::as_local).
 pub struct LocalRef<E> {
     dispatcher: Rc<Dispatcher>,
     target: Rc<LocalTarget>,
@@ -319,7 +319,7 @@ impl<R: Payload> Future for LocalAsk<R> {
             Ok(Some((replies, key))) => std::task::ready!(replies.poll(*key, cx.waker())),
         };
         self.state = Ok(None);
-        Poll::Ready(outcome.and_then(Kept::take))
+        Poll::Ready(outcome.and_then(Owned::take))
     }
 }
 

@@ -112,7 +112,7 @@
 //! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
 //! A handler that takes long but does not block is a future ([`HandlerAsync`], [`HandleAsync`]); one that is answered elsewhere keeps the call
-//! ([`RpcCallContext::later`]).
+//! ([`RpcCallContext::defer`]).
 //!
 //! **How to ask.**
 //!
@@ -120,7 +120,7 @@
 //! |---|---|---|
 //! | a plain thread | [`ask_blocking`](RpcEndpointRef::ask_blocking) | one allocation; the thread sleeps |
 //! | any executor | [`ask`](RpcEndpointRef::ask)`.await` | one allocation |
-//! | the endpoint's or the connection's shard | [`here`](RpcEndpointRef::here), then [`LocalRef::ask`] | none |
+//! | the endpoint's or the connection's shard | [`as_local`](RpcEndpointRef::as_local), then [`LocalRef::ask`] | none |
 //! | there, many times | [`LocalRef::ask_with`] and a [`ReplyHandler`] | none, and no future |
 //! | many endpoints | [`ask_all`], which keeps so many under way | one each |
 //! | one of several that do the same | [`EndpointGroup::call`] | one per attempt |
@@ -214,11 +214,11 @@ pub use any::{AnyCallContext, AnyMessage};
 pub use ask::{AbortHandle, Ask, AskArchived};
 pub use body::AlignedBytes;
 pub use borrowed::{Slice, Text};
-pub use call::{HeldCall, LaterCall, RpcCallContext};
+pub use call::{DeferredCall, HeldCall, RpcCallContext};
 pub use client::{Client, LocalClient};
 pub use dispatcher::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub use endpoint::{EndpointContext, Handle, HandleAsync, RpcEndpoint};
-pub use endpoint_ref::{Accepts, Any, ByFuture, Now, Perhaps, RpcEndpointRef};
+pub use endpoint_ref::{Accepts, Any, Dynamic, RpcEndpointRef, ViaHandle, ViaHandleAsync};
 pub use env::{
     EndpointOptions, Placement, RpcEnv, RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory,
     register_factory,
@@ -242,7 +242,7 @@ pub use local_ref::{LocalAsk, LocalRef};
 pub use lost::LostMessage;
 pub use memory::LocalFactory;
 pub use message::{Lane, Message, Payload};
-pub use received::{Kept, Received, View};
+pub use received::{Owned, Received, View};
 pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};

@@ -13,7 +13,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Runner, thread};
 
 use super::{
-    EndpointOptions, Handle, HandleAsync, HeldCall, Kept, Message, Received, RpcAddress,
+    EndpointOptions, Handle, HandleAsync, HeldCall, Message, Owned, Received, RpcAddress,
     RpcCallContext, RpcEndpoint, RpcEndpointRef, RpcEnv, RpcError,
 };
 use crate::conf::Conf;
@@ -112,7 +112,7 @@ impl RpcEndpoint for Between {
 impl HandleAsync<Numbered> for Between {
     async fn handle(
         &mut self,
-        message: Kept<Numbered>,
+        message: Owned<Numbered>,
         call: HeldCall<u64>,
     ) -> Result<(), RpcError> {
         let reply = self.0.ask(message.take()?).await?;

@@ -15,7 +15,7 @@ use super::endpoint_ref::{Place, RefTarget};
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::{Message, Payload};
 use super::outbox::Outgoing;
-use super::received::Kept;
+use super::received::Owned;
 use super::shared::Timed;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
 use super::{RpcTimeout, clock};
@@ -35,7 +35,7 @@ pub(crate) trait AnyPendingAsk: Send + Sync {
 /// The asking end of a pending ask that waits for a reply of this type; its host answers it.
 pub(crate) trait Asked<R: Payload>: Timed {
     /// The reply, or why there is none. The first one counts.
-    fn complete(&self, outcome: Result<Kept<R>, RpcError>);
+    fn complete(&self, outcome: Result<Owned<R>, RpcError>);
 
     /// Nobody waits any more.
     fn is_gone(&self) -> bool;
@@ -44,7 +44,7 @@ pub(crate) trait Asked<R: Payload>: Timed {
     fn target(&self) -> &Arc<RefTarget>;
 
     /// The outcome, if it is there.
-    fn poll(&self, waker: &Waker) -> Poll<Result<Kept<R>, RpcError>>;
+    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>>;
 
     /// Lets go: the message is not delivered, or not answered.
     fn abandon(&self);
@@ -78,7 +78,7 @@ pub(crate) struct PendingAsk<M: Message> {
 
 struct State<M: Message> {
     message: Option<M>,
-    outcome: Option<Result<Kept<M::Reply>, RpcError>>,
+    outcome: Option<Result<Owned<M::Reply>, RpcError>>,
     /// The confirmation for its sender, where it wants no reply and is confirmed.
     taken: Option<Result<(), RpcError>>,
     waker: Option<Asker>,
@@ -400,7 +400,7 @@ impl<M: Message> AnyPendingAsk for PendingAsk<M> {
 }
 
 impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
-    fn complete(&self, outcome: Result<Kept<M::Reply>, RpcError>) {
+    fn complete(&self, outcome: Result<Owned<M::Reply>, RpcError>) {
         let mut state = self.lock();
         // Dropped outside of the lock.
         let _message = state.message.take();
@@ -425,7 +425,7 @@ impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
         &self.target
     }
 
-    fn poll(&self, waker: &Waker) -> Poll<Result<Kept<M::Reply>, RpcError>> {
+    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<M::Reply>, RpcError>> {
         let mut state = self.lock();
         if let Some(outcome) = state.outcome.take() {
             return Poll::Ready(outcome);

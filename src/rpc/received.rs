@@ -124,11 +124,11 @@ impl<'a, M: Payload> Received<'a, M> {
     }
 
     /// Keeps it beyond the handler's return: holds the receive buffer, copies nothing.
-    pub fn keep(self) -> Kept<M> {
+    pub fn keep(self) -> Owned<M> {
         match self.form {
-            Form::Local { value, .. } => Kept::local(value),
-            Form::Archived { body, .. } => Kept {
-                form: KeptForm::Archived(body.keep()),
+            Form::Local { value, .. } => Owned::local(value),
+            Form::Archived { body, .. } => Owned {
+                form: OwnedForm::Archived(body.keep()),
                 peer: self.peer.cloned(),
             },
         }
@@ -151,20 +151,20 @@ impl<M: Payload> fmt::Debug for Received<'_, M> {
 ///
 /// The whole receive buffer (64 KiB as a rule) stays in use as long as one of these is alive: take
 /// out what is small and kept for long.
-pub struct Kept<M: Payload> {
-    form: KeptForm<M>,
+pub struct Owned<M: Payload> {
+    form: OwnedForm<M>,
     peer: Option<Arc<Peer>>,
 }
 
-enum KeptForm<M> {
+enum OwnedForm<M> {
     Archived(BodyBuf),
     Local(M),
 }
 
-impl<M: Payload> Kept<M> {
+impl<M: Payload> Owned<M> {
     pub(crate) fn local(value: M) -> Self {
         Self {
-            form: KeptForm::Local(value),
+            form: OwnedForm::Local(value),
             peer: None,
         }
     }
@@ -175,8 +175,8 @@ impl<M: Payload> Kept<M> {
     /// The bytes are no archive of an `M`.
     pub fn borrow(&self) -> Result<View<'_, M>, RpcError> {
         match &self.form {
-            KeptForm::Local(value) => Ok(View::Local(value)),
-            KeptForm::Archived(body) => access::<M>(body.bytes())
+            OwnedForm::Local(value) => Ok(View::Local(value)),
+            OwnedForm::Archived(body) => access::<M>(body.bytes())
                 .map(View::Archived)
                 .map_err(|error| unreadable::<M>(self.peer.as_ref(), &error)),
         }
@@ -196,8 +196,8 @@ impl<M: Payload> Kept<M> {
     /// The bytes are no archive of an `M`.
     pub fn take(self) -> Result<M, RpcError> {
         match self.form {
-            KeptForm::Local(value) => Ok(value),
-            KeptForm::Archived(body) => {
+            OwnedForm::Local(value) => Ok(value),
+            OwnedForm::Archived(body) => {
                 scoped::<M, _>(self.peer.as_ref(), || read::<M>(body.bytes()))
             }
         }
@@ -205,14 +205,14 @@ impl<M: Payload> Kept<M> {
 
     /// Whether it came from another env.
     pub fn is_remote(&self) -> bool {
-        matches!(self.form, KeptForm::Archived(_))
+        matches!(self.form, OwnedForm::Archived(_))
     }
 }
 
-impl<M: Payload> fmt::Debug for Kept<M> {
+impl<M: Payload> fmt::Debug for Owned<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = std::any::type_name::<M>();
-        write!(f, "Kept({name}, remote: {})", self.is_remote())
+        write!(f, "Owned({name}, remote: {})", self.is_remote())
     }
 }
 

@@ -24,7 +24,7 @@ use super::id::MessageId;
 use super::inbox::Inbox;
 use super::message::{Lane, Message};
 use super::peer::Peer;
-use super::received::{Kept, Received};
+use super::received::{Owned, Received};
 use super::reply::Reply;
 use super::schema::{self, Schema};
 
@@ -138,7 +138,7 @@ pub(crate) type RunNow<E, M> = fn(
 ) -> Result<(), RpcError>;
 
 pub(crate) type RunFuture<E, M> =
-    fn(Rc<RefCell<Option<E>>>, Kept<M>, HeldCall<<M as Message>::Reply>) -> HandlerFuture;
+    fn(Rc<RefCell<Option<E>>>, Owned<M>, HeldCall<<M as Message>::Reply>) -> HandlerFuture;
 
 /// A handler's future.
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), RpcError>>>>;
@@ -149,7 +149,7 @@ pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), RpcError>
 )]
 fn handler_future<E: HandleAsync<M>, M: Message>(
     endpoint: Rc<RefCell<Option<E>>>,
-    message: Kept<M>,
+    message: Owned<M>,
     call: HeldCall<M::Reply>,
 ) -> HandlerFuture {
     Box::pin(async move {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringrail::rpc::{
-    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcEndpointRef,
+    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Owned, RpcEndpoint, RpcEndpointRef,
     RpcError,
 };
 use tokio::sync::oneshot;
@@ -24,7 +24,7 @@ impl RpcEndpoint for Flooded {
 }
 
 impl HandleAsync<Echo> for Flooded {
-    async fn handle(&mut self, echo: Kept<Echo>, _: HeldCall<u64>) -> Result<(), RpcError> {
+    async fn handle(&mut self, echo: Owned<Echo>, _: HeldCall<u64>) -> Result<(), RpcError> {
         let n = echo.take()?.n;
         self.journal.write(format!("flooded {n}"));
         if let Some(first) = self.first.take() {

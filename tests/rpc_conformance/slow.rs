@@ -1,7 +1,7 @@
 //! Endpoints that take their time.
 
 use ringrail::rpc::{
-    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcEndpointRef,
+    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Owned, RpcEndpoint, RpcEndpointRef,
     RpcEnv, RpcError,
 };
 use tokio::sync::oneshot;
@@ -55,7 +55,7 @@ impl RpcEndpoint for Slow {
 }
 
 impl HandleAsync<Echo> for Slow {
-    async fn handle(&mut self, echo: Kept<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
+    async fn handle(&mut self, echo: Owned<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
         let n = echo.take()?.n;
         self.journal.write(format!("echo {n}"));
         if let Some(first) = self.first.take() {

@@ -142,7 +142,7 @@ pub fn payload(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `struct CounterAdd { n: u64 }` | a message for each method, called `my_crate::Counter.add` on the wire |
 /// | `CounterMessages` | the set of them: an implementor with `type Messages = CounterMessages` is an endpoint |
 /// | `CounterClient` | `add(n)` gives an `Ask<u64>`, to `.await` in any runtime or to `.wait()` for; `connect`, `connect_blocking`, `new`, `with_timeout`, `target` |
-/// | `CounterLocalClient` | the same on the thread that the endpoint or its connection lives on, by `CounterClient::here`, without an allocation |
+/// | `CounterLocalClient` | the same on the thread that the endpoint or its connection lives on, by `CounterClient::as_local`, without an allocation |
 ///
 /// **Methods** take `&self` or `&mut self` and arguments by value, or `&str` and `&[u8]`, which are read where they lie: in
 /// the receive buffer, or in the value of a caller of the same process (the client's method takes whatever becomes a

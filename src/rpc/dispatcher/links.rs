@@ -10,7 +10,7 @@ use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::inbox::{AnyInbox, NetworkEvent};
 use crate::rpc::outbox::{Link, Outbox};
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::{Reply, SendReply};
+use crate::rpc::reply::Reply;
 use crate::rpc::route::FromPeer;
 use crate::rpc::wire::Envelope;
 use crate::rpc::{RpcAddress, hello};
@@ -78,33 +78,23 @@ impl Dispatcher {
         }
     }
 
-    /// A message came over a connection; `reply` answers it.
+    /// A message came over a connection.
     #[inline(always)]
-    pub(crate) fn receive(self: &Rc<Self>, peer: &Arc<Peer>, body: BodyRef<'_>, reply: Reply<'_>) {
-        let Some((envelope, len)) = Envelope::read(body.bytes()) else {
-            let error = RpcError::BadArchive {
-                message: "a message without an envelope".into(),
-                from: peer.address().to_string().into(),
-                detail: format!("it has {} bytes", body.bytes().len()).into(),
-            };
-            if reply.is_one_way() {
-                tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped");
-            }
-            return reply.fail(&error);
+    pub(crate) fn receive(self: &Rc<Self>, message: &mut FromPeer<'_>) {
+        let peer = message.peer;
+        let Some((envelope, len)) = Envelope::read(message.body.bytes()) else {
+            return no_envelope(message);
         };
-        let body = body.tail(len);
-        if reply.is_one_way() && hello::is_reserved(envelope.endpoint) {
-            return hello::receive(self, peer, envelope.endpoint, body.bytes());
+        message.body = message.body.tail(len);
+        if message.reply.is_one_way() && hello::is_reserved(envelope.endpoint) {
+            return hello::receive(self, peer, envelope.endpoint, message.body.bytes());
         }
         if !peer.is_trusted(envelope.message) {
             let error = hello::another_type(peer, envelope.message);
-            return self.refuse(peer, &envelope, reply, &error);
+            return self.refuse(&envelope, message, &error);
         }
-        if self.is_stalled(peer) {
-            return self.stall(peer, envelope, body, reply);
-        }
-        if self.dispatch(peer, &envelope, body, reply).is_err() {
-            self.stall(peer, envelope, body, Reply::OneWay);
+        if self.is_stalled(peer) || self.dispatch(&envelope, message).is_err() {
+            self.stall(&envelope, message);
         }
     }
 
@@ -115,14 +105,12 @@ impl Dispatcher {
     #[inline]
     pub(super) fn dispatch(
         self: &Rc<Self>,
-        peer: &Arc<Peer>,
         envelope: &Envelope,
-        body: BodyRef<'_>,
-        reply: Reply<'_>,
+        message: &mut FromPeer<'_>,
     ) -> Result<(), RpcError> {
         match self.find_inbox(envelope.endpoint) {
-            Some(inbox) => self.deliver(&inbox, peer, envelope, (body, reply)),
-            None => self.forward(peer, envelope, body, reply),
+            Some(inbox) => self.deliver(&inbox, envelope, message),
+            None => self.forward(envelope, message),
         }
     }
 
@@ -130,17 +118,17 @@ impl Dispatcher {
     fn deliver(
         self: &Rc<Self>,
         inbox: &Rc<dyn AnyInbox>,
-        peer: &Arc<Peer>,
         envelope: &Envelope,
-        (body, reply): (BodyRef<'_>, Reply<'_>),
+        message: &mut FromPeer<'_>,
     ) -> Result<(), RpcError> {
-        let Some(reply) = self.admit(envelope.token, reply) else {
+        if let Some(token) = envelope.token
+            && !self.admit(token, message)
+        {
             return Ok(());
-        };
-        let mut message = FromPeer { body, peer, reply };
-        match inbox.receive(self, envelope.message, &mut message) {
+        }
+        match inbox.receive(self, envelope.message, message) {
             Ok(()) => Ok(()),
-            Err(error) => self.not_taken(peer, envelope, error),
+            Err(error) => self.not_taken(message.peer, envelope, error),
         }
     }
 
@@ -162,13 +150,16 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// The call again, if it is to be handled: one that was handled already is answered from memory.
-    #[inline]
-    fn admit<'a>(&self, token: Option<u64>, reply: Reply<'a>) -> Option<Reply<'a>> {
-        match token {
-            Some(token) if !reply.is_one_way() => self.cache.admit(token, reply),
-            _ => Some(reply),
+    /// Whether the message is to be handled: one that was handled already is answered from memory.
+    #[cold]
+    fn admit(&self, token: u64, message: &mut FromPeer<'_>) -> bool {
+        if message.reply.is_one_way() {
+            return true;
         }
+        let admitted = self.cache.admit(token, message.reply.take());
+        let is_admitted = admitted.is_some();
+        message.reply = admitted.unwrap_or_default();
+        is_admitted
     }
 
     /// To the thread that the endpoint lives on.
@@ -178,24 +169,23 @@ impl Dispatcher {
     #[cold]
     fn forward(
         self: &Rc<Self>,
-        peer: &Arc<Peer>,
         envelope: &Envelope,
-        body: BodyRef<'_>,
-        reply: Reply<'_>,
+        message: &mut FromPeer<'_>,
     ) -> Result<(), RpcError> {
+        let peer = message.peer;
         let Some(host) = self.elsewhere(envelope.endpoint) else {
             let name = peer.endpoint_name(envelope.endpoint);
-            self.refuse(peer, envelope, reply, &RpcError::CouldNotFind { name });
+            self.refuse(envelope, message, &RpcError::CouldNotFind { name });
             return Ok(());
         };
-        let one_way = reply.is_one_way();
-        let message = PeerMessage {
+        let one_way = message.reply.is_one_way();
+        let posted = host.post(Job::Message(Box::new(PeerMessage {
             envelope: Some(*envelope),
-            body: body.keep(),
+            body: message.body.keep(),
             peer: Arc::clone(peer),
-            reply: reply.send(self.handle()),
-        };
-        let reply = match host.post(Job::Message(Box::new(message))) {
+            reply: message.reply.take().send(self.handle()),
+        })));
+        let back = match posted {
             Ok(()) => return Ok(()),
             Err(PostError::Closed(_)) if one_way => {
                 self.lost_of(peer, envelope, &ENV_STOPPED);
@@ -205,39 +195,39 @@ impl Dispatcher {
                 job.turn_away();
                 return Ok(());
             }
-            Err(PostError::Full(Job::Message(message))) => message.reply,
-            Err(PostError::Full(_)) => SendReply::OneWay,
+            Err(PostError::Full(job)) => job,
         };
         let error = host.full("the mailbox of the endpoint's thread");
-        if one_way {
-            return Err(error);
+        match back {
+            Job::Message(message) if !one_way => {
+                message.reply.fail(&error);
+                Ok(())
+            }
+            _ => Err(error),
         }
-        reply.fail(&error);
-        Ok(())
     }
 
     /// A peer's message came by another thread.
-    pub(super) fn receive_posted(self: &Rc<Self>, message: PeerMessage) {
-        let PeerMessage {
-            envelope,
-            body,
-            peer,
-            reply,
-        } = message;
-        let (body, reply) = (BodyRef::of_kept(&body), reply.arrived(self));
-        let Some(envelope) = envelope else {
-            return self.receive(&peer, body, reply);
+    pub(super) fn receive_posted(self: &Rc<Self>, posted: PeerMessage) {
+        let mut message = FromPeer {
+            body: BodyRef::of_kept(&posted.body),
+            peer: &posted.peer,
+            reply: posted.reply.arrived(self),
         };
-        if self.is_stalled(&peer) {
-            return self.stall(&peer, envelope, body, reply);
+        let message = &mut message;
+        let Some(envelope) = posted.envelope else {
+            return self.receive(message);
+        };
+        if self.is_stalled(&posted.peer) {
+            return self.stall(&envelope, message);
         }
         // Not by a look at what is posted: that was posted after this.
         let delivered = match self.inbox(envelope.endpoint) {
-            Some(inbox) => self.deliver(&inbox, &peer, &envelope, (body, reply)),
-            None => self.forward(&peer, &envelope, body, reply),
+            Some(inbox) => self.deliver(&inbox, &envelope, message),
+            None => self.forward(&envelope, message),
         };
         if delivered.is_err() {
-            self.stall(&peer, envelope, body, Reply::OneWay);
+            self.stall(&envelope, message);
         }
     }
 
@@ -245,13 +235,12 @@ impl Dispatcher {
     #[cold]
     pub(super) fn refuse(
         self: &Rc<Self>,
-        peer: &Arc<Peer>,
         envelope: &Envelope,
-        reply: Reply<'_>,
+        message: &mut FromPeer<'_>,
         error: &RpcError,
     ) {
-        match reply {
-            Reply::OneWay => self.lost_of(peer, envelope, error),
+        match message.reply.take() {
+            Reply::OneWay => self.lost_of(message.peer, envelope, error),
             reply => reply.fail(error),
         }
     }
@@ -359,6 +348,19 @@ impl Dispatcher {
             outbox.purge(self);
         }
     }
+}
+
+#[cold]
+fn no_envelope(message: &mut FromPeer<'_>) {
+    let error = RpcError::BadArchive {
+        message: "a message without an envelope".into(),
+        from: message.peer.address().to_string().into(),
+        detail: format!("it has {} bytes", message.body.bytes().len()).into(),
+    };
+    if message.reply.is_one_way() {
+        tracing::warn!(target: "ringrail::rpc", %error, "a one-way message is dropped");
+    }
+    message.reply.take().fail(&error);
 }
 
 /// How a target is reached.

@@ -26,7 +26,7 @@ use crate::rpc::local_ref::{LocalRef, LocalTarget};
 use crate::rpc::message::{Message, Payload};
 use crate::rpc::outbox::Link;
 use crate::rpc::pending_ask::Asked;
-use crate::rpc::received::{Kept, Received};
+use crate::rpc::received::{Owned, Received};
 use crate::rpc::{RpcAddress, RpcTimeout};
 
 use super::Dispatcher;
@@ -109,7 +109,7 @@ pub(crate) struct Replies<R: Payload> {
     generation: Cell<u32>,
 }
 
-type Outcomes<R> = Vec<Option<Result<Kept<R>, RpcError>>>;
+type Outcomes<R> = Vec<Option<Result<Owned<R>, RpcError>>>;
 
 const TABLE_SHIFT: u32 = 54;
 const SLOT_SHIFT: u32 = 32;
@@ -259,7 +259,7 @@ impl<R: Payload> Replies<R> {
     }
 
     /// Leaves an outcome where its future finds it.
-    fn keep(&self, slot: usize, outcome: Result<Kept<R>, RpcError>, waker: Option<Waker>) {
+    fn keep(&self, slot: usize, outcome: Result<Owned<R>, RpcError>, waker: Option<Waker>) {
         let mut outcomes = self.outcomes.borrow_mut();
         if outcomes.len() <= slot {
             outcomes.resize_with(slot + 1, || None);
@@ -309,7 +309,7 @@ impl<R: Payload> Replies<R> {
     }
 
     /// A future on this thread looks for its reply.
-    pub(crate) fn poll(&self, key: u64, waker: &Waker) -> Poll<Result<Kept<R>, RpcError>> {
+    pub(crate) fn poll(&self, key: u64, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>> {
         let ready = self.with(key, |entry| match &mut entry.sink {
             Sink::Future(known) => {
                 if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -326,7 +326,7 @@ impl<R: Payload> Replies<R> {
         Poll::Ready(found.unwrap_or(Err(crate::rpc::error::ENV_STOPPED)))
     }
 
-    fn take_outcome(&self, key: u64) -> Option<Result<Kept<R>, RpcError>> {
+    fn take_outcome(&self, key: u64) -> Option<Result<Owned<R>, RpcError>> {
         self.outcomes.borrow_mut().get_mut(slot_of(key))?.take()
     }
 

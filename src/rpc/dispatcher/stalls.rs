@@ -24,6 +24,7 @@ use crate::rpc::lost::LostMessage;
 use crate::rpc::outbox::Link;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply::Reply;
+use crate::rpc::route::FromPeer;
 use crate::rpc::wire::Envelope;
 
 use super::Dispatcher;
@@ -72,19 +73,13 @@ impl Dispatcher {
 
     /// A peer's message has to wait.
     #[cold]
-    pub(super) fn stall(
-        self: &Rc<Self>,
-        peer: &Arc<Peer>,
-        envelope: Envelope,
-        body: BodyRef<'_>,
-        reply: Reply<'_>,
-    ) {
-        let message = Stalled::Message {
-            envelope,
-            body: body.keep(),
-            reply: reply.hold(),
+    pub(super) fn stall(self: &Rc<Self>, envelope: &Envelope, message: &mut FromPeer<'_>) {
+        let waits = Stalled::Message {
+            envelope: *envelope,
+            body: message.body.keep(),
+            reply: message.reply.take().hold(),
         };
-        self.stall_with(peer, message);
+        self.stall_with(message.peer, waits);
     }
 
     /// An event of a peer's connection happens behind what waits of it; the event where nothing does.
@@ -234,13 +229,20 @@ impl Dispatcher {
                 body,
                 reply,
             } => {
-                let error = self
-                    .dispatch(peer, &envelope, BodyRef::of_kept(&body), reply)
-                    .err()?;
+                let delivered = self.dispatch(
+                    &envelope,
+                    &mut FromPeer {
+                        body: BodyRef::of_kept(&body),
+                        peer,
+                        reply,
+                    },
+                );
+                let error = delivered.err()?;
+                let reply = Reply::OneWay;
                 let waits = Stalled::Message {
                     envelope,
                     body,
-                    reply: Reply::OneWay,
+                    reply,
                 };
                 Some((waits, error))
             }
@@ -252,7 +254,10 @@ impl Dispatcher {
             Stalled::Event(event) => self.tell_all(event),
             Stalled::Message {
                 envelope, reply, ..
-            } => self.refuse(peer, &envelope, reply, error),
+            } => match reply {
+                Reply::OneWay => self.lost_of(peer, &envelope, error),
+                reply => reply.fail(error),
+            },
         }
     }
 

@@ -93,12 +93,12 @@ impl Handle<Numbered> for Mixer {
         call: RpcCallContext<'_, u64>,
     ) -> Result<(), RpcError> {
         let sender = message.take()?.sender;
-        let fast_path = self.0.here().expect("it lives on this thread");
+        let direct = self.0.as_local().expect("it lives on this thread");
         for number in 0..4 {
             let message = Numbered { sender, number };
             match number % 2 {
                 0 => self.0.send(message)?,
-                _ => fast_path.send(message)?,
+                _ => direct.send(message)?,
             }
         }
         call.reply(sender);

@@ -17,6 +17,7 @@ use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
 use crate::rpc::peer::Peer;
 use crate::rpc::reply::Reply;
+use crate::rpc::route::FromPeer;
 use crate::rpc::shared::EnvShared;
 
 /// The env's servers, or its clients; `greets` says whether a connection greets its peer as soon as it is
@@ -63,7 +64,11 @@ impl RpcHandler for RingHandler {
     fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match (self.live(), peer_of(from)) {
             (Some(dispatcher), Some(peer)) => {
-                dispatcher.receive(peer, BodyRef::of_wire(&body), Reply::Responder(reply));
+                dispatcher.receive(&mut FromPeer {
+                    body: BodyRef::of_wire(&body),
+                    peer,
+                    reply: Reply::Responder(reply),
+                });
             }
             _ => reply.fail(&ENV_STOPPED.to_failure()),
         }
@@ -71,7 +76,11 @@ impl RpcHandler for RingHandler {
 
     fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
         if let (Some(dispatcher), Some(peer)) = (self.live(), peer_of(from)) {
-            dispatcher.receive(peer, BodyRef::of_wire(&body), Reply::OneWay);
+            dispatcher.receive(&mut FromPeer {
+                body: BodyRef::of_wire(&body),
+                peer,
+                reply: Reply::OneWay,
+            });
         }
     }
 

@@ -72,8 +72,8 @@ fn anywhere(interface: &Interface) -> TokenStream {
 
             /// The client as the thread that the endpoint, or the connection to it, lives on can use it, without an
             /// allocation per ask; `None` on every other thread.
-            #vis fn here(&self) -> ::core::option::Option<#local> {
-                let client = self.client.here()?;
+            #vis fn as_local(&self) -> ::core::option::Option<#local> {
+                let client = self.client.as_local()?;
                 ::core::option::Option::Some(#local { client })
             }
 

@@ -54,7 +54,7 @@ fn handled(interface: &Interface, method: &Method) -> TokenStream {
         true => (
             quote!(HandledByFuture),
             quote!(async fn),
-            quote!(Kept<Self>),
+            quote!(Owned<Self>),
         ),
         false => (quote!(HandledBy), quote!(fn), quote!(Received<'_, Self>)),
     };

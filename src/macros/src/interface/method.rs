@@ -19,7 +19,7 @@ const RESERVED: [&str; 7] = [
     "with_timeout",
     "with_interceptors",
     "target",
-    "here",
+    "as_local",
 ];
 
 /// A method.
