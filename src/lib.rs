@@ -10,7 +10,7 @@
 //! | you want to | use |
 //! |---|---|
 //! | serve files or memory, and fetch them | [`block`]: [`block::BlockServer`], [`block::fetch::Fetcher`] |
-//! | name endpoints, and ask them within a program and between programs | [`rpc`]: [`rpc::RpcEnv`], [`rpc::RpcEndpoint`] |
+//! | name endpoints, and ask them within a program and between programs | [`rpc`]: [`macro@interface`], [`rpc::RpcEnv`], [`rpc::RpcEndpoint`] |
 //! | send requests of your own | [`TransportContext`], [`RpcHandler`], [`TransportClient`] |
 //! | serve bulk data of your own | [`transport::server::StreamManager`], [`transport::buf::ManagedBuffer`] |
 //! | serve the shuffle files of Spark's executors | [`shuffle`]: [`shuffle::ShuffleService`] |
@@ -157,3 +157,4 @@ pub mod shuffle;
 mod workers;
 
 pub use conf::Conf;
+pub use ringrail_macros::{interface, message, payload};

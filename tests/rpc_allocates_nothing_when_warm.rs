@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ringrail::rpc::{
-    Any, FnEndpoint, LocalRef, Message, Received, ReplyContext, ReplyHandler, RpcEndpointRef,
-    RpcEnv, RpcError,
+    Any, Failure, FnEndpoint, LocalRef, Message, Received, ReplyContext, ReplyHandler, RpcEndpoint,
+    RpcEndpointRef, RpcEnv, RpcError,
 };
 use ringrail::{Engine, ParkMode, TransportConf};
 use rkyv::{Archive, Deserialize, Serialize};
@@ -153,7 +153,7 @@ fn ask_on_shard(engine: &Engine, to: &RpcEndpointRef) -> (u64, u64) {
     let to = to.clone();
     engine
         .run_on(0, move |_| {
-            let to = to.here().expect("it is asked on its own thread");
+            let to = to.as_local().expect("it is asked on its own thread");
             // Lives as long as it has replies to come.
             Asker::start(to, done);
         })
@@ -172,6 +172,72 @@ fn asks_on_a_shard_allocate_nothing_local_or_remote() {
     let there = asker.ref_at(server.address().unwrap(), "census").unwrap();
     there.ask_blocking(Census { n: 0 }).unwrap();
     assert_eq!(ask_on_shard(&of_asker, &there), (0, 0), "over the network");
+}
+
+/// Returns its replies.
+struct Returns;
+
+impl RpcEndpoint for Returns {
+    type Messages = (Census,);
+}
+
+impl ringrail::rpc::Handler<Census> for Returns {
+    fn handle(&mut self, census: Received<'_, Census>) -> Result<(u64, u64), Failure> {
+        Ok((census.take()?.n, allocations()))
+    }
+}
+
+/// The same by an interface: the trait's message is the census.
+#[ringrail::interface]
+trait Counted {
+    #[message(name = "warm.Counted")]
+    fn census(&self, n: u64) -> Result<(u64, u64), Failure>;
+}
+
+struct Implements;
+
+impl RpcEndpoint for Implements {
+    type Messages = CountedMessages;
+}
+
+impl Counted for Implements {
+    fn census(&self, n: u64) -> Result<(u64, u64), Failure> {
+        Ok((n, allocations()))
+    }
+}
+
+#[test]
+fn handlers_that_return_allocate_nothing() {
+    let (of_server, of_asker) = (engine(), engine());
+    let (server, asker) = (env("server", &of_server), env("asker", &of_asker));
+    server.setup_endpoint("census", Returns).unwrap();
+    let local = asker.setup_endpoint("census", Returns).unwrap().any();
+    local.ask_blocking(Census { n: 0 }).unwrap();
+    assert_eq!(ask_on_shard(&of_asker, &local), (0, 0), "within the shard");
+    let there = asker.ref_at(server.address().unwrap(), "census").unwrap();
+    there.ask_blocking(Census { n: 0 }).unwrap();
+    assert_eq!(ask_on_shard(&of_asker, &there), (0, 0), "over the network");
+}
+
+#[test]
+fn a_typed_client_allocates_what_its_ref_does() {
+    let (of_server, of_asker) = (engine(), engine());
+    let (server, asker) = (env("server", &of_server), env("asker", &of_asker));
+    server.setup_endpoint("counted", Implements).unwrap();
+    let uri = format!("rail://counted@{}", server.address().unwrap());
+    let counted = CountedClient::connect_blocking(&asker, &uri).unwrap();
+    let ask = |n| counted.census(n).wait().unwrap().1;
+    for n in 0..WARM_UP {
+        ask(n);
+    }
+    let (here, there) = (allocations(), ask(0));
+    for n in 0..1000 {
+        ask(n);
+    }
+    let here = allocations() - here;
+    let there = ask(0) - there;
+    assert!(here <= 1002 + 16, "{here} for 1,000 asks");
+    assert!(there <= 16, "{there} at the endpoint");
 }
 
 #[test]

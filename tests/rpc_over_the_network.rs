@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ringrail::codec::native::FailureCode;
 use ringrail::conf::Conf;
 use ringrail::rpc::{
-    FnEndpoint, Kept, LaterCall, Message, RpcAddress, RpcEnv, RpcError, RpcTimeout,
+    DeferredCall, FnEndpoint, Message, Owned, RpcAddress, RpcEndpoint, RpcEnv, RpcError, RpcTimeout,
 };
 use ringrail::transport::client::ClientBootstrap;
 use ringrail::transport::server::{ServerBootstrap, StreamManager};
@@ -124,6 +124,80 @@ fn asks_that_time_out_before_there_is_a_connection_are_never_sent() {
     assert_eq!(see.try_iter().collect::<Vec<_>>(), [4]);
 }
 
+/// Writes down what it hears of connections.
+struct Hears(mpsc::Sender<String>);
+
+impl RpcEndpoint for Hears {
+    type Messages = ();
+
+    fn on_connected(&mut self, address: &RpcAddress) -> Result<(), RpcError> {
+        let _ = self.0.send(format!("connected {address}"));
+        Ok(())
+    }
+
+    fn on_network_error(&mut self, cause: &RpcError, address: &RpcAddress) -> Result<(), RpcError> {
+        let _ = self.0.send(format!("failed {address}: {cause}"));
+        Ok(())
+    }
+
+    fn on_disconnected(&mut self, address: &RpcAddress) -> Result<(), RpcError> {
+        let _ = self.0.send(format!("disconnected {address}"));
+        Ok(())
+    }
+}
+
+#[test]
+fn endpoints_hear_why_a_connection_failed_before_they_hear_that_it_ended() {
+    let engine = engine(ParkMode::Hosted);
+    let (server, asker) = (env("server", &engine), env("asker", &engine));
+    let (seen, _see) = mpsc::channel();
+    server.setup_endpoint("echo", echo(seen)).unwrap();
+    let (hears, heard) = mpsc::channel();
+    server.setup_endpoint("hears", Hears(hears)).unwrap();
+    // Passes everything on, until it is told to say nonsense to the server.
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = door.local_addr().unwrap().port();
+    let to = server.address().unwrap().to_string();
+    let (say, nonsense) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let (near, _) = door.accept().unwrap();
+        let far = TcpStream::connect(to).unwrap();
+        let (mut near_in, mut far_out) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut near_in, &mut far_out));
+        let (mut near_out, mut far_in) = (near, far.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut far_in, &mut near_out));
+        nonsense.recv().unwrap();
+        (&far).write_all(&[0xff; 256]).unwrap();
+    });
+    let there = asker
+        .ref_at(&RpcAddress::new("127.0.0.1", port), "echo")
+        .unwrap();
+    assert_eq!(there.ask_blocking(Echo { n: 1 }).unwrap(), 1);
+    say.send(()).unwrap();
+    // For the socket's address, and for the one that the peer said it listens at.
+    let mut lines = Vec::new();
+    while lines.len() < 6 {
+        lines.push(heard.recv_timeout(PATIENCE).unwrap());
+    }
+    let own = asker.address().unwrap().to_string();
+    let of_own: Vec<_> = lines.iter().filter(|line| line.contains(&own)).collect();
+    assert_eq!(*of_own[0], format!("connected {own}"));
+    assert!(
+        of_own[1].starts_with(&format!("failed {own}: ")),
+        "{lines:?}"
+    );
+    assert!(
+        of_own[1].contains("frame"),
+        "it says what was wrong: {lines:?}"
+    );
+    assert_eq!(*of_own[2], format!("disconnected {own}"));
+    let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!(
+        (count("connected"), count("failed"), count("disconnected")),
+        (2, 2, 2)
+    );
+}
+
 #[test]
 fn an_ask_that_is_outstanding_when_its_peer_is_killed_fails_with_the_reason() {
     let engine = engine(ParkMode::Hosted);
@@ -132,9 +206,9 @@ fn an_ask_that_is_outstanding_when_its_peer_is_killed_fails_with_the_reason() {
         env("server", &engine),
         TcpListener::bind("127.0.0.1:0").unwrap(),
     );
-    let (calls, given) = mpsc::channel::<LaterCall<u64>>();
+    let (calls, given) = mpsc::channel::<DeferredCall<u64>>();
     let endpoint = FnEndpoint::new().on::<Echo>(move |_, call| {
-        calls.send(call.later()).unwrap();
+        calls.send(call.defer()).unwrap();
         Ok(())
     });
     server.setup_endpoint("echo", endpoint).unwrap();
@@ -166,7 +240,7 @@ fn an_ask_that_is_outstanding_when_its_peer_is_killed_fails_with_the_reason() {
         assert!(error.to_string().contains("clos"), "{error}");
     }
     eventually("told that nobody waits", || {
-        given.iter().all(LaterCall::is_retracted)
+        given.iter().all(DeferredCall::is_retracted)
     });
 }
 
@@ -204,9 +278,9 @@ fn every_lease_comes_back_after_success_failure_timeout_abort_and_shutdown() {
     }
     let before = settled(&[&of_server, &of_asker]);
     let (server, asker) = (env("server", &of_server), env("asker", &of_asker));
-    let (keep, kept) = mpsc::channel::<(Kept<Hold>, LaterCall<Vec<u8>>)>();
+    let (keep, kept) = mpsc::channel::<(Owned<Hold>, DeferredCall<Vec<u8>>)>();
     let endpoint = FnEndpoint::new().on::<Hold>(move |hold, call| {
-        keep.send((hold.keep(), call.later())).unwrap();
+        keep.send((hold.keep(), call.defer())).unwrap();
         Ok(())
     });
     server.setup_endpoint("holder", endpoint).unwrap();

@@ -4,6 +4,10 @@
     reason = "each example has a main of its own, which is not called here"
 )]
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
 #[path = "../docs/examples/callbacks_on_a_shard.rs"]
 mod callbacks_on_a_shard;
 #[path = "../docs/examples/chunks_of_a_file.rs"]
@@ -18,20 +22,100 @@ mod futures_on_a_shard;
 mod hosted_shard;
 #[path = "../docs/examples/rpc_call_backs.rs"]
 mod rpc_call_backs;
+#[path = "../docs/examples/rpc_deadlines.rs"]
+mod rpc_deadlines;
+#[path = "../docs/examples/rpc_failover.rs"]
+mod rpc_failover;
 #[path = "../docs/examples/rpc_fan_out.rs"]
 mod rpc_fan_out;
 #[path = "../docs/examples/rpc_files.rs"]
 mod rpc_files;
 #[path = "../docs/examples/rpc_hello.rs"]
 mod rpc_hello;
+#[path = "../docs/examples/rpc_interceptors.rs"]
+mod rpc_interceptors;
 #[path = "../docs/examples/rpc_message_types.rs"]
 mod rpc_message_types;
+#[path = "../docs/examples/rpc_room.rs"]
+mod rpc_room;
+#[path = "../docs/examples/rpc_streams.rs"]
+mod rpc_streams;
 #[path = "../docs/examples/rpc_threads.rs"]
 mod rpc_threads;
+#[path = "../docs/examples/rpc_timers.rs"]
+mod rpc_timers;
 #[path = "../docs/examples/rpc_web_service.rs"]
 mod rpc_web_service;
+#[path = "../docs/examples/smallest.rs"]
+mod smallest;
 #[path = "../docs/examples/spark_protocol.rs"]
 mod spark_protocol;
+
+/// This test's program again, as one of the processes of the smallest example.
+fn smallest_process(uri: Option<&str>) -> Command {
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    let test = [
+        "--exact",
+        "a_process_of_the_smallest",
+        "--ignored",
+        "--nocapture",
+    ];
+    process.args(test).stdout(Stdio::piped());
+    match uri {
+        Some(uri) => process.env("SMALLEST_URI", uri),
+        None => process.env_remove("SMALLEST_URI"),
+    };
+    process
+}
+
+#[test]
+#[ignore = "the_smallest_is_two_processes runs it"]
+fn a_process_of_the_smallest() {
+    smallest::run(std::env::var("SMALLEST_URI").ok()).unwrap();
+}
+
+/// Ends a process that would not end by itself.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_smallest_is_two_processes() {
+    let mut server = Ends(smallest_process(None).spawn().unwrap());
+    let lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    // The test harness may have begun the line.
+    let uri = lines.map_while(Result::ok).find_map(|line| {
+        let at = line.find("rail://counter@")?;
+        Some(line[at..].to_owned())
+    });
+    let asked = smallest_process(uri.as_deref()).output().unwrap();
+    let said = String::from_utf8(asked.stdout).unwrap();
+    assert!(asked.status.success(), "{said}");
+    for part in [
+        "sum: 2\n",
+        "too much",
+        "TimedOut",
+        "50ms",
+        "CounterClient::with_timeout",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let program = include_str!("../docs/examples/smallest.rs");
+    assert!(program.lines().count() <= 45);
+    let guide = include_str!("../docs/rpc.md");
+    for program in [
+        program,
+        include_str!("../benches/peers/examples/smallest.rs"),
+    ] {
+        assert!(guide.contains(program));
+        assert!(guide.contains(&format!("{} lines:", program.lines().count())));
+    }
+}
 
 #[test]
 fn one_handler_serves_both_protocols() {
@@ -117,6 +201,63 @@ fn threads_ask_and_block() {
         error.ends_with("This timeout is controlled by tickets.patience"),
         "{error}"
     );
+}
+
+#[test]
+fn leases_end_by_timers() {
+    let (first, later) = rpc_timers::run(Duration::from_millis(100)).unwrap();
+    assert_eq!(first, ["ada"]);
+    assert!(later.is_empty());
+}
+
+#[test]
+fn a_sender_waits_for_room() {
+    let (written, refused) = rpc_room::run(300).unwrap();
+    assert_eq!(written, 300);
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_deadline_goes_through_three_endpoints() {
+    let (given, late) = rpc_deadlines::run(Duration::from_millis(300)).unwrap();
+    assert!(given.is_some_and(|ms| ms <= 300), "{given:?}");
+    // The default of an ask is two minutes: nobody waited for that.
+    assert_eq!(late.code(), ringrail::rpc::FailureCode::DeadlineExceeded);
+}
+
+#[test]
+fn work_goes_on_where_a_server_ends() {
+    let [with_all, without_one] = rpc_failover::run(&["ada", "grace", "barbara"], 60).unwrap();
+    assert!(with_all.values().eq(&[10, 10, 10]), "{with_all:?}");
+    assert_eq!(without_one.values().sum::<usize>(), 30);
+    assert!(
+        without_one.keys().eq(&["barbara", "grace"]),
+        "{without_one:?}"
+    );
+}
+
+#[test]
+fn interceptors_let_in_and_count() {
+    use ringrail::rpc::FailureCode::{Busy, Unauthorized};
+
+    let (counts, asks) = rpc_interceptors::run().unwrap();
+    let codes = asks
+        .iter()
+        .map(|ask| ask.as_ref().err().map(|error| error.code()));
+    assert!(
+        codes.eq([None, Some(Unauthorized), None, Some(Busy)]),
+        "{asks:?}"
+    );
+    assert_eq!(counts["vault.read answered"], 2);
+    assert_eq!(counts["vault.destroy refused"], 1);
+}
+
+#[test]
+fn a_stream_is_read_as_far_as_it_is_wanted() {
+    let (found, looked_at) = rpc_streams::run("99", 12).unwrap();
+    assert_eq!(found[..3], ["line 99", "line 199", "line 299"]);
+    assert_eq!(found.len(), 12);
+    assert!(looked_at < 10_000, "{looked_at}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) fn run(threads: usize, each: usize) -> Result<(u64, String), Box<dyn 
             Ok(())
         })
         .on::<Never>(move |_, call| {
-            kept.push(call.later());
+            kept.push(call.defer());
             Ok(())
         });
     let tickets = env.setup_endpoint("tickets", tickets)?;

@@ -26,6 +26,7 @@ mod load;
 mod map;
 pub mod properties;
 mod redaction;
+mod rpc;
 mod settings;
 mod size;
 mod substitute;
@@ -34,6 +35,7 @@ mod timeout;
 mod validate;
 mod value;
 
+pub use crate::rpc::RpcTimeout;
 pub use alternate::{Alternate, Translation};
 pub use application::is_executor_startup_key;
 pub use deprecation::{Deprecated, Notice};
@@ -48,6 +50,5 @@ pub use settings::{
 };
 pub use size::{ByteUnit, format_size, parse_bytes, parse_size};
 pub use time::{TimeUnit, format_duration, parse_duration, parse_time};
-pub use timeout::RpcTimeout;
 pub use validate::Problem;
 pub use value::{ConfigValue, Kind, ValueError};

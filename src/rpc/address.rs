@@ -1,4 +1,4 @@
-//! Where an env listens, and what an endpoint is called there: `rail://name@host:port`.
+//! Addresses of envs, and of endpoints at them: `rail://name@host:port`.
 //!
 //! Refs, outboxes and network events name peers by [`RpcAddress`]; users write and read
 //! [`RpcEndpointAddress`]es.
@@ -198,12 +198,12 @@ impl RpcEndpointAddress {
         }
     }
 
-    /// Where its env listens.
+    /// The address that its env listens at.
     pub fn address(&self) -> Option<&RpcAddress> {
         self.address.as_ref()
     }
 
-    /// What the endpoint is called.
+    /// The endpoint's name.
     pub fn name(&self) -> &str {
         &self.name
     }

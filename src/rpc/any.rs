@@ -1,19 +1,15 @@
 //! Messages whose type the endpoint does not name: for routers, proxies and Spark's catch-alls.
 
 use std::any::Any;
-use std::cell::RefCell;
-use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::body::BodyRef;
-use super::env::EnvShared;
+use super::call::CallSlot;
 use super::id::MessageId;
 use super::message::{Message, Payload};
-use super::node::{AnyReplies, Node, Replies};
 use super::peer::Peer;
 use super::received::{Received, sender_of};
-use super::reply_to::WireCall;
+use super::shared::EnvShared;
 use super::{RpcAddress, RpcError};
 
 /// A message that the endpoint has no handler for.
@@ -32,7 +28,7 @@ pub(crate) enum AnyForm<'a> {
     },
 }
 
-/// What errors say of an endpoint.
+/// The parts of an endpoint that errors name.
 pub(crate) struct EndpointFace {
     /// As a ref to it is printed.
     pub(crate) text: Arc<str>,
@@ -56,7 +52,7 @@ impl<'a> AnyMessage<'a> {
         }
     }
 
-    /// Who sent it.
+    /// The sender.
     pub fn sender_address(&self) -> Option<RpcAddress> {
         sender_of(self.peer, self.endpoint.env.address())
     }
@@ -118,7 +114,7 @@ impl<'a> AnyMessage<'a> {
     }
 }
 
-/// Who sent a message, in words.
+/// The sender of a message, in words.
 pub(crate) fn sender_text(peer: Option<&Arc<Peer>>, env: &EnvShared) -> Arc<str> {
     match sender_of(peer, env.address()) {
         Some(address) => address.to_string().into(),
@@ -126,90 +122,12 @@ pub(crate) fn sender_text(peer: Option<&Arc<Peer>>, env: &EnvShared) -> Arc<str>
     }
 }
 
-impl fmt::Debug for AnyMessage<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AnyMessage({})", self.name())
-    }
-}
-
-/// The answer to an [`AnyMessage`], for as long as its handler runs.
-pub(crate) struct AnyCall<'r> {
-    answerer: RefCell<Option<AnyAnswerer<'r>>>,
-    /// An answer to this process waits until the handler has returned.
-    ready: RefCell<Option<Box<dyn FnOnce()>>>,
-}
-
-/// Where the answer to a message of any type goes.
-pub(crate) enum AnyAnswerer<'r> {
-    Wire(WireCall<'r>),
-    Pending {
-        replies: Rc<dyn AnyReplies>,
-        key: u64,
-    },
-}
-
-trait AnySlot {
-    /// Serialises by `encode`, for a peer; gives the table back for an ask of this process.
-    fn take_wire(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> Option<(Rc<dyn AnyReplies>, u64)>;
-    fn set_ready(&self, ready: Box<dyn FnOnce()>);
-    fn fail(&self, error: &RpcError);
-}
-
-impl<'r> AnyCall<'r> {
-    pub(crate) fn new(answerer: AnyAnswerer<'r>) -> Self {
-        Self {
-            answerer: RefCell::new(Some(answerer)),
-            ready: RefCell::new(None),
-        }
-    }
-
-    pub(crate) fn context(&self) -> AnyCallContext<'_> {
-        AnyCallContext { slot: self }
-    }
-
-    pub(crate) fn finish(self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
-        if let Some(ready) = self.ready.take() {
-            ready();
-        }
-        if self.answerer.borrow().is_some() {
-            match failed {
-                Some(error) => self.fail(error),
-                None => self.fail(&unanswered()),
-            }
-        }
-    }
-}
-
-impl AnySlot for AnyCall<'_> {
-    fn take_wire(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> Option<(Rc<dyn AnyReplies>, u64)> {
-        match self.answerer.take()? {
-            AnyAnswerer::Wire(call) => {
-                reply(call);
-                None
-            }
-            AnyAnswerer::Pending { replies, key } => Some((replies, key)),
-        }
-    }
-
-    fn set_ready(&self, ready: Box<dyn FnOnce()>) {
-        *self.ready.borrow_mut() = Some(ready);
-    }
-
-    fn fail(&self, error: &RpcError) {
-        match self.answerer.take() {
-            None => {}
-            Some(AnyAnswerer::Wire(call)) => call.fail(error),
-            Some(AnyAnswerer::Pending { replies, key }) => {
-                replies.settle_kept(key, Err(error.clone()));
-            }
-        }
-    }
-}
+debug_text!(AnyMessage<'_>, |this| "AnyMessage({})", this.name());
 
 /// Answers an [`AnyMessage`].
 #[must_use = "a call that is dropped fails its caller"]
 pub struct AnyCallContext<'a> {
-    slot: &'a dyn AnySlot,
+    pub(crate) slot: &'a dyn CallSlot,
 }
 
 impl AnyCallContext<'_> {
@@ -217,42 +135,17 @@ impl AnyCallContext<'_> {
     /// finds out by its validation.
     pub fn reply<R: Payload>(self, value: R) {
         let mut value = Some(value);
-        let pending = self.slot.take_wire(&mut |call| {
+        self.slot.with(&mut |reply| {
             if let Some(value) = value.take() {
-                call.reply(&value);
+                reply.reply(value);
             }
         });
-        if let (Some((replies, key)), Some(value)) = (pending, value) {
-            self.slot.set_ready(Box::new(move || {
-                let any: &dyn Any = &*replies;
-                match any.downcast_ref::<Replies<R>>() {
-                    Some(replies) => replies.settle(key, Ok(Received::local(value))),
-                    None => replies.settle_kept(key, Err(wrong_type::<R>())),
-                }
-            }));
-        }
     }
 
     /// Answers with a failure.
     pub fn send_failure(self, error: RpcError) {
-        self.slot.fail(&error);
+        self.slot.with(&mut |reply| reply.fail(&error));
     }
 }
 
-fn wrong_type<R>() -> RpcError {
-    RpcError::other(format!(
-        "the endpoint replied with a {}, which is not the message's reply type",
-        std::any::type_name::<R>()
-    ))
-}
-
-impl fmt::Debug for AnyCallContext<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AnyCallContext")
-    }
-}
-
-/// The table that replies of a message of this type go to, without the type.
-pub(crate) fn any_replies<R: Payload>(node: &Node) -> Rc<dyn AnyReplies> {
-    node.replies::<R>()
-}
+debug_text!(AnyCallContext<'_>, |_this| "AnyCallContext");

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::env::{Timed, TimerGuard};
+use super::dispatcher::may_wait_for;
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Payload;
-use super::node::may_wait_for;
-use super::parcel::Asked;
-use super::received::Kept;
+use super::pending_ask::Asked;
+use super::received::Owned;
+use super::shared::{Timed, TimerGuard};
 use super::sync::thread::{self, Thread};
 use super::sync::thread_local;
 
@@ -47,7 +47,7 @@ impl<R: Payload> AskArchived<R> {
         Self { state, timer: None }
     }
 
-    /// What it asks by, where it was posted.
+    /// The asking end, where it was posted.
     pub(crate) fn asked(&self) -> Option<&Arc<dyn Asked<R>>> {
         match &self.state {
             State::Asked(asked) => Some(asked),
@@ -55,7 +55,7 @@ impl<R: Payload> AskArchived<R> {
         }
     }
 
-    fn poll_outcome(&mut self, waker: &Waker) -> Poll<Result<Kept<R>, RpcError>> {
+    fn poll_outcome(&mut self, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Failed(error) => Poll::Ready(Err(error)),
             // Polled again after the end.
@@ -92,7 +92,7 @@ impl<R: Payload> AskArchived<R> {
     /// # Errors
     /// Why there is none. [`RpcError::WouldBlock`] on a thread whose endpoints must not block, and where the
     /// endpoint that is asked lives on this thread.
-    pub fn wait(mut self) -> Result<Kept<R>, RpcError> {
+    pub fn wait(mut self) -> Result<Owned<R>, RpcError> {
         may_wait_for(
             self.asked().map(|asked| asked.host()),
             "waiting for a reply",
@@ -145,7 +145,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 impl<R: Payload> Future for AskArchived<R> {
-    type Output = Result<Kept<R>, RpcError>;
+    type Output = Result<Owned<R>, RpcError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = self.poll_outcome(cx.waker());
@@ -200,7 +200,7 @@ impl<R: Payload> Future for Ask<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = std::task::ready!(Pin::new(&mut self.inner).poll(cx));
-        Poll::Ready(outcome.and_then(Kept::take))
+        Poll::Ready(outcome.and_then(Owned::take))
     }
 }
 
@@ -238,8 +238,4 @@ impl<R: Payload> AbortHandle<R> {
     }
 }
 
-impl<R: Payload> fmt::Debug for AbortHandle<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AbortHandle")
-    }
-}
+debug_text!([R: Payload] AbortHandle<R>, |_this| "AbortHandle");

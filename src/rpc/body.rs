@@ -44,7 +44,7 @@ impl BodyBuf {
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Wire(&'a WireBody<'a>),
-    Kept(&'a BodyBuf),
+    Owned(&'a BodyBuf),
 }
 
 /// Bytes that are there while a handler runs.
@@ -65,7 +65,7 @@ impl<'a> BodyRef<'a> {
     pub(crate) fn of_kept(body: &'a BodyBuf) -> Self {
         Self {
             bytes: body.bytes(),
-            source: Source::Kept(body),
+            source: Source::Owned(body),
         }
     }
 
@@ -85,8 +85,12 @@ impl<'a> BodyRef<'a> {
     pub(crate) fn keep(&self) -> BodyBuf {
         let whole = match &self.source {
             Source::Wire(body) => BodyBuf::Lease(body.keep()),
-            Source::Kept(body) => (*body).clone(),
+            Source::Owned(body) => (*body).clone(),
         };
+        assert!(
+            self.bytes.len() <= whole.bytes().len(),
+            "a part is no longer than the whole"
+        );
         let before = whole.bytes().len() - self.bytes.len();
         if before == 0 {
             whole

@@ -1,246 +1,94 @@
 //! How a handler answers: at once, later on its thread, or later from anywhere.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use ringrail_codec::archive::Encode;
-use ringrail_transport::Responder;
 use rkyv::Archive;
 
 use super::body::encode_aligned;
-use super::env::EnvShared;
+use super::dispatcher::Dispatcher;
 use super::message::{Payload, read};
-use super::node::Node;
 use super::peer::Peer;
 use super::received::sender_of;
-use super::reply_to::{Answerer, Later, WireCall};
+use super::reply::{Reply, SendReply};
 use super::{RpcAddress, RpcEnv, RpcError};
 
-/// What the dispatcher keeps of a call while its handler runs, so that a handler's error can still
-/// reach the caller.
-pub(crate) trait Running<R: Payload> {
-    /// What the handler gets.
-    fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R>;
-
-    /// The handler has returned; what is still to be answered is.
-    fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError);
+/// A call while its handler runs: the handle stays here, so that a handler's error can still reach the caller.
+pub(crate) struct Call<'r> {
+    dispatcher: &'r Rc<Dispatcher>,
+    /// `OneWay` once it is answered or kept.
+    reply: Cell<Reply<'r>>,
 }
 
-/// The usual call: a peer's, over one of the engine's connections, whose reply need not be remembered.
-pub(crate) struct PlainCall<'r> {
-    node: &'r Rc<Node>,
-    responder: Cell<Option<Responder<'r>>>,
+/// A call without its lifetime, for contexts.
+pub(crate) trait CallSlot {
+    /// Gives the handle to `then`.
+    fn with(&self, then: &mut dyn FnMut(Reply<'_>));
+
+    /// Shows the handle to `then`.
+    fn show(&self, then: &mut dyn FnMut(&Reply<'_>));
+
+    /// The thread that the handler runs on.
+    fn dispatcher(&self) -> &Rc<Dispatcher>;
 }
 
-impl<'r> PlainCall<'r> {
+impl<'r> Call<'r> {
     #[inline]
-    pub(crate) fn new(node: &'r Rc<Node>, responder: Responder<'r>) -> Self {
+    pub(crate) fn new(dispatcher: &'r Rc<Dispatcher>, reply: Reply<'r>) -> Self {
         Self {
-            node,
-            responder: Cell::new(Some(responder)),
+            dispatcher,
+            reply: Cell::new(reply),
         }
     }
 
-    fn answerer<R: Payload>(&self) -> Option<Answerer<'r, R>> {
-        let call = WireCall::Responder(self.responder.take()?);
-        Some(Answerer::Wire(call))
-    }
-}
-
-impl<R: Payload> Running<R> for PlainCall<'_> {
+    /// The context for a handler of a typed message.
     #[inline(always)]
-    fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R> {
-        RpcCallContext { slot: self, peer }
+    pub(crate) fn context<'a, R: Payload>(
+        &'a self,
+        peer: Option<&'a Arc<Peer>>,
+    ) -> RpcCallContext<'a, R> {
+        RpcCallContext {
+            slot: self,
+            peer,
+            reply: PhantomData,
+        }
     }
 
+    /// The handler has returned; a call that it has neither answered nor kept fails.
     #[inline(always)]
-    fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
-        if let Some(responder) = self.responder.take() {
-            fail(responder, failed, unanswered);
+    pub(crate) fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
+        match self.reply.take() {
+            Reply::OneWay => {}
+            reply => fail(reply, failed, unanswered),
         }
     }
 }
 
 #[cold]
-fn fail(
-    responder: Responder<'_>,
-    failed: Option<&RpcError>,
-    unanswered: impl FnOnce() -> RpcError,
-) {
+fn fail(reply: Reply<'_>, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
     match failed {
-        Some(error) => responder.fail(&error.to_failure()),
-        None => responder.fail(&unanswered().to_failure()),
+        Some(error) => reply.fail(error),
+        None => reply.fail(&unanswered()),
     }
 }
 
-impl<R: Payload> CallSlot<R> for PlainCall<'_> {
+impl CallSlot for Call<'_> {
     #[inline]
-    fn reply(&self, value: R) {
-        if let Some(responder) = self.responder.take() {
-            responder.reply_archive(&value);
-        }
+    fn with(&self, then: &mut dyn FnMut(Reply<'_>)) {
+        then(self.reply.take());
     }
 
-    fn fail(&self, error: RpcError) {
-        if let Some(responder) = self.responder.take() {
-            responder.fail(&error.to_failure());
-        }
+    fn show(&self, then: &mut dyn FnMut(&Reply<'_>)) {
+        let reply = self.reply.take();
+        then(&reply);
+        self.reply.set(reply);
     }
 
-    fn hold(&self) -> HeldCall<R> {
-        held(self.node, self.answerer())
-    }
-
-    fn later(&self) -> Later {
-        later(self.node, self.answerer::<R>())
-    }
-
-    fn reply_to_peer(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> bool {
-        if let Some(responder) = self.responder.take() {
-            reply(WireCall::Responder(responder));
-        }
-        false
-    }
-
-    fn deadline_ns(&self) -> u64 {
-        let responder = self.responder.take();
-        let deadline_ns = responder.as_ref().map_or(u64::MAX, Responder::deadline_ns);
-        self.responder.set(responder);
-        deadline_ns
-    }
-
-    fn is_one_way(&self) -> bool {
-        false
-    }
-
-    fn env(&self) -> &Arc<EnvShared> {
-        self.node.env()
-    }
-}
-
-fn held<R: Payload>(node: &Rc<Node>, answerer: Option<Answerer<'_, R>>) -> HeldCall<R> {
-    let answerer = answerer.map_or(Answerer::OneWay, Answerer::hold);
-    HeldCall::new(Rc::clone(node), answerer)
-}
-
-fn later<R: Payload>(node: &Node, answerer: Option<Answerer<'_, R>>) -> Later {
-    answerer.map_or(Later::OneWay, |answerer| answerer.later(node.handle()))
-}
-
-/// Any other call.
-pub(crate) struct Call<'r, R: Payload> {
-    node: &'r Rc<Node>,
-    answerer: RefCell<Option<Answerer<'r, R>>>,
-    /// An answer to this process waits until the handler has returned: whoever asked may ask on.
-    ready: Cell<Option<Result<R, RpcError>>>,
-}
-
-/// The part of a call that a context needs, without its lifetime.
-trait CallSlot<R: Payload> {
-    fn reply(&self, value: R);
-    fn fail(&self, error: RpcError);
-    fn hold(&self) -> HeldCall<R>;
-    fn later(&self) -> Later;
-    /// Gives a peer's call to `reply`; true where the answer goes to this process instead.
-    fn reply_to_peer(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> bool;
-    fn deadline_ns(&self) -> u64;
-    fn is_one_way(&self) -> bool;
-    fn env(&self) -> &Arc<EnvShared>;
-}
-
-impl<'r, R: Payload> Call<'r, R> {
-    #[inline]
-    pub(crate) fn new(node: &'r Rc<Node>, answerer: Answerer<'r, R>) -> Self {
-        Self {
-            node,
-            answerer: RefCell::new(Some(answerer)),
-            ready: Cell::new(None),
-        }
-    }
-}
-
-impl<R: Payload> Running<R> for Call<'_, R> {
-    #[inline]
-    fn context<'a>(&'a self, peer: Option<&'a Arc<Peer>>) -> RpcCallContext<'a, R> {
-        RpcCallContext { slot: self, peer }
-    }
-
-    #[inline]
-    fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
-        let Some(answerer) = self.answerer.take() else {
-            return;
-        };
-        match (self.ready.take(), failed) {
-            (Some(Ok(value)), _) => answerer.reply(value),
-            (Some(Err(error)), _) => answerer.fail(&error),
-            (None, Some(error)) => answerer.fail(error),
-            (None, None) => {
-                if !matches!(answerer, Answerer::OneWay) {
-                    answerer.fail(&unanswered());
-                }
-            }
-        }
-    }
-}
-
-impl<R: Payload> CallSlot<R> for Call<'_, R> {
-    #[inline]
-    fn reply(&self, value: R) {
-        let mut answerer = self.answerer.borrow_mut();
-        if let Some(Answerer::Pending { .. }) = &*answerer {
-            self.ready.set(Some(Ok(value)));
-        } else if let Some(answerer) = answerer.take() {
-            answerer.reply(value);
-        }
-    }
-
-    fn fail(&self, error: RpcError) {
-        let mut answerer = self.answerer.borrow_mut();
-        if let Some(Answerer::Pending { .. }) = &*answerer {
-            self.ready.set(Some(Err(error)));
-        } else if let Some(answerer) = answerer.take() {
-            answerer.fail(&error);
-        }
-    }
-
-    fn hold(&self) -> HeldCall<R> {
-        held(self.node, self.answerer.take())
-    }
-
-    fn later(&self) -> Later {
-        later(self.node, self.answerer.take())
-    }
-
-    fn reply_to_peer(&self, reply: &mut dyn FnMut(WireCall<'_>)) -> bool {
-        let mut answerer = self.answerer.borrow_mut();
-        match answerer.take() {
-            Some(Answerer::Wire(call)) => {
-                drop(answerer);
-                reply(call);
-                false
-            }
-            other => {
-                let local = matches!(other, Some(Answerer::Pending { .. }));
-                *answerer = other;
-                local
-            }
-        }
-    }
-
-    fn deadline_ns(&self) -> u64 {
-        let answerer = self.answerer.borrow();
-        answerer.as_ref().map_or(u64::MAX, Answerer::deadline_ns)
-    }
-
-    fn is_one_way(&self) -> bool {
-        matches!(*self.answerer.borrow(), Some(Answerer::OneWay))
-    }
-
-    fn env(&self) -> &Arc<EnvShared> {
-        self.node.env()
+    fn dispatcher(&self) -> &Rc<Dispatcher> {
+        self.dispatcher
     }
 }
 
@@ -248,19 +96,26 @@ impl<R: Payload> CallSlot<R> for Call<'_, R> {
 ///
 /// Answers once: by [`reply`](Self::reply) or [`send_failure`](Self::send_failure). A handler that
 /// returns an error without having answered answers with the error; one that returns `Ok` without
-/// having answered, nor [kept](Self::later) the call, fails the caller at once (in Spark, it waits
+/// having answered, nor [kept](Self::defer) the call, fails the caller at once (in Spark, it waits
 /// until its timeout). Answers to a message that was sent one way go nowhere.
 #[must_use = "a call that is dropped fails its caller"]
 pub struct RpcCallContext<'a, R: Payload> {
-    slot: &'a dyn CallSlot<R>,
+    slot: &'a dyn CallSlot,
     peer: Option<&'a Arc<Peer>>,
+    reply: PhantomData<fn(R)>,
 }
 
 impl<R: Payload> RpcCallContext<'_, R> {
-    /// Replies: serialised into the send buffer for a peer, moved for an ask of this process.
+    /// Replies: serialised into the send buffer for a peer, moved for an ask of this process. The callback of
+    /// whoever asked on this thread runs inside.
     #[inline]
     pub fn reply(self, value: R) {
-        self.slot.reply(value);
+        let mut value = Some(value);
+        self.slot.with(&mut |reply| {
+            if let Some(value) = value.take() {
+                reply.reply(value);
+            }
+        });
     }
 
     /// Replies with something else that has the same archive: a [`Slice`] of what was received in place of a
@@ -293,68 +148,72 @@ impl<R: Payload> RpcCallContext<'_, R> {
     where
         T: Encode + Archive<Archived = R::Archived>,
     {
-        if !self.slot.reply_to_peer(&mut |call| call.reply(&value)) {
-            return;
-        }
-        let owned = encode_aligned(&value)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| read::<R>(&bytes).map_err(|error| error.to_string()));
-        match owned {
-            Ok(value) => self.slot.reply(value),
-            Err(error) => self.slot.fail(RpcError::other(format!(
-                "the reply cannot be serialised: {error}"
-            ))),
-        }
+        self.slot.with(&mut |reply| match reply {
+            Reply::Pending(..) => match owned::<R>(&value) {
+                Ok(value) => reply.reply(value),
+                Err(error) => reply.fail(&error),
+            },
+            wire => wire.reply_archive(&value),
+        });
     }
 
     /// Answers with a failure (Spark: `sendFailure`).
     pub fn send_failure(self, error: RpcError) {
-        self.slot.fail(error);
+        self.slot.with(&mut |reply| reply.fail(&error));
     }
 
-    /// Who sent it: where the sender listens, or where its socket is. `None` for messages of this
+    /// The sender's address: the one it listens at, or its socket's. `None` for messages of this
     /// env where it does not listen.
     pub fn sender_address(&self) -> Option<RpcAddress> {
-        sender_of(self.peer, self.slot.env().address())
+        sender_of(self.peer, self.slot.dispatcher().env().address())
     }
 
     /// Whether no answer is wanted.
     pub fn is_one_way(&self) -> bool {
-        self.slot.is_one_way()
+        let mut one_way = false;
+        self.slot.show(&mut |reply| one_way = reply.is_one_way());
+        one_way
     }
 
     /// When the caller stops waiting, in ns of the monotonic clock; `u64::MAX` where that is not
     /// known.
     pub fn deadline_ns(&self) -> u64 {
-        self.slot.deadline_ns()
+        let mut deadline_ns = u64::MAX;
+        self.slot
+            .show(&mut |reply| deadline_ns = reply.deadline_ns());
+        deadline_ns
     }
 
     /// The endpoint's env.
     pub fn env(&self) -> RpcEnv {
-        RpcEnv::of_shared(Arc::clone(self.slot.env()))
+        RpcEnv::of_shared(Arc::clone(self.slot.dispatcher().env()))
     }
 
     /// Keeps the call for an answer later, on this thread. Allocates little.
     pub fn hold(self) -> HeldCall<R> {
-        self.slot.hold()
+        let mut held = Reply::OneWay;
+        self.slot.with(&mut |reply| held = reply.hold());
+        HeldCall::new(Rc::clone(self.slot.dispatcher()), held)
     }
 
     /// Keeps the call for an answer later, from any thread.
-    pub fn later(self) -> LaterCall<R> {
-        LaterCall {
-            later: Some(self.slot.later()),
-            reply: PhantomData,
-        }
+    pub fn defer(self) -> DeferredCall<R> {
+        let mut later = SendReply::OneWay;
+        let host = self.slot.dispatcher().handle();
+        self.slot.with(&mut |reply| later = reply.send(host));
+        DeferredCall::new(later)
     }
 }
 
-impl<R: Payload> fmt::Debug for RpcCallContext<'_, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcCallContext(from {:?})", self.sender_address())
-    }
+/// An owned reply of the archive of `value`.
+fn owned<R: Payload>(value: &impl Encode) -> Result<R, RpcError> {
+    let bytes = encode_aligned(value).map_err(|error| RpcError::unserialisable_reply(&error))?;
+    read::<R>(&bytes).map_err(|error| RpcError::unserialisable_reply(&error))
 }
 
-/// What a call that was let go is answered with.
+debug_text!([R: Payload] RpcCallContext<'_, R>, |this| "RpcCallContext(from {:?})", this.sender_address());
+
+/// The error that answers a call that was let go.
 pub(crate) fn let_go() -> RpcError {
     if std::thread::panicking() {
         return RpcError::Panicked {
@@ -371,27 +230,31 @@ pub(crate) fn let_go() -> RpcError {
 ///
 /// Dropped unanswered, it fails the caller.
 pub struct HeldCall<R: Payload> {
-    cell: Rc<HeldCell<R>>,
+    cell: Rc<HeldCell>,
+    reply: PhantomData<fn(R)>,
 }
 
-struct HeldCell<R: Payload> {
-    node: Rc<Node>,
-    answerer: Cell<Option<Answerer<'static, R>>>,
+struct HeldCell {
+    dispatcher: Rc<Dispatcher>,
+    /// `OneWay` once it is answered, here or by what shares it.
+    reply: Cell<Reply<'static>>,
 }
 
-impl<R: Payload> Drop for HeldCell<R> {
+impl Drop for HeldCell {
     fn drop(&mut self) {
-        if let Some(answerer) = self.answerer.take() {
-            answerer.fail(&let_go());
+        match self.reply.take() {
+            Reply::OneWay => {}
+            reply => reply.fail(&let_go()),
         }
     }
 }
 
 impl<R: Payload> HeldCall<R> {
-    pub(crate) fn new(node: Rc<Node>, answerer: Answerer<'static, R>) -> Self {
-        let answerer = Cell::new(Some(answerer));
+    pub(crate) fn new(dispatcher: Rc<Dispatcher>, reply: Reply<'static>) -> Self {
+        let reply = Cell::new(reply);
         Self {
-            cell: Rc::new(HeldCell { node, answerer }),
+            cell: Rc::new(HeldCell { dispatcher, reply }),
+            reply: PhantomData,
         }
     }
 
@@ -399,61 +262,70 @@ impl<R: Payload> HeldCall<R> {
     pub(crate) fn share(&self) -> Self {
         Self {
             cell: Rc::clone(&self.cell),
+            reply: PhantomData,
         }
     }
 
     /// Replies. The callback of whoever asked on this thread runs inside.
     pub fn reply(self, value: R) {
-        if let Some(answerer) = self.cell.answerer.take() {
-            answerer.reply(value);
-        }
+        self.cell.reply.take().reply(value);
     }
 
     /// Answers with a failure.
     pub fn send_failure(self, error: RpcError) {
-        if let Some(answerer) = self.cell.answerer.take() {
-            answerer.fail(&error);
-        }
+        self.cell.reply.take().fail(&error);
     }
 
     /// Whether nobody waits for an answer any more: work for it can be dropped.
     pub fn is_retracted(&self) -> bool {
-        let Some(answerer) = self.cell.answerer.take() else {
-            return true;
-        };
-        let retracted = answerer.is_retracted();
-        self.cell.answerer.set(Some(answerer));
+        let reply = self.cell.reply.take();
+        let retracted = reply.is_retracted();
+        self.cell.reply.set(reply);
         retracted
     }
 
+    /// Whether no answer is wanted.
+    pub(crate) fn is_one_way(&self) -> bool {
+        let reply = self.cell.reply.take();
+        let one_way = reply.is_one_way();
+        self.cell.reply.set(reply);
+        one_way
+    }
+
+    /// When the caller stops waiting, in ns of the monotonic clock; `u64::MAX` where that is not
+    /// known.
+    pub fn deadline_ns(&self) -> u64 {
+        let reply = self.cell.reply.take();
+        let deadline_ns = reply.deadline_ns();
+        self.cell.reply.set(reply);
+        deadline_ns
+    }
+
     /// For an answer from any thread.
-    pub fn later(self) -> LaterCall<R> {
-        let answerer = self.cell.answerer.take();
-        let later = answerer.map_or(Later::OneWay, |answerer| {
-            answerer.later(self.cell.node.handle())
-        });
-        LaterCall {
-            later: Some(later),
-            reply: PhantomData,
-        }
+    pub fn defer(self) -> DeferredCall<R> {
+        let reply = self.cell.reply.take();
+        DeferredCall::new(reply.send(self.cell.dispatcher.handle()))
     }
 }
 
-impl<R: Payload> fmt::Debug for HeldCall<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HeldCall")
-    }
-}
+debug_text!([R: Payload] HeldCall<R>, |_this| "HeldCall");
 
 /// A call that can be answered later, from any thread.
 ///
 /// Dropped unanswered, it fails the caller.
-pub struct LaterCall<R: Payload> {
-    later: Option<Later>,
+pub struct DeferredCall<R: Payload> {
+    later: Option<SendReply>,
     reply: PhantomData<fn(R)>,
 }
 
-impl<R: Payload> LaterCall<R> {
+impl<R: Payload> DeferredCall<R> {
+    fn new(later: SendReply) -> Self {
+        Self {
+            later: Some(later),
+            reply: PhantomData,
+        }
+    }
+
     /// Replies.
     pub fn reply(mut self, value: R) {
         if let Some(later) = self.later.take() {
@@ -464,26 +336,22 @@ impl<R: Payload> LaterCall<R> {
     /// Answers with a failure.
     pub fn send_failure(mut self, error: RpcError) {
         if let Some(later) = self.later.take() {
-            later.fail::<R>(error);
+            later.fail(&error);
         }
     }
 
     /// Whether nobody waits for an answer any more: work for it can be dropped.
     pub fn is_retracted(&self) -> bool {
-        self.later.as_ref().is_none_or(Later::is_retracted)
+        self.later.as_ref().is_none_or(SendReply::is_retracted)
     }
 }
 
-impl<R: Payload> Drop for LaterCall<R> {
+impl<R: Payload> Drop for DeferredCall<R> {
     fn drop(&mut self) {
         if let Some(later) = self.later.take() {
-            later.fail::<R>(let_go());
+            later.fail(&let_go());
         }
     }
 }
 
-impl<R: Payload> fmt::Debug for LaterCall<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LaterCall(retracted: {})", self.is_retracted())
-    }
-}
+debug_text!([R: Payload] DeferredCall<R>, |this| "DeferredCall(retracted: {})", this.is_retracted());

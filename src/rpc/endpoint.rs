@@ -1,15 +1,15 @@
-//! What users write: endpoints, and how they handle messages.
+//! The traits that users implement: endpoints, and their handlers of messages.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use super::any::{AnyCallContext, AnyMessage};
 use super::call::{HeldCall, RpcCallContext};
-use super::env::EnvShared;
+use super::interceptor::Interceptors;
 use super::message::Message;
-use super::received::{Kept, Received};
+use super::received::{Owned, Received};
 use super::route::{MessageSet, RouteTable};
+use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
 
 /// An endpoint: something with a name that handles messages (Spark: `RpcEndpoint`).
@@ -17,7 +17,7 @@ use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
 /// Life cycle: `on_start`, then messages, then `on_stop`.
 /// - `on_start` comes before every message, also those that were sent before setting it up returned.
 /// - Messages of one sender come in the order in which they were sent, whether by a ref or by what
-///   [`here`](RpcEndpointRef::here) gives, but for those of the [liveness lane](super::Lane::Liveness). No two
+///   [`as_local`](RpcEndpointRef::as_local) gives, but for those of the [liveness lane](super::Lane::Liveness). No two
 ///   handlers of one endpoint run at the same time, and none is entered again before it has returned.
 /// - `on_connected` comes before the first message of the peer, `on_disconnected` after the last, on whichever
 ///   thread the endpoint lives.
@@ -67,7 +67,7 @@ pub trait RpcEndpoint: Sized + 'static {
     /// A handler or a hook has failed. An error returned from here is logged, nothing more.
     ///
     /// # Errors
-    /// What is to be logged; by default, everything.
+    /// The error that is to be logged; by default, every one.
     fn on_error(&mut self, error: RpcError) -> Result<(), RpcError> {
         Err(error)
     }
@@ -103,6 +103,12 @@ pub trait RpcEndpoint: Sized + 'static {
     /// Go to `on_error`.
     fn on_stop(&mut self) -> Result<(), RpcError> {
         Ok(())
+    }
+
+    /// What stands around the handlers that return their reply ([`Handler`](super::Handler),
+    /// [`HandlerAsync`](super::HandlerAsync), interfaces). Looked at for every message.
+    fn interceptors(&self) -> Option<&Interceptors> {
+        None
     }
 
     /// The routes of this endpoint; those of [`Messages`](Self::Messages), and of functions.
@@ -142,12 +148,12 @@ pub trait HandleAsync<M: Message>: RpcEndpoint {
     /// Dropped in the middle where the env is shut down and does not end in time.
     fn handle(
         &mut self,
-        message: Kept<M>,
+        message: Owned<M>,
         call: HeldCall<M::Reply>,
     ) -> impl Future<Output = Result<(), RpcError>>;
 }
 
-/// What an endpoint knows of itself (Spark: `self`, `rpcEnv`).
+/// An endpoint's view of itself (Spark: `self`, `rpcEnv`).
 pub struct EndpointContext<E> {
     me: RpcEndpointRef<E>,
 }
@@ -172,8 +178,4 @@ impl<E> EndpointContext<E> {
     }
 }
 
-impl<E> fmt::Debug for EndpointContext<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EndpointContext({})", self.me)
-    }
-}
+debug_text!([E] EndpointContext<E>, |this| "EndpointContext({})", this.me);

@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::ask::{AbortHandle, Ask};
+use super::dispatcher::ThreadHandle;
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
-use super::env::EnvShared;
 use super::error::RpcError;
 use super::function::FnEndpoint;
 use super::id::EndpointId;
 use super::local_ref::LocalRef;
 use super::message::Message;
-use super::node::HostHandle;
-use super::parcel::{Asked, Parcel, SendOptions};
 use super::peer::Peer;
+use super::pending_ask::{Asked, PendingAsk, SendOptions};
 use super::sending::Sending;
+use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointAddress, RpcTimeout};
 
 /// In place of an endpoint's type: any. A ref to it may be asked everything, and the endpoint decides
@@ -26,34 +26,39 @@ use super::{RpcAddress, RpcEndpointAddress, RpcTimeout};
 pub enum Any {}
 
 /// An endpoint that takes messages of type `M`; `How` tells the ways apart and is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `{M}`",
+    label = "not one of the messages of `{Self}`",
+    note = "write `impl Handler<{M}> for {Self}`, and name `{M}` in its `Messages`"
+)]
 pub trait Accepts<M: Message, How> {}
 
 /// By [`Handle`].
 #[derive(Clone, Copy, Debug)]
-pub enum Now {}
+pub enum ViaHandle {}
 
 /// By [`HandleAsync`].
 #[derive(Clone, Copy, Debug)]
-pub enum ByFuture {}
+pub enum ViaHandleAsync {}
 
 /// At run time.
 #[derive(Clone, Copy, Debug)]
-pub enum Perhaps {}
+pub enum Dynamic {}
 
-impl<E: RpcEndpoint + Handle<M>, M: Message> Accepts<M, Now> for E {}
-impl<E: RpcEndpoint + HandleAsync<M>, M: Message> Accepts<M, ByFuture> for E {}
-impl<M: Message> Accepts<M, Perhaps> for Any {}
-impl<M: Message> Accepts<M, Perhaps> for FnEndpoint {}
+impl<E: RpcEndpoint + Handle<M>, M: Message> Accepts<M, ViaHandle> for E {}
+impl<E: RpcEndpoint + HandleAsync<M>, M: Message> Accepts<M, ViaHandleAsync> for E {}
+impl<M: Message> Accepts<M, Dynamic> for Any {}
+impl<M: Message> Accepts<M, Dynamic> for FnEndpoint {}
 
-/// Where a ref leads.
+/// The place that a ref leads to.
 #[derive(Debug)]
 pub(crate) enum Place {
     /// To this env; the threads that the endpoint lives on, once that is known.
-    Here(OnceLock<Arc<[Arc<HostHandle>]>>),
+    Here(OnceLock<Arc<[Arc<ThreadHandle>]>>),
     /// To an env that listens; the thread that the connection to it lives on.
     Remote {
         address: RpcAddress,
-        host: Arc<HostHandle>,
+        host: Arc<ThreadHandle>,
     },
     /// To an env that does not, over the connection that it made.
     Connection(Arc<Peer>),
@@ -61,14 +66,14 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-/// What a ref consists of.
+/// The parts of a ref.
 pub(crate) struct RefTarget {
     env: Arc<EnvShared>,
-    /// Where the endpoint's env listens.
+    /// The address that the endpoint's env listens at.
     address: Option<RpcAddress>,
     name: Arc<str>,
     id: EndpointId,
-    /// Which env the endpoint is of, where that is known.
+    /// The id of the endpoint's env, where that is known.
     owner: u64,
     place: Place,
 }
@@ -119,7 +124,7 @@ impl RefTarget {
         &self.place
     }
 
-    /// Where replies are expected from, in words.
+    /// The peer that replies are expected from, in words.
     pub(crate) fn place_text(&self) -> String {
         match (&self.address, &self.place) {
             (Some(address), _) => address.to_string(),
@@ -128,7 +133,7 @@ impl RefTarget {
         }
     }
 
-    /// What `send` says of a message: that there is no such endpoint is a loss, not an error.
+    /// The result of `send`: that there is no such endpoint is a loss, not an error.
     pub(crate) fn taken<M: Message>(&self, taken: Result<(), RpcError>) -> Result<(), RpcError> {
         match taken {
             Err(error @ RpcError::CouldNotFind { .. }) => {
@@ -143,7 +148,7 @@ impl RefTarget {
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn host(&self) -> Result<Arc<HostHandle>, RpcError> {
+    pub(crate) fn host(&self) -> Result<Arc<ThreadHandle>, RpcError> {
         if self.env.is_stopped() {
             return Err(super::error::ENV_STOPPED);
         }
@@ -170,7 +175,7 @@ impl RefTarget {
 }
 
 /// One of the threads of a replicated endpoint: always the same for the same sender.
-fn pick(hosts: &[Arc<HostHandle>]) -> &Arc<HostHandle> {
+fn pick(hosts: &[Arc<ThreadHandle>]) -> &Arc<ThreadHandle> {
     if hosts.len() == 1 {
         return &hosts[0];
     }
@@ -213,12 +218,12 @@ impl<E> RpcEndpointRef<E> {
         &self.target
     }
 
-    /// What the endpoint is called.
+    /// The endpoint's name.
     pub fn name(&self) -> &str {
         self.target.name()
     }
 
-    /// Where its env listens; `None` where it does not.
+    /// The address that its env listens at; `None` where it does not.
     pub fn address(&self) -> Option<&RpcAddress> {
         self.target.address()
     }
@@ -263,7 +268,7 @@ impl<E> RpcEndpointRef<E> {
             one_way: true,
             ..SendOptions::default()
         };
-        let posted = Parcel::post(&self.target, message, options);
+        let posted = PendingAsk::post(&self.target, message, options);
         self.target.taken::<M>(posted.map(drop))
     }
 
@@ -390,20 +395,20 @@ impl<E> RpcEndpointRef<E> {
     /// # Errors
     /// This thread must not block, or is the endpoint's own.
     fn may_wait(&self, what: &'static str) -> Result<(), RpcError> {
-        if !super::node::is_host_thread() {
+        if !super::dispatcher::is_host_thread() {
             return Ok(());
         }
-        super::node::may_wait_for(self.target.host().ok().as_ref(), what)
+        super::dispatcher::may_wait_for(self.target.host().ok().as_ref(), what)
     }
 
     pub(crate) fn ask_by<M: Message>(&self, message: M, options: SendOptions) -> Ask<M::Reply> {
-        let posted = Parcel::post(&self.target, message, options);
-        Ask::new(posted.map(|parcel| parcel as Arc<dyn Asked<M::Reply>>))
+        let posted = PendingAsk::post(&self.target, message, options);
+        Ask::new(posted.map(|pending| pending as Arc<dyn Asked<M::Reply>>))
     }
 
     /// The ref as the thread that the endpoint (or the connection to it) lives on can use it: without
     /// an allocation per ask. `None` on every other thread.
-    pub fn here(&self) -> Option<LocalRef<E>> {
+    pub fn as_local(&self) -> Option<LocalRef<E>> {
         LocalRef::of(&self.target)
     }
 }

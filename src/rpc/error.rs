@@ -1,4 +1,4 @@
-//! What can go wrong with an endpoint, a ref or an ask, and what to do about it.
+//! Errors of endpoints, refs and asks, and what to do about them.
 //!
 //! One type for callers and handlers: a handler's error crosses the wire as an [`RpcFailure`]
 //! (code, phase, text, causes, retryable) and arrives as [`RpcError::Remote`].
@@ -59,14 +59,16 @@ pub enum RpcError {
     },
     /// The two sides do not mean the same by a message's name.
     #[error(
-        "{message} from {from} is another type there than here: build both sides from the same definition, or \
-         change its name"
+        "{message} from {from} is another type there than here ({here}): its fields or its reply differ. Build both \
+         sides from the same definition, or change its name"
     )]
     SchemaMismatch {
         /// The message's name.
         message: Arc<str>,
-        /// Who sent it.
+        /// The sender.
         from: Arc<str>,
+        /// The type that it is here.
+        here: &'static str,
     },
     /// The env has been shut down.
     #[error("{text}")]
@@ -91,7 +93,7 @@ pub enum RpcError {
     Unsupported {
         /// The message's name.
         message: Arc<str>,
-        /// Who sent it.
+        /// The sender.
         from: Arc<str>,
     },
     /// The endpoint handles no messages at all.
@@ -117,7 +119,7 @@ pub enum RpcError {
     Panicked {
         /// The message's name, or the life-cycle hook's.
         message: Arc<str>,
-        /// What it said.
+        /// The panic's text.
         text: Arc<str>,
     },
     /// No reply in time.
@@ -128,7 +130,7 @@ pub enum RpcError {
     Remote {
         /// The peer.
         address: RpcAddress,
-        /// What it answered.
+        /// The failure that it answered with.
         failure: RpcFailure,
     },
     /// A failure of a handler's own.
@@ -171,13 +173,13 @@ pub enum RpcError {
     /// The caller aborted the ask.
     #[error("the ask was aborted: {cause}")]
     Aborted {
-        /// What the caller said.
+        /// The caller's text.
         cause: Arc<str>,
     },
     /// A bound is reached: try again when something has finished.
     #[error("{what} is full ({limit}): try again later, or raise {key}")]
     Busy {
-        /// Which queue or table.
+        /// The queue or table.
         what: &'static str,
         /// Its bound.
         limit: u64,
@@ -189,9 +191,9 @@ pub enum RpcError {
     BadArchive {
         /// The message's name.
         message: Arc<str>,
-        /// Who sent it.
+        /// The sender.
         from: Arc<str>,
-        /// What is wrong.
+        /// A description of what is wrong.
         detail: Arc<str>,
     },
     /// A value cannot be serialised.
@@ -222,7 +224,7 @@ pub enum RpcError {
 /// An ask whose reply did not come in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedOut {
-    /// Who did not reply.
+    /// The peer or endpoint that did not reply.
     pub from: String,
     /// The time that was allowed.
     pub after: Duration,
@@ -291,12 +293,12 @@ impl fmt::Display for Span {
     }
 }
 
-/// What operations on a stopped env fail with.
+/// The error of operations on a stopped env.
 pub(crate) const ENV_STOPPED: RpcError = RpcError::EnvStopped {
     text: "RpcEnv already stopped.",
 };
 
-/// What registering with a stopped env fails with.
+/// The error of registering with a stopped env.
 pub(crate) const ENV_HAS_STOPPED: RpcError = RpcError::EnvStopped {
     text: "RpcEnv has been stopped",
 };
@@ -310,6 +312,12 @@ impl RpcError {
             from: peer.map_or_else(|| "a peer".into(), |peer| peer.address().to_string().into()),
             detail: error.to_string().into(),
         }
+    }
+
+    /// A reply that is no archive.
+    #[cold]
+    pub(crate) fn unserialisable_reply(error: &dyn fmt::Display) -> Self {
+        Self::other(format!("the reply cannot be serialised: {error}"))
     }
 
     /// A failure of a handler's own, in words.
@@ -373,7 +381,7 @@ impl RpcError {
         }
     }
 
-    /// What kind of failure it is, here or, where the peer answered with it, there.
+    /// The kind of failure, here or, where the peer answered with it, there.
     pub fn code(&self) -> FailureCode {
         match self {
             RpcError::Remote { failure, .. } | RpcError::Failure(failure) => failure.code(),

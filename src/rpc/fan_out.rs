@@ -4,15 +4,16 @@ use std::fmt;
 use std::future::Future;
 use std::iter::Fuse;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crossbeam_queue::ArrayQueue;
 
 use super::ask::{Ask, block_on};
+use super::dispatcher::may_block;
 use super::error::RpcError;
 use super::message::Payload;
-use super::node::may_block;
+use crate::rpc::sync::Unpoisoned;
 
 /// Makes many asks, at most `at_a_time` of them outstanding, and gives their outcomes in order.
 ///
@@ -76,7 +77,7 @@ impl Wake for SlotWaker {
         // A slot is woken once per ask; one that is woken too often has a place in the queue already.
         let _ = self.ready.slots.push(self.slot);
         let parent = self.ready.parent.lock();
-        let waker = parent.unwrap_or_else(PoisonError::into_inner).clone();
+        let waker = parent.unpoisoned().clone();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -142,7 +143,8 @@ impl<R: Payload, I: Iterator<Item = Ask<R>>> AskAll<R, I> {
         let Poll::Ready(outcome) = Pin::new(ask).poll(&mut context) else {
             return false;
         };
-        self.outcomes[*index] = Some(outcome);
+        let before = self.outcomes[*index].replace(outcome);
+        assert!(before.is_none(), "an ask ends once");
         place.ask = None;
         self.free.push(slot);
         true
@@ -155,7 +157,8 @@ impl<R: Payload, I: Iterator<Item = Ask<R>>> AskAll<R, I> {
                 self.free.push(slot);
                 return;
             };
-            self.slots[slot].ask = Some((ask, self.started));
+            let before = self.slots[slot].ask.replace((ask, self.started));
+            assert!(before.is_none(), "a free slot has no ask");
             self.started += 1;
             self.outcomes.push(None);
             self.look(slot);
@@ -170,7 +173,7 @@ impl<R: Payload, I: Iterator<Item = Ask<R>> + Unpin> Future for AskAll<R, I> {
         let this = &mut *self;
         {
             let parent = this.ready.parent.lock();
-            let mut parent = parent.unwrap_or_else(PoisonError::into_inner);
+            let mut parent = parent.unpoisoned();
             if !parent
                 .as_ref()
                 .is_some_and(|known| known.will_wake(cx.waker()))
@@ -188,6 +191,7 @@ impl<R: Payload, I: Iterator<Item = Ask<R>> + Unpin> Future for AskAll<R, I> {
             return Poll::Pending;
         }
         let outcomes = std::mem::take(&mut this.outcomes);
+        assert!(outcomes.iter().all(Option::is_some), "every ask has ended");
         Poll::Ready(outcomes.into_iter().flatten().collect())
     }
 }

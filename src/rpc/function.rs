@@ -1,7 +1,6 @@
 //! Endpoints made of plain functions.
 
 use std::any::Any;
-use std::fmt;
 
 use super::RpcError;
 use super::call::RpcCallContext;
@@ -90,11 +89,11 @@ impl RpcEndpoint for FnEndpoint {
     }
 }
 
-impl fmt::Debug for FnEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FnEndpoint({} functions)", self.functions.len())
-    }
-}
+debug_text!(
+    FnEndpoint,
+    |this| "FnEndpoint({} functions)",
+    this.functions.len()
+);
 
 /// An endpoint of one function.
 pub fn endpoint_fn<M: Message>(

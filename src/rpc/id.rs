@@ -14,7 +14,11 @@ pub(crate) const SPARE_BIT: u64 = 1 << 63;
 
 /// FNV-1a, 64 bits.
 pub(crate) const fn fnv1a(bytes: &[u8]) -> u64 {
-    let mut hash = OFFSET;
+    fnv1a_more(OFFSET, bytes)
+}
+
+/// FNV-1a of what `hash` stands for, followed by `bytes`.
+pub(crate) const fn fnv1a_more(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut at = 0;
     while at < bytes.len() {
         hash = (hash ^ bytes[at] as u64).wrapping_mul(PRIME);

@@ -7,13 +7,14 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::borrowed::Slice;
 use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
-use super::env::{EndpointOptions, EnvShared, RpcEnv};
+use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
 use super::inbox::EndpointMetrics;
 use super::message::{Lane, Message};
 use super::received::{Received, View};
+use super::shared::EnvShared;
 
-/// What the inspector is called in every env that listens.
+/// The inspector's name in every env that listens.
 pub const INSPECTOR_NAME: &str = "endpoint-inspector";
 
 /// Asks the inspector for everything that the env has.
@@ -29,7 +30,7 @@ impl Message for Inspect {
 /// Asks the inspector for these bytes back: a ping.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Ping {
-    /// What is to come back.
+    /// Bytes that are to come back.
     pub payload: Vec<u8>,
 }
 
@@ -39,10 +40,10 @@ impl Message for Ping {
     const LANE: Lane = Lane::Liveness;
 }
 
-/// What an env has.
+/// A report on an env.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct EnvReport {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Threads that connections and endpoints live on.
     pub shards: u32,
@@ -50,10 +51,10 @@ pub struct EnvReport {
     pub endpoints: Vec<EndpointReport>,
 }
 
-/// What is known of an instance of an endpoint; times in ns.
+/// Metrics of an instance of an endpoint; times in ns.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct EndpointReport {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The thread that it lives on.
     pub host: String,

@@ -1,7 +1,6 @@
 //! [`LocalRef`]: a ref on the thread that its endpoint, or the connection to it, lives on.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -9,37 +8,36 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use super::direct::Direct;
+use super::dispatcher::{Dispatcher, NewAsk, Replies, ReplyHandler, Sink, Way, dispatcher_of};
 use super::endpoint_ref::{Accepts, Place, RefTarget};
-use super::error::{AskPhase, RpcError};
+use super::error::RpcError;
+use super::fast_path::FastPath;
 use super::inbox::AnyInbox;
 use super::message::{Message, Payload};
-use super::node::{NewAsk, Node, Replies, ReplyHandler, Sink, Way, node_of};
-use super::outbox::{Link, Sendable, Sent};
-use super::received::Kept;
+use super::outbox::{Link, Outgoing};
+use super::received::Owned;
 use super::{RpcTimeout, clock};
 
 /// A ref on the thread that its endpoint, or the connection to it, lives on: the fastest way to ask.
 ///
 /// Allocates nothing per ask once its tables have grown. Not `Send`; made by
-/// [`RpcEndpointRef::here`](super::RpcEndpointRef::here).
+/// [`RpcEndpointRef::as_local`](super::RpcEndpointRef::as_local).
 pub struct LocalRef<E> {
-    node: Rc<Node>,
-    target: Rc<Whom>,
+    dispatcher: Rc<Dispatcher>,
+    target: Rc<LocalTarget>,
     inbox: Option<Rc<dyn AnyInbox>>,
     /// The connection to the endpoint's env, once there was one.
     link: RefCell<Option<Rc<Link>>>,
     /// The way of the last callback's replies over it.
-    direct: RefCell<Option<Direct>>,
+    fast_path: RefCell<Option<FastPath>>,
     endpoint: PhantomData<fn(E)>,
 }
 
-/// Whom asks of this thread ask: counted here, so that an ask does not touch what other threads count.
-pub(crate) struct Whom(Arc<RefTarget>);
+/// The target of this thread's asks: counted here, so that an ask does not touch a count of other threads.
+pub(crate) struct LocalTarget(Arc<RefTarget>);
 
-impl Deref for Whom {
+impl Deref for LocalTarget {
     type Target = Arc<RefTarget>;
 
     fn deref(&self) -> &Arc<RefTarget> {
@@ -49,17 +47,17 @@ impl Deref for Whom {
 
 impl<E> LocalRef<E> {
     pub(crate) fn of(target: &Arc<RefTarget>) -> Option<Self> {
-        let node = node_of(target.env().id())?;
+        let dispatcher = dispatcher_of(target.env().id())?;
         let inbox = match target.place() {
-            Place::Here(_) => Some(node.find_inbox(target.id())?),
+            Place::Here(_) => Some(dispatcher.find_inbox(target.id())?),
             Place::Remote { host, .. } => {
-                if !Arc::ptr_eq(host, node.handle()) {
+                if !Arc::ptr_eq(host, dispatcher.handle()) {
                     return None;
                 }
                 None
             }
             Place::Connection(peer) => {
-                if !Arc::ptr_eq(peer.host(), node.handle()) {
+                if !Arc::ptr_eq(peer.host(), dispatcher.handle()) {
                     return None;
                 }
                 None
@@ -67,11 +65,11 @@ impl<E> LocalRef<E> {
             Place::Nowhere => return None,
         };
         Some(Self {
-            node,
-            target: Rc::new(Whom(Arc::clone(target))),
+            dispatcher,
+            target: Rc::new(LocalTarget(Arc::clone(target))),
             inbox,
             link: RefCell::new(None),
-            direct: RefCell::new(None),
+            fast_path: RefCell::new(None),
             endpoint: PhantomData,
         })
     }
@@ -79,7 +77,7 @@ impl<E> LocalRef<E> {
     /// The time in ns of the monotonic clock: as of the beginning of the thread's turn, free to ask.
     #[inline]
     pub fn now_ns(&self) -> u64 {
-        self.node.now_ns()
+        self.dispatcher.now_ns()
     }
 
     /// Asks; `handler` gets the reply, with `token`. The fastest way.
@@ -98,9 +96,9 @@ impl<E> LocalRef<E> {
         E: Accepts<M, How>,
     {
         if self.inbox.is_none() {
-            match self.ask_directly(&message, handler, token) {
+            match self.ask_fast(&message, handler, token) {
                 Some(asked) => return asked,
-                None => self.prepare_direct(handler),
+                None => self.prepare_fast_path(handler),
             }
         }
         let sink = Sink::Callback(Rc::clone(handler), token);
@@ -109,29 +107,29 @@ impl<E> LocalRef<E> {
 
     /// Asks over the connection that is prepared for this callback; `None` where none is.
     #[inline]
-    fn ask_directly<M: Message>(
+    fn ask_fast<M: Message>(
         &self,
         message: &M,
         handler: &Rc<dyn ReplyHandler<M::Reply>>,
         token: u64,
     ) -> Option<Result<(), RpcError>> {
-        let direct = self.direct.borrow();
-        let (link, sink) = direct.as_ref()?.of(handler)?;
-        if self.node.has_ended() {
+        let fast_path = self.fast_path.borrow();
+        let (link, sink) = fast_path.as_ref()?.of(handler)?;
+        if self.dispatcher.has_ended() {
             return Some(Err(super::error::ENV_STOPPED));
         }
-        let timeout = self.node.env().settings().ask_timeout.duration();
-        Some(link.ask_direct(&self.target, message, timeout, (sink, token)))
+        let timeout = self.dispatcher.env().settings().ask_timeout.duration();
+        Some(link.ask_fast(&self.target, message, timeout, (sink, token)))
     }
 
     /// Has the asks that follow go directly, if there is a connection for that.
     #[cold]
-    fn prepare_direct<R: Payload>(&self, handler: &Rc<dyn ReplyHandler<R>>) {
+    fn prepare_fast_path<R: Payload>(&self, handler: &Rc<dyn ReplyHandler<R>>) {
         if let Way::Link(link) = self.way()
             // In use where a callback that runs in the middle of an ask asks on.
-            && let Ok(mut direct) = self.direct.try_borrow_mut()
+            && let Ok(mut fast_path) = self.fast_path.try_borrow_mut()
         {
-            *direct = Direct::over(&link, &self.node, handler);
+            *fast_path = FastPath::over(&link, &self.dispatcher, handler);
         }
     }
 
@@ -166,7 +164,7 @@ impl<E> LocalRef<E> {
 
     /// Sends a message that wants no reply.
     ///
-    /// What was taken is handled, or its loss is told; see
+    /// A message that was taken is handled, or its loss is told; see
     /// [`RpcEndpointRef::send`](super::RpcEndpointRef::send).
     ///
     /// # Errors
@@ -178,14 +176,14 @@ impl<E> LocalRef<E> {
         E: Accepts<M, How>,
     {
         if let Some(inbox) = &self.inbox {
-            let taken = self.node.post_local(inbox, message, None);
+            let taken = self.dispatcher.post_local(inbox, message, None);
             return self.target.taken::<M>(taken);
         }
         match self.way() {
             Way::Link(link) => link.send_one_way(&self.target, &message),
             Way::Outbox(outbox) => {
                 let out = self.out(message, None, u64::MAX);
-                outbox.send(&self.node, Box::new(out))
+                outbox.send(&self.dispatcher, Box::new(out))
             }
             Way::None(error) => Err(error),
         }
@@ -199,7 +197,7 @@ impl<E> LocalRef<E> {
         {
             return Way::Link(Rc::clone(link));
         }
-        let way = self.node.way_to(&self.target);
+        let way = self.dispatcher.way_to(&self.target);
         if let Way::Link(link) = &way {
             *self.link.borrow_mut() = Some(Rc::clone(link));
         }
@@ -207,7 +205,7 @@ impl<E> LocalRef<E> {
     }
 
     fn check(&self, inbox: &dyn AnyInbox) -> Result<(), RpcError> {
-        if self.node.has_ended() {
+        if self.dispatcher.has_ended() {
             return Err(super::error::ENV_STOPPED);
         }
         if inbox.is_stopping() {
@@ -218,12 +216,14 @@ impl<E> LocalRef<E> {
         Ok(())
     }
 
-    fn out<M: Message>(&self, message: M, key: Option<u64>, deadline_ns: u64) -> LocalOut<M> {
-        LocalOut {
+    fn out<M: Message>(&self, message: M, key: Option<u64>, deadline_ns: u64) -> Outgoing<M> {
+        Outgoing {
             message,
+            target: Arc::clone(&self.target),
             key,
             deadline_ns,
-            target: Arc::clone(&self.target),
+            token: None,
+            from: None,
         }
     }
 
@@ -237,23 +237,23 @@ impl<E> LocalRef<E> {
         if let Some(inbox) = &self.inbox {
             self.check(&**inbox)?;
         }
-        let node = &self.node;
-        let settings = node.env().settings();
+        let dispatcher = &self.dispatcher;
+        let settings = dispatcher.env().settings();
         let time = match &timeout {
             Some(timeout) => clock::ns(timeout.duration()),
             None => settings.ask_timeout_ns,
         };
-        let deadline_ns = node.now_ns().saturating_add(time);
-        let replies = node.replies::<M::Reply>();
+        let deadline_ns = dispatcher.now_ns().saturating_add(time);
+        let replies = dispatcher.replies::<M::Reply>();
         let ask = NewAsk {
             sink,
             deadline_ns,
             timeout: timeout.map(Box::new),
             target: Some(Rc::clone(&self.target)),
         };
-        let key = node.new_ask(&replies, ask)?;
+        let key = dispatcher.new_ask(&replies, ask)?;
         match &self.inbox {
-            Some(inbox) => node.post_local(inbox, message, Some(key))?,
+            Some(inbox) => dispatcher.post_local(inbox, message, Some(key))?,
             None => self.start_remote(message, key, deadline_ns, &replies),
         }
         Ok((replies, key))
@@ -267,18 +267,15 @@ impl<E> LocalRef<E> {
         deadline_ns: u64,
         replies: &Rc<Replies<M::Reply>>,
     ) {
-        let node = &self.node;
+        let dispatcher = &self.dispatcher;
         match self.way() {
             Way::Link(link) => {
-                let left = Duration::from_nanos(deadline_ns.saturating_sub(node.now_ns()));
-                let sent = link.ask(replies, &self.target, &message, (key, left, None));
-                if let Err(error) = sent {
-                    replies.settle(key, Err(error));
-                }
+                let asking = (key, deadline_ns, None);
+                link.ask((dispatcher, replies), &self.target, &message, asking);
             }
             Way::Outbox(outbox) => {
                 let out = self.out(message, Some(key), deadline_ns);
-                let queued = outbox.send(node, Box::new(out));
+                let queued = outbox.send(dispatcher, Box::new(out));
                 debug_assert!(queued.is_ok(), "an ask is failed by its number");
             }
             Way::None(error) => replies.settle(key, Err(error)),
@@ -291,81 +288,17 @@ type Started<R> = (Rc<Replies<R>>, u64);
 impl<E> Clone for LocalRef<E> {
     fn clone(&self) -> Self {
         Self {
-            node: Rc::clone(&self.node),
+            dispatcher: Rc::clone(&self.dispatcher),
             target: Rc::clone(&self.target),
             inbox: self.inbox.clone(),
             link: self.link.clone(),
-            direct: RefCell::new(None),
+            fast_path: RefCell::new(None),
             endpoint: PhantomData,
         }
     }
 }
 
-impl<E> fmt::Debug for LocalRef<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LocalRef({})", **self.target)
-    }
-}
-
-/// A message that waits for a connection.
-struct LocalOut<M: Message> {
-    message: M,
-    key: Option<u64>,
-    deadline_ns: u64,
-    target: Arc<RefTarget>,
-}
-
-impl<M: Message> Sendable for LocalOut<M> {
-    fn target(&self) -> &Arc<RefTarget> {
-        &self.target
-    }
-
-    fn is_wanted(&self, node: &Node) -> bool {
-        self.key
-            .is_none_or(|key| node.replies::<M::Reply>().is_wanted(key))
-    }
-
-    fn waits(&self, node: &Node) {
-        if let Some(key) = self.key {
-            node.replies::<M::Reply>()
-                .reached(key, AskPhase::Connecting);
-        }
-    }
-
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) -> Sent {
-        match self.key {
-            None => match link.send_one_way(&self.target, &self.message) {
-                Ok(()) => Sent::Done,
-                Err(error) if error.wants_room() => Sent::NoRoom(self),
-                Err(error) => Sent::Refused(self, error),
-            },
-            Some(key) => {
-                let left = Duration::from_nanos(self.deadline_ns.saturating_sub(node.now_ns()));
-                let replies = node.replies::<M::Reply>();
-                let sent = link.ask(&replies, &self.target, &self.message, (key, left, None));
-                if let Err(error) = sent {
-                    replies.settle(key, Err(error));
-                }
-                Sent::Done
-            }
-        }
-    }
-
-    fn refuse(self: Box<Self>, node: &Node, error: RpcError) -> Result<(), RpcError> {
-        match self.key {
-            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => return Err(error),
-        }
-        Ok(())
-    }
-
-    fn fail(self: Box<Self>, node: &Node, error: RpcError) {
-        match self.key {
-            Some(key) => node.replies::<M::Reply>().settle(key, Err(error)),
-            None => node.env().lost(&self.target, M::NAME, error),
-        }
-    }
-}
+debug_text!([E] LocalRef<E>, |this| "LocalRef({})", **this.target);
 
 /// A reply to come, on the thread that asked.
 ///
@@ -386,7 +319,7 @@ impl<R: Payload> Future for LocalAsk<R> {
             Ok(Some((replies, key))) => std::task::ready!(replies.poll(*key, cx.waker())),
         };
         self.state = Ok(None);
-        Poll::Ready(outcome.and_then(Kept::take))
+        Poll::Ready(outcome.and_then(Owned::take))
     }
 }
 
@@ -401,8 +334,4 @@ impl<R: Payload> Drop for LocalAsk<R> {
 // Nothing in it is pinned.
 impl<R: Payload> Unpin for LocalAsk<R> {}
 
-impl<R: Payload> fmt::Debug for LocalAsk<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LocalAsk")
-    }
-}
+debug_text!([R: Payload] LocalAsk<R>, |_this| "LocalAsk");

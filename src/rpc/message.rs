@@ -1,4 +1,4 @@
-//! What can be sent: rkyv types with a name and a reply type.
+//! Messages: rkyv types with a name and a reply type.
 
 use rkyv::api::high::{HighDeserializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
@@ -11,6 +11,11 @@ use super::id::MessageId;
 
 /// A value that can travel: every type that derives rkyv's `Archive`, `Serialize` and
 /// `Deserialize` and may go to another thread.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between programs",
+    label = "has no archive, or is bound to its thread or to a lifetime",
+    note = "put `#[ringrail::payload]` on `{Self}`, or rkyv's derives with `#[rkyv(crate = ringrail::rkyv)]`"
+)]
 pub trait Payload:
     Encode
     + Archive<
@@ -22,6 +27,7 @@ pub trait Payload:
 {
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> Payload for T where
     T: Encode
         + Archive<
@@ -32,7 +38,7 @@ impl<T> Payload for T where
 {
 }
 
-/// Which queue of an inbox a message waits in.
+/// The queue of an inbox that a message waits in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// In the order of arrival.
@@ -59,8 +65,13 @@ pub enum Lane {
 ///     const NAME: &'static str = "counter.Add";
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no message",
+    label = "not a message",
+    note = "put `#[ringrail::message(reply = ..)]` on `{Self}`, or `#[derive(Message)]` beside its rkyv derives"
+)]
 pub trait Message: Payload {
-    /// What an ask is answered with; `()` where there is nothing to say.
+    /// The type of the reply to an ask; `()` where there is nothing to say.
     type Reply: Payload;
 
     /// The name that both processes know it by. Two types of the same name are the same message to the peer:
@@ -72,7 +83,7 @@ pub trait Message: Payload {
     /// alignments of the archives of message and reply) is compared between programs anyhow.
     const SCHEMA: u64 = 0;
 
-    /// Where it waits.
+    /// The queue that it waits in.
     const LANE: Lane = Lane::Normal;
 
     /// The number that stands for the name on the wire.

@@ -2,12 +2,12 @@
 //! that are read in place.
 //!
 //! ```text
-//! RpcEndpointRef ──ask──► Parcel ─┬─► Node (the endpoint's thread): Inbox ─► handler ─► reply
-//!  (any thread)                   └─► Node (the connection's thread): Outbox ─► Link ══ wire ══► Node …
-//! LocalRef ──ask──► Node (this thread), without an allocation
+//! RpcEndpointRef ──ask──► PendingAsk ─┬─► Dispatcher (the endpoint's thread): Inbox ─► handler ─► reply
+//!  (any thread)                       └─► Dispatcher (the connection's thread): Outbox ─► Link ══ wire ══► Dispatcher …
+//! LocalRef ──ask──► Dispatcher (this thread), without an allocation
 //! ```
 //!
-//! An [`RpcEnv`] has threads, each with a *node*: the endpoints that live there, their inboxes, and the
+//! An [`RpcEnv`] has threads, each with a *dispatcher*: the endpoints that live there, their inboxes, and the
 //! connections that do. A message is handled on its endpoint's thread; if nothing is in the way, right
 //! where it arrived, in the receive buffer. Nothing on its way takes a lock that others want: an ask from another
 //! thread has one of its own, and one of the timers'.
@@ -19,7 +19,40 @@
 //!
 //! A message is a type with a name that is the same in every program, and with the type of its reply. An
 //! endpoint has a handler per message; what it is asked is checked by the compiler where its type is known,
-//! and by the endpoint itself where it is not.
+//! and by the endpoint itself where it is not. A trait says all of it: [`interface`](crate::interface) writes a message per
+//! method, and a client that asks.
+//!
+//! ```
+//! use ringrail::rpc::{Failure, RpcEndpoint, RpcEnv};
+//!
+//! #[ringrail::interface]
+//! trait Counter {
+//!     fn add(&mut self, n: u64) -> Result<u64, Failure>;
+//! }
+//!
+//! struct Counting(u64);
+//!
+//! impl RpcEndpoint for Counting {
+//!     type Messages = CounterMessages;
+//! }
+//!
+//! impl Counter for Counting {
+//!     fn add(&mut self, n: u64) -> Result<u64, Failure> {
+//!         self.0 = self.0.checked_add(n).ok_or(Failure::text("too much"))?;
+//!         Ok(self.0)
+//!     }
+//! }
+//!
+//! let server = RpcEnv::builder("server").backend("local").build()?;
+//! let uri = server.setup_endpoint("counter", Counting(0))?.uri().to_string();
+//!
+//! let client = RpcEnv::builder("client").backend("local").client_mode().build()?;
+//! let counter = CounterClient::connect_blocking(&client, &uri)?;
+//! assert_eq!(counter.add(2).wait()?, 2); // or `.await`
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The same without macros, from the message to the reply:
 //!
 //! ```
 //! use ringrail::rpc::{
@@ -78,8 +111,8 @@
 //! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
 //! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
-//! What takes long but does not block is a future ([`HandleAsync`]); what is answered elsewhere keeps the call
-//! ([`RpcCallContext::later`]).
+//! A handler that takes long but does not block is a future ([`HandlerAsync`], [`HandleAsync`]); one that is answered elsewhere keeps the call
+//! ([`RpcCallContext::defer`]).
 //!
 //! **How to ask.**
 //!
@@ -87,20 +120,39 @@
 //! |---|---|---|
 //! | a plain thread | [`ask_blocking`](RpcEndpointRef::ask_blocking) | one allocation; the thread sleeps |
 //! | any executor | [`ask`](RpcEndpointRef::ask)`.await` | one allocation |
-//! | the endpoint's or the connection's shard | [`here`](RpcEndpointRef::here), then [`LocalRef::ask`] | none |
+//! | the endpoint's or the connection's shard | [`as_local`](RpcEndpointRef::as_local), then [`LocalRef::ask`] | none |
 //! | there, many times | [`LocalRef::ask_with`] and a [`ReplyHandler`] | none, and no future |
 //! | many endpoints | [`ask_all`], which keeps so many under way | one each |
+//! | one of several that do the same | [`EndpointGroup::call`] | one per attempt |
 //!
 //! Dropping the future of an ask retracts it, wherever it is. An ask is sent once;
 //! [`ask_with_retry`](RpcEndpointRef::ask_with_retry) repeats it under a token by which its receiver knows it
 //! again. [`send`](RpcEndpointRef::send) wants no reply; what it took is handled, or its loss is told
 //! ([`on_lost`](RpcEnvBuilder::on_lost)). [`send_async`](RpcEndpointRef::send_async) waits for room.
 //!
+//! **What stands around it**: [timers](EndpointContext::send_after), [inherited deadlines](time_left),
+//! [interceptors](Interceptor), [replies that are streams](StreamRef).
+//!
 //! **What can go wrong** is an [`RpcError`]: [`is_retryable`](RpcError::is_retryable) says whether to try again can help;
 //! a bound that was reached names its key; a failure of the other side keeps its code and its causes. Inboxes,
-//! outboxes and mail are bounded, so a sender that is faster than its receiver is told `Busy` and has to wait.
+//! outboxes and mailboxes are bounded, so a sender that is faster than its receiver is told `Busy` and has to wait.
 //!
 //! **What to watch.** [`RpcEnv::metrics`] has the depth and age of every inbox, `ringrail rpc watch` shows them live.
+
+/// Writes a `Debug` that is one text: generics in brackets, the type, and what `write!` gets.
+macro_rules! debug_text {
+    ([$($generics:tt)*] $type:ty, |$this:ident| $($text:tt)+) => {
+        impl<$($generics)*> ::std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                let $this = self;
+                write!(f, $($text)+)
+            }
+        }
+    };
+    ($type:ty, |$this:ident| $($text:tt)+) => {
+        debug_text!([] $type, |$this| $($text)+);
+    };
+}
 
 mod address;
 mod any;
@@ -108,72 +160,98 @@ mod ask;
 mod body;
 mod borrowed;
 mod call;
-pub mod carrier;
+mod client;
 mod clock;
-mod direct;
+mod connection;
+mod decode_context;
+mod dispatcher;
 mod endpoint;
 mod endpoint_ref;
 mod env;
 mod error;
+mod failure;
 mod fan_out;
+mod fast_path;
 mod files;
+mod fingerprint;
 mod function;
-mod greeting;
+mod group;
+mod handler;
+mod handling;
+mod hello;
 mod id;
 mod inbox;
 mod inspector;
-mod local;
+mod interceptor;
 mod local_ref;
 mod lost;
+mod memory;
 mod message;
 #[cfg(all(test, shuttle))]
 mod models;
-mod node;
 mod outbox;
-mod parcel;
 mod peer;
+mod pending_ask;
 mod received;
 mod ref_archive;
-mod reply_to;
+mod reply;
 mod retry;
 mod ring;
 mod route;
 mod schema;
-mod scope;
 mod sending;
-mod settings;
+pub(crate) mod settings;
+mod shared;
+mod stream;
 mod sync;
+mod timeout;
+mod timer;
 mod verifier;
 mod wire;
 
-pub use crate::conf::RpcTimeout;
 pub use address::{MAX_NAME_LEN, RpcAddress, RpcEndpointAddress};
 pub use any::{AnyCallContext, AnyMessage};
 pub use ask::{AbortHandle, Ask, AskArchived};
 pub use body::AlignedBytes;
 pub use borrowed::{Slice, Text};
-pub use call::{HeldCall, LaterCall, RpcCallContext};
+pub use call::{DeferredCall, HeldCall, RpcCallContext};
+pub use client::{Client, LocalClient};
+pub use dispatcher::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub use endpoint::{EndpointContext, Handle, HandleAsync, RpcEndpoint};
-pub use endpoint_ref::{Accepts, Any, ByFuture, Now, Perhaps, RpcEndpointRef};
+pub use endpoint_ref::{Accepts, Any, Dynamic, RpcEndpointRef, ViaHandle, ViaHandleAsync};
 pub use env::{
     EndpointOptions, Placement, RpcEnv, RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory,
     register_factory,
 };
 pub use error::{AskPhase, RpcError, TimedOut};
+pub use failure::Failure;
 pub use fan_out::{AskAll, ask_all};
 pub use files::{FileServerError, RpcChannel, RpcEnvFileServer};
+pub use fingerprint::{Fingerprint, Schema, message_schema};
 pub use function::{FnEndpoint, endpoint_fn};
+pub use group::{Choice, EndpointGroup, MAX_GROUP};
+pub use handler::{
+    ByInterface, ByInterfaceFuture, HandledBy, HandledByFuture, Handler, HandlerAsync,
+};
+pub use handling::time_left;
 pub use id::{EndpointId, MessageId};
 pub use inbox::{EndpointMetrics, LIVENESS_PLACES};
 pub use inspector::{EndpointReport, EnvReport, INSPECTOR_NAME, Inspect, Ping};
-pub use local::LocalFactory;
+pub use interceptor::{CallInfo, Interceptor, Interceptors};
 pub use local_ref::{LocalAsk, LocalRef};
 pub use lost::LostMessage;
+pub use memory::LocalFactory;
 pub use message::{Lane, Message, Payload};
-pub use node::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
-pub use received::{Kept, Received, View};
+pub use received::{Owned, Received, View};
 pub use ref_archive::{ArchivedRefParts, RefParts};
 pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};
 pub use sending::Sending;
+pub use stream::{Items, MAX_STREAMS, STREAM_IDLE, StreamItem, StreamRef};
+pub use timeout::RpcTimeout;
+pub use timer::{EndpointTimer, MAX_THREAD_TIMERS};
 pub use verifier::{CheckExistence, VERIFIER_NAME};
+
+pub use ringrail_codec::native::FailureCode;
+pub use ringrail_macros::{Message, Schema};
+pub use ringrail_transport::RpcFailure;

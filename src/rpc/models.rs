@@ -1,5 +1,5 @@
 //! Models: envs of the in-process backend, run by shuttle through random interleavings of their
-//! threads (mail, errands, inboxes, outboxes, replies on their way, cancels, the end of an env).
+//! threads (mailboxes, inboxes, outboxes, replies on their way, cancels, the end of an env).
 //!
 //! A wake-up that is lost leaves a thread asleep for ever, which shuttle reports as a deadlock.
 //! `RINGRAIL_MODEL_RUNS` says how many interleavings of each kind are run; see [`sync`](super::sync).
@@ -13,7 +13,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Runner, thread};
 
 use super::{
-    EndpointOptions, Handle, HandleAsync, HeldCall, Kept, Message, Received, RpcAddress,
+    EndpointOptions, Handle, HandleAsync, HeldCall, Message, Owned, Received, RpcAddress,
     RpcCallContext, RpcEndpoint, RpcEndpointRef, RpcEnv, RpcError,
 };
 use crate::conf::Conf;
@@ -60,7 +60,7 @@ impl Message for Numbered {
     const NAME: &'static str = "model.Numbered";
 }
 
-/// What a [`Collector`] saw.
+/// The observations of a [`Collector`].
 #[derive(Default)]
 struct Seen {
     /// By sender: its messages, in the order in which they were handled.
@@ -112,7 +112,7 @@ impl RpcEndpoint for Between {
 impl HandleAsync<Numbered> for Between {
     async fn handle(
         &mut self,
-        message: Kept<Numbered>,
+        message: Owned<Numbered>,
         call: HeldCall<u64>,
     ) -> Result<(), RpcError> {
         let reply = self.0.ask(message.take()?).await?;
@@ -223,7 +223,7 @@ fn shuttle_64_senders_lose_nothing_keep_their_order_and_pass_no_bound() {
 fn shuttle_a_name_set_up_again_leads_to_the_new_endpoint() {
     explore_part(2, || {
         let env = env("phoenix", narrow());
-        // Another fills the mail of the thread: a stop may find no room there.
+        // Another fills the mailbox of the thread: a stop may find no room there.
         let (busy, _) = named(&env, "busy");
         let other = thread::spawn(move || {
             send_all(20, |number| busy.send(Numbered { sender: 0, number }));
@@ -279,7 +279,7 @@ fn shuttle_one_way_messages_to_a_stopping_env_are_handled_or_refused() {
         let seen = seen.lock().expect("no panic");
         assert_eq!((seen.started, seen.stopped), (1, 1));
         for (sender, taken) in taken.into_iter().enumerate() {
-            // What was taken while the env stopped may be dropped, but only from the end.
+            // Messages taken while the env stopped may be dropped, but only from the end.
             let handled = seen.numbers.get(&(sender as u64));
             let handled = handled.map_or(0, |numbers| {
                 assert!(

@@ -1,14 +1,14 @@
 //! The other end of a connection, as every thread may see it.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::RpcAddress;
-use super::env::EnvShared;
+use super::dispatcher::ThreadHandle;
 use super::id::{EndpointId, MessageId};
-use super::node::HostHandle;
+use super::shared::EnvShared;
+use crate::rpc::sync::Unpoisoned;
 
 /// Names that one peer may tell this side, so that errors can use them; further ones stay numbers.
 pub(crate) const MAX_PEER_NAMES: usize = 4096;
@@ -16,19 +16,19 @@ pub(crate) const MAX_PEER_NAMES: usize = 4096;
 /// The longest of them, in bytes.
 pub(crate) const MAX_PEER_NAME_LEN: usize = 255;
 
-/// What a peer says of its env.
+/// A peer's env, as the peer tells it.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerEnv {
     /// Tells its env from all others.
     pub(crate) id: u64,
-    /// Where it listens; `None` in client mode.
+    /// The address that it listens at; `None` in client mode.
     pub(crate) address: Option<RpcAddress>,
 }
 
 /// The other end of a connection.
 pub(crate) struct Peer {
     env: Arc<EnvShared>,
-    /// Where its socket is.
+    /// The address of its socket.
     socket: RpcAddress,
     says: OnceLock<PeerEnv>,
     names: Mutex<HashMap<u64, Arc<str>>>,
@@ -36,7 +36,7 @@ pub(crate) struct Peer {
     mistrusted: Mutex<HashSet<u64>>,
     /// Whether there are any.
     is_mistrusted: AtomicBool,
-    host: Arc<HostHandle>,
+    host: Arc<ThreadHandle>,
     link: u64,
 }
 
@@ -45,7 +45,7 @@ impl Peer {
     pub(crate) fn new(
         env: Arc<EnvShared>,
         socket: RpcAddress,
-        host: Arc<HostHandle>,
+        host: Arc<ThreadHandle>,
         link: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -65,7 +65,7 @@ impl Peer {
         &self.env
     }
 
-    /// Where it listens, if it said so; else where its socket is.
+    /// The address that it listens at, if it said so; else its socket's.
     pub(crate) fn address(&self) -> &RpcAddress {
         self.advertised().unwrap_or(&self.socket)
     }
@@ -78,29 +78,29 @@ impl Peer {
         self.says.get()?.address.as_ref()
     }
 
-    /// Which env it is, once it has said so.
+    /// The id of its env, once it has said so.
     pub(crate) fn env_id(&self) -> Option<u64> {
         self.says.get().map(|says| says.id)
     }
 
-    /// What it said; false where it had said it before.
+    /// Stores what it said; false where it had said it before.
     pub(crate) fn introduce(&self, says: PeerEnv) -> bool {
         self.says.set(says).is_ok()
     }
 
     /// The thread that its connection lives on.
-    pub(crate) fn host(&self) -> &Arc<HostHandle> {
+    pub(crate) fn host(&self) -> &Arc<ThreadHandle> {
         &self.host
     }
 
-    /// Which of the thread's connections.
+    /// The number of the connection on its thread.
     pub(crate) fn link(&self) -> u64 {
         self.link
     }
 
     /// It calls something so.
     pub(crate) fn learn(&self, id: u64, name: &str) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock().unpoisoned();
         if names.len() < MAX_PEER_NAMES && name.len() <= MAX_PEER_NAME_LEN {
             names.entry(id).or_insert_with(|| name.into());
         }
@@ -108,10 +108,7 @@ impl Peer {
 
     /// Its messages of this type are another type than this program's.
     pub(crate) fn mistrust(&self, id: u64) {
-        let mut mistrusted = self
-            .mistrusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut mistrusted = self.mistrusted.lock().unpoisoned();
         if mistrusted.len() < MAX_PEER_NAMES {
             mistrusted.insert(id);
         }
@@ -126,33 +123,26 @@ impl Peer {
 
     #[cold]
     fn is_known_good(&self, id: MessageId) -> bool {
-        let mistrusted = self
-            .mistrusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mistrusted = self.mistrusted.lock().unpoisoned();
         !mistrusted.contains(&id.to_wire())
     }
 
-    /// What an endpoint is called, or its number.
+    /// The name of an endpoint, or its number.
     pub(crate) fn endpoint_name(&self, id: EndpointId) -> Arc<str> {
         self.name(id.to_wire())
             .unwrap_or_else(|| id.to_string().into())
     }
 
-    /// What a message is called, or its number.
+    /// The name of a message, or its number.
     pub(crate) fn message_name(&self, id: MessageId) -> Arc<str> {
         self.name(id.to_wire())
             .unwrap_or_else(|| id.to_string().into())
     }
 
     fn name(&self, id: u64) -> Option<Arc<str>> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock().unpoisoned();
         names.get(&id).cloned()
     }
 }
 
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Peer({})", self.address())
-    }
-}
+debug_text!(Peer, |this| "Peer({})", this.address());

@@ -1,4 +1,4 @@
-//! What a handler gets: a view of the receive buffer, or, from this process, the value itself.
+//! Received messages: a view of the receive buffer, or, from this process, the value itself.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ringrail_codec::archive::{ArchiveError, access};
 
 use super::body::{BodyBuf, BodyRef, Scratch};
+use super::decode_context::DecodeContext;
 use super::message::{Payload, owned, read};
 use super::peer::Peer;
-use super::scope::Scope;
 use super::{RpcAddress, RpcError};
 
 /// A message or a reply of type `M`, while its handler runs.
@@ -114,12 +114,21 @@ impl<'a, M: Payload> Received<'a, M> {
         }
     }
 
+    /// An owned value of one field of the [archive](View::Archived): a `T` of `view`, which is part of it. For handlers that
+    /// read the rest in place.
+    ///
+    /// # Errors
+    /// It cannot be deserialised.
+    pub fn field<T: Payload>(&self, view: &T::Archived) -> Result<T, RpcError> {
+        scoped::<T, _>(self.peer, || owned::<T>(view))
+    }
+
     /// Keeps it beyond the handler's return: holds the receive buffer, copies nothing.
-    pub fn keep(self) -> Kept<M> {
+    pub fn keep(self) -> Owned<M> {
         match self.form {
-            Form::Local { value, .. } => Kept::local(value),
-            Form::Archived { body, .. } => Kept {
-                form: KeptForm::Archived(body.keep()),
+            Form::Local { value, .. } => Owned::local(value),
+            Form::Archived { body, .. } => Owned {
+                form: OwnedForm::Archived(body.keep()),
                 peer: self.peer.cloned(),
             },
         }
@@ -142,20 +151,20 @@ impl<M: Payload> fmt::Debug for Received<'_, M> {
 ///
 /// The whole receive buffer (64 KiB as a rule) stays in use as long as one of these is alive: take
 /// out what is small and kept for long.
-pub struct Kept<M: Payload> {
-    form: KeptForm<M>,
+pub struct Owned<M: Payload> {
+    form: OwnedForm<M>,
     peer: Option<Arc<Peer>>,
 }
 
-enum KeptForm<M> {
+enum OwnedForm<M> {
     Archived(BodyBuf),
     Local(M),
 }
 
-impl<M: Payload> Kept<M> {
+impl<M: Payload> Owned<M> {
     pub(crate) fn local(value: M) -> Self {
         Self {
-            form: KeptForm::Local(value),
+            form: OwnedForm::Local(value),
             peer: None,
         }
     }
@@ -166,11 +175,19 @@ impl<M: Payload> Kept<M> {
     /// The bytes are no archive of an `M`.
     pub fn borrow(&self) -> Result<View<'_, M>, RpcError> {
         match &self.form {
-            KeptForm::Local(value) => Ok(View::Local(value)),
-            KeptForm::Archived(body) => access::<M>(body.bytes())
+            OwnedForm::Local(value) => Ok(View::Local(value)),
+            OwnedForm::Archived(body) => access::<M>(body.bytes())
                 .map(View::Archived)
                 .map_err(|error| unreadable::<M>(self.peer.as_ref(), &error)),
         }
+    }
+
+    /// An owned value of one field of the archive; see [`Received::field`].
+    ///
+    /// # Errors
+    /// It cannot be deserialised.
+    pub fn field<T: Payload>(&self, view: &T::Archived) -> Result<T, RpcError> {
+        scoped::<T, _>(self.peer.as_ref(), || owned::<T>(view))
     }
 
     /// The value: moved out where it is local, deserialised where it is not.
@@ -179,8 +196,8 @@ impl<M: Payload> Kept<M> {
     /// The bytes are no archive of an `M`.
     pub fn take(self) -> Result<M, RpcError> {
         match self.form {
-            KeptForm::Local(value) => Ok(value),
-            KeptForm::Archived(body) => {
+            OwnedForm::Local(value) => Ok(value),
+            OwnedForm::Archived(body) => {
                 scoped::<M, _>(self.peer.as_ref(), || read::<M>(body.bytes()))
             }
         }
@@ -188,14 +205,14 @@ impl<M: Payload> Kept<M> {
 
     /// Whether it came from another env.
     pub fn is_remote(&self) -> bool {
-        matches!(self.form, KeptForm::Archived(_))
+        matches!(self.form, OwnedForm::Archived(_))
     }
 }
 
-impl<M: Payload> fmt::Debug for Kept<M> {
+impl<M: Payload> fmt::Debug for Owned<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = std::any::type_name::<M>();
-        write!(f, "Kept({name}, remote: {})", self.is_remote())
+        write!(f, "Owned({name}, remote: {})", self.is_remote())
     }
 }
 
@@ -206,9 +223,9 @@ fn scoped<M, E: fmt::Display>(
     read: impl FnOnce() -> Result<M, E>,
 ) -> Result<M, RpcError> {
     let read = match peer {
-        // What needs no drop holds no refs.
+        // A type that needs no drop holds no refs.
         Some(peer) if std::mem::needs_drop::<M>() => {
-            let _scope = Scope::of_peer(peer);
+            let _scope = DecodeContext::of_peer(peer);
             read()
         }
         _ => read(),
@@ -226,7 +243,7 @@ fn unreadable<M>(peer: Option<&Arc<Peer>>, error: &impl fmt::Display) -> RpcErro
     }
 }
 
-/// Who sent a message; `None` where its env does not listen and it is this env.
+/// The sender of a message; `None` where its env does not listen and it is this env.
 pub(crate) fn sender_of(peer: Option<&Arc<Peer>>, own: Option<&RpcAddress>) -> Option<RpcAddress> {
     match peer {
         Some(peer) => Some(peer.address().clone()),

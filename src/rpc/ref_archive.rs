@@ -9,17 +9,17 @@ use rkyv::rancor::{Fallible, ResultExt, Source};
 use rkyv::{Archive, Deserialize, Place as RkyvPlace, Serialize};
 
 use super::RpcAddress;
+use super::decode_context::DecodeContext;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
-use super::scope::Scope;
 
 /// A ref as it travels.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 #[rkyv(derive(Debug))]
 pub struct RefParts {
-    /// Where the endpoint's env listens; nowhere in client mode.
+    /// The address that the endpoint's env listens at; none in client mode.
     pub address: Option<(String, u16)>,
-    /// What the endpoint is called.
+    /// The endpoint's name.
     pub name: String,
     /// Tells the endpoint's env from all others; 0 where that is not known.
     pub env: u64,
@@ -62,7 +62,9 @@ where
     D: Fallible<Error: Source> + ?Sized,
 {
     fn deserialize(&self, _: &mut D) -> Result<RpcEndpointRef<E>, D::Error> {
-        let (env, peer) = Scope::current().ok_or(RpcError::NoScope).into_error()?;
+        let (env, peer) = DecodeContext::current()
+            .ok_or(RpcError::NoScope)
+            .into_error()?;
         let address = self
             .address
             .as_ref()

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::clock;
 use super::endpoint_ref::{Place, RpcEndpointRef};
-use super::env::{Sleep, next_serial};
 use super::error::RpcError;
 use super::message::Message;
-use super::parcel::SendOptions;
+use super::pending_ask::SendOptions;
+use super::shared::{Sleep, next_serial};
 
 /// A token that no other ask of any env has.
 fn fresh_token(env: u64) -> u64 {

@@ -17,15 +17,15 @@ use ringrail_codec::archive::ArchiveError;
 
 use super::RpcError;
 use super::body::BodyRef;
-use super::call::{Call, HeldCall, PlainCall, RpcCallContext};
+use super::call::{HeldCall, RpcCallContext};
+use super::dispatcher::{Dispatcher, Replies};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::id::MessageId;
 use super::inbox::Inbox;
 use super::message::{Lane, Message};
-use super::node::{Node, Replies};
 use super::peer::Peer;
-use super::received::{Kept, Received};
-use super::reply_to::{Answerer, WireCall};
+use super::received::{Owned, Received};
+use super::reply::Reply;
 use super::schema::{self, Schema};
 
 /// Marks a message in [`RpcEndpoint::Messages`] that is handled by a future
@@ -42,12 +42,17 @@ pub trait MessageSet<E: RpcEndpoint> {
 
 /// One message in a [`MessageSet`]: `M` or [`Async<M>`].
 pub trait MessageEntry<E: RpcEndpoint> {
+    /// The numbers of its messages on the wire.
+    const IDS: &'static [MessageId];
+
     /// Adds its route.
     #[doc(hidden)]
     fn add_to(table: &mut RouteTable<E>);
 }
 
 impl<E: RpcEndpoint + Handle<M>, M: Message> MessageEntry<E> for M {
+    const IDS: &'static [MessageId] = &[M::ID];
+
     fn add_to(table: &mut RouteTable<E>) {
         table.add::<M>(Run::Now(|endpoint, _, message, call| {
             <E as Handle<M>>::handle(endpoint, message, call)
@@ -56,8 +61,34 @@ impl<E: RpcEndpoint + Handle<M>, M: Message> MessageEntry<E> for M {
 }
 
 impl<E: RpcEndpoint + HandleAsync<M>, M: Message> MessageEntry<E> for Async<M> {
+    const IDS: &'static [MessageId] = &[M::ID];
+
     fn add_to(table: &mut RouteTable<E>) {
-        table.add::<M>(Run::Future(fly::<E, M>));
+        table.add::<M>(Run::Future(handler_future::<E, M>));
+    }
+}
+
+/// Fails the build where two messages of one endpoint are called the same on the wire.
+const fn check_distinct(entries: &[&[MessageId]]) {
+    let (mut at, mut within) = (0, 0);
+    while at < entries.len() {
+        if within == entries[at].len() {
+            (at, within) = (at + 1, 0);
+            continue;
+        }
+        let id = entries[at][within].to_wire();
+        within += 1;
+        let (mut later, mut from) = (at, within);
+        while later < entries.len() {
+            while from < entries[later].len() {
+                assert!(
+                    entries[later][from].to_wire() != id,
+                    "two messages of this endpoint have one name on the wire: call one of them something else"
+                );
+                from += 1;
+            }
+            (later, from) = (later + 1, 0);
+        }
     }
 }
 
@@ -66,6 +97,7 @@ macro_rules! tuples {
         impl<E: RpcEndpoint, $($name: MessageEntry<E>),*> MessageSet<E> for ($($name,)*) {
             #[allow(unused_variables)]
             fn add_to(table: &mut RouteTable<E>) {
+                const { check_distinct(&[$(<$name as MessageEntry<E>>::IDS),*]) };
                 $(<$name as MessageEntry<E>>::add_to(table);)*
             }
         }
@@ -106,20 +138,20 @@ pub(crate) type RunNow<E, M> = fn(
 ) -> Result<(), RpcError>;
 
 pub(crate) type RunFuture<E, M> =
-    fn(Rc<RefCell<Option<E>>>, Kept<M>, HeldCall<<M as Message>::Reply>) -> Flight;
+    fn(Rc<RefCell<Option<E>>>, Owned<M>, HeldCall<<M as Message>::Reply>) -> HandlerFuture;
 
 /// A handler's future.
-pub(crate) type Flight = Pin<Box<dyn Future<Output = Result<(), RpcError>>>>;
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), RpcError>>>>;
 
 #[expect(
     clippy::await_holding_refcell_ref,
     reason = "the inbox runs nothing else of this endpoint until the future is done"
 )]
-fn fly<E: HandleAsync<M>, M: Message>(
+fn handler_future<E: HandleAsync<M>, M: Message>(
     endpoint: Rc<RefCell<Option<E>>>,
-    message: Kept<M>,
+    message: Owned<M>,
     call: HeldCall<M::Reply>,
-) -> Flight {
+) -> HandlerFuture {
     Box::pin(async move {
         let spare = call.share();
         let outcome = match endpoint.borrow_mut().as_mut() {
@@ -196,21 +228,20 @@ pub(crate) struct RouteEntry<E: RpcEndpoint> {
     pub(crate) typed: Box<dyn Any>,
 }
 
-/// What came from a peer: for whom it is is known already.
+/// A peer's message, whose endpoint is known already.
 pub(crate) struct FromPeer<'a> {
     pub(crate) body: BodyRef<'a>,
     pub(crate) peer: &'a Arc<Peer>,
-    /// `None` where it wants no reply.
-    pub(crate) call: Option<WireCall<'a>>,
+    pub(crate) reply: Reply<'a>,
 }
 
 /// A route without its message's type.
 pub(crate) trait AnyRoute<E: RpcEndpoint> {
     /// Handles a peer's message.
-    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: &mut FromPeer<'_>);
+    fn run_remote(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>, message: &mut FromPeer<'_>);
 
     /// Handles the first value in its queue.
-    fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>);
+    fn run_local(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>);
 
     /// Drops the first value in its queue; its message's name where it wanted no reply.
     fn drop_local(&self) -> Option<&'static str>;
@@ -223,7 +254,12 @@ pub(crate) trait TypedRoute<M: Message> {
     ///
     /// # Errors
     /// The endpoint is stopped, or its inbox is full.
-    fn post(&self, node: &Rc<Node>, message: M, key: Option<u64>) -> Result<(), RpcError>;
+    fn post(
+        &self,
+        dispatcher: &Rc<Dispatcher>,
+        message: M,
+        key: Option<u64>,
+    ) -> Result<(), RpcError>;
 }
 
 /// One message type of one endpoint.
@@ -232,7 +268,7 @@ struct Route<E: RpcEndpoint, M: Message> {
     index: usize,
     run: Run<E, M>,
     queue: RefCell<VecDeque<(M, Option<u64>)>>,
-    /// The node's table of asks with its replies, once it was needed.
+    /// The dispatcher's table of asks with its replies, once it was needed.
     replies: OnceCell<Rc<Replies<M::Reply>>>,
 }
 
@@ -241,79 +277,78 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
     fn run(
         &self,
         inbox: &Inbox<E>,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         message: Received<'_, M>,
-        (answerer, peer): (Answerer<'_, M::Reply>, Option<&Arc<Peer>>),
+        (reply, peer): (Reply<'_>, Option<&Arc<Peer>>),
     ) {
         match self.run {
             Run::Now(run) => {
-                let call = Call::new(node, answerer);
-                inbox.run_now(node, &call, peer, M::NAME, |endpoint, call| {
+                inbox.run_now(dispatcher, (reply, peer), M::NAME, |endpoint, call| {
                     run(endpoint, self.index, message, call)
                 });
             }
             Run::Future(run) => {
-                let call = HeldCall::new(Rc::clone(node), answerer.hold());
-                inbox.run_future(node, M::NAME, |endpoint| {
+                let call = HeldCall::new(Rc::clone(dispatcher), reply.hold());
+                inbox.run_future(dispatcher, M::NAME, |endpoint| {
                     run(endpoint, message.keep(), call)
                 });
             }
         }
     }
 
-    /// An inbox has one node all its life.
+    /// An inbox has one dispatcher all its life.
     #[inline]
-    fn replies(&self, node: &Node) -> &Rc<Replies<M::Reply>> {
-        self.replies.get_or_init(|| node.replies())
+    fn replies(&self, dispatcher: &Dispatcher) -> &Rc<Replies<M::Reply>> {
+        self.replies.get_or_init(|| dispatcher.replies())
     }
 
     #[inline]
-    fn run_value(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: M, key: Option<u64>) {
-        let answerer = match key {
-            None => Answerer::OneWay,
+    fn run_value(
+        &self,
+        inbox: &Inbox<E>,
+        dispatcher: &Rc<Dispatcher>,
+        message: M,
+        key: Option<u64>,
+    ) {
+        let reply = match key {
+            None => Reply::OneWay,
             Some(key) => {
-                let replies = Rc::clone(self.replies(node));
-                Answerer::Pending { replies, key }
+                let replies = Rc::clone(self.replies(dispatcher));
+                Reply::Pending(replies, key)
             }
         };
-        self.run(inbox, node, Received::local(message), (answerer, None));
+        self.run(inbox, dispatcher, Received::local(message), (reply, None));
     }
 }
 
 impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
-    fn run_remote(&self, inbox: &Inbox<E>, node: &Rc<Node>, message: &mut FromPeer<'_>) {
+    fn run_remote(
+        &self,
+        inbox: &Inbox<E>,
+        dispatcher: &Rc<Dispatcher>,
+        message: &mut FromPeer<'_>,
+    ) {
         let peer = message.peer;
         let received = match Received::archived(message.body, Some(peer)) {
             Ok(received) => received,
             Err(error) => return refuse_archive::<E, M>(inbox, message, &error),
         };
-        let call = message.call.take();
-        match (&self.run, call) {
-            (Run::Now(run), Some(WireCall::Responder(responder))) => {
-                let call = PlainCall::new(node, responder);
-                inbox.run_now(node, &call, Some(peer), M::NAME, |endpoint, call| {
-                    run(endpoint, self.index, received, call)
-                });
-            }
-            (_, call) => {
-                let answerer = Answerer::of_peer(call);
-                self.run(inbox, node, received, (answerer, Some(peer)));
-            }
-        }
+        let reply = message.reply.take();
+        self.run(inbox, dispatcher, received, (reply, Some(peer)));
     }
 
-    fn run_local(&self, inbox: &Inbox<E>, node: &Rc<Node>) {
+    fn run_local(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>) {
         let first = self.queue.borrow_mut().pop_front();
         let Some((message, key)) = first else {
-            return;
+            unreachable!("a value waits in the queue of its route");
         };
         if let Some(key) = key
-            && !self.replies(node).is_wanted(key)
+            && !self.replies(dispatcher).is_wanted(key)
         {
-            node.cancel(key);
+            dispatcher.cancel(key);
             return;
         }
-        self.run_value(inbox, node, message, key);
+        self.run_value(inbox, dispatcher, message, key);
     }
 
     fn drop_local(&self) -> Option<&'static str> {
@@ -335,28 +370,33 @@ fn refuse_archive<E: RpcEndpoint, M: Message>(
         from: message.peer.address().to_string().into(),
         detail: error.to_string().into(),
     };
-    Answerer::<M::Reply>::of_peer(message.call.take()).fail(&error);
+    message.reply.take().fail(&error);
     inbox.on_error(error);
 }
 
 impl<E: RpcEndpoint, M: Message> TypedRoute<M> for Route<E, M> {
     #[inline]
-    fn post(&self, node: &Rc<Node>, message: M, key: Option<u64>) -> Result<(), RpcError> {
+    fn post(
+        &self,
+        dispatcher: &Rc<Dispatcher>,
+        message: M,
+        key: Option<u64>,
+    ) -> Result<(), RpcError> {
         let Some(inbox) = self.inbox.upgrade() else {
             return Err(RpcError::OutboxStopped);
         };
-        if inbox.is_free() && node.enter() {
-            self.run_value(&inbox, node, message, key);
-            node.leave();
+        if inbox.is_free() && dispatcher.enter() {
+            self.run_value(&inbox, dispatcher, message, key);
+            dispatcher.leave();
             return Ok(());
         }
         inbox.admit(M::LANE)?;
         self.queue.borrow_mut().push_back((message, key));
         if let Some(key) = key {
             let phase = super::error::AskPhase::Delivered;
-            self.replies(node).reached(key, phase);
+            self.replies(dispatcher).reached(key, phase);
         }
-        inbox.push_local(node, self.index, M::LANE);
+        inbox.push_local(dispatcher, self.index, M::LANE);
         Ok(())
     }
 }

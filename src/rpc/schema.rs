@@ -1,4 +1,4 @@
-//! What this program means by the names of messages, so that two meanings of one name are noticed.
+//! This program's types by the names of messages, so that two types of one name are noticed.
 //!
 //! Within the program: endpoints declare their messages when they are set up, connections when they first send one;
 //! a second type of the same name is refused or logged. Between programs: a connection tells a fingerprint of
@@ -6,13 +6,14 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use rkyv::Archive;
 
 use super::error::RpcError;
 use super::id::{MessageId, SPARE_BIT, fnv1a};
 use super::message::Message;
+use crate::rpc::sync::Unpoisoned;
 
 /// Names that one program declares, at most; more are not compared.
 const MAX_DECLARED: usize = 65_536;
@@ -24,7 +25,7 @@ pub(crate) struct Schema {
     pub(crate) name: &'static str,
     pub(crate) fingerprint: u64,
     of: TypeId,
-    type_name: &'static str,
+    pub(crate) type_name: &'static str,
 }
 
 impl Schema {
@@ -70,7 +71,7 @@ type Declared = HashMap<u64, Schema>;
 fn declared() -> MutexGuard<'static, Declared> {
     static DECLARED: OnceLock<Mutex<Declared>> = OnceLock::new();
     let declared = DECLARED.get_or_init(Mutex::default);
-    declared.lock().unwrap_or_else(PoisonError::into_inner)
+    declared.lock().unpoisoned()
 }
 
 /// This program means that type by that name.

@@ -1,18 +1,16 @@
 //! [`Sending`]: a message that wants no reply, whose sender waits until there is room for it.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::clock;
 use super::endpoint_ref::RefTarget;
-use super::env::{Sleep, Timed, TimerGuard};
-use super::error::{ENV_STOPPED, RpcError};
+use super::error::RpcError;
 use super::message::Message;
-use super::parcel::{Parcel, SendOptions};
+use super::pending_ask::{PendingAsk, SendOptions};
+use super::shared::{Sleep, Timed, TimerGuard};
 
 /// The first wait for room, in ns; it doubles each time.
 const FIRST_WAIT_NS: u64 = 1_000_000;
@@ -26,19 +24,8 @@ const LONGEST_WAIT_NS: u64 = 32_000_000;
 /// Dropping it before it is done retracts the message, if it has not been taken.
 #[must_use = "futures do nothing unless polled, and dropping this one retracts the message"]
 pub struct Sending<M: Message> {
-    state: State<M>,
-    wait_ns: u64,
-}
-
-enum State<M: Message> {
-    Failed(RpcError),
-    /// To be posted.
-    New(Arc<Parcel<M>>),
-    /// Its host is to say whether it takes it.
-    Posted(Arc<Parcel<M>>, Option<TimerGuard>),
-    /// There was no room.
-    Waiting(Arc<Parcel<M>>, Sleep),
-    Over,
+    future: Pin<Box<dyn Future<Output = Result<(), RpcError>> + Send>>,
+    message: std::marker::PhantomData<fn(M)>,
 }
 
 impl<M: Message> Sending<M> {
@@ -48,26 +35,81 @@ impl<M: Message> Sending<M> {
             confirms: true,
             ..SendOptions::default()
         };
-        let state = match Parcel::new(target, message, options) {
-            Ok(parcel) => State::New(parcel),
-            Err(error) => State::Failed(error),
-        };
+        let pending = PendingAsk::new(target, message, options);
         Self {
-            state,
-            wait_ns: FIRST_WAIT_NS,
+            future: Box::pin(async { send(pending?).await }),
+            message: std::marker::PhantomData,
         }
     }
+}
 
-    /// It was not taken: waits where there may be room later.
-    fn refused(&mut self, parcel: Arc<Parcel<M>>, error: RpcError) -> Option<RpcError> {
-        if !error.wants_room() {
-            return Some(error);
+/// Offers the message until it is taken, or waiting does not help.
+async fn send<M: Message>(pending: Arc<PendingAsk<M>>) -> Result<(), RpcError> {
+    let mut wait_ns = FIRST_WAIT_NS;
+    loop {
+        let offer = Offer {
+            pending: &pending,
+            state: OfferState::New,
+        };
+        match offer.await {
+            Err(error) if error.wants_room() => {}
+            outcome => return outcome,
         }
-        let at_ns = clock::now_ns().saturating_add(self.wait_ns);
-        self.wait_ns = (2 * self.wait_ns).min(LONGEST_WAIT_NS);
-        let sleep = Sleep::until(parcel.target_arc().env().timers(), at_ns);
-        self.state = State::Waiting(parcel, sleep);
-        None
+        let at_ns = clock::now_ns().saturating_add(wait_ns);
+        wait_ns = (2 * wait_ns).min(LONGEST_WAIT_NS);
+        Sleep::until(pending.target_arc().env().timers(), at_ns).await;
+    }
+}
+
+/// One try: posts the message, and waits until its host says whether it takes it.
+struct Offer<'a, M: Message> {
+    pending: &'a Arc<PendingAsk<M>>,
+    state: OfferState,
+}
+
+enum OfferState {
+    New,
+    /// The end of the env is told also where the thread is blocked.
+    Posted {
+        _guard: Option<TimerGuard>,
+    },
+    Over,
+}
+
+impl<M: Message> Future for Offer<'_, M> {
+    type Output = Result<(), RpcError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let pending = self.pending;
+        if let OfferState::New = self.state {
+            let at_home = pending.is_at_home();
+            if !at_home {
+                // Left there before its host can look for it.
+                let _ = pending.poll_taken(cx.waker());
+            }
+            let posted = pending.post_to_host();
+            if at_home || posted.is_err() {
+                self.state = OfferState::Over;
+                return Poll::Ready(posted);
+            }
+            let timed = Arc::clone(pending) as Arc<dyn Timed>;
+            let guard = pending.target_arc().env().timers().add(u64::MAX, timed);
+            self.state = OfferState::Posted { _guard: guard };
+            return Poll::Pending;
+        }
+        let taken = pending.poll_taken(cx.waker());
+        if taken.is_ready() {
+            self.state = OfferState::Over;
+        }
+        taken
+    }
+}
+
+impl<M: Message> Drop for Offer<'_, M> {
+    fn drop(&mut self) {
+        if let OfferState::Posted { .. } = self.state {
+            self.pending.retract_unsent();
+        }
     }
 }
 
@@ -75,81 +117,8 @@ impl<M: Message> Future for Sending<M> {
     type Output = Result<(), RpcError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let refused = match std::mem::replace(&mut self.state, State::Over) {
-                State::Failed(error) => return Poll::Ready(Err(error)),
-                // Polled again after the end.
-                State::Over => return Poll::Ready(Err(ENV_STOPPED)),
-                State::New(parcel) => {
-                    let posted = match parcel.is_at_home() {
-                        true => match parcel.post_to_host() {
-                            Ok(()) => return Poll::Ready(Ok(())),
-                            refused => refused,
-                        },
-                        false => {
-                            // Told by the waker that is left with it first.
-                            let _ = parcel.poll_taken(cx.waker());
-                            parcel.post_to_host()
-                        }
-                    };
-                    match posted {
-                        Ok(()) => {
-                            self.state = State::Posted(parcel, None);
-                            continue;
-                        }
-                        Err(error) => self.refused(parcel, error),
-                    }
-                }
-                State::Posted(parcel, guard) => match parcel.poll_taken(cx.waker()) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                    Poll::Ready(Err(error)) => self.refused(parcel, error),
-                    Poll::Pending => {
-                        // The end of the env is told also where the thread is blocked.
-                        let timers = parcel.target_arc().env().timers();
-                        let watched = || Arc::clone(&parcel) as Arc<dyn Timed>;
-                        let guard = guard.or_else(|| timers.add(u64::MAX, watched()));
-                        self.state = State::Posted(parcel, guard);
-                        return Poll::Pending;
-                    }
-                },
-                State::Waiting(parcel, mut sleep) => match Pin::new(&mut sleep).poll(cx) {
-                    Poll::Ready(()) => {
-                        self.state = State::New(parcel);
-                        None
-                    }
-                    Poll::Pending => {
-                        self.state = State::Waiting(parcel, sleep);
-                        return Poll::Pending;
-                    }
-                },
-            };
-            if let Some(error) = refused {
-                return Poll::Ready(Err(error));
-            }
-        }
+        self.future.as_mut().poll(cx)
     }
 }
 
-impl<M: Message> Drop for Sending<M> {
-    fn drop(&mut self) {
-        if let State::Posted(parcel, _) = &self.state {
-            parcel.retract_unsent();
-        }
-    }
-}
-
-// Nothing in it is pinned.
-impl<M: Message> Unpin for Sending<M> {}
-
-impl<M: Message> fmt::Debug for Sending<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sending({})", M::NAME)
-    }
-}
-
-impl<M: Message> Parcel<M> {
-    /// Its sender lets go: it is not delivered, unless it has been.
-    fn retract_unsent(&self) {
-        self.gone().store(true, Ordering::SeqCst);
-    }
-}
+debug_text!([M: Message] Sending<M>, |_this| "Sending({})", M::NAME);

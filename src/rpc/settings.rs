@@ -1,11 +1,14 @@
-//! The settings of an env, read once from its [`Conf`].
+//! The settings of an env, and where they come from.
+//!
+//! This layer reads no keys: a [`SettingsSource`], such as a configuration, fills [`RpcSettings`].
 
+use std::any::Any;
 use std::time::Duration;
 
-use crate::conf::keys::{network, rpc, transport};
-use crate::conf::{Conf, ConfError, RpcTimeout};
+use ringrail_transport::TransportConf;
 
-use super::clock;
+use super::error::RpcError;
+use super::{RpcTimeout, clock};
 
 /// Bounds an endpoint's inbox.
 pub(crate) const INBOX_KEY: &str = "ringrail.rpc.inbox.capacity";
@@ -16,13 +19,13 @@ pub(crate) const OUTBOX_KEY: &str = "ringrail.rpc.outbox.capacity";
 /// Bounds a message.
 pub(crate) const MESSAGE_KEY: &str = "ringrail.rpc.message.maxSize";
 
-/// Bounds the mail of a thread.
-pub(crate) const MAIL_KEY: &str = "ringrail.transport.inbox";
+/// Bounds the mailbox of a thread.
+pub(crate) const MAILBOX_KEY: &str = "ringrail.transport.inbox";
 
 /// Bounds the replies that a thread remembers.
 pub(crate) const REMEMBERED_KEY: &str = "ringrail.rpc.retry.remembered";
 
-/// What an env is set to.
+/// The settings of an env. Each field is one key's value.
 #[derive(Clone, Debug)]
 pub(crate) struct RpcSettings {
     pub(crate) ask_timeout: RpcTimeout,
@@ -40,7 +43,7 @@ pub(crate) struct RpcSettings {
     /// How long a peer's message waits for room in an inbox.
     pub(crate) max_stall: Duration,
     pub(crate) outbox_capacity: usize,
-    pub(crate) mail_capacity: usize,
+    pub(crate) mailbox_capacity: usize,
     pub(crate) connect_concurrency: usize,
     pub(crate) port_max_retries: u32,
     pub(crate) shards: usize,
@@ -49,29 +52,77 @@ pub(crate) struct RpcSettings {
     pub(crate) message_max: u64,
 }
 
-impl RpcSettings {
+/// The time of asks and lookups where nothing is set (Spark: `spark.network.timeout`).
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+
+impl Default for RpcSettings {
+    fn default() -> Self {
+        Self {
+            ask_timeout_ns: clock::ns(DEFAULT_TIMEOUT),
+            ask_timeout: RpcTimeout::new(DEFAULT_TIMEOUT, "ringrail.rpc.askTimeout"),
+            lookup_timeout: RpcTimeout::new(DEFAULT_TIMEOUT, "ringrail.rpc.lookupTimeout"),
+            num_retries: 3,
+            retry_wait: Duration::from_secs(3),
+            remembered: 4096,
+            remembered_len: 16 << 20,
+            inbox_capacity: 16_384,
+            inbox_budget: 64,
+            max_stall: Duration::from_secs(10),
+            outbox_capacity: 16_384,
+            mailbox_capacity: 65_536,
+            connect_concurrency: 64,
+            port_max_retries: 16,
+            shards: 0,
+            drain_timeout: Duration::from_secs(10),
+            message_max: 128 << 20,
+        }
+    }
+}
+
+/// Fills the settings of an env.
+pub(crate) trait SettingsSource: Any + Send + Sync {
+    /// Those of this layer.
+    ///
     /// # Errors
-    /// A value that its key cannot have.
-    pub(crate) fn read(conf: &Conf) -> Result<Self, ConfError> {
-        let ask_timeout = RpcTimeout::ask(conf)?;
-        Ok(Self {
-            ask_timeout_ns: clock::ns(ask_timeout.duration()),
-            ask_timeout,
-            lookup_timeout: RpcTimeout::lookup(conf)?,
-            num_retries: conf.get_entry(&rpc::NUM_RETRIES)?,
-            retry_wait: conf.get_entry(&rpc::RETRY_WAIT)?,
-            remembered: conf.get_entry(&rpc::RETRY_REMEMBERED)?,
-            remembered_len: conf.get_entry(&rpc::RETRY_REMEMBERED_SIZE)?,
-            inbox_capacity: conf.get_entry(&rpc::INBOX_CAPACITY)?,
-            max_stall: conf.get_entry(&rpc::INBOX_MAX_STALL)?,
-            inbox_budget: conf.get_entry(&rpc::INBOX_BUDGET)?,
-            outbox_capacity: conf.get_entry(&rpc::OUTBOX_CAPACITY)?,
-            mail_capacity: conf.get_entry(&transport::INBOX)?,
-            connect_concurrency: conf.get_entry(&rpc::CONNECT_CONCURRENCY)?,
-            port_max_retries: conf.get_entry(&network::PORT_MAX_RETRIES)?,
-            shards: conf.get_entry(&rpc::SHARDS)?,
-            drain_timeout: conf.get_entry(&transport::DRAIN_TIMEOUT)?,
-            message_max: conf.get_entry(&rpc::MESSAGE_MAX_SIZE)?,
-        })
+    /// A value that its key cannot have, or a setting that asks for protection that an env does not have.
+    fn settings(&self) -> Result<RpcSettings, RpcError>;
+
+    /// Those of an engine of the env's own.
+    ///
+    /// # Errors
+    /// A value that its key cannot have, or that an env cannot do as it says.
+    fn transport(&self) -> Result<TransportConf, RpcError>;
+
+    /// How many threads a program of this role has, where that is set.
+    ///
+    /// # Errors
+    /// It is set to something else than a number.
+    fn threads_of(&self, role: &str) -> Result<Option<usize>, RpcError>;
+
+    /// The keys that are set and that an engine with these settings does not do as they say.
+    ///
+    /// # Errors
+    /// A value that its key cannot have, or that an env cannot do as it says.
+    fn ignored_by(&self, engine: &TransportConf) -> Result<Vec<&'static str>, RpcError>;
+}
+
+/// The settings that hold if nothing is set.
+pub(crate) struct Defaults;
+
+impl SettingsSource for Defaults {
+    fn settings(&self) -> Result<RpcSettings, RpcError> {
+        Ok(RpcSettings::default())
+    }
+
+    fn transport(&self) -> Result<TransportConf, RpcError> {
+        Ok(TransportConf::default())
+    }
+
+    fn threads_of(&self, _: &str) -> Result<Option<usize>, RpcError> {
+        Ok(None)
+    }
+
+    fn ignored_by(&self, _: &TransportConf) -> Result<Vec<&'static str>, RpcError> {
+        Ok(Vec::new())
     }
 }

@@ -9,6 +9,19 @@
 //!
 //! Locks whose holder does none of these operations are `std`'s everywhere: no switch can happen inside.
 
+use std::sync::PoisonError;
+
+/// Takes the guard of a lock whether or not a holder has panicked: each leaves a state that others can use.
+pub(crate) trait Unpoisoned<G> {
+    fn unpoisoned(self) -> G;
+}
+
+impl<G> Unpoisoned<G> for Result<G, PoisonError<G>> {
+    fn unpoisoned(self) -> G {
+        self.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(not(shuttle))]
 pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
 #[cfg(not(shuttle))]
@@ -35,10 +48,8 @@ pub(crate) use shuttle::{thread, thread_local};
 /// algorithm is not what is modelled here.
 #[cfg(shuttle)]
 mod model {
+    use super::{Mutex, MutexGuard, Unpoisoned};
     use std::collections::VecDeque;
-    use std::sync::PoisonError;
-
-    use super::{Mutex, MutexGuard};
 
     pub(crate) struct ArrayQueue<T> {
         items: Mutex<VecDeque<T>>,
@@ -53,7 +64,7 @@ mod model {
         }
 
         fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
-            self.items.lock().unwrap_or_else(PoisonError::into_inner)
+            self.items.lock().unpoisoned()
         }
 
         pub(crate) fn capacity(&self) -> usize {

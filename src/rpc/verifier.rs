@@ -8,19 +8,20 @@ use super::RpcEndpointAddress;
 use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
 use super::endpoint_ref::RpcEndpointRef;
-use super::env::{EndpointOptions, EnvShared, RpcEnv};
+use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
 use super::message::Message;
-use super::parcel::SendOptions;
+use super::pending_ask::SendOptions;
 use super::received::{Received, View};
+use super::shared::EnvShared;
 
-/// What the verifier is called in every env that listens.
+/// The verifier's name in every env that listens.
 pub const VERIFIER_NAME: &str = "endpoint-verifier";
 
 /// Asks the verifier whether an endpoint exists.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct CheckExistence {
-    /// What it is called.
+    /// Its name.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a request's body looks like: an envelope, and the archive of the message behind it.
+//! The layout of a request's body: an envelope, and the archive of the message behind it.
 //!
 //! ```text
 //!  0  u64  id of the endpoint; the highest bit says that the envelope is long
@@ -23,7 +23,7 @@ const SHORT_LEN: usize = 16;
 /// Bytes of an envelope with a token.
 const LONG_LEN: usize = 32;
 
-/// Whom a message is for, and what it is.
+/// The endpoint that a message is for, and the message's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) endpoint: EndpointId,
@@ -47,6 +47,7 @@ impl Envelope {
             word(24)?;
             (Some(word(16)?), LONG_LEN)
         };
+        debug_assert!(len <= body.len(), "the envelope lies in the body");
         let envelope = Self {
             endpoint: EndpointId::from_wire(endpoint),
             message: MessageId::from_wire(message),
@@ -61,6 +62,11 @@ impl Envelope {
     where
         S: Fallible + Writer + ?Sized,
     {
+        debug_assert_eq!(
+            self.endpoint.to_wire() & SPARE_BIT,
+            0,
+            "no id has the spare bit"
+        );
         let long = if self.token.is_some() { SPARE_BIT } else { 0 };
         serializer.write(&pair(
             self.endpoint.to_wire() | long,

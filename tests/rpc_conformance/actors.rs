@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use ringrail::rpc::{
-    EndpointContext, FnEndpoint, Handle, LaterCall, Received, RpcAddress, RpcCallContext,
+    DeferredCall, EndpointContext, FnEndpoint, Handle, Received, RpcAddress, RpcCallContext,
     RpcEndpoint, RpcEndpointRef, RpcError,
 };
 
@@ -156,10 +156,10 @@ pub(crate) fn echo() -> FnEndpoint {
 }
 
 /// An endpoint that gives its calls away, to be answered by the test; and echoes.
-pub(crate) fn giver() -> (FnEndpoint, mpsc::Receiver<LaterCall<u64>>) {
+pub(crate) fn giver() -> (FnEndpoint, mpsc::Receiver<DeferredCall<u64>>) {
     let (calls, given) = mpsc::channel();
     let endpoint = echo().on::<Later>(move |_, call| {
-        calls.send(call.later()).unwrap();
+        calls.send(call.defer()).unwrap();
         Ok(())
     });
     (endpoint, given)
@@ -169,7 +169,7 @@ pub(crate) fn giver() -> (FnEndpoint, mpsc::Receiver<LaterCall<u64>>) {
 pub(crate) fn caller() -> FnEndpoint {
     FnEndpoint::new().on::<CallBack>(|message, call| {
         let CallBack { to, n } = message.take()?;
-        let call = call.later();
+        let call = call.defer();
         // Not on this thread, which must not block.
         std::thread::spawn(move || match to.ask_blocking(Echo { n }) {
             Ok(reply) => call.reply(reply),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringrail::conf::Conf;
 use ringrail::rpc::{
-    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcEndpointRef,
+    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Owned, RpcEndpoint, RpcEndpointRef,
     RpcEnv, RpcEnvBuilder, RpcError,
 };
 
@@ -168,7 +168,7 @@ pub(crate) fn a_name_set_up_again_by_a_handler_leads_to_the_new_endpoint_at_once
                 let fresh = instance(&inner, round, &of_handler);
                 for n in 0..4 {
                     let message = Echo { n: 10 * round + n };
-                    match fresh.here().filter(|_| round % 2 == 0) {
+                    match fresh.as_local().filter(|_| round % 2 == 0) {
                         Some(here) => here.send(message)?,
                         None => fresh.send(message)?,
                     }
@@ -326,7 +326,7 @@ impl RpcEndpoint for Sleeper {
 }
 
 impl HandleAsync<Echo> for Sleeper {
-    async fn handle(&mut self, echo: Kept<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
+    async fn handle(&mut self, echo: Owned<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
         let n = echo.take()?.n;
         self.journal.write(format!("begin {n}"));
         let reply = self.other.ask(Echo { n }).await?;
@@ -337,7 +337,7 @@ impl HandleAsync<Echo> for Sleeper {
 }
 
 impl HandleAsync<Say> for Sleeper {
-    async fn handle(&mut self, _: Kept<Say>, _: HeldCall<String>) -> Result<(), RpcError> {
+    async fn handle(&mut self, _: Owned<Say>, _: HeldCall<String>) -> Result<(), RpcError> {
         // An await, so that the failure comes from the future.
         self.other.ask(Echo { n: 0 }).await?;
         Err(RpcError::other("not in the mood"))
@@ -349,7 +349,7 @@ pub(crate) fn handlers_that_are_futures_keep_the_next_message_waiting(backend: B
     let gate = Gate::default();
     let wait = gate.clone();
     let slow = FnEndpoint::new().on::<Echo>(move |echo, call| {
-        let (n, call) = (echo.take()?.n, call.later());
+        let (n, call) = (echo.take()?.n, call.defer());
         let wait = wait.clone();
         std::thread::spawn(move || {
             assert!(wait.pass());

@@ -5,8 +5,10 @@
 
 mod actors;
 mod asking;
+mod backends;
 mod blocking;
 mod errors;
+mod fairness;
 mod files;
 mod ground;
 mod life;
@@ -143,4 +145,9 @@ properties! {
         one_name_for_two_messages_is_refused,
         a_message_that_is_another_type_to_its_sender_is_refused,
         a_handlers_future_is_polled_when_it_is_woken_and_not_before;
+    backends:
+        a_registered_backend_makes_envs_that_find_each_other;
+    fairness:
+        a_flooded_endpoint_does_not_starve_others_of_its_thread,
+        what_waits_in_an_inbox_is_seen_to_age;
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ringrail::conf::Conf;
 use ringrail::rpc::{
     Async, EndpointContext, FnEndpoint, Handle, HandleAsync, HeldCall, INSPECTOR_NAME, Inspect,
-    Kept, LocalRef, Ping, Received, ReplyContext, ReplyHandler, RpcCallContext, RpcEndpoint,
+    LocalRef, Owned, Ping, Received, ReplyContext, ReplyHandler, RpcCallContext, RpcEndpoint,
     RpcEndpointRef, RpcError, ask_all,
 };
 
@@ -75,7 +75,7 @@ pub(crate) fn a_repeated_request_is_handled_once_while_its_reply_is_remembered(b
     let count = Arc::clone(&handled);
     let endpoint = FnEndpoint::new().on::<Count>(move |_, call| {
         let n = count.fetch_add(1, Ordering::SeqCst) + 1;
-        let call = call.later();
+        let call = call.defer();
         // The first attempts time out: as if their replies were lost.
         std::thread::spawn(move || {
             std::thread::sleep(std::time::Duration::from_millis(350));
@@ -187,7 +187,7 @@ impl Handle<Begin> for Chain {
         call: RpcCallContext<'_, u64>,
     ) -> Result<(), RpcError> {
         let to = begin.take()?.to;
-        let Some(to) = to.here() else {
+        let Some(to) = to.as_local() else {
             call.reply(0);
             return Ok(());
         };
@@ -206,11 +206,11 @@ impl Handle<Begin> for Chain {
 impl HandleAsync<BeginAsync> for Chain {
     async fn handle(
         &mut self,
-        begin: Kept<BeginAsync>,
+        begin: Owned<BeginAsync>,
         call: HeldCall<u64>,
     ) -> Result<(), RpcError> {
         let mut sum = 0;
-        if let Some(to) = begin.take()?.to.here() {
+        if let Some(to) = begin.take()?.to.as_local() {
             for n in 1..=1000 {
                 sum += to.ask(Echo { n }).await?;
             }
@@ -231,7 +231,7 @@ pub(crate) fn local_refs_answer_callbacks_and_futures_on_their_thread(backend: B
     let echo = env
         .setup_endpoint_with("echo", on_0, crate::actors::echo)
         .unwrap();
-    assert!(echo.here().is_none(), "not on this thread");
+    assert!(echo.as_local().is_none(), "not on this thread");
     let sum = 1000 * 1001 / 2;
     // Another endpoint, and, by callbacks, itself: queued behind the handler that asks.
     for to in [echo.any(), chain.any()] {

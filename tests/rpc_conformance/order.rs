@@ -77,7 +77,7 @@ impl Handle<Mixed> for Alternating {
         call: RpcCallContext<'_, u64>,
     ) -> Result<(), RpcError> {
         let to = mixed.take()?.to;
-        let direct = to.here();
+        let direct = to.as_local();
         for n in 1..=100 {
             match &direct {
                 Some(direct) if n % 2 == 0 => direct.send(Echo { n })?,

@@ -60,7 +60,7 @@ message! { PassOn { to: RpcEndpointRef, next: RpcEndpointRef } -> u64, "test.Pas
 fn passer() -> FnEndpoint {
     FnEndpoint::new().on::<PassOn>(|message, call| {
         let PassOn { to, next } = message.take()?;
-        let call = call.later();
+        let call = call.defer();
         std::thread::spawn(move || match next.ask_blocking(CallBack { to, n: 3 }) {
             Ok(reply) => call.reply(reply),
             Err(error) => call.send_failure(error),

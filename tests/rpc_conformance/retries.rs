@@ -134,7 +134,7 @@ pub(crate) fn no_more_repeatable_requests_are_in_handling_than_allowed(backend: 
     let asker = backend.builder_with("asker", once).build().unwrap();
     let (calls, given) = mpsc::channel();
     let endpoint = FnEndpoint::new().on::<Count>(move |_, call| {
-        calls.send(call.later()).unwrap();
+        calls.send(call.defer()).unwrap();
         Ok(())
     });
     server.setup_endpoint("giver", endpoint).unwrap();

@@ -1,7 +1,7 @@
 //! Endpoints that take their time.
 
 use ringrail::rpc::{
-    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcEndpointRef,
+    Async, EndpointOptions, FnEndpoint, HandleAsync, HeldCall, Owned, RpcEndpoint, RpcEndpointRef,
     RpcEnv, RpcError,
 };
 use tokio::sync::oneshot;
@@ -55,7 +55,7 @@ impl RpcEndpoint for Slow {
 }
 
 impl HandleAsync<Echo> for Slow {
-    async fn handle(&mut self, echo: Kept<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
+    async fn handle(&mut self, echo: Owned<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
         let n = echo.take()?.n;
         self.journal.write(format!("echo {n}"));
         if let Some(first) = self.first.take() {
@@ -70,16 +70,34 @@ impl HandleAsync<Echo> for Slow {
 pub(crate) fn slow(env: &RpcEnv, shard: usize, capacity: usize) -> (Journal, oneshot::Sender<()>) {
     let (go, first) = oneshot::channel();
     let journal = Journal::default();
-    let of_endpoint = journal.clone();
     let options = EndpointOptions {
         inbox_capacity: Some(capacity),
         ..EndpointOptions::on_shard(shard)
     };
+    set_up(env, (&format!("slow{shard}"), options), first, &journal);
+    (journal, go)
+}
+
+/// An endpoint that is slow until `first` is told.
+pub(crate) fn slow_until(
+    env: &RpcEnv,
+    name: &str,
+    first: oneshot::Receiver<()>,
+    journal: &Journal,
+) -> RpcEndpointRef {
+    set_up(env, (name, EndpointOptions::on_shard(0)), first, journal)
+}
+
+fn set_up(
+    env: &RpcEnv,
+    (name, options): (&str, EndpointOptions),
+    first: oneshot::Receiver<()>,
+    journal: &Journal,
+) -> RpcEndpointRef {
+    let journal = journal.clone();
     let make = move || Slow {
         first: Some(first),
-        journal: of_endpoint,
+        journal,
     };
-    env.setup_endpoint_with(&format!("slow{shard}"), options, make)
-        .unwrap();
-    (journal, go)
+    env.setup_endpoint_with(name, options, make).unwrap().any()
 }

@@ -1,7 +1,7 @@
 //! Types of messages and replies, and forms of their handlers.
 
 use ringrail::rpc::{
-    Async, FnEndpoint, HandleAsync, HeldCall, Kept, RpcEndpoint, RpcError, Slice, Text, View,
+    Async, FnEndpoint, HandleAsync, HeldCall, Owned, RpcEndpoint, RpcError, Slice, Text, View,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,7 +116,7 @@ impl RpcEndpoint for Polled {
 }
 
 impl HandleAsync<Echo> for Polled {
-    async fn handle(&mut self, echo: Kept<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
+    async fn handle(&mut self, echo: Owned<Echo>, call: HeldCall<u64>) -> Result<(), RpcError> {
         let (polls, mut wait) = (Arc::clone(&self.0), self.1.take());
         std::future::poll_fn(|cx| {
             polls.fetch_add(1, Ordering::SeqCst);

@@ -95,7 +95,7 @@ impl Local {
         let adder = env.setup_endpoint("adder", adder())?;
         let (done, ended) = mpsc::channel();
         let asks = self.asks;
-        engine.run_on(0, move |_| match adder.here() {
+        engine.run_on(0, move |_| match adder.as_local() {
             Some(adder) => Chain::start(adder, asks, done),
             None => drop(done.send(Err(RpcError::other("it lives elsewhere")))),
         })?;

@@ -7,20 +7,19 @@ use ringrail_transport::client::ClientBootstrap;
 use ringrail_transport::server::ServerBootstrap;
 use ringrail_transport::{Engine, ParkMode};
 
-use crate::conf::Conf;
-use crate::rpc::carrier::Carrier;
 use crate::rpc::error::RpcError;
 use crate::rpc::lost::{LossListener, LostMessage};
+use crate::rpc::settings::{Defaults, SettingsSource};
 
 use super::{RpcEnv, factory};
 
-/// What an env is to be (Spark: `RpcEnvConfig`).
+/// The configuration of an env (Spark: `RpcEnvConfig`).
 #[derive(Clone)]
 pub struct RpcEnvConfig {
-    /// What it is called, in logs and errors.
+    /// Its name, in logs and errors.
     pub name: String,
     /// Its settings.
-    pub conf: Conf,
+    pub(crate) source: Arc<dyn SettingsSource>,
     /// The host to listen at.
     pub bind_host: String,
     /// The host that peers are told; the one to listen at where `None`.
@@ -32,7 +31,7 @@ pub struct RpcEnvConfig {
     pub client_mode: bool,
     /// Threads for endpoints; `ringrail.rpc.shards` where `None`.
     pub shards: Option<usize>,
-    /// What the program is (`driver`, `executor`): keys of its own, such as
+    /// The role of the program (`driver`, `executor`): keys of its own, such as
     /// `spark.driver.rpc.io.serverThreads`, go before those that all programs share.
     pub role: Option<String>,
     /// An engine to share; the env starts one of its own where `None`.
@@ -52,7 +51,7 @@ impl RpcEnvConfig {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            conf: Conf::new(),
+            source: Arc::new(Defaults),
             bind_host: String::from("127.0.0.1"),
             advertise_host: None,
             port: 0,
@@ -78,22 +77,7 @@ impl RpcEnvConfig {
         let Some(role) = &self.role else {
             return Ok(common);
         };
-        let key = format!("spark.{role}.rpc.io.serverThreads");
-        let set = self.conf.get_option(&key);
-        let Some(text) = set.map_err(|error| RpcError::Start(error.to_string().into()))? else {
-            return Ok(common);
-        };
-        text.trim().parse().map_err(|_| {
-            RpcError::Start(format!("{key} should be a number of threads, but is {text}").into())
-        })
-    }
-
-    /// An env whose messages are carried by something else than the engine: for factories.
-    ///
-    /// # Errors
-    /// A setting cannot be, threads are not to be had, or the carrier cannot listen.
-    pub fn carried_by(self, carrier: Arc<dyn Carrier>) -> Result<RpcEnv, RpcError> {
-        super::start::carried(self, carrier)
+        Ok(self.source.threads_of(role)?.unwrap_or(common))
     }
 }
 
@@ -112,7 +96,7 @@ impl fmt::Debug for RpcEnvConfig {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build"]
 pub struct RpcEnvBuilder {
-    config: RpcEnvConfig,
+    pub(crate) config: RpcEnvConfig,
     backend: String,
 }
 
@@ -122,12 +106,6 @@ impl RpcEnvBuilder {
             config: RpcEnvConfig::new(name),
             backend: String::from(factory::DEFAULT),
         }
-    }
-
-    /// Its settings.
-    pub fn conf(mut self, conf: Conf) -> Self {
-        self.config.conf = conf;
-        self
     }
 
     /// The host to listen at, and the one that peers are told unless
@@ -161,7 +139,7 @@ impl RpcEnvBuilder {
         self
     }
 
-    /// What the program is; see [`RpcEnvConfig::role`].
+    /// The role of the program; see [`RpcEnvConfig::role`].
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.config.role = Some(role.into());
         self
@@ -217,7 +195,7 @@ impl RpcEnvBuilder {
         self
     }
 
-    /// What carries messages: `"ring"` (the engine; the default), `"local"` (within the process), or
+    /// The backend: `"ring"` (the engine; the default), `"local"` (within the process), or
     /// one that was [registered](super::register_factory).
     pub fn backend(mut self, name: impl Into<String>) -> Self {
         self.backend = name.into();
@@ -228,7 +206,7 @@ impl RpcEnvBuilder {
     ///
     /// # Errors
     /// There is no such backend; a setting cannot be, or asks for authentication or encryption, which envs do
-    /// not have ([`Conf::validate`]); or the env cannot be started.
+    /// not have ([`Conf::validate`](crate::Conf::validate)); or the env cannot be started.
     pub fn build(self) -> Result<RpcEnv, RpcError> {
         factory::find(&self.backend)?.create(self.config)
     }

@@ -1,11 +1,12 @@
 //! Makers of envs, by name (Spark: `RpcEnvFactory`, `spark.rpc`).
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use crate::rpc::error::RpcError;
-use crate::rpc::local::LocalFactory;
+use crate::rpc::memory::LocalFactory;
 use crate::rpc::ring::RingFactory;
+use crate::rpc::sync::Unpoisoned;
 
 use super::{RpcEnv, RpcEnvConfig};
 
@@ -38,14 +39,14 @@ pub fn register_factory(
     name: impl Into<String>,
     factory: Arc<dyn RpcEnvFactory>,
 ) -> Option<Arc<dyn RpcEnvFactory>> {
-    let mut factories = factories().write().unwrap_or_else(PoisonError::into_inner);
+    let mut factories = factories().write().unpoisoned();
     factories.insert(name.into(), factory)
 }
 
 /// # Errors
 /// There is none; says which there are.
 pub(super) fn find(name: &str) -> Result<Arc<dyn RpcEnvFactory>, RpcError> {
-    let factories = factories().read().unwrap_or_else(PoisonError::into_inner);
+    let factories = factories().read().unpoisoned();
     if let Some(factory) = factories.get(name) {
         return Ok(Arc::clone(factory));
     }

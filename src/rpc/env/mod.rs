@@ -1,35 +1,26 @@
 //! [`RpcEnv`]: endpoints by name, here and in other envs.
 
 mod config;
-mod connector;
 mod factory;
-pub(crate) mod network;
-pub(crate) mod ports;
-mod registry;
 mod setup;
-mod shared;
-mod shutdown;
 pub(crate) mod start;
-mod timers;
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::ask::block_on;
+use super::decode_context::DecodeContext;
+use super::dispatcher::{is_host_thread, may_block};
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::inbox::EndpointMetrics;
-use super::node::{is_host_thread, may_block};
-use super::scope::Scope;
+use super::shared::EnvShared;
 use super::verifier;
 use super::{RpcAddress, RpcEndpointAddress};
-use crate::conf::Conf;
 
 pub use config::{RpcEnvBuilder, RpcEnvConfig};
 pub use factory::{RpcEnvFactory, register_factory};
 pub use setup::{EndpointOptions, Placement};
-pub(crate) use shared::{EnvShared, next_serial};
-pub(crate) use timers::{Sleep, Timed, TimerGuard};
 
 /// Endpoints by name, and the way to those of other envs (Spark: `RpcEnv`). Cheap to clone.
 ///
@@ -85,7 +76,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.shut_down();
         if !is_host_thread() {
-            self.shared.ending().wait();
+            self.shared.termination().wait();
         }
     }
 }
@@ -117,19 +108,14 @@ impl RpcEnv {
         &self.shared
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(&self) -> &str {
         self.shared.name()
     }
 
-    /// Where it listens; `None` in client mode.
+    /// The address that it listens at; `None` in client mode.
     pub fn address(&self) -> Option<&RpcAddress> {
         self.shared.address()
-    }
-
-    /// Its settings.
-    pub fn conf(&self) -> &Conf {
-        self.shared.conf()
     }
 
     /// How many threads connections and endpoints live on, isolated ones aside.
@@ -214,11 +200,11 @@ impl RpcEnv {
     /// Runs `read`; refs that it reads from bytes belong to this env (Spark: `deserialize`). For bytes
     /// that did not come in a message.
     pub fn deserialize<T>(&self, read: impl FnOnce() -> T) -> T {
-        let _scope = Scope::of_env(&self.shared);
+        let _scope = DecodeContext::of_env(&self.shared);
         read()
     }
 
-    /// What is known of every endpoint of this env, one entry per instance.
+    /// Metrics of every endpoint of this env, one entry per instance.
     pub fn metrics(&self) -> Vec<EndpointMetrics> {
         self.shared.registry().metrics()
     }
@@ -249,7 +235,7 @@ impl RpcEnv {
             let what = "await_termination";
             return Err(RpcError::WouldBlock { what });
         }
-        self.shared.ending().wait();
+        self.shared.termination().wait();
         Ok(())
     }
 
@@ -264,7 +250,7 @@ impl RpcEnv {
 
     /// Whether it has come to its end.
     pub fn is_terminated(&self) -> bool {
-        self.shared.ending().is_over()
+        self.shared.termination().is_over()
     }
 }
 

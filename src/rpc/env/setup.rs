@@ -5,18 +5,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::rpc::address::is_name;
+use crate::rpc::dispatcher::{Dispatcher, ThreadHandle, dispatcher_of, start_thread};
 use crate::rpc::endpoint::RpcEndpoint;
 use crate::rpc::endpoint_ref::{Place, RefTarget, RpcEndpointRef};
 use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
 use crate::rpc::inbox::{Inbox, InboxMetrics, NewInbox};
-use crate::rpc::node::{HostHandle, Node, node_of, start_thread};
 use crate::rpc::route::{MessageSet, RouteTable};
+use crate::rpc::shared::{EnvShared, Registration, next_serial};
 
 use super::RpcEnv;
-use super::registry::Registration;
-use super::shared::{EnvShared, next_serial};
 
-/// Where an endpoint lives.
+/// The place that an endpoint lives at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Placement {
     /// On one of the env's shards, each in turn.
@@ -31,7 +30,7 @@ pub enum Placement {
 /// How an endpoint is set up.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EndpointOptions {
-    /// Where it lives.
+    /// The place that it lives at.
     pub placement: Placement,
     /// Messages that may wait for it; `ringrail.rpc.inbox.capacity` where `None`.
     pub inbox_capacity: Option<usize>,
@@ -108,9 +107,9 @@ impl RpcEnv {
             |new, metrics| {
                 let (with, metrics) = ((options, new.serial), metrics.clone());
                 let target = Arc::clone(&new.target);
-                of_thread.put_order(move |node| {
+                of_thread.put_control(move |dispatcher| {
                     if let Some(metrics) = metrics.into_iter().next() {
-                        set_up(node, target, (with.0, with.1, metrics), make);
+                        set_up(dispatcher, target, (with.0, with.1, metrics), make);
                     }
                 });
             },
@@ -121,7 +120,7 @@ impl RpcEnv {
         });
         if isolated && ready.is_err() {
             // Nobody else knows of its thread, or the env has looked for its threads before this one was there.
-            host.run(|node| node.shut_down(true));
+            host.run(|dispatcher| dispatcher.shut_down(true));
         }
         ready
     }
@@ -146,7 +145,9 @@ impl RpcEnv {
             for (host, metrics) in env.shards().iter().zip(metrics) {
                 let (of_host, make) = (Arc::clone(&new.target), Arc::clone(&make));
                 let with = (options, new.serial, Arc::clone(metrics));
-                host.put_order(move |node| set_up(node, of_host, with, move || make()));
+                host.put_control(move |dispatcher| {
+                    set_up(dispatcher, of_host, with, move || make())
+                });
             }
         })?;
         stopped_meanwhile(env, &new)?;
@@ -169,10 +170,10 @@ impl RpcEnv {
         let removed = env.registry().remove(target.id(), |registration| {
             let (serial, isolated) = (registration.serial, registration.isolated);
             for host in registration.hosts.iter() {
-                host.put_order(move |node| {
-                    node.stop_inbox(serial);
+                host.put_control(move |dispatcher| {
+                    dispatcher.stop_inbox(serial);
                     if isolated {
-                        node.shut_down(true);
+                        dispatcher.shut_down(true);
                     }
                 });
             }
@@ -180,9 +181,9 @@ impl RpcEnv {
         for host in removed.iter().flat_map(|removed| removed.hosts.iter()) {
             host.posted();
         }
-        // What this thread sends next must find the endpoint stopped, also where it sends without posting.
-        if let Some(node) = node_of(env.id()) {
-            node.catch_up();
+        // Messages that this thread sends next must find the endpoint stopped, also those sent without posting.
+        if let Some(dispatcher) = dispatcher_of(env.id()) {
+            dispatcher.catch_up();
         }
     }
 }
@@ -211,7 +212,7 @@ struct Added {
 fn add(
     env: &Arc<EnvShared>,
     name: &str,
-    hosts: Vec<Arc<HostHandle>>,
+    hosts: Vec<Arc<ThreadHandle>>,
     isolated: bool,
     set_up: impl FnOnce(&Added, &Vec<Arc<InboxMetrics>>),
 ) -> Result<Added, RpcError> {
@@ -247,7 +248,7 @@ fn stopped_meanwhile(env: &EnvShared, added: &Added) -> Result<(), RpcError> {
 
 /// On the endpoint's thread: makes it, and its inbox.
 fn set_up<E: RpcEndpoint>(
-    node: &Rc<Node>,
+    dispatcher: &Rc<Dispatcher>,
     target: Arc<RefTarget>,
     (options, serial, metrics): (EndpointOptions, u64, Arc<InboxMetrics>),
     make: impl FnOnce() -> E,
@@ -255,18 +256,18 @@ fn set_up<E: RpcEndpoint>(
     let id = target.id();
     let Ok(endpoint) = catch_unwind(AssertUnwindSafe(make)) else {
         tracing::error!(target: "ringrail::rpc", endpoint = %target, "making the endpoint panicked");
-        node.env().registry().forget(id, serial);
+        dispatcher.env().registry().forget(id, serial);
         return;
     };
     if let Err(error) = endpoint.routes().declare() {
         // Only those of functions get here.
         tracing::error!(target: "ringrail::rpc", endpoint = %target, %error, "the endpoint is not set up");
-        node.env().registry().forget(id, serial);
+        dispatcher.env().registry().forget(id, serial);
         return;
     }
-    let capacity = node.env().settings().inbox_capacity;
+    let capacity = dispatcher.env().settings().inbox_capacity;
     let inbox = Inbox::new(
-        node,
+        dispatcher,
         NewInbox {
             me: RpcEndpointRef::new(target),
             serial,
@@ -275,5 +276,5 @@ fn set_up<E: RpcEndpoint>(
             metrics,
         },
     );
-    node.add_inbox(id, inbox);
+    dispatcher.add_inbox(id, inbox);
 }

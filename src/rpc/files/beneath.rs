@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fcntl_setfl, fstat, openat, openat2};
 
-/// What is resolved stays below the root, whatever links lie there; races with renames are refused.
+/// Resolved paths stay below the root, whatever links lie there; races with renames are refused.
 const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
 /// So often a lookup is tried that the kernel gave up because somebody renamed within the tree.

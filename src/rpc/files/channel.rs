@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ringrail_transport::buf::Lease;
@@ -13,9 +12,9 @@ use ringrail_transport::{RequestError, TransportClient};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::rpc::ask::block_on;
-use crate::rpc::env::network::Network;
+use crate::rpc::dispatcher::may_block;
 use crate::rpc::error::ENV_STOPPED;
-use crate::rpc::node::may_block;
+use crate::rpc::shared::FileSource;
 use crate::rpc::{RpcEnv, RpcError};
 
 use super::uri;
@@ -35,7 +34,7 @@ pub struct RpcChannel {
 enum Source {
     Remote {
         stream: StreamReader,
-        /// What has arrived and is not read yet.
+        /// Bytes that have arrived and are not read yet.
         data: Option<Lease>,
         at: usize,
         /// Its connection stays as long as it is read.
@@ -59,21 +58,18 @@ impl RpcEnv {
         if self.is_stopped() {
             return Err(ENV_STOPPED);
         }
-        let way = match &*self.shared().network() {
-            None => return Err(ENV_STOPPED),
-            Some(Network::Carried(carrier)) => Err(Arc::clone(carrier)),
-            Some(Network::Ring(ring)) => Ok(ring.downloads()),
-        };
-        let clients = match way {
-            Ok(clients) => clients,
-            Err(carrier) => {
-                let source = match carrier.open_file(&address, &name)? {
+        let network = self.shared().network()?;
+        let clients = match network.file_source(&address, &name)? {
+            FileSource::Stream(clients) => clients,
+            FileSource::File(file) => {
+                let source = match file {
                     Ok(file) => Source::Local(file),
                     Err(error) => Source::Failed(Some(error)),
                 };
                 return Ok(RpcChannel { source });
             }
         };
+        drop(network);
         let connected = clients.create_client(&address.to_string()).await;
         let client = connected.map_err(|error| RpcError::Connect {
             address: address.clone(),
@@ -100,7 +96,7 @@ impl RpcEnv {
 }
 
 impl RpcChannel {
-    /// What has arrived next; `None` at the end. Copies nothing where the file comes from another
+    /// The next bytes that have arrived; `None` at the end. Copies nothing where the file comes from another
     /// process.
     ///
     /// # Errors

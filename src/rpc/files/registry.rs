@@ -1,18 +1,19 @@
-//! What an env gives out, by name.
+//! The files that an env gives out, by name.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::beneath::{Root, file_at};
 use super::server::FileServerError;
+use crate::rpc::sync::Unpoisoned;
 
 /// Names of one kind that an env gives out at most.
 pub(super) const MAX_NAMES: usize = 65_536;
 
-/// Where single files are.
+/// The two kinds of single files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shelf {
     Files,
@@ -51,7 +52,7 @@ impl Names {
     }
 }
 
-/// What an env gives out.
+/// The files that an env gives out.
 #[derive(Default)]
 pub(crate) struct Registry {
     names: RwLock<Names>,
@@ -59,11 +60,11 @@ pub(crate) struct Registry {
 
 impl Registry {
     fn read(&self) -> RwLockReadGuard<'_, Names> {
-        self.names.read().unwrap_or_else(PoisonError::into_inner)
+        self.names.read().unpoisoned()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Names> {
-        self.names.write().unwrap_or_else(PoisonError::into_inner)
+        self.names.write().unpoisoned()
     }
 
     pub(super) fn add(&self, shelf: Shelf, name: &str, path: &Path) -> Result<(), FileServerError> {

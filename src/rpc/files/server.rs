@@ -1,12 +1,11 @@
 //! [`RpcEnvFileServer`]: what an env gives out.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::rpc::RpcEnv;
-use crate::rpc::env::EnvShared;
+use crate::rpc::shared::EnvShared;
 
 use super::registry::{MAX_NAMES, Shelf};
 use super::uri::escaped;
@@ -47,15 +46,15 @@ pub enum FileServerError {
     Taken {
         /// The name.
         name: String,
-        /// What has it.
+        /// The path that has it.
         there: PathBuf,
-        /// What was to have it.
+        /// The path that was to have it.
         new: PathBuf,
     },
     /// There is something else than a regular file.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
-        /// Where.
+        /// Its path.
         path: PathBuf,
     },
     /// There are as many names as can be.
@@ -64,7 +63,7 @@ pub enum FileServerError {
     /// The file system refuses.
     #[error("cannot give out {}: {source}", path.display())]
     Io {
-        /// What.
+        /// The path.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -177,8 +176,4 @@ fn own_name(path: &Path) -> Result<&str, FileServerError> {
     })
 }
 
-impl fmt::Debug for RpcEnvFileServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcEnvFileServer({})", self.url)
-    }
-}
+debug_text!(RpcEnvFileServer, |this| "RpcEnvFileServer({})", this.url);

@@ -7,7 +7,7 @@ use ringrail_transport::buf::ManagedBuffer;
 use ringrail_transport::server::StreamManager;
 use ringrail_transport::{Connection, RpcFailure};
 
-use crate::rpc::env::EnvShared;
+use crate::rpc::shared::EnvShared;
 
 /// Gives out the files of an env.
 pub(crate) struct FileStreams {

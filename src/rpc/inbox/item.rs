@@ -1,19 +1,18 @@
-//! What waits in an inbox.
+//! The items of an inbox.
 
 use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::rpc::any::AnyAnswerer;
 use crate::rpc::body::{BodyBuf, BodyRef};
+use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::id::MessageId;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::message::Lane;
-use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::WireCall;
+use crate::rpc::reply::Reply;
 use crate::rpc::route::FromPeer;
 use crate::rpc::{RpcAddress, RpcError};
 
@@ -35,8 +34,7 @@ pub(crate) struct Unrouted {
     pub(crate) lane: Lane,
     pub(crate) name: &'static str,
     pub(crate) value: Box<dyn Any>,
-    /// `None` where it wants no reply.
-    pub(crate) call: Option<AnyAnswerer<'static>>,
+    pub(crate) reply: Reply<'static>,
 }
 
 /// A peer's message that is kept until its turn comes.
@@ -45,7 +43,7 @@ pub(super) struct RemoteItem {
     pub(super) id: MessageId,
     pub(super) body: BodyBuf,
     pub(super) peer: Arc<Peer>,
-    pub(super) call: Option<WireCall<'static>>,
+    pub(super) reply: Reply<'static>,
 }
 
 impl RemoteItem {
@@ -55,20 +53,20 @@ impl RemoteItem {
             id,
             body: message.body.keep(),
             peer: Arc::clone(message.peer),
-            call: message.call.take().map(WireCall::hold),
+            reply: message.reply.take().hold(),
         }
     }
 
     /// Whether the peer still waits.
     pub(super) fn is_wanted(&self, now_ns: u64) -> bool {
-        self.call.as_ref().is_none_or(|call| call.is_wanted(now_ns))
+        self.reply.is_wanted(now_ns)
     }
 
     /// Nobody will handle it.
-    pub(super) fn abandon(self, node: &Node, endpoint: &RefTarget) {
-        match self.call {
-            Some(call) => call.fail(&ENV_STOPPED),
-            None => node.env().losses().note(&LostMessage {
+    pub(super) fn abandon(self, dispatcher: &Dispatcher, endpoint: &RefTarget) {
+        match self.reply {
+            reply if !reply.is_one_way() => reply.fail(&ENV_STOPPED),
+            _ => dispatcher.env().losses().note(&LostMessage {
                 endpoint: endpoint.to_string().into(),
                 message: self.peer.message_name(self.id),
                 cause: ENV_STOPPED,
@@ -79,24 +77,19 @@ impl RemoteItem {
     /// Hands it to its handler.
     pub(super) fn with(self, handle: impl FnOnce(&mut FromPeer<'_>)) {
         let (body, peer) = (&self.body, &self.peer);
-        match self.call {
+        match self.reply {
             // As if it had just come: answered without the detour over its entry.
-            Some(WireCall::Held(held)) => held.respond(|responder| {
-                let call = Some(WireCall::Responder(responder));
-                handle(&mut from_peer(body, peer, call));
+            Reply::Held(held) => held.respond(|responder| {
+                handle(&mut from_peer(body, peer, Reply::Responder(responder)));
             }),
-            call => handle(&mut from_peer(body, peer, call)),
+            reply => handle(&mut from_peer(body, peer, reply)),
         }
     }
 }
 
-fn from_peer<'a>(
-    body: &'a BodyBuf,
-    peer: &'a Arc<Peer>,
-    call: Option<WireCall<'a>>,
-) -> FromPeer<'a> {
+fn from_peer<'a>(body: &'a BodyBuf, peer: &'a Arc<Peer>, reply: Reply<'a>) -> FromPeer<'a> {
     let body = BodyRef::of_kept(body);
-    FromPeer { body, peer, call }
+    FromPeer { body, peer, reply }
 }
 
 /// Something that happened to a connection; every endpoint is told.

@@ -1,4 +1,4 @@
-//! What an endpoint's inbox counts; read from any thread, written by its own.
+//! Counters of an endpoint's inbox; read from any thread, written by its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,10 +60,10 @@ impl InboxMetrics {
     }
 }
 
-/// What is known of an endpoint, as of the moment it was asked.
+/// Metrics of an endpoint, as of the moment they were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointMetrics {
-    /// What it is called.
+    /// Its name.
     pub name: Arc<str>,
     /// The thread that this instance lives on.
     pub host: Box<str>,

@@ -1,4 +1,4 @@
-//! Where the messages of one endpoint wait, and where they are handled (Spark: `Inbox`).
+//! The queue of one endpoint's messages, which also runs their handlers (Spark: `Inbox`).
 //!
 //! ```text
 //! peer ─► receive ─┬─ free: handled at once, in the receive buffer
@@ -21,13 +21,14 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::any::EndpointFace;
+use super::dispatcher::Dispatcher;
 use super::endpoint::RpcEndpoint;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::id::{EndpointId, MessageId};
 use super::message::{Lane, Message};
-use super::node::Node;
-use super::route::{Flight, FromPeer, RouteEntry, TypedRoute};
+use super::reply::Reply;
+use super::route::{FromPeer, HandlerFuture, RouteEntry, TypedRoute};
 
 use item::{Item, RemoteItem};
 pub(crate) use item::{NetworkEvent, Unrouted};
@@ -37,7 +38,7 @@ pub(crate) use metrics::InboxMetrics;
 /// Places for messages of the liveness lane, beside those of `ringrail.rpc.inbox.capacity`.
 pub const LIVENESS_PLACES: usize = 1024;
 
-/// What an inbox is doing.
+/// The state of an inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// `on_start` is still to be called.
@@ -47,7 +48,7 @@ enum Phase {
     /// A handler or hook is on the stack.
     Handling,
     /// A handler's future is not done.
-    Flying,
+    Awaiting,
     /// `on_stop` has been called.
     Stopped,
 }
@@ -69,14 +70,14 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     phase: Cell<Phase>,
     stopping: Cell<bool>,
     scheduled: Cell<bool>,
-    flight: RefCell<Option<(Flight, &'static str)>>,
+    future: RefCell<Option<(HandlerFuture, &'static str)>>,
     /// The future has asked to be polled.
     woken: Cell<bool>,
     waker: Waker,
     metrics: Arc<InboxMetrics>,
 }
 
-/// What waits in one lane. Peers' messages are large and lie apart, so that what is moved is small.
+/// The queue of one lane. Peers' messages are large and lie apart, so that items stay small.
 #[derive(Default)]
 struct Lines {
     items: RefCell<VecDeque<Queued>>,
@@ -88,7 +89,7 @@ struct Queued {
     item: Item,
 }
 
-/// What an inbox is made of.
+/// The parts of a new inbox.
 pub(crate) struct NewInbox<E: RpcEndpoint> {
     pub(crate) me: RpcEndpointRef<E>,
     /// Of its registration.
@@ -109,7 +110,7 @@ pub(crate) trait AnyInbox {
     /// It wants no reply, and was not taken; an ask is failed.
     fn receive(
         &self,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         id: MessageId,
         message: &mut FromPeer<'_>,
     ) -> Result<(), RpcError>;
@@ -124,39 +125,40 @@ pub(crate) trait AnyInbox {
     fn typed(&self, id: MessageId) -> Option<&dyn Any>;
 
     /// A value of this process that no route takes.
-    fn post_unrouted(&self, node: &Rc<Node>, message: Unrouted) -> Result<(), RpcError>;
+    fn post_unrouted(&self, dispatcher: &Rc<Dispatcher>, message: Unrouted)
+    -> Result<(), RpcError>;
 
     /// Something happened to a connection.
-    fn post_event(&self, node: &Rc<Node>, event: &Rc<NetworkEvent>);
+    fn post_event(&self, dispatcher: &Rc<Dispatcher>, event: &Rc<NetworkEvent>);
 
     /// Handles up to `budget` messages; true where more wait.
-    fn run(&self, node: &Rc<Node>, budget: usize) -> bool;
+    fn run(&self, dispatcher: &Rc<Dispatcher>, budget: usize) -> bool;
 
     /// Handles what waits, then `on_stop`.
-    fn stop(&self, node: &Rc<Node>);
+    fn stop(&self, dispatcher: &Rc<Dispatcher>);
 
     /// Ends at once: fails what waits.
-    fn abandon(&self, node: &Rc<Node>);
+    fn abandon(&self, dispatcher: &Rc<Dispatcher>);
 
     /// Takes no more.
     fn is_stopping(&self) -> bool;
 
     /// A future of its handlers can go on.
-    fn wake(&self, node: &Rc<Node>);
+    fn wake(&self, dispatcher: &Rc<Dispatcher>);
 }
 
 impl<E: RpcEndpoint> Inbox<E> {
     /// An inbox that is to be started by its first turn.
-    pub(crate) fn new(node: &Rc<Node>, new: NewInbox<E>) -> Rc<Self> {
+    pub(crate) fn new(dispatcher: &Rc<Dispatcher>, new: NewInbox<E>) -> Rc<Self> {
         let table = new.endpoint.routes();
         let serial = new.serial;
-        let waker = node.inbox_waker(serial);
+        let waker = dispatcher.inbox_waker(serial);
         Rc::new_cyclic(|weak| {
             let routes = table.build(weak);
             let face = EndpointFace {
                 text: new.me.to_string().into(),
                 has_routes: !routes.is_empty(),
-                env: Arc::clone(node.env()),
+                env: Arc::clone(dispatcher.env()),
             };
             Self {
                 weak: weak.clone(),
@@ -173,7 +175,7 @@ impl<E: RpcEndpoint> Inbox<E> {
                 phase: Cell::new(Phase::Starting),
                 stopping: Cell::new(false),
                 scheduled: Cell::new(false),
-                flight: RefCell::new(None),
+                future: RefCell::new(None),
                 woken: Cell::new(false),
                 waker,
                 metrics: new.metrics,
@@ -203,8 +205,9 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
         let (len, limit) = match lane {
             Lane::Normal => {
-                let events = self.events.get();
-                (self.queue.items.borrow().len() - events, self.capacity)
+                let (waiting, events) = (self.queue.items.borrow().len(), self.events.get());
+                assert!(events <= waiting, "events wait in the normal lane");
+                (waiting - events, self.capacity)
             }
             Lane::Liveness => (self.urgent.items.borrow().len(), LIVENESS_PLACES),
         };
@@ -220,21 +223,27 @@ impl<E: RpcEndpoint> Inbox<E> {
     }
 
     /// A value was left in a route's queue.
-    pub(crate) fn push_local(&self, node: &Rc<Node>, route: usize, lane: Lane) {
-        self.push(node, Item::Local(route), lane);
+    pub(crate) fn push_local(&self, dispatcher: &Rc<Dispatcher>, route: usize, lane: Lane) {
+        self.push(dispatcher, Item::Local(route), lane);
     }
 
-    fn push(&self, node: &Rc<Node>, item: Item, lane: Lane) {
-        let at_ns = node.now_ns();
+    fn push(&self, dispatcher: &Rc<Dispatcher>, item: Item, lane: Lane) {
+        let at_ns = dispatcher.now_ns();
         let queued = Queued { at_ns, item };
         self.lines(lane).items.borrow_mut().push_back(queued);
         let depth = self.depth.get() + 1;
         self.depth.set(depth);
+        debug_assert_eq!(depth, self.waiting(), "what waits is counted");
         self.metrics.queued(depth as u64);
         if depth == 1 {
             self.metrics.first_since(at_ns);
         }
-        self.schedule(node);
+        self.schedule(dispatcher);
+    }
+
+    /// The number of items in both lanes.
+    fn waiting(&self) -> usize {
+        self.queue.items.borrow().len() + self.urgent.items.borrow().len()
     }
 
     fn lines(&self, lane: Lane) -> &Lines {
@@ -244,23 +253,24 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    /// Has it run in the node's next round, unless it waits for something else.
-    fn schedule(&self, node: &Rc<Node>) {
+    /// Has it run in the dispatcher's next round, unless it waits for something else.
+    fn schedule(&self, dispatcher: &Rc<Dispatcher>) {
         let may_run = matches!(self.phase.get(), Phase::Starting | Phase::Ready);
         if may_run && !self.scheduled.replace(true) {
-            self.surely_schedule(node);
+            self.surely_schedule(dispatcher);
         }
     }
 
-    fn surely_schedule(&self, node: &Rc<Node>) {
+    fn surely_schedule(&self, dispatcher: &Rc<Dispatcher>) {
         if let Some(this) = self.weak.upgrade() {
-            node.schedule(this);
+            dispatcher.schedule(this);
         }
     }
 
     /// The next of what waits, and the lane that it waited in.
     fn pop(&self) -> Option<(Queued, Lane)> {
         if self.depth.get() == 0 {
+            debug_assert_eq!(self.waiting(), 0, "what waits is counted");
             return None;
         }
         let urgent = self.urgent.items.borrow_mut().pop_front();
@@ -269,6 +279,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             None => (self.queue.items.borrow_mut().pop_front()?, Lane::Normal),
         };
         if let Item::Event(_) = next.0.item {
+            assert!(self.events.get() > 0, "an event that waits is counted");
             self.events.set(self.events.get() - 1);
         }
         let depth = self.depth.get() - 1;
@@ -284,7 +295,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     #[inline(never)]
     fn receive_later(
         &self,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         (id, route): (MessageId, Option<usize>),
         message: &mut FromPeer<'_>,
     ) -> Result<(), RpcError> {
@@ -293,11 +304,11 @@ impl<E: RpcEndpoint> Inbox<E> {
             Ok(()) => {
                 let item = RemoteItem::keep(route, id, message);
                 self.lines(lane).remote.borrow_mut().push_back(item);
-                self.push(node, Item::Remote, lane);
+                self.push(dispatcher, Item::Remote, lane);
             }
-            Err(error) => match message.call.take() {
-                Some(call) => call.fail(&error),
-                None => return Err(error),
+            Err(error) => match message.reply.take() {
+                Reply::OneWay => return Err(error),
+                reply => reply.fail(&error),
             },
         }
         Ok(())
@@ -316,20 +327,20 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
 
     fn receive(
         &self,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         id: MessageId,
         message: &mut FromPeer<'_>,
     ) -> Result<(), RpcError> {
         let route = self.find(id);
-        if self.is_free() && node.enter() {
+        if self.is_free() && dispatcher.enter() {
             match route {
-                Some(at) => self.routes[at].route.run_remote(self, node, message),
-                None => self.run_any_remote(node, id, message),
+                Some(at) => self.routes[at].route.run_remote(self, dispatcher, message),
+                None => self.run_any_remote(dispatcher, id, message),
             }
-            node.leave();
+            dispatcher.leave();
             return Ok(());
         }
-        self.receive_later(node, (id, route), message)
+        self.receive_later(dispatcher, (id, route), message)
     }
 
     fn check_room(&self, lane: Lane) -> Result<(), RpcError> {
@@ -341,50 +352,54 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         Some(&*self.routes[at].typed)
     }
 
-    fn post_unrouted(&self, node: &Rc<Node>, message: Unrouted) -> Result<(), RpcError> {
+    fn post_unrouted(
+        &self,
+        dispatcher: &Rc<Dispatcher>,
+        message: Unrouted,
+    ) -> Result<(), RpcError> {
         self.admit(message.lane)?;
         let lane = message.lane;
-        self.push(node, Item::Unrouted(Box::new(message)), lane);
-        node.run_now();
+        self.push(dispatcher, Item::Unrouted(Box::new(message)), lane);
+        dispatcher.run_now();
         Ok(())
     }
 
-    fn post_event(&self, node: &Rc<Node>, event: &Rc<NetworkEvent>) {
+    fn post_event(&self, dispatcher: &Rc<Dispatcher>, event: &Rc<NetworkEvent>) {
         // Not refused for want of room: there are as many as connections, not as messages.
         if !self.stopping.get() {
             self.events.set(self.events.get() + 1);
-            self.push(node, Item::Event(Rc::clone(event)), Lane::Normal);
+            self.push(dispatcher, Item::Event(Rc::clone(event)), Lane::Normal);
         }
     }
 
-    fn run(&self, node: &Rc<Node>, budget: usize) -> bool {
-        self.work(node, budget)
+    fn run(&self, dispatcher: &Rc<Dispatcher>, budget: usize) -> bool {
+        self.work(dispatcher, budget)
     }
 
-    fn stop(&self, node: &Rc<Node>) {
+    fn stop(&self, dispatcher: &Rc<Dispatcher>) {
         if !self.stopping.replace(true) {
-            node.remove_inbox(self.id(), self.serial);
-            self.schedule(node);
+            dispatcher.remove_inbox(self.id(), self.serial);
+            self.schedule(dispatcher);
         }
     }
 
-    fn abandon(&self, node: &Rc<Node>) {
+    fn abandon(&self, dispatcher: &Rc<Dispatcher>) {
         self.stopping.set(true);
-        node.remove_inbox(self.id(), self.serial);
-        self.give_up(node);
+        dispatcher.remove_inbox(self.id(), self.serial);
+        self.give_up(dispatcher);
     }
 
     fn is_stopping(&self) -> bool {
         self.stopping.get()
     }
 
-    fn wake(&self, node: &Rc<Node>) {
-        if self.phase.get() != Phase::Flying {
+    fn wake(&self, dispatcher: &Rc<Dispatcher>) {
+        if self.phase.get() != Phase::Awaiting {
             return;
         }
         self.woken.set(true);
         if !self.scheduled.replace(true) {
-            self.surely_schedule(node);
+            self.surely_schedule(dispatcher);
         }
     }
 }

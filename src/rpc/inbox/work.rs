@@ -6,100 +6,114 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::rpc::any::{AnyAnswerer, AnyCall, AnyForm, AnyMessage};
-use crate::rpc::call::{RpcCallContext, Running};
+use crate::rpc::any::{AnyCallContext, AnyForm, AnyMessage};
+use crate::rpc::call::{Call, RpcCallContext};
+use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::id::MessageId;
 use crate::rpc::message::{Lane, Payload};
-use crate::rpc::node::Node;
 use crate::rpc::peer::Peer;
-use crate::rpc::route::{Flight, FromPeer};
+use crate::rpc::reply::Reply;
+use crate::rpc::route::{FromPeer, HandlerFuture};
 
 use super::item::{Item, NetworkEvent, Unrouted};
 use super::{AnyInbox, Inbox, Phase};
 
-/// What a handler or hook came to: its own error, or a panic.
+/// The outcome of a handler or hook: its own error, or a panic.
 type Ran = std::thread::Result<Result<(), RpcError>>;
 
 impl<E: RpcEndpoint> Inbox<E> {
     /// Handles up to `budget` messages; true where more wait.
-    pub(super) fn work(&self, node: &Rc<Node>, budget: usize) -> bool {
-        self.scheduled.set(false);
+    pub(super) fn work(&self, dispatcher: &Rc<Dispatcher>, budget: usize) -> bool {
+        // Marked as queued while it runs, or what comes meanwhile would give it a second place in the round.
+        self.scheduled.set(true);
+        self.work_off(dispatcher, budget);
+        let more = match self.phase.get() {
+            _ if dispatcher.handle().is_cut_off() => false,
+            Phase::Ready => self.depth.get() > 0 || self.stopping.get(),
+            Phase::Awaiting => self.woken.get(),
+            Phase::Starting | Phase::Handling | Phase::Stopped => false,
+        };
+        self.scheduled.set(more);
+        more
+    }
+
+    fn work_off(&self, dispatcher: &Rc<Dispatcher>, budget: usize) {
         for _ in 0..budget {
-            if node.handle().is_cut_off() {
-                // The env has ended without it: its node ends it next.
-                return false;
+            if dispatcher.handle().is_cut_off() {
+                // The env has ended without it: its dispatcher ends it next.
+                return;
             }
             match self.phase.get() {
                 Phase::Starting => self.start(),
-                Phase::Flying if !self.woken.replace(false) => return false,
-                Phase::Flying if !self.fly(node) => return false,
-                Phase::Handling | Phase::Stopped => return false,
-                Phase::Ready | Phase::Flying => {}
+                Phase::Awaiting if !self.woken.replace(false) => return,
+                Phase::Awaiting if !self.poll_future(dispatcher) => return,
+                Phase::Handling | Phase::Stopped => return,
+                Phase::Ready | Phase::Awaiting => {}
             }
             let Some((queued, lane)) = self.pop() else {
                 if self.stopping.get() && self.phase.get() == Phase::Ready {
-                    self.end(node);
+                    self.end(dispatcher);
                 }
-                return false;
+                return;
             };
-            let waited = node.now_ns().saturating_sub(queued.at_ns);
+            debug_assert_eq!(
+                self.phase.get(),
+                Phase::Ready,
+                "a turn begins between handlers"
+            );
+            let waited = dispatcher.now_ns().saturating_sub(queued.at_ns);
             self.metrics.waited(waited);
-            self.handle(node, queued.item, lane);
-            if self.phase.get() == Phase::Flying {
-                // Its future has been polled, and is polled again when it is woken.
-                return false;
-            }
+            self.handle(dispatcher, queued.item, lane);
         }
-        let more = self.depth.get() > 0 || self.stopping.get();
-        // Set before it is queued again, so that it is queued once.
-        more && self.phase.get() == Phase::Ready && !self.scheduled.replace(true)
     }
 
     #[inline]
-    fn handle(&self, node: &Rc<Node>, item: Item, lane: Lane) {
+    fn handle(&self, dispatcher: &Rc<Dispatcher>, item: Item, lane: Lane) {
         match item {
-            Item::Local(route) => self.routes[route].route.run_local(self, node),
-            Item::Unrouted(message) => self.run_any_local(node, *message),
+            Item::Local(route) => self.routes[route].route.run_local(self, dispatcher),
+            Item::Unrouted(message) => self.run_any_local(dispatcher, *message),
             Item::Event(event) => self.tell(&event),
             Item::Remote => {
                 let first = self.lines(lane).remote.borrow_mut().pop_front();
-                let Some(item) = first.filter(|item| item.is_wanted(node.now_ns())) else {
+                assert!(first.is_some(), "a peer's message waits in its own queue");
+                let Some(item) = first.filter(|item| item.is_wanted(dispatcher.now_ns())) else {
                     return;
                 };
                 let (route, id) = (item.route, item.id);
                 item.with(|message| match route {
-                    Some(at) => self.routes[at].route.run_remote(self, node, message),
-                    None => self.run_any_remote(node, id, message),
+                    Some(at) => self.routes[at].route.run_remote(self, dispatcher, message),
+                    None => self.run_any_remote(dispatcher, id, message),
                 });
             }
         }
     }
 
-    /// Calls a handler that answers by `call`.
+    /// Calls a handler that answers by `reply`.
     #[inline(always)]
     pub(crate) fn run_now<R: Payload>(
         &self,
-        node: &Rc<Node>,
-        call: &impl Running<R>,
-        peer: Option<&Arc<Peer>>,
+        dispatcher: &Rc<Dispatcher>,
+        (reply, peer): (Reply<'_>, Option<&Arc<Peer>>),
         name: &'static str,
         handle: impl FnOnce(&mut E, RpcCallContext<'_, R>) -> Result<(), RpcError>,
     ) {
+        debug_assert_eq!(self.phase.get(), Phase::Ready, "one handler at a time");
         self.phase.set(Phase::Handling);
+        let call = Call::new(dispatcher, reply);
         let ran = self.with_endpoint(|endpoint| handle(endpoint, call.context(peer)));
         self.metrics.handled.add(1);
         match ran {
             Ok(Ok(())) => call.finish(None, || self.no_reply()),
-            ran => self.failed(ran, name, call),
+            ran => self.failed(ran, name, &call),
         }
-        self.returned(node);
+        self.returned(dispatcher);
     }
 
     /// A handler has failed: its caller and its endpoint are told.
     #[cold]
-    fn failed<R: Payload>(&self, ran: Ran, name: &str, call: &impl Running<R>) {
+    fn failed(&self, ran: Ran, name: &str, call: &Call<'_>) {
         if let Some(error) = self.outcome(ran, name) {
             call.finish(Some(&error), || self.no_reply());
             self.on_error(error);
@@ -114,10 +128,10 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     /// A handler has returned: what came meanwhile has its turn.
     #[inline]
-    fn returned(&self, node: &Rc<Node>) {
+    fn returned(&self, dispatcher: &Rc<Dispatcher>) {
         self.phase.set(Phase::Ready);
         if self.depth.get() > 0 || self.stopping.get() {
-            self.schedule(node);
+            self.schedule(dispatcher);
         }
     }
 
@@ -164,6 +178,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     }
 
     fn start(&self) {
+        assert_eq!(self.phase.get(), Phase::Starting, "an endpoint starts once");
         let context = EndpointContext::new(self.me.clone());
         self.hook("on_start", |endpoint| endpoint.on_start(&context));
     }
@@ -187,49 +202,51 @@ impl<E: RpcEndpoint> Inbox<E> {
     /// Begins a handler's future, and drives it as far as it goes.
     pub(crate) fn run_future(
         &self,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         name: &'static str,
-        make: impl FnOnce(Rc<std::cell::RefCell<Option<E>>>) -> Flight,
+        make: impl FnOnce(Rc<std::cell::RefCell<Option<E>>>) -> HandlerFuture,
     ) {
-        let flight = make(Rc::clone(&self.endpoint));
-        *self.flight.borrow_mut() = Some((flight, name));
-        self.phase.set(Phase::Flying);
+        assert_eq!(self.phase.get(), Phase::Ready, "one handler at a time");
+        let future = make(Rc::clone(&self.endpoint));
+        let before = self.future.replace(Some((future, name)));
+        assert!(before.is_none(), "one future at a time");
+        self.phase.set(Phase::Awaiting);
         self.woken.set(false);
         let this = self.weak.upgrade();
-        node.begin_flight(self.serial, this.map(|this| this as Rc<dyn AnyInbox>));
-        self.fly(node);
+        dispatcher.begin_future(self.serial, this.map(|this| this as Rc<dyn AnyInbox>));
+        self.poll_future(dispatcher);
     }
 
     /// Drives the handler's future; true where it is done.
-    fn fly(&self, node: &Rc<Node>) -> bool {
-        let Some((mut flight, name)) = self.flight.borrow_mut().take() else {
+    fn poll_future(&self, dispatcher: &Rc<Dispatcher>) -> bool {
+        let Some((mut future, name)) = self.future.borrow_mut().take() else {
             return true;
         };
         let mut context = Context::from_waker(&self.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| flight.as_mut().poll(&mut context)));
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
         let ran = match polled {
             Ok(Poll::Pending) => {
-                *self.flight.borrow_mut() = Some((flight, name));
+                *self.future.borrow_mut() = Some((future, name));
                 return false;
             }
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
         // Lets go of the endpoint before it is told of an error.
-        drop(flight);
-        node.end_flight(self.serial);
+        drop(future);
+        dispatcher.end_future(self.serial);
         self.metrics.handled.add(1);
         if let Some(error) = self.outcome(ran, name) {
             self.on_error(error);
         }
-        self.returned(node);
+        self.returned(dispatcher);
         true
     }
 
     /// A peer's message that no route takes.
     pub(super) fn run_any_remote(
         &self,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         id: MessageId,
         message: &mut FromPeer<'_>,
     ) {
@@ -239,11 +256,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             peer: Some(message.peer),
             endpoint: &self.face,
         };
-        let answerer = message.call.take().map(AnyAnswerer::Wire);
-        self.run_any(node, any, answerer);
+        self.run_any(dispatcher, any, message.reply.take());
     }
 
-    fn run_any_local(&self, node: &Rc<Node>, message: Unrouted) {
+    fn run_any_local(&self, dispatcher: &Rc<Dispatcher>, message: Unrouted) {
         let any = AnyMessage {
             id: message.id,
             form: AnyForm::Local {
@@ -253,35 +269,35 @@ impl<E: RpcEndpoint> Inbox<E> {
             peer: None,
             endpoint: &self.face,
         };
-        self.run_any(node, any, message.call);
+        self.run_any(dispatcher, any, message.reply);
     }
 
-    fn run_any(&self, node: &Rc<Node>, message: AnyMessage<'_>, answerer: Option<AnyAnswerer<'_>>) {
+    fn run_any(&self, dispatcher: &Rc<Dispatcher>, message: AnyMessage<'_>, reply: Reply<'_>) {
         self.phase.set(Phase::Handling);
         self.metrics.handled.add(1);
-        let failed = match answerer {
-            None => {
-                let ran = self.with_endpoint(|endpoint| endpoint.receive(message));
-                self.outcome(ran, "receive")
-            }
-            Some(answerer) => {
-                let call = AnyCall::new(answerer);
-                let context = call.context();
-                let ran =
-                    self.with_endpoint(|endpoint| endpoint.receive_and_reply(message, context));
-                let failed = self.outcome(ran, "receive_and_reply");
-                call.finish(failed.as_ref(), || self.no_reply());
-                failed
-            }
-        };
-        if let Some(error) = failed {
-            self.on_error(error);
+        let (one_way, call) = (reply.is_one_way(), Call::new(dispatcher, reply));
+        let ran = self.with_endpoint(|endpoint| match one_way {
+            true => endpoint.receive(message),
+            false => endpoint.receive_and_reply(message, AnyCallContext { slot: &call }),
+        });
+        match ran {
+            Ok(Ok(())) => call.finish(None, || self.no_reply()),
+            ran if one_way => self.failed(ran, "receive", &call),
+            ran => self.failed(ran, "receive_and_reply", &call),
         }
-        self.returned(node);
+        self.returned(dispatcher);
     }
 
     /// Everything has been handled: the last hook.
-    fn end(&self, node: &Rc<Node>) {
+    fn end(&self, dispatcher: &Rc<Dispatcher>) {
+        assert!(
+            self.stopping.get() && self.depth.get() == 0,
+            "on_stop comes last"
+        );
+        assert!(
+            self.future.borrow().is_none(),
+            "on_stop comes after every handler"
+        );
         self.hook("on_stop", RpcEndpoint::on_stop);
         self.phase.set(Phase::Stopped);
         let endpoint = self.endpoint.borrow_mut().take();
@@ -289,34 +305,34 @@ impl<E: RpcEndpoint> Inbox<E> {
         if catch_unwind(AssertUnwindSafe(|| drop(endpoint))).is_err() {
             tracing::error!(target: "ringrail::rpc", endpoint = %self.face.text, "its drop panicked");
         }
-        node.inbox_ended(self.serial);
+        dispatcher.inbox_ended(self.serial);
     }
 
     /// Ends without handling what waits.
-    pub(super) fn give_up(&self, node: &Rc<Node>) {
+    pub(super) fn give_up(&self, dispatcher: &Rc<Dispatcher>) {
         if self.phase.get() == Phase::Stopped {
             return;
         }
-        drop(self.flight.borrow_mut().take());
-        node.end_flight(self.serial);
+        drop(self.future.borrow_mut().take());
+        dispatcher.end_future(self.serial);
         // Asks of this process are failed by their tables.
         while let Some((queued, _)) = self.pop() {
             let dropped = match queued.item {
                 Item::Local(route) => self.routes[route].route.drop_local(),
-                Item::Unrouted(message) => message.call.is_none().then_some(message.name),
+                Item::Unrouted(message) => message.reply.is_one_way().then_some(message.name),
                 Item::Remote | Item::Event(_) => None,
             };
             if let Some(name) = dropped {
-                node.env().lost(self.me.target(), name, ENV_STOPPED);
+                dispatcher.env().lost(self.me.target(), name, ENV_STOPPED);
             }
         }
         for lines in [&self.urgent, &self.queue] {
             for item in lines.remote.take() {
-                item.abandon(node, self.me.target());
+                item.abandon(dispatcher, self.me.target());
             }
         }
         if self.phase.get() != Phase::Handling {
-            self.end(node);
+            self.end(dispatcher);
         }
     }
 }

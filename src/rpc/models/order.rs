@@ -93,7 +93,7 @@ impl Handle<Numbered> for Mixer {
         call: RpcCallContext<'_, u64>,
     ) -> Result<(), RpcError> {
         let sender = message.take()?.sender;
-        let direct = self.0.here().expect("it lives on this thread");
+        let direct = self.0.as_local().expect("it lives on this thread");
         for number in 0..4 {
             let message = Numbered { sender, number };
             match number % 2 {

@@ -1,72 +1,54 @@
 //! One connection, on its thread: messages go out here, in their envelopes.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ringrail_codec::archive::Encode;
-use ringrail_transport::server::Pause;
-use ringrail_transport::{Connection, RequestError, ResponseHandler};
+use ringrail_transport::{RequestError, ResponseHandler};
 
-use crate::rpc::body::encode_aligned;
-use crate::rpc::carrier::{CarrierFrame, CarrierLink};
+use crate::rpc::connection::{Connection, Paused};
+use crate::rpc::dispatcher::{Dispatcher, IdMap, Replies};
 use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::RpcError;
-use crate::rpc::greeting;
+use crate::rpc::hello;
 use crate::rpc::id::EndpointId;
 use crate::rpc::message::Message;
-use crate::rpc::node::{IdMap, Replies};
 use crate::rpc::peer::{MAX_PEER_NAMES, Peer};
 use crate::rpc::schema::{self, Schema};
 use crate::rpc::wire::{Envelope, Enveloped};
 
-/// What a connection consists of.
-pub(crate) enum Pipe {
-    /// One of the engine's.
-    Ring(Connection),
-    /// One of a carrier's.
-    Carried(Arc<dyn CarrierLink>),
-}
-
 /// One connection.
 pub(crate) struct Link {
-    pipe: Pipe,
+    connection: Connection,
     peer: Arc<Peer>,
     /// Names that the peer has been told.
     told: RefCell<IdMap<()>>,
     /// The last two of them, so that one sender costs no look-up.
     last_told: Cell<(u64, u64)>,
-    /// Calls of a carrier's peer that are not answered.
-    calls: RefCell<IdMap<Arc<AtomicBool>>>,
     over: Cell<bool>,
     /// The peer has been told who we are.
     greeted: Cell<bool>,
     /// Threads whose endpoints have no room for its messages.
     pauses: Cell<usize>,
     /// As long as there are any: the connection hands out no requests.
-    paused: RefCell<Option<Pause>>,
-    /// The same for a carrier's: its frames are refused.
-    refuses: OnceCell<Arc<AtomicBool>>,
+    paused: RefCell<Option<Paused>>,
 }
 
-/// How an ask is sent: its number, the time it has left, its token.
-pub(crate) type Asking = (u64, Duration, Option<u64>);
+/// How an ask is sent: its number, its deadline in ns, its token.
+pub(crate) type Asking = (u64, u64, Option<u64>);
 
 impl Link {
-    pub(crate) fn new(pipe: Pipe, peer: Arc<Peer>) -> Self {
+    pub(crate) fn new(connection: Connection, peer: Arc<Peer>) -> Self {
         Self {
-            pipe,
+            connection,
             peer,
             told: RefCell::default(),
             last_told: Cell::new((0, 0)),
-            calls: RefCell::default(),
             over: Cell::new(false),
             greeted: Cell::new(false),
             pauses: Cell::new(0),
             paused: RefCell::new(None),
-            refuses: OnceCell::new(),
         }
     }
 
@@ -89,12 +71,6 @@ impl Link {
         !self.greeted.replace(true)
     }
 
-    /// The flag by which its frames are refused while it is paused.
-    pub(crate) fn refuses_by(&self, flag: Arc<AtomicBool>) {
-        // Set once, by whoever makes the link.
-        let _ = self.refuses.set(flag);
-    }
-
     /// A thread has no room for its messages, or has room again.
     pub(crate) fn pause(&self, pause: bool) {
         let before = self.pauses.get();
@@ -102,24 +78,23 @@ impl Link {
             true => before + 1,
             false => before.saturating_sub(1),
         };
+        assert!(pause || before > 0, "a pause ends that has begun");
         self.pauses.set(now);
         if (before == 0) == (now == 0) {
             return;
         }
-        if let Some(refuses) = self.refuses.get() {
-            refuses.store(pause, Ordering::Release);
-        }
-        let paused = match &self.pipe {
-            Pipe::Ring(connection) if pause => Some(connection.pause()),
-            Pipe::Ring(_) | Pipe::Carried(_) => None,
-        };
+        let paused = pause.then(|| self.connection.pause());
         let ended = self.paused.replace(paused);
-        drop(ended);
+        assert_eq!(
+            ended.is_some(),
+            before > 0,
+            "a link is paused as long as it has pauses"
+        );
     }
 
     /// Whether it is one of the engine's.
     pub(crate) fn is_of_engine(&self) -> bool {
-        matches!(self.pipe, Pipe::Ring(_))
+        self.connection.of_engine().is_some()
     }
 
     /// Sends an ask over one of the engine's connections; its reply goes to `sink`, with `token`.
@@ -127,15 +102,15 @@ impl Link {
     /// # Errors
     /// It was not sent.
     #[inline]
-    pub(crate) fn ask_direct<M: Message>(
+    pub(crate) fn ask_fast<M: Message>(
         &self,
         target: &RefTarget,
         message: &M,
         timeout: Duration,
         (sink, token): (&Rc<dyn ResponseHandler>, u64),
     ) -> Result<(), RpcError> {
-        let Pipe::Ring(connection) = &self.pipe else {
-            return Err(self.refused(RequestError::NotConnected));
+        let Some(connection) = self.connection.of_engine() else {
+            return Err(self.refused(RequestError::NotConnected.into()));
         };
         self.tell_names::<M>(target);
         let envelope = Envelope {
@@ -146,37 +121,23 @@ impl Link {
         let body = self.enveloped(envelope, message);
         match connection.send_archive_with(&body, Some(timeout), sink, token) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refused(error)),
-        }
-    }
-
-    /// The carrier's link, if it is one's.
-    pub(crate) fn carried(&self) -> Option<Arc<dyn CarrierLink>> {
-        match &self.pipe {
-            Pipe::Ring(_) => None,
-            Pipe::Carried(link) => Some(Arc::clone(link)),
+            Err(error) => Err(self.refused(error.into())),
         }
     }
 
     pub(crate) fn close(&self) {
-        match &self.pipe {
-            Pipe::Ring(connection) => connection.close(),
-            Pipe::Carried(link) => link.close(),
-        }
+        self.connection.close();
     }
 
-    /// Sends an ask; its reply goes to the table of its type.
-    ///
-    /// # Errors
-    /// It was not sent.
+    /// Sends an ask; its reply, or why it was not sent, goes to the table of its type.
     #[inline]
     pub(crate) fn ask<M: Message>(
         self: &Rc<Self>,
-        replies: &Rc<Replies<M::Reply>>,
+        (dispatcher, replies): (&Dispatcher, &Rc<Replies<M::Reply>>),
         target: &RefTarget,
         message: &M,
-        (key, left, token): Asking,
-    ) -> Result<(), RpcError> {
+        (key, deadline_ns, token): Asking,
+    ) {
         self.tell_names::<M>(target);
         let envelope = Envelope {
             endpoint: target.id(),
@@ -184,24 +145,12 @@ impl Link {
             token,
         };
         let body = self.enveloped(envelope, message);
-        match &self.pipe {
-            Pipe::Ring(connection) => {
-                let handler = Rc::clone(replies) as Rc<dyn ResponseHandler>;
-                let sent = connection.send_archive_with(&body, Some(left), &handler, key);
-                let call = sent.map_err(|error| self.refused(error))?;
-                replies.sent(key, self, call, true);
-            }
-            Pipe::Carried(link) => {
-                let body = Arc::new(encode::<M>(&body)?);
-                replies.sent(key, self, key, false);
-                link.send(CarrierFrame::Request {
-                    id: key,
-                    deadline_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
-                    body,
-                })?;
-            }
+        let left = Duration::from_nanos(deadline_ns.saturating_sub(dispatcher.now_ns()));
+        let asked = (key, deadline_ns, left);
+        match self.connection.request(&body, asked, replies) {
+            Ok(sent) => replies.sent(key, self, sent),
+            Err(error) => replies.settle(key, Err(self.refused(error))),
         }
-        Ok(())
     }
 
     /// Sends a message that wants no reply.
@@ -229,15 +178,8 @@ impl Link {
             token: None,
         };
         let body = self.enveloped(envelope, message);
-        match &self.pipe {
-            Pipe::Ring(connection) => connection
-                .send_archive_one_way(&body)
-                .map_err(|error| self.refused(error)),
-            Pipe::Carried(link) => {
-                let body = Arc::new(encode::<M>(&body)?);
-                link.send(CarrierFrame::OneWay { body })
-            }
-        }
+        let sent = self.connection.send(&body);
+        sent.map_err(|error| self.refused(error))
     }
 
     fn enveloped<'a, M: Message>(&self, envelope: Envelope, message: &'a M) -> Enveloped<'a, M> {
@@ -250,24 +192,19 @@ impl Link {
     }
 
     #[cold]
-    fn refused(&self, error: RequestError) -> RpcError {
+    fn refused(&self, error: RpcError) -> RpcError {
         match error {
-            RequestError::NotConnected => RpcError::Disconnected {
-                address: self.peer.address().clone(),
-            },
-            error => RpcError::from(error),
+            RpcError::Request(error) if matches!(*error, RequestError::NotConnected) => {
+                let address = self.peer.address().clone();
+                RpcError::Disconnected { address }
+            }
+            error => error,
         }
     }
 
     /// Retracts an ask.
     pub(crate) fn cancel(&self, call: u64) {
-        match &self.pipe {
-            Pipe::Ring(connection) => connection.cancel(call),
-            Pipe::Carried(link) => {
-                // A peer that is gone has nothing to cancel.
-                let _ = link.send(CarrierFrame::Cancel { id: call });
-            }
-        }
+        self.connection.cancel(call);
     }
 
     /// Tells the peer what endpoint and message are called, the first time, so that its errors can
@@ -295,43 +232,13 @@ impl Link {
             }
         }
         if !new.is_empty() {
-            greeting::tell_names(self, new);
+            hello::tell_names(self, new);
         }
         if is_new {
             if let Err(error) = schema::declare(*schema) {
                 tracing::error!(target: "ringrail::rpc", %error, "a peer may take one for the other");
             }
-            greeting::tell_schema(self, schema);
+            hello::tell_schema(self, schema);
         }
     }
-
-    /// A carrier's peer has asked something.
-    pub(crate) fn note_call(&self, id: u64, retracted: &Arc<AtomicBool>) {
-        let mut calls = self.calls.borrow_mut();
-        if calls.len() >= calls.capacity() {
-            // Those that were answered are marked, and swept before the table grows.
-            calls.retain(|_, retracted| !retracted.load(Ordering::Acquire));
-        }
-        calls.insert(id, Arc::clone(retracted));
-    }
-
-    /// A carrier's peer retracts what it asked.
-    pub(crate) fn retract_call(&self, id: u64) {
-        if let Some(retracted) = self.calls.borrow_mut().remove(&id) {
-            retracted.store(true, Ordering::Release);
-        }
-    }
-
-    pub(crate) fn retract_all(&self) {
-        for (_, retracted) in self.calls.borrow_mut().drain() {
-            retracted.store(true, Ordering::Release);
-        }
-    }
-}
-
-fn encode<M: Message>(body: &impl Encode) -> Result<crate::rpc::body::AlignedBytes, RpcError> {
-    encode_aligned(body).map_err(|error| RpcError::Encode {
-        message: M::NAME,
-        detail: error.to_string().into(),
-    })
 }

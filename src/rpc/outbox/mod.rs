@@ -1,4 +1,4 @@
-//! What is to be sent to one address, while there is no connection and when there is one (Spark:
+//! Messages to one address, while there is no connection and when there is one (Spark:
 //! `Outbox`).
 //!
 //! ```text
@@ -9,8 +9,8 @@
 //!                     └────────────── no connection ──────────────► stopped
 //! ```
 //!
-//! Where the connection has no room for a message that wants no reply, that and everything after it waits here,
-//! within the outbox's bound, and is tried again in the node's turns.
+//! If the connection has no room for a message that wants no reply, that and everything after it waits here,
+//! within the outbox's bound, and is tried again in the dispatcher's turns.
 //!
 //! An outbox lives on one thread, that of its connection: one drainer and one connection, so messages
 //! of one sender arrive in order. A stopped one is forgotten *before* its messages fail, so that the
@@ -18,44 +18,46 @@
 //! out, aborted, dropped) leaves the queue and is never sent.
 
 mod link;
+mod outgoing;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::dispatcher::Dispatcher;
 use super::endpoint_ref::RefTarget;
 use super::error::RpcError;
-use super::node::Node;
 use super::{RpcAddress, settings};
 
-pub(crate) use link::{Link, Pipe};
+pub(crate) use link::Link;
+pub(crate) use outgoing::Outgoing;
 
 /// A message that is to go out over a connection.
 pub(crate) trait Sendable {
-    /// Whom it is for.
+    /// The target.
     fn target(&self) -> &Arc<RefTarget>;
 
     /// Whether it is still to be sent.
-    fn is_wanted(&self, node: &Node) -> bool;
+    fn is_wanted(&self, dispatcher: &Dispatcher) -> bool;
 
     /// It waits for a connection.
-    fn waits(&self, node: &Node);
+    fn waits(&self, dispatcher: &Dispatcher);
 
     /// Sends it. An ask that cannot be sent is failed.
-    fn send(self: Box<Self>, node: &Rc<Node>, link: &Rc<Link>) -> Sent;
+    fn send(self: Box<Self>, dispatcher: &Rc<Dispatcher>, link: &Rc<Link>) -> Sent;
 
     /// It is not taken: fails an ask, gives the error back for a message that wants no reply.
     ///
     /// # Errors
     /// That one.
-    fn refuse(self: Box<Self>, node: &Node, error: RpcError) -> Result<(), RpcError>;
+    fn refuse(self: Box<Self>, dispatcher: &Dispatcher, error: RpcError) -> Result<(), RpcError>;
 
     /// It was taken, and cannot be sent: fails an ask; a message that wants no reply is lost.
-    fn fail(self: Box<Self>, node: &Node, error: RpcError);
+    fn fail(self: Box<Self>, dispatcher: &Dispatcher, error: RpcError);
 }
 
-/// What became of a message.
+/// The fate of a message.
 pub(crate) enum Sent {
     /// It was sent, or, an ask, failed.
     Done,
@@ -124,32 +126,32 @@ impl Outbox {
     /// It wants no reply, and was not taken; an ask is failed.
     pub(crate) fn send(
         self: &Rc<Self>,
-        node: &Rc<Node>,
+        dispatcher: &Rc<Dispatcher>,
         message: Box<dyn Sendable>,
     ) -> Result<(), RpcError> {
         let message = match self.link() {
             None => message,
-            Some(link) => match message.send(node, &link) {
+            Some(link) => match message.send(dispatcher, &link) {
                 Sent::Done => return Ok(()),
-                Sent::Refused(message, error) => return message.refuse(node, error),
+                Sent::Refused(message, error) => return message.refuse(dispatcher, error),
                 Sent::NoRoom(message) => {
                     *self.state.borrow_mut() = State::Backpressured(link);
-                    node.outbox_waits(self);
+                    dispatcher.outbox_waits(self);
                     message
                 }
             },
         };
         if matches!(*self.state.borrow(), State::Stopped) {
-            return message.refuse(node, RpcError::OutboxStopped);
+            return message.refuse(dispatcher, RpcError::OutboxStopped);
         }
-        let limit = node.env().settings().outbox_capacity;
+        let limit = dispatcher.env().settings().outbox_capacity;
         if self.queue.borrow().len() >= limit {
             // Asks that were let go have been in their places until now.
-            node.purge_let_go();
+            dispatcher.purge_let_go();
         }
         if self.queue.borrow().len() >= limit {
             return message.refuse(
-                node,
+                dispatcher,
                 RpcError::Busy {
                     what: "the outbox of the address",
                     limit: limit as u64,
@@ -157,50 +159,59 @@ impl Outbox {
                 },
             );
         }
-        message.waits(node);
+        message.waits(dispatcher);
         self.queue.borrow_mut().push_back(message);
+        assert!(
+            self.queue.borrow().len() <= limit,
+            "an outbox keeps its bound"
+        );
         let idle = matches!(*self.state.borrow(), State::Idle);
         if idle {
             *self.state.borrow_mut() = State::Connecting;
-            node.env().connect(node.handle(), &self.address);
+            dispatcher.env().connect(dispatcher.handle(), &self.address);
         }
         Ok(())
     }
 
     /// The connection is there: what waited is sent, in order.
-    pub(crate) fn connected(self: &Rc<Self>, node: &Rc<Node>, link: Rc<Link>) {
+    pub(crate) fn connected(self: &Rc<Self>, dispatcher: &Rc<Dispatcher>, link: Rc<Link>) {
         if !matches!(*self.state.borrow(), State::Connecting) {
             link.close();
             return;
         }
-        self.drain(node, link);
+        self.drain(dispatcher, link);
     }
 
     /// Tries again what the connection had no room for; false where it still has none.
-    pub(crate) fn try_again(self: &Rc<Self>, node: &Rc<Node>) -> bool {
+    pub(crate) fn try_again(self: &Rc<Self>, dispatcher: &Rc<Dispatcher>) -> bool {
         let link = match &*self.state.borrow() {
             State::Backpressured(link) => Rc::clone(link),
             _ => return true,
         };
-        self.drain(node, link);
+        self.drain(dispatcher, link);
         !matches!(*self.state.borrow(), State::Backpressured(_))
     }
 
-    fn drain(self: &Rc<Self>, node: &Rc<Node>, link: Rc<Link>) {
-        *self.state.borrow_mut() = State::Draining;
+    fn drain(self: &Rc<Self>, dispatcher: &Rc<Dispatcher>, link: Rc<Link>) {
+        let before = self.state.replace(State::Draining);
+        assert!(
+            matches!(before, State::Connecting | State::Backpressured(_)),
+            "an outbox is drained once per connection, or when there is room"
+        );
+        drop(before);
         let mut end: fn(Rc<Link>) -> State = State::Connected;
         loop {
             let next = self.queue.borrow_mut().pop_front();
             let Some(message) = next else {
                 break;
             };
-            if !message.is_wanted(node) {
-                message.fail(node, RpcError::OutboxStopped);
+            if !message.is_wanted(dispatcher) {
+                message.fail(dispatcher, RpcError::OutboxStopped);
                 continue;
             }
-            match message.send(node, &link) {
+            match message.send(dispatcher, &link) {
                 Sent::Done => {}
-                Sent::Refused(message, error) => message.fail(node, error),
+                Sent::Refused(message, error) => message.fail(dispatcher, error),
                 Sent::NoRoom(message) => {
                     self.queue.borrow_mut().push_front(message);
                     end = State::Backpressured;
@@ -215,18 +226,21 @@ impl Outbox {
             let waits = matches!(*state, State::Backpressured(_));
             drop(state);
             if waits {
-                node.outbox_waits(self);
+                dispatcher.outbox_waits(self);
             }
         }
     }
 
     /// Ends it; what waits fails with the cause, or because the outbox is stopped.
-    pub(crate) fn stop(self: &Rc<Self>, node: &Rc<Node>, cause: Option<&RpcError>) {
-        node.forget_outbox(self);
+    pub(crate) fn stop(self: &Rc<Self>, dispatcher: &Rc<Dispatcher>, cause: Option<&RpcError>) {
+        dispatcher.forget_outbox(self);
         let before = self.state.replace(State::Stopped);
         let waiting = self.queue.take();
         for message in waiting {
-            message.fail(node, cause.cloned().unwrap_or(RpcError::OutboxStopped));
+            message.fail(
+                dispatcher,
+                cause.cloned().unwrap_or(RpcError::OutboxStopped),
+            );
         }
         // Its connection may be others' too.
         drop(before);
@@ -238,14 +252,14 @@ impl Outbox {
     }
 
     /// Messages that nobody waits for leave the queue.
-    pub(crate) fn purge(&self, node: &Node) {
+    pub(crate) fn purge(&self, dispatcher: &Dispatcher) {
         if self.queue.borrow().is_empty() {
             return;
         }
         let queue = self.queue.take();
         let (wanted, unwanted): (Vec<_>, Vec<_>) = queue
             .into_iter()
-            .partition(|message| message.is_wanted(node));
+            .partition(|message| message.is_wanted(dispatcher));
         self.queue.borrow_mut().extend(wanted);
         for message in unwanted {
             tracing::info!(

@@ -1,4 +1,4 @@
-//! What comes over the engine's connections, into the node of their shard.
+//! Takes in messages from the engine's connections, for the dispatcher of their shard.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use ringrail_transport::{
 
 use crate::rpc::RpcAddress;
 use crate::rpc::body::BodyRef;
-use crate::rpc::env::EnvShared;
+use crate::rpc::connection;
+use crate::rpc::dispatcher::{Dispatcher, dispatcher_of};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
-use crate::rpc::node::{Node, node_of};
-use crate::rpc::outbox::Pipe;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply_to::WireCall;
+use crate::rpc::reply::Reply;
+use crate::rpc::route::FromPeer;
+use crate::rpc::shared::EnvShared;
 
 /// The env's servers, or its clients; `greets` says whether a connection greets its peer as soon as it is
 /// open, or only when somebody has prepared it.
@@ -25,12 +26,12 @@ pub(super) fn context(env: &Arc<EnvShared>, engine: Engine, greets: bool) -> Tra
     let env = env.id();
     // One per shard, made there when its first connection comes.
     TransportContext::new(engine, move || {
-        let node = node_of(env);
-        let files = node
+        let dispatcher = dispatcher_of(env);
+        let files = dispatcher
             .as_ref()
-            .map(|node| FileStreams::new(Arc::clone(node.env())));
+            .map(|dispatcher| FileStreams::new(Arc::clone(dispatcher.env())));
         Rc::new(RingHandler {
-            node,
+            dispatcher,
             files,
             greets,
         })
@@ -40,19 +41,21 @@ pub(super) fn context(env: &Arc<EnvShared>, engine: Engine, greets: bool) -> Tra
 /// The connections of one shard.
 struct RingHandler {
     /// None where the env has ended meanwhile.
-    node: Option<Rc<Node>>,
+    dispatcher: Option<Rc<Dispatcher>>,
     files: Option<FileStreams>,
     greets: bool,
 }
 
-/// What is kept with a connection.
+/// The peer that is kept with a connection.
 fn peer_of(connection: &Connection) -> Option<&Arc<Peer>> {
     connection.extension()?.downcast_ref()
 }
 
 impl RingHandler {
-    fn live(&self) -> Option<&Rc<Node>> {
-        self.node.as_ref().filter(|node| !node.has_ended())
+    fn live(&self) -> Option<&Rc<Dispatcher>> {
+        self.dispatcher
+            .as_ref()
+            .filter(|dispatcher| !dispatcher.has_ended())
     }
 }
 
@@ -60,17 +63,24 @@ impl RpcHandler for RingHandler {
     #[inline]
     fn receive(&self, from: &Connection, body: ReceivedBytes<'_>, reply: Responder<'_>) {
         match (self.live(), peer_of(from)) {
-            (Some(node), Some(peer)) => {
-                let call = Some(WireCall::Responder(reply));
-                node.receive(peer, BodyRef::of_wire(&body), call);
+            (Some(dispatcher), Some(peer)) => {
+                dispatcher.receive(&mut FromPeer {
+                    body: BodyRef::of_wire(&body),
+                    peer,
+                    reply: Reply::Responder(reply),
+                });
             }
             _ => reply.fail(&ENV_STOPPED.to_failure()),
         }
     }
 
     fn receive_one_way(&self, from: &Connection, body: ReceivedBytes<'_>) {
-        if let (Some(node), Some(peer)) = (self.live(), peer_of(from)) {
-            node.receive(peer, BodyRef::of_wire(&body), None);
+        if let (Some(dispatcher), Some(peer)) = (self.live(), peer_of(from)) {
+            dispatcher.receive(&mut FromPeer {
+                body: BodyRef::of_wire(&body),
+                peer,
+                reply: Reply::OneWay,
+            });
         }
     }
 
@@ -80,24 +90,30 @@ impl RpcHandler for RingHandler {
     }
 
     fn channel_active(&self, connection: &Connection) {
-        let Some(node) = self.live() else {
+        let Some(dispatcher) = self.live() else {
             return connection.close();
         };
         let socket = RpcAddress::of_socket(connection.peer());
-        let pipe = Pipe::Ring(connection.clone());
-        let link = node.add_link(connection.id(), pipe, socket, self.greets);
+        let (env, host) = (
+            Arc::clone(dispatcher.env()),
+            Arc::clone(dispatcher.handle()),
+        );
+        let peer = Peer::new(env, socket, host, connection.id());
         // Fresh: nobody else gives this env's connections state.
-        let _ = connection.set_extension(Rc::new(Arc::clone(link.peer())));
+        let is_fresh = connection.set_extension(Rc::new(Arc::clone(&peer)));
+        assert!(is_fresh, "a connection has one peer");
+        let ring = connection::Connection::Ring(connection.clone());
+        dispatcher.add_link(ring, peer, self.greets);
     }
 
     fn channel_inactive(&self, connection: &Connection) {
-        if let Some(node) = &self.node {
-            node.remove_link(connection.id(), failure(connection));
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.remove_link(connection.id(), failure(connection));
         }
     }
 }
 
-/// What went wrong, where something did: a peer that closes is no failure.
+/// The failure that ended a connection, if one did: a peer that closes is no failure.
 fn failure(connection: &Connection) -> Option<RpcError> {
     let reason = connection.close_reason()?;
     match &*reason {

@@ -1,33 +1,29 @@
-//! The backend over the engine, `"ring"`: every shard of an engine runs a node.
+//! The backend over the engine, `"ring"`: every shard of an engine runs a dispatcher.
 //!
 //! ```text
-//! shard 0: pump ─► RingHandler ─► Node ◄─ NodeTask (mail, errands, inboxes, timers)
+//! shard 0: pump ─► RingHandler ─► Dispatcher ◄─ DispatcherTask (mailbox, inboxes, timers)
 //! shard 1: …
 //! ```
 //!
 //! Connections come in by `SO_REUSEPORT` on whichever shard the kernel picks, and are made on the shard
 //! that the outbox of their address lives on. An endpoint on another shard than its message's
-//! connection gets the message by mail, in the receive buffer that it lies in.
+//! connection gets the message through its thread's mailbox, in the receive buffer that it lies in.
 
 mod handler;
-mod keys;
 mod task;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
 
-use crate::conf::transport_conf;
-
 use super::RpcAddress;
-use super::carrier::ListenError;
-use super::env::network::Network;
-use super::env::ports::start_on_port;
-use super::env::{EnvShared, RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
+use super::dispatcher::ThreadHandle;
+use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
-use super::node::HostHandle;
+use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
+use crate::rpc::sync::Unpoisoned;
 
 /// Makes envs over the engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,37 +52,64 @@ fn failed(text: &str) -> RpcError {
     RpcError::Start(text.into())
 }
 
-/// What connects an env over the engine.
-pub(crate) struct Ring {
+/// The network of an env over the engine.
+struct Ring {
     clients: TransportClientFactory,
     /// For files: bulk does not queue before messages.
     downloads: TransportClientFactory,
-    server: Option<TransportServer>,
-    engine: Engine,
+    server: Mutex<Option<TransportServer>>,
+    /// The last of it joins the shards.
+    _engine: Engine,
 }
 
 impl Ring {
-    pub(crate) fn clients(&self) -> TransportClientFactory {
-        self.clients.clone()
+    fn server(&self) -> MutexGuard<'_, Option<TransportServer>> {
+        self.server.lock().unpoisoned()
+    }
+}
+
+impl Network for Ring {
+    fn connect(
+        &self,
+        env: &Arc<EnvShared>,
+        host: &Arc<ThreadHandle>,
+        to: &RpcAddress,
+    ) -> Result<(), RpcError> {
+        let shard = env.shard_of(host);
+        let client = self
+            .clients
+            .create_unmanaged_client_on_blocking(shard, &to.to_string())
+            .map_err(|error| RpcError::Connect {
+                address: to.clone(),
+                detail: error.to_string().into(),
+            })?;
+        let (id, to) = (client.id(), to.clone());
+        let ordered = host.run(move |dispatcher| {
+            let link = dispatcher.link(id).ok_or_else(|| RpcError::Disconnected {
+                address: to.clone(),
+            });
+            dispatcher.connected(&to, link);
+        });
+        if !ordered {
+            client.close();
+            return Err(ENV_STOPPED);
+        }
+        Ok(())
     }
 
-    pub(crate) fn downloads(&self) -> TransportClientFactory {
-        self.downloads.clone()
+    fn file_source(&self, _: &RpcAddress, _: &str) -> Result<FileSource, RpcError> {
+        Ok(FileSource::Stream(self.downloads.clone()))
     }
 
-    pub(crate) fn close(self) {
-        drop(self.server);
-        drop(self.clients);
-        drop(self.downloads);
-        // The last of it joins the shards.
-        drop(self.engine);
+    fn close(&self) {
+        let server = self.server().take();
+        drop(server);
     }
 }
 
 fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     let env = start::shared(config)?;
     let owned = RpcEnv::owning(Arc::clone(&env));
-    keys::one_connection_per_peer(&config.conf)?;
     let engine = match &config.engine {
         Some(engine) => {
             warn_of_ignored(config, engine)?;
@@ -94,25 +117,24 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
         }
         None => start_engine(config, &env)?,
     };
-    let hosts = task::start_nodes(&env, &engine)?;
+    let hosts = task::start_dispatchers(&env, &engine)?;
     let context = handler::context(&env, engine.clone(), true);
     let prepared = &config.client_bootstraps;
-    // What a bootstrap asks of the peer goes before the greeting.
+    // Requests of a bootstrap go before the greeting.
     let clients = handler::context(&env, engine.clone(), prepared.is_empty());
     let clients = clients.create_client_factory(prepared.clone());
     let downloads = TransportContext::client_only(engine.clone());
     let downloads = downloads.create_client_factory(prepared.clone());
-    env.started(
-        hosts,
-        Network::Ring(Ring {
-            clients,
-            downloads,
-            server: None,
-            engine,
-        }),
-    );
+    let ring = Arc::new(Ring {
+        clients,
+        downloads,
+        server: Mutex::new(None),
+        _engine: engine,
+    });
+    env.started(hosts, Arc::clone(&ring) as Arc<dyn Network>);
     if !config.client_mode {
-        listen(config, &env, &context)?;
+        let server = listen(config, &env, &context)?;
+        *ring.server() = Some(server);
         start::built_in(&owned)?;
     }
     Ok(owned)
@@ -120,8 +142,7 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
 
 /// An engine that is shared has been started with settings of its own.
 fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcError> {
-    let ignored = keys::ignored_by(engine.conf(), &config.conf);
-    let mut ignored = ignored.map_err(|error| failed(&error.to_string()))?;
+    let mut ignored = config.source.ignored_by(engine.conf())?;
     let has = engine.shards().len();
     if config.shards.is_some_and(|shards| shards != has) {
         ignored.push("RpcEnvBuilder::shards");
@@ -141,7 +162,7 @@ fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcErro
 }
 
 fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
-    let conf = transport_conf(&config.conf).map_err(|error| failed(&error.to_string()))?;
+    let conf = config.source.transport()?;
     let shards = match config.thread_count(env.settings().shards)? {
         0 => thread::available_parallelism().map_or(1, |count| count.get().min(MOST_SHARDS)),
         count => count,
@@ -158,7 +179,7 @@ fn listen(
     config: &RpcEnvConfig,
     env: &EnvShared,
     context: &TransportContext,
-) -> Result<(), RpcError> {
+) -> Result<TransportServer, RpcError> {
     let retries = env.settings().port_max_retries;
     let server = start_on_port(&config.name, config.port, retries, |port| {
         let at = RpcAddress::new(&config.bind_host, port);
@@ -177,35 +198,5 @@ fn listen(
         })
     })?;
     env.listens(start::advertised(config, server.port().unwrap_or(0)));
-    if let Some(Network::Ring(ring)) = &mut *env.network() {
-        ring.server = Some(server);
-    }
-    Ok(())
-}
-
-/// Connects on a shard; blocks. The outbox there is told where that succeeds.
-pub(crate) fn connect(
-    clients: &TransportClientFactory,
-    shard: usize,
-    host: &Arc<HostHandle>,
-    to: &RpcAddress,
-) -> Result<(), RpcError> {
-    let client = clients
-        .create_unmanaged_client_on_blocking(shard, &to.to_string())
-        .map_err(|error| RpcError::Connect {
-            address: to.clone(),
-            detail: error.to_string().into(),
-        })?;
-    let (id, to) = (client.id(), to.clone());
-    let ordered = host.run(move |node| {
-        let link = node.link(id).ok_or_else(|| RpcError::Disconnected {
-            address: to.clone(),
-        });
-        node.connected(&to, link);
-    });
-    if !ordered {
-        client.close();
-        return Err(ENV_STOPPED);
-    }
-    Ok(())
+    Ok(server)
 }

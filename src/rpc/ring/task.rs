@@ -1,4 +1,4 @@
-//! A node as a task of its shard.
+//! A dispatcher as a task of its shard.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -9,29 +9,29 @@ use ringrail_transport::shard::{ShardTask, TaskContext, TaskTimer};
 use ringrail_transport::{Engine, ShardHandle};
 
 use crate::rpc::clock;
-use crate::rpc::env::EnvShared;
+use crate::rpc::dispatcher::{Dispatcher, Executor, ThreadHandle, ThreadWaker};
 use crate::rpc::error::RpcError;
-use crate::rpc::node::{Bell, Host, HostHandle, Node};
+use crate::rpc::shared::EnvShared;
 
 use super::failed;
 
 /// Wakes a shard.
-struct ShardBell(ShardHandle);
+struct ShardWaker(ShardHandle);
 
-impl Bell for ShardBell {
-    fn ring(&self) {
+impl ThreadWaker for ShardWaker {
+    fn wake(&self) {
         self.0.notify();
     }
 }
 
-/// The shard, for its node.
+/// The shard, for its dispatcher.
 #[derive(Default)]
-struct ShardHost {
+struct ShardExecutor {
     context: OnceCell<TaskContext>,
     timer: Cell<Option<TaskTimer>>,
 }
 
-impl Host for Rc<ShardHost> {
+impl Executor for Rc<ShardExecutor> {
     #[inline]
     fn now_ns(&self) -> u64 {
         match self.context.get() {
@@ -61,16 +61,16 @@ impl Host for Rc<ShardHost> {
     }
 }
 
-/// A node in the turns of its shard.
-struct NodeTask {
-    node: Rc<Node>,
-    host: Rc<ShardHost>,
+/// A dispatcher in the turns of its shard.
+struct DispatcherTask {
+    dispatcher: Rc<Dispatcher>,
+    host: Rc<ShardExecutor>,
 }
 
-impl NodeTask {
+impl DispatcherTask {
     fn turn(&self) {
-        self.node.turn();
-        if self.node.has_ended() {
+        self.dispatcher.turn();
+        if self.dispatcher.has_ended() {
             self.host.arm(None);
             if let Some(context) = self.host.context.get() {
                 context.remove();
@@ -79,13 +79,13 @@ impl NodeTask {
     }
 }
 
-impl ShardTask for NodeTask {
+impl ShardTask for DispatcherTask {
     fn run(&self) {
         self.turn();
     }
 
     fn has_work(&self) -> bool {
-        self.node.has_work()
+        self.dispatcher.has_work()
     }
 
     fn on_timer(&self, _: u32) {
@@ -93,44 +93,48 @@ impl ShardTask for NodeTask {
     }
 
     fn on_stop(&self) {
-        self.node.abandon();
+        self.dispatcher.abandon();
     }
 }
 
-/// Starts a node on every shard of the engine.
-pub(super) fn start_nodes(
+/// Starts a dispatcher on every shard of the engine.
+pub(super) fn start_dispatchers(
     env: &Arc<EnvShared>,
     engine: &Engine,
-) -> Result<Vec<Arc<HostHandle>>, RpcError> {
+) -> Result<Vec<Arc<ThreadHandle>>, RpcError> {
     let shards = engine.shards();
-    let hosts = shards.iter().map(|shard| start_node(env, engine, shard));
+    let hosts = shards
+        .iter()
+        .map(|shard| start_dispatcher(env, engine, shard));
     hosts.collect()
 }
 
-fn start_node(
+fn start_dispatcher(
     env: &Arc<EnvShared>,
     engine: &Engine,
     shard: &ShardHandle,
-) -> Result<Arc<HostHandle>, RpcError> {
-    let handle = Arc::new(HostHandle::new(
+) -> Result<Arc<ThreadHandle>, RpcError> {
+    let handle = Arc::new(ThreadHandle::new(
         format!("{}-{}", env.name(), shard.index()),
-        env.settings().mail_capacity,
+        env.settings().mailbox_capacity,
         false,
-        Box::new(ShardBell(shard.clone())),
+        Box::new(ShardWaker(shard.clone())),
     ));
-    let (env, of_node) = (Arc::clone(env), Arc::clone(&handle));
+    let (env, of_dispatcher) = (Arc::clone(env), Arc::clone(&handle));
     let added = engine.run_on(shard.index(), move |shard| {
-        let host = Rc::new(ShardHost::default());
-        let node = Node::new(&env, of_node, Box::new(Rc::clone(&host)));
-        let task = NodeTask {
-            node,
+        let host = Rc::new(ShardExecutor::default());
+        let dispatcher = Dispatcher::new(&env, of_dispatcher, Box::new(Rc::clone(&host)));
+        let task = DispatcherTask {
+            dispatcher,
             host: Rc::clone(&host),
         };
         let context = shard.add_task(Rc::new(task));
         let added = context.is_some();
         if let Some(context) = context {
-            // Fresh.
-            let _ = host.context.set(context);
+            assert!(
+                host.context.set(context).is_ok(),
+                "a dispatcher is one task"
+            );
         }
         added
     });

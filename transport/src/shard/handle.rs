@@ -99,6 +99,21 @@ impl ShardHandle {
         }
     }
 
+    /// The shard that lives on this thread, if one does.
+    ///
+    /// ```
+    /// use ringrail_transport::{Engine, ShardHandle, TransportConf};
+    ///
+    /// let engine = Engine::builder(TransportConf::default()).shards(1).start()?;
+    /// assert!(ShardHandle::current().is_none());
+    /// let current = engine.run_on(0, |_| ShardHandle::current().map(|shard| shard.index()))?;
+    /// assert_eq!(current, Some(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn current() -> Option<Self> {
+        with_current(|local| local.handle.clone())
+    }
+
     /// Which shard of its engine.
     pub fn index(&self) -> usize {
         self.shared.index

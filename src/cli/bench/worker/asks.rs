@@ -102,7 +102,7 @@ fn ask_sized<const N: usize>(workload: &Workload, side: &Side, addr: &str) -> an
     let echo: RpcEndpointRef = env.setup_endpoint_ref_by_uri_blocking(&uri)?;
     let (done, report) = mpsc::sync_channel::<anyhow::Result<ClientReport>>(1);
     let load = workload.clone();
-    engine.run_on(0, move |_| match echo.here() {
+    engine.run_on(0, move |_| match echo.as_local() {
         Some(echo) => Load::<N>::start(&load, echo, done),
         None => drop(done.send(Err(anyhow!("the connection is on another shard")))),
     })?;

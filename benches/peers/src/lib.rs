@@ -1,0 +1,1 @@
+//! What ringrail is compared with; see `examples`.

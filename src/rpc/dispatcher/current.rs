@@ -1,0 +1,101 @@
+//! The dispatchers that live on this thread.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use crate::rpc::RpcError;
+
+use super::{Dispatcher, ThreadHandle};
+
+type Dispatchers = RefCell<Vec<(u64, Weak<Dispatcher>)>>;
+
+#[cfg(not(shuttle))]
+thread_local! {
+    static DISPATCHERS: Dispatchers = const { RefCell::new(Vec::new()) };
+}
+
+// Shuttle's threads are not the system's.
+#[cfg(shuttle)]
+shuttle::thread_local! {
+    static DISPATCHERS: Dispatchers = RefCell::new(Vec::new());
+}
+
+/// The dispatcher of an env on this thread, if it has one here.
+pub(crate) fn dispatcher_of(env: u64) -> Option<Rc<Dispatcher>> {
+    DISPATCHERS.with(|dispatchers| {
+        let dispatchers = dispatchers.borrow();
+        let (_, dispatcher) = dispatchers.iter().find(|(id, _)| *id == env)?;
+        dispatcher.upgrade()
+    })
+}
+
+/// The dispatcher begins to live on this thread.
+pub(super) fn enter(env: u64, dispatcher: &Rc<Dispatcher>) {
+    DISPATCHERS.with(|dispatchers| {
+        dispatchers
+            .borrow_mut()
+            .push((env, Rc::downgrade(dispatcher)))
+    });
+}
+
+/// It ends.
+pub(super) fn leave(dispatcher: &Rc<Dispatcher>) {
+    DISPATCHERS.with(|dispatchers| {
+        let here = Rc::downgrade(dispatcher);
+        dispatchers
+            .borrow_mut()
+            .retain(|(_, other)| !Weak::ptr_eq(other, &here));
+    });
+}
+
+/// Refuses what would block a thread whose endpoints must not.
+///
+/// # Errors
+/// This is such a thread. One of an isolated endpoint is not: it is the endpoint's own.
+pub(crate) fn may_block(what: &'static str) -> Result<(), RpcError> {
+    let shared = |dispatcher: &Weak<Dispatcher>| {
+        let dispatcher = dispatcher.upgrade();
+        dispatcher.is_some_and(|dispatcher| !dispatcher.handle().may_block())
+    };
+    match DISPATCHERS.with(|dispatchers| {
+        dispatchers
+            .borrow()
+            .iter()
+            .any(|(_, dispatcher)| shared(dispatcher))
+    }) {
+        true => Err(RpcError::WouldBlock { what }),
+        false => Ok(()),
+    }
+}
+
+/// Refuses to wait for something that `host` is to do.
+///
+/// # Errors
+/// This is a thread whose endpoints must not block, or `host`'s own.
+pub(crate) fn may_wait_for(
+    host: Option<&Arc<ThreadHandle>>,
+    what: &'static str,
+) -> Result<(), RpcError> {
+    may_block(what)?;
+    let is_its = |dispatcher: &Weak<Dispatcher>| {
+        let (dispatcher, host) = (dispatcher.upgrade(), host);
+        dispatcher.is_some_and(|dispatcher| {
+            host.is_some_and(|host| Arc::ptr_eq(dispatcher.handle(), host))
+        })
+    };
+    match DISPATCHERS.with(|dispatchers| {
+        dispatchers
+            .borrow()
+            .iter()
+            .any(|(_, dispatcher)| is_its(dispatcher))
+    }) {
+        true => Err(RpcError::WouldBlock { what }),
+        false => Ok(()),
+    }
+}
+
+/// Whether endpoints run on this thread.
+pub(crate) fn is_host_thread() -> bool {
+    DISPATCHERS.with(|dispatchers| !dispatchers.borrow().is_empty())
+}

@@ -1,0 +1,487 @@
+//! A message from another thread, and its reply on the way back: one allocation per ask.
+//!
+//! The asker holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
+//! The one lock on the way is its own, held by two parties for the time of a move.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+
+use super::dispatcher::{
+    Dispatcher, Job, NewAsk, PostError, Sink, ThreadHandle, Way, dispatcher_of,
+};
+use super::endpoint_ref::{Place, RefTarget};
+use super::error::{AskPhase, ENV_STOPPED, RpcError};
+use super::message::{Message, Payload};
+use super::outbox::Outgoing;
+use super::received::Owned;
+use super::shared::Timed;
+use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
+use super::{RpcTimeout, clock};
+
+/// A pending ask of any message type, on its way to a host.
+pub(crate) trait AnyPendingAsk: Send + Sync {
+    /// It is on the thread of its host: goes to its endpoint, or to the connection.
+    fn deliver(self: Arc<Self>, dispatcher: &Rc<Dispatcher>);
+
+    /// The thread that it was posted to has ended.
+    fn turn_away(self: Arc<Self>);
+
+    /// It cannot be delivered.
+    fn fail(&self, error: RpcError);
+}
+
+/// The asking end of a pending ask that waits for a reply of this type; its host answers it.
+pub(crate) trait Asked<R: Payload>: Timed {
+    /// The reply, or why there is none. The first one counts.
+    fn complete(&self, outcome: Result<Owned<R>, RpcError>);
+
+    /// Nobody waits any more.
+    fn is_gone(&self) -> bool;
+
+    /// The target of the ask.
+    fn target(&self) -> &Arc<RefTarget>;
+
+    /// The outcome, if it is there.
+    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>>;
+
+    /// Lets go: the message is not delivered, or not answered.
+    fn abandon(&self);
+
+    /// Fails it, and lets go of it.
+    fn abort(&self, error: RpcError);
+
+    /// When its time is up.
+    fn deadline_ns(&self) -> u64;
+
+    /// The thread that has it.
+    fn host(&self) -> &Arc<ThreadHandle>;
+}
+
+/// A message, and later its reply.
+pub(crate) struct PendingAsk<M: Message> {
+    target: Arc<RefTarget>,
+    host: Arc<ThreadHandle>,
+    /// The caller's own time; the env's where `None`.
+    timeout: Option<RpcTimeout>,
+    deadline_ns: u64,
+    one_way: bool,
+    /// Its sender waits until it is taken.
+    confirms: bool,
+    token: Option<u64>,
+    gone: AtomicBool,
+    /// Its number among the host's outstanding asks, once it has one.
+    entry: AtomicU64,
+    state: Mutex<State<M>>,
+}
+
+struct State<M: Message> {
+    message: Option<M>,
+    outcome: Option<Result<Owned<M::Reply>, RpcError>>,
+    /// The confirmation for its sender, where it wants no reply and is confirmed.
+    taken: Option<Result<(), RpcError>>,
+    waker: Option<Asker>,
+}
+
+/// The task that awaits a reply: its waker, and its thread where that has a dispatcher of the env.
+type Asker = (Waker, Option<Arc<ThreadHandle>>);
+
+/// How a message is to be sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SendOptions {
+    pub(crate) one_way: bool,
+    pub(crate) confirms: bool,
+    pub(crate) timeout: Option<RpcTimeout>,
+    pub(crate) token: Option<u64>,
+}
+
+impl<M: Message> PendingAsk<M> {
+    /// Posts a message to the host of its target; the asking end.
+    ///
+    /// # Errors
+    /// It was not taken.
+    pub(crate) fn post(
+        target: &Arc<RefTarget>,
+        message: M,
+        options: SendOptions,
+    ) -> Result<Arc<Self>, RpcError> {
+        let pending = Self::new(target, message, options)?;
+        pending.post_to_host()?;
+        Ok(pending)
+    }
+
+    /// A pending ask that is yet to be posted.
+    ///
+    /// # Errors
+    /// There is nobody to post it to.
+    pub(crate) fn new(
+        target: &Arc<RefTarget>,
+        message: M,
+        options: SendOptions,
+    ) -> Result<Arc<Self>, RpcError> {
+        let host = target.host()?;
+        let settings = target.env().settings();
+        let timeout = options.timeout.as_ref().unwrap_or(&settings.ask_timeout);
+        let deadline_ns = clock::now_ns().saturating_add(clock::ns(timeout.duration()));
+        Ok(Arc::new(Self {
+            target: Arc::clone(target),
+            host,
+            timeout: options.timeout,
+            deadline_ns,
+            one_way: options.one_way,
+            confirms: options.confirms,
+            token: options.token,
+            gone: AtomicBool::new(false),
+            entry: AtomicU64::new(0),
+            state: Mutex::new(State {
+                message: Some(message),
+                outcome: None,
+                taken: None,
+                waker: None,
+            }),
+        }))
+    }
+
+    /// # Errors
+    /// It was not taken, and may be posted again.
+    pub(crate) fn post_to_host(self: &Arc<Self>) -> Result<(), RpcError> {
+        match dispatcher_of(self.target.env().id()) {
+            // Its own thread's: nothing that this thread sends in another way may overtake it.
+            Some(dispatcher) if Arc::ptr_eq(dispatcher.handle(), &self.host) => {
+                self.deliver_at_once(&dispatcher)
+            }
+            _ => self.post_to(&self.host),
+        }
+    }
+
+    /// Whether this is its host's thread.
+    pub(crate) fn is_at_home(&self) -> bool {
+        let dispatcher = dispatcher_of(self.target.env().id());
+        dispatcher.is_some_and(|dispatcher| Arc::ptr_eq(dispatcher.handle(), &self.host))
+    }
+
+    pub(crate) fn target_arc(&self) -> &Arc<RefTarget> {
+        &self.target
+    }
+
+    /// Its sender lets go: it is not delivered, unless it has been.
+    pub(crate) fn retract_unsent(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+    }
+
+    /// It was not taken, and may be tried again.
+    pub(crate) fn put_back(&self, message: M) {
+        let before = self.lock().message.replace(message);
+        assert!(before.is_none(), "what is put back was taken");
+    }
+
+    /// Whether its host has taken it, and whoever is to be woken when that is known.
+    pub(crate) fn poll_taken(&self, waker: &Waker) -> Poll<Result<(), RpcError>> {
+        let mut state = self.lock();
+        if let Some(taken) = state.taken.take() {
+            return Poll::Ready(taken);
+        }
+        state.waker = Some((waker.clone(), self.home()));
+        Poll::Pending
+    }
+
+    /// Tells whoever waits for it whether it was taken; false where nobody does.
+    fn confirm(&self, taken: Result<(), RpcError>) -> bool {
+        if !self.confirms {
+            return false;
+        }
+        let mut state = self.lock();
+        let Some((waker, home)) = state.waker.take() else {
+            return false;
+        };
+        state.taken = Some(taken);
+        drop(state);
+        match home {
+            None => waker.wake(),
+            Some(home) => home.wake(waker),
+        }
+        true
+    }
+
+    /// As [`deliver`](AnyPendingAsk::deliver), by the thread that sends it.
+    ///
+    /// # Errors
+    /// It was not taken.
+    fn deliver_at_once(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
+        if let Place::Here(_) = self.target.place() {
+            // Its set-up may only have been posted.
+            dispatcher.find_inbox(self.target.id());
+        }
+        self.hand_over(dispatcher)
+    }
+
+    fn post_to(self: &Arc<Self>, host: &ThreadHandle) -> Result<(), RpcError> {
+        match host.post(Job::Ask(Arc::clone(self) as Arc<dyn AnyPendingAsk>)) {
+            Ok(()) => Ok(()),
+            Err(PostError::Closed(_)) => Err(self.nobody()),
+            Err(PostError::Full(_)) => Err(RpcError::Busy {
+                what: "the mailbox of the target's thread",
+                limit: host.capacity() as u64,
+                key: super::settings::MAILBOX_KEY,
+            }),
+        }
+    }
+
+    /// Why nobody takes it on a thread that has ended.
+    fn nobody(&self) -> RpcError {
+        if self.target.env().is_stopped() {
+            return ENV_STOPPED;
+        }
+        RpcError::CouldNotFind {
+            name: self.target.name_arc(),
+        }
+    }
+
+    /// Has its entry among the host's outstanding asks removed.
+    fn retract(&self) {
+        let key = self.entry.load(Ordering::SeqCst);
+        if key != 0 {
+            self.host.cancel(key);
+        }
+    }
+
+    /// The dispatcher of this thread, where replies are to be brought to it: one that never blocks, and is
+    /// not where they are made.
+    fn home(&self) -> Option<Arc<ThreadHandle>> {
+        let dispatcher = dispatcher_of(self.target.env().id())?;
+        let home = dispatcher.handle();
+        let elsewhere = !home.may_block() && !Arc::ptr_eq(home, &self.host);
+        elsewhere.then(|| Arc::clone(home))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.state.lock().unpoisoned()
+    }
+
+    fn take_message(&self) -> Option<M> {
+        self.lock().message.take()
+    }
+
+    /// Its place among the outstanding asks of `dispatcher`; none where it wants no reply.
+    ///
+    /// # Errors
+    /// There is no room.
+    fn enter(self: &Arc<Self>, dispatcher: &Dispatcher) -> Result<Option<u64>, RpcError> {
+        if self.one_way {
+            return Ok(None);
+        }
+        let ask = NewAsk {
+            sink: Sink::Foreign(Arc::clone(self) as Arc<dyn Asked<M::Reply>>),
+            deadline_ns: self.deadline_ns,
+            timeout: self.timeout.clone().map(Box::new),
+            target: None,
+        };
+        let key = dispatcher.new_ask(&dispatcher.replies::<M::Reply>(), ask)?;
+        if Arc::ptr_eq(&self.host, dispatcher.handle()) {
+            let before = self.entry.swap(key, Ordering::SeqCst);
+            assert_eq!(before, 0, "an ask is entered once");
+            // An asker that let go just before found no entry to retract.
+            if self.is_gone() {
+                dispatcher.cancel(key);
+            }
+        }
+        Ok(Some(key))
+    }
+
+    /// To the endpoint, or to the connection, on the thread of either.
+    ///
+    /// # Errors
+    /// It was not taken.
+    fn hand_over(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
+        if let Place::Here(_) = self.target.place() {
+            return self.hand_over_here(dispatcher);
+        }
+        let key = self.enter(dispatcher)?;
+        let Some(message) = self.take_message() else {
+            return Ok(());
+        };
+        let out = Outgoing {
+            message,
+            target: Arc::clone(&self.target),
+            key,
+            deadline_ns: self.deadline_ns,
+            token: self.token,
+            from: self.confirms.then(|| Arc::clone(self)),
+        };
+        let error = match dispatcher.way_to(&self.target) {
+            Way::Outbox(outbox) => return outbox.send(dispatcher, Box::new(out)),
+            Way::None(error) => error,
+            Way::Link(link) => match out.transmit(dispatcher, &link) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+        };
+        match self.target.place() {
+            // Behind it everything for this address waits until there is room.
+            Place::Remote { address, .. } if error.wants_room() => {
+                dispatcher.outbox(address).send(dispatcher, Box::new(out))
+            }
+            _ => out.give_back(dispatcher, error),
+        }
+    }
+
+    /// To an endpoint of this env.
+    fn hand_over_here(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
+        let Some(inbox) = dispatcher.inbox(self.target.id()) else {
+            return match dispatcher.elsewhere(self.target.id()) {
+                Some(host) => self.post_to(&host),
+                None => Err(self.nobody()),
+            };
+        };
+        if self.confirms {
+            // A sender that waits for room tries again, and needs the message for it.
+            inbox.check_room(M::LANE)?;
+        }
+        let key = self.enter(dispatcher)?;
+        match self.take_message() {
+            Some(message) => dispatcher.post_local(&inbox, message, key),
+            None => Ok(()),
+        }
+    }
+
+    fn forward(self: Arc<Self>, host: &ThreadHandle) {
+        if let Err(error) = self.post_to(host) {
+            self.fail(error);
+        }
+    }
+}
+
+impl<M: Message> AnyPendingAsk for PendingAsk<M> {
+    fn deliver(self: Arc<Self>, dispatcher: &Rc<Dispatcher>) {
+        debug_assert!(
+            Arc::ptr_eq(&self.host, dispatcher.handle())
+                || matches!(self.target.place(), Place::Here(_)),
+            "only endpoints move, connections do not"
+        );
+        if self.is_gone() {
+            return;
+        }
+        if !self.one_way && self.deadline_ns <= dispatcher.now_ns() {
+            return self.time_out();
+        }
+        match self.hand_over(dispatcher) {
+            Ok(()) => {
+                self.confirm(Ok(()));
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn turn_away(self: Arc<Self>) {
+        let registry = self.target.env().registry();
+        let next = match self.target.place() {
+            Place::Here(_) => registry.host_of(self.target.id()),
+            _ => None,
+        };
+        match next.filter(|next| !next.is_closed()) {
+            Some(next) => self.forward(&next),
+            None => self.fail(self.nobody()),
+        }
+    }
+
+    fn fail(&self, error: RpcError) {
+        if self.one_way {
+            if self.confirm(Err(error.clone())) {
+                return;
+            }
+            let message = self.lock().message.take();
+            drop(message);
+            self.target.env().lost(&self.target, M::NAME, error);
+        } else {
+            self.complete(Err(error));
+        }
+    }
+}
+
+impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
+    fn complete(&self, outcome: Result<Owned<M::Reply>, RpcError>) {
+        let mut state = self.lock();
+        // Dropped outside of the lock.
+        let _message = state.message.take();
+        if state.outcome.is_some() || self.gone.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        state.outcome = Some(outcome);
+        let asker = state.waker.take();
+        drop(state);
+        match asker {
+            None => {}
+            Some((waker, None)) => waker.wake(),
+            Some((waker, Some(home))) => home.wake(waker),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
+    fn target(&self) -> &Arc<RefTarget> {
+        &self.target
+    }
+
+    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<M::Reply>, RpcError>> {
+        let mut state = self.lock();
+        if let Some(outcome) = state.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        if !state
+            .waker
+            .as_ref()
+            .is_some_and(|(known, _)| known.will_wake(waker))
+        {
+            state.waker = Some((waker.clone(), self.home()));
+        }
+        Poll::Pending
+    }
+
+    fn abandon(&self) {
+        if self.gone.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Dropped outside of the lock.
+        let message = self.lock().message.take();
+        drop(message);
+        self.retract();
+    }
+
+    fn abort(&self, error: RpcError) {
+        self.complete(Err(error));
+        self.retract();
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        self.deadline_ns
+    }
+
+    fn host(&self) -> &Arc<ThreadHandle> {
+        &self.host
+    }
+}
+
+impl<M: Message> Timed for PendingAsk<M> {
+    fn time_out(&self) {
+        let settings = self.target.env().settings();
+        let timeout = self.timeout.as_ref().unwrap_or(&settings.ask_timeout);
+        let phase = if self.lock().message.is_some() {
+            AskPhase::Posted
+        } else if matches!(self.target.place(), Place::Here(_)) {
+            AskPhase::Delivered
+        } else {
+            AskPhase::Sent
+        };
+        let error = RpcError::timed_out(self.target.place_text(), timeout, phase);
+        self.complete(Err(error));
+    }
+
+    fn env_ended(&self) {
+        if !self.confirm(Err(ENV_STOPPED)) {
+            self.complete(Err(ENV_STOPPED));
+        }
+    }
+}
