@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ringrail_codec::archive::Encode;
+use ringrail_transport::Responder;
 use rkyv::Archive;
 
 use super::body::encode_aligned;
@@ -17,30 +18,72 @@ use super::reply::{Reply, SendReply};
 use super::{RpcAddress, RpcEnv, RpcError};
 
 /// A call while its handler runs: the handle stays here, so that a handler's error can still reach the caller.
-pub(crate) struct Call<'r> {
+pub(crate) struct Call<'r, A> {
     dispatcher: &'r Rc<Dispatcher>,
-    /// `OneWay` once it is answered or kept.
-    reply: Cell<Reply<'r>>,
+    /// `None` once it is answered or kept.
+    answer: Cell<Option<A>>,
+}
+
+/// A handle that a running call answers by: the usual one, a connection's, by itself, so that it costs no more.
+pub(crate) trait Answering<'r>: Into<Reply<'r>> {
+    fn reply<R: Payload>(self, value: R);
+
+    /// Whether no answer is wanted, and the time at which nobody waits any more.
+    fn terms(&self) -> (bool, u64);
+}
+
+impl<'r> From<Responder<'r>> for Reply<'r> {
+    #[inline]
+    fn from(responder: Responder<'r>) -> Self {
+        Reply::Responder(responder)
+    }
+}
+
+impl<'r> Answering<'r> for Responder<'r> {
+    #[inline(always)]
+    fn reply<R: Payload>(self, value: R) {
+        self.reply_archive(&value);
+    }
+
+    fn terms(&self) -> (bool, u64) {
+        (false, self.deadline_ns())
+    }
+}
+
+impl<'r> Answering<'r> for Reply<'r> {
+    #[inline(always)]
+    fn reply<R: Payload>(self, value: R) {
+        Reply::reply(self, value);
+    }
+
+    fn terms(&self) -> (bool, u64) {
+        (self.is_one_way(), self.deadline_ns())
+    }
 }
 
 /// A call without its lifetime, for contexts.
 pub(crate) trait CallSlot {
-    /// Gives the handle to `then`.
+    /// Gives the handle to `then`; `OneWay` once the call is answered.
     fn with(&self, then: &mut dyn FnMut(Reply<'_>));
-
-    /// Shows the handle to `then`.
-    fn show(&self, then: &mut dyn FnMut(&Reply<'_>));
 
     /// The thread that the handler runs on.
     fn dispatcher(&self) -> &Rc<Dispatcher>;
+
+    /// Whether no answer is wanted, and the time at which nobody waits any more.
+    fn terms(&self) -> (bool, u64);
 }
 
-impl<'r> Call<'r> {
+/// A call of a message whose reply is an `R`.
+pub(crate) trait TypedSlot<R: Payload>: CallSlot {
+    fn reply(&self, value: R);
+}
+
+impl<'r, A: Answering<'r>> Call<'r, A> {
     #[inline]
-    pub(crate) fn new(dispatcher: &'r Rc<Dispatcher>, reply: Reply<'r>) -> Self {
+    pub(crate) fn new(dispatcher: &'r Rc<Dispatcher>, answer: A) -> Self {
         Self {
             dispatcher,
-            reply: Cell::new(reply),
+            answer: Cell::new(Some(answer)),
         }
     }
 
@@ -50,19 +93,14 @@ impl<'r> Call<'r> {
         &'a self,
         peer: Option<&'a Arc<Peer>>,
     ) -> RpcCallContext<'a, R> {
-        RpcCallContext {
-            slot: self,
-            peer,
-            reply: PhantomData,
-        }
+        RpcCallContext { slot: self, peer }
     }
 
     /// The handler has returned; a call that it has neither answered nor kept fails.
     #[inline(always)]
     pub(crate) fn finish(&self, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
-        match self.reply.take() {
-            Reply::OneWay => {}
-            reply => fail(reply, failed, unanswered),
+        if let Some(answer) = self.answer.take() {
+            fail(answer.into(), failed, unanswered);
         }
     }
 }
@@ -70,25 +108,35 @@ impl<'r> Call<'r> {
 #[cold]
 fn fail(reply: Reply<'_>, failed: Option<&RpcError>, unanswered: impl FnOnce() -> RpcError) {
     match failed {
+        _ if reply.is_one_way() => {}
         Some(error) => reply.fail(error),
         None => reply.fail(&unanswered()),
     }
 }
 
-impl CallSlot for Call<'_> {
-    #[inline]
+impl<'r, A: Answering<'r>> CallSlot for Call<'r, A> {
     fn with(&self, then: &mut dyn FnMut(Reply<'_>)) {
-        then(self.reply.take());
-    }
-
-    fn show(&self, then: &mut dyn FnMut(&Reply<'_>)) {
-        let reply = self.reply.take();
-        then(&reply);
-        self.reply.set(reply);
+        then(self.answer.take().map_or(Reply::OneWay, Into::into));
     }
 
     fn dispatcher(&self) -> &Rc<Dispatcher> {
         self.dispatcher
+    }
+
+    fn terms(&self) -> (bool, u64) {
+        let answer = self.answer.take();
+        let terms = answer.as_ref().map_or((false, u64::MAX), A::terms);
+        self.answer.set(answer);
+        terms
+    }
+}
+
+impl<'r, R: Payload, A: Answering<'r>> TypedSlot<R> for Call<'r, A> {
+    #[inline]
+    fn reply(&self, value: R) {
+        if let Some(answer) = self.answer.take() {
+            answer.reply(value);
+        }
     }
 }
 
@@ -100,9 +148,8 @@ impl CallSlot for Call<'_> {
 /// until its timeout). Answers to a message that was sent one way go nowhere.
 #[must_use = "a call that is dropped fails its caller"]
 pub struct RpcCallContext<'a, R: Payload> {
-    slot: &'a dyn CallSlot,
+    slot: &'a dyn TypedSlot<R>,
     peer: Option<&'a Arc<Peer>>,
-    reply: PhantomData<fn(R)>,
 }
 
 impl<R: Payload> RpcCallContext<'_, R> {
@@ -110,12 +157,7 @@ impl<R: Payload> RpcCallContext<'_, R> {
     /// whoever asked on this thread runs inside.
     #[inline]
     pub fn reply(self, value: R) {
-        let mut value = Some(value);
-        self.slot.with(&mut |reply| {
-            if let Some(value) = value.take() {
-                reply.reply(value);
-            }
-        });
+        self.slot.reply(value);
     }
 
     /// Replies with something else that has the same archive: a [`Slice`] of what was received in place of a
@@ -170,18 +212,13 @@ impl<R: Payload> RpcCallContext<'_, R> {
 
     /// Whether no answer is wanted.
     pub fn is_one_way(&self) -> bool {
-        let mut one_way = false;
-        self.slot.show(&mut |reply| one_way = reply.is_one_way());
-        one_way
+        self.slot.terms().0
     }
 
     /// When the caller stops waiting, in ns of the monotonic clock; `u64::MAX` where that is not
     /// known.
     pub fn deadline_ns(&self) -> u64 {
-        let mut deadline_ns = u64::MAX;
-        self.slot
-            .show(&mut |reply| deadline_ns = reply.deadline_ns());
-        deadline_ns
+        self.slot.terms().1
     }
 
     /// The endpoint's env.

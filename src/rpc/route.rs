@@ -333,8 +333,15 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
             Ok(received) => received,
             Err(error) => return refuse_archive::<E, M>(inbox, message, &error),
         };
-        let reply = message.reply.take();
-        self.run(inbox, dispatcher, received, (reply, Some(peer)));
+        match (&self.run, message.reply.take()) {
+            (Run::Now(run), Reply::Responder(responder)) => {
+                let from = (responder, Some(peer));
+                inbox.run_now(dispatcher, from, M::NAME, |endpoint, call| {
+                    run(endpoint, self.index, received, call)
+                });
+            }
+            (_, reply) => self.run(inbox, dispatcher, received, (reply, Some(peer))),
+        }
     }
 
     fn run_local(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>) {

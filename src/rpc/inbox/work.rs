@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::rpc::any::{AnyCallContext, AnyForm, AnyMessage};
-use crate::rpc::call::{Call, RpcCallContext};
+use crate::rpc::call::{Answering, Call, RpcCallContext};
 use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
@@ -92,10 +92,10 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     /// Calls a handler that answers by `reply`.
     #[inline(always)]
-    pub(crate) fn run_now<R: Payload>(
+    pub(crate) fn run_now<'r, R: Payload, A: Answering<'r>>(
         &self,
-        dispatcher: &Rc<Dispatcher>,
-        (reply, peer): (Reply<'_>, Option<&Arc<Peer>>),
+        dispatcher: &'r Rc<Dispatcher>,
+        (reply, peer): (A, Option<&Arc<Peer>>),
         name: &'static str,
         handle: impl FnOnce(&mut E, RpcCallContext<'_, R>) -> Result<(), RpcError>,
     ) {
@@ -113,7 +113,7 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     /// A handler has failed: its caller and its endpoint are told.
     #[cold]
-    fn failed(&self, ran: Ran, name: &str, call: &Call<'_>) {
+    fn failed<'r, A: Answering<'r>>(&self, ran: Ran, name: &str, call: &Call<'r, A>) {
         if let Some(error) = self.outcome(ran, name) {
             call.finish(Some(&error), || self.no_reply());
             self.on_error(error);
