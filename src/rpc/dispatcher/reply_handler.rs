@@ -1,0 +1,52 @@
+//! [`ReplyHandler`]: callbacks that take replies on the thread that asked.
+
+use std::rc::Rc;
+
+use crate::rpc::endpoint_ref::Accepts;
+use crate::rpc::error::RpcError;
+use crate::rpc::local_ref::LocalRef;
+use crate::rpc::message::{Message, Payload};
+use crate::rpc::received::Received;
+
+/// Takes replies on the thread that asked, without an allocation per ask: the fastest way.
+///
+/// One handler serves any number of asks; `token` is the caller's own number for each. A handler that
+/// asks on does so through the context that it is called with, so it needs no reference to itself.
+pub trait ReplyHandler<R: Payload> {
+    /// The reply to the ask with this token, or why there is none. Called once per ask, on the
+    /// thread that asked, never before [`ask_with`](crate::rpc::LocalRef::ask_with) was called, but
+    /// perhaps before it returns. It may ask on, by `context`.
+    fn on_reply(
+        &self,
+        context: ReplyContext<'_, R>,
+        token: u64,
+        outcome: Result<Received<'_, R>, RpcError>,
+    );
+}
+
+/// The handler that is being called, for asks whose replies it shall get too.
+pub struct ReplyContext<'a, R: Payload> {
+    pub(crate) handler: &'a Rc<dyn ReplyHandler<R>>,
+}
+
+impl<'a, R: Payload> ReplyContext<'a, R> {
+    /// The handler that is being called.
+    pub fn handler(&self) -> &'a Rc<dyn ReplyHandler<R>> {
+        self.handler
+    }
+
+    /// Asks `to`; the reply comes to the handler that is being called, with `token`.
+    ///
+    /// # Errors
+    /// As [`LocalRef::ask_with`]: the ask was not taken in, and the handler is not called for it.
+    #[inline]
+    pub fn ask<E, M, How>(&self, to: &LocalRef<E>, message: M, token: u64) -> Result<(), RpcError>
+    where
+        M: Message<Reply = R>,
+        E: Accepts<M, How>,
+    {
+        to.ask_with(message, self.handler, token)
+    }
+}
+
+debug_text!([R: Payload] ReplyContext<'_, R>, |_this| "ReplyContext");
