@@ -7,6 +7,12 @@
 //!
 //! `cargo bench --bench crowd -- --connections 2000 --seconds 2` makes it smaller.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is its purpose"
+)]
+
 mod crowd;
 mod honest;
 mod server;
