@@ -1,4 +1,4 @@
-//! Which module may use which: the order that is declared here is the order of the sources, with the exceptions
+//! The uses between modules that are allowed: the order that is declared here is the order of the sources, with the exceptions
 //! that are listed, each with its reason; and what the documents say of source files is true.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -310,7 +310,7 @@ fn paths(code: &str) -> Vec<String> {
 /// The modules of a tree that use each other: from, to, and the files that do.
 type Uses = BTreeMap<(String, String), BTreeSet<PathBuf>>;
 
-/// What the module at `from` means by a path, as a path from the root of the tree, which is `prefix` of its crate.
+/// A path as the module at `from` means it, from the root of the tree, which is `prefix` of its crate.
 fn resolved(path: &str, from: &[String], prefix: &[&str]) -> Option<Vec<String>> {
     let parts: Vec<&str> = path.split("::").collect();
     if parts[0] == "crate" {
@@ -420,7 +420,7 @@ fn every_module_of_rpc_has_its_place() {
     assert_eq!(there, known);
 }
 
-/// What documents name in backticks that is a source file, or a folder of the sources.
+/// Source files and folders of sources that documents name in backticks.
 fn named(text: &str) -> Vec<&str> {
     let spans = text.split('`').skip(1).step_by(2);
     let is_path = |span: &&str| {
@@ -446,7 +446,7 @@ fn source_files_that_documents_name_exist() {
     let mut missing = Vec::new();
     for document in files(&root().join("docs"), ".md") {
         let text = fs::read_to_string(root().join("docs").join(&document)).unwrap();
-        // What stands in fences is code.
+        // Text in fences is code.
         for part in text.split("```").step_by(2) {
             for name in named(part) {
                 let is_there = root().join(name).exists()

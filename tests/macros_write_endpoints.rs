@@ -437,7 +437,7 @@ trait Lent {
 #[derive(Default)]
 struct Lender {
     kept: Vec<String>,
-    /// Where the bytes lay.
+    /// Address of the bytes.
     places: Option<mpsc::Sender<usize>>,
 }
 
@@ -490,7 +490,7 @@ fn texts_and_bytes_are_lent_to_one_body() {
         for lent in [&here, &there] {
             let lengths = lent.lengths("four", 10, [1, 2, 3]).wait();
             assert_eq!(lengths.unwrap(), (14, 3));
-            // What is owned already is not copied by the client.
+            // The client does not copy a value that is owned already.
             let lengths = lent.lengths(String::new(), 0, vec![7; 100_000]).wait();
             assert_eq!(lengths.unwrap(), (0, 100_000));
             let view = Some("abc".to_owned());

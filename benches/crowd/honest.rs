@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use ringrail_transport::{Engine, ParkMode, Pin, TransportConf, TransportContext};
 
-/// What it saw.
+/// Latencies that the honest peer saw.
 pub(crate) struct Figures {
     pub(crate) calls: u64,
     pub(crate) p50_us: f64,

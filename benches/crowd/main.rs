@@ -25,7 +25,7 @@ use anyhow::{Context, bail, ensure};
 use crowd::Crowd;
 use server::{Report, Server};
 
-/// What the command line asks for.
+/// The measurement that the command line asks for.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     connections: usize,

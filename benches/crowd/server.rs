@@ -16,7 +16,7 @@ use ringrail_transport::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What the server tells of itself, since the last time it was asked.
+/// The server's figures since the last time it was asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) cpu_s: f64,
@@ -123,7 +123,7 @@ impl Server {
         Ok(line.trim().to_owned())
     }
 
-    /// What it has done since the last report.
+    /// Its figures since the last report.
     pub(crate) fn report(&mut self) -> anyhow::Result<Report> {
         self.asks.write_all(b"report\n")?;
         let line = self.line()?;

@@ -105,7 +105,7 @@ pub trait RpcEndpoint: Sized + 'static {
         Ok(())
     }
 
-    /// What stands around the handlers that return their reply ([`Handler`](super::Handler),
+    /// The interceptors around the handlers that return their reply ([`Handler`](super::Handler),
     /// [`HandlerAsync`](super::HandlerAsync), interfaces). Looked at for every message.
     fn interceptors(&self) -> Option<&Interceptors> {
         None

@@ -40,7 +40,7 @@ impl HandleAsync<Echo> for Flooded {
 /// Messages that the endpoint is flooded with: many times `ringrail.rpc.inbox.budget`.
 const FLOOD: u64 = 2000;
 
-/// What that is by default.
+/// Its default.
 const BUDGET: usize = 64;
 
 pub(crate) fn a_flooded_endpoint_does_not_starve_others_of_its_thread(backend: Backend) {

@@ -1,1 +1,1 @@
-//! What ringrail is compared with; see `examples`.
+//! Programs that ringrail is compared with; see `examples`.

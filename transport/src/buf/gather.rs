@@ -1,4 +1,4 @@
-//! What leaves in one send: headers in one leased buffer, bodies by reference.
+//! The parts of one send: headers in one leased buffer, bodies by reference.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ impl Body {
     /// A part of this body, sharing its memory.
     ///
     /// # Panics
-    /// Where the range reaches beyond the body.
+    /// If the range reaches beyond the body.
     pub fn slice(&self, range: Range<usize>) -> Body {
         match self {
             Body::Lease(lease) => Body::Lease(lease.slice(range)),
@@ -82,7 +82,7 @@ impl From<Bytes> for Body {
 pub enum Piece {
     /// Bytes of the gather's own head buffer.
     Head {
-        /// Where they start.
+        /// Offset of the first one.
         start: usize,
         /// How many they are.
         len: usize,
@@ -147,7 +147,7 @@ impl Gather {
     /// Appends `len` bytes to the head buffer and gives them to `write`.
     ///
     /// # Panics
-    /// Where they do not fit: look at [`head_room`](Self::head_room) and
+    /// If they do not fit: look at [`head_room`](Self::head_room) and
     /// [`piece_room`](Self::piece_room) first.
     #[inline(always)]
     pub fn put_with(&mut self, len: usize, write: impl FnOnce(&mut [u8])) {
@@ -195,7 +195,7 @@ impl Gather {
     /// Appends a body by reference.
     ///
     /// # Panics
-    /// Where there is no [`piece_room`](Self::piece_room).
+    /// If there is no [`piece_room`](Self::piece_room).
     pub fn put_body(&mut self, body: Body) {
         if !body.is_empty() {
             self.total += body.len();
@@ -238,10 +238,10 @@ impl Gather {
             })
     }
 
-    /// What there is to send, part by part.
+    /// The bytes to send, part by part.
     ///
     /// # Panics
-    /// Where a part is mapped: user space does not look at those.
+    /// If a part is mapped: user space does not look at those.
     #[cfg(any(feature = "spark", test))]
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let head = self.head.as_slice();
@@ -254,7 +254,7 @@ impl Gather {
     /// Notes that the kernel took `count` more bytes.
     ///
     /// # Panics
-    /// Where that is more than there was.
+    /// If that is more than there was.
     pub fn advance(&mut self, count: usize) {
         assert!(
             count <= self.remaining(),

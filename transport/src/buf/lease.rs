@@ -59,7 +59,7 @@ impl LeaseMut {
     /// Declares the first `len` bytes filled.
     ///
     /// # Panics
-    /// Where `len` passes the capacity.
+    /// If `len` passes the capacity.
     pub fn set_len(&mut self, len: usize) {
         assert!(
             len <= self.capacity(),
@@ -69,7 +69,7 @@ impl LeaseMut {
         self.len = len;
     }
 
-    /// Where the memory starts, for operations of the kernel.
+    /// The start of the memory, for operations of the kernel.
     pub fn as_mut_ptr(&mut self) -> *mut u8 {
         self.slot().memory().as_ptr()
     }
@@ -92,7 +92,7 @@ impl LeaseMut {
     /// Appends `bytes`.
     ///
     /// # Panics
-    /// Where they do not fit: look at [`room`](Self::room) first.
+    /// If they do not fit: look at [`room`](Self::room) first.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         let at = self.len;
@@ -103,7 +103,7 @@ impl LeaseMut {
     /// Appends `count` zero bytes.
     ///
     /// # Panics
-    /// Where they do not fit.
+    /// If they do not fit.
     pub fn put_zeros(&mut self, count: usize) {
         let at = self.len;
         self.buffer_mut()[at..at + count].fill(0);
@@ -154,7 +154,7 @@ impl Lease {
     /// A view of a part of this view.
     ///
     /// # Panics
-    /// Where the range reaches beyond this view.
+    /// If the range reaches beyond this view.
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Lease {
         let start = match range.start_bound() {
             Bound::Included(&at) => at,

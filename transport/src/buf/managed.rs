@@ -1,4 +1,4 @@
-//! What can be served: memory, a part of a file, a part of a mapped file.
+//! Data that can be served: memory, a part of a file, a part of a mapped file.
 
 use std::fs::File;
 use std::io;
@@ -33,7 +33,7 @@ pub struct FileSegment {
 #[derive(Clone, Debug)]
 pub struct SummedBody {
     block: Arc<Block>,
-    /// Where in the block it begins.
+    /// Its offset in the block, in bytes.
     offset: u64,
     len: u64,
 }
@@ -67,7 +67,7 @@ impl SummedBody {
         self.block.body.slice(start..start + len as usize)
     }
 
-    /// Where in its block it begins.
+    /// Its offset in its block, in bytes.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
@@ -162,7 +162,7 @@ impl ManagedBuffer {
     /// A whole file, as long as it is now.
     ///
     /// # Errors
-    /// What `fstat` reports.
+    /// The error of `fstat`.
     pub fn whole_file(file: Arc<File>) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self::file(file, 0, len))
@@ -185,7 +185,7 @@ impl ManagedBuffer {
     /// A part of it.
     ///
     /// # Panics
-    /// Where the range reaches beyond the end.
+    /// If the range reaches beyond the end.
     pub fn slice(&self, offset: u64, len: u64) -> Self {
         let end = offset.checked_add(len);
         assert!(

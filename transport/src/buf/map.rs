@@ -26,7 +26,7 @@ impl Mapping {
     /// Maps `file` as long as it is now.
     ///
     /// # Errors
-    /// What `fstat` and `mmap` report; `InvalidInput` for an empty file.
+    /// Errors of `fstat` and `mmap`; `InvalidInput` for an empty file.
     pub fn of(file: &File) -> io::Result<Arc<Mapping>> {
         let len = usize::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "file too long to map"))?;

@@ -118,7 +118,7 @@ fn on_thread(owner: u64) -> bool {
     thread_number() == owner
 }
 
-/// What a pool has done and holds; see [`Pool::stats`].
+/// Counters of a pool; see [`Pool::stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
     /// Bytes the pool may map at most.
@@ -356,7 +356,7 @@ impl Pool {
     /// Promises a buffer of at least `len` bytes without giving one yet; `None` as
     /// [`lease`](Self::lease).
     ///
-    /// Whoever will need memory later holds a promise, not a buffer, so that the few buffers that
+    /// A caller that will need memory later holds a promise, not a buffer, so that the few buffers that
     /// are really filled are the ones that came back last and are still in the cache.
     pub fn reserve(&self, len: usize) -> Option<Reservation> {
         let size = class_of(len).map(size_of_class)?;
@@ -390,7 +390,7 @@ impl Pool {
         (self.inner.shared.budget - self.inner.reserve).saturating_sub(self.leased_bytes())
     }
 
-    /// What the pool has done and holds.
+    /// The pool's counters.
     pub fn stats(&self) -> PoolStats {
         if !self.inner.shared.returns.is_empty() {
             self.collect();

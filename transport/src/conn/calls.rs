@@ -22,7 +22,7 @@ use super::sink::Sink;
 const SLOT_BITS: u32 = 24;
 const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 
-/// What was asked.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallKind {
     Rpc,
@@ -52,14 +52,14 @@ pub(crate) struct Call {
     pub(crate) deadline_ns: u64,
     pub(crate) timeout_ms: u32,
     pub(crate) kind: CallKind,
-    /// Where a body in slices is put together: a key of `bulks`.
+    /// The body in slices that is put together for it: a key of `bulks`.
     pub(crate) bulk: Option<u32>,
 }
 
 /// A body on its way in.
 #[derive(Debug, Default)]
 pub(crate) struct BulkIn {
-    /// Where it goes; out while a receive is writing to it.
+    /// The buffer that it goes to; out while a receive is writing to it.
     pub(crate) buf: Option<LeaseMut>,
     /// It is out.
     pub(crate) lent: bool,
@@ -249,7 +249,7 @@ impl Calls {
     /// Takes a request that is known to be there off the table.
     ///
     /// # Panics
-    /// Where it is not.
+    /// If it is not.
     #[inline(always)]
     pub(crate) fn remove_found(&mut self, id: u64) -> Sink {
         let slot = id & SLOT_MASK;

@@ -1,4 +1,4 @@
-//! What leaves next: waiting control frames, then slices, in one vectored send.
+//! The next send: waiting control frames, then slices, in one vectored send.
 
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ pub(super) const LOOK_AHEAD: usize = 16;
 /// Pieces of a gather that one slice takes at most.
 const SLICE_PIECES: usize = 4;
 
-/// What the pump is to post.
+/// The operation that the pump is to post.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// Nothing to send.
@@ -56,7 +56,7 @@ impl Outgoing {
 /// A body that is through, or what it failed of.
 pub(super) type Ended = (Transfer, Option<RpcFailure>);
 
-/// What became of a look at one transfer.
+/// The outcome of a look at one transfer.
 pub(super) enum Step {
     /// A slice was added, of this many bytes.
     Added(usize),

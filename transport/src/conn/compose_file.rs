@@ -20,7 +20,7 @@ const DISK_BUSY_NS: u64 = 20_000_000;
 /// A part of a file that must be read off the disk before it can be sent.
 #[derive(Debug)]
 pub(crate) struct ReadOrder {
-    /// Whose it is. An id of the peer's would not do: the peer may retract one and use it again.
+    /// The transfer that it is for. An id of the peer's would not do: the peer may retract one and use it again.
     pub(crate) transfer: LaneKey,
     pub(crate) range: FileRange,
     pub(crate) into: LeaseMut,
@@ -165,7 +165,7 @@ impl Conn {
         is_first: bool,
     ) -> Step {
         if !is_first {
-            // What is gathered goes first; the file is next time's.
+            // The gathered frames go first; the file goes in the next send.
             return Step::Held;
         }
         let Some(header) = self.cut_unseen(transfer, range.len, unseen) else {

@@ -119,7 +119,7 @@ impl Lane {
     /// Adds a body behind those that are ready.
     ///
     /// # Panics
-    /// Where one of that name is here: the caller looks first.
+    /// If one of that name is here: the caller looks first.
     pub(crate) fn push(&mut self, transfer: Transfer) {
         self.generation += 1;
         self.in_order += usize::from(keeps_order(&transfer));
@@ -164,7 +164,7 @@ impl Lane {
         }
     }
 
-    /// Where the body of that name is, if it is here still.
+    /// The place of the body of that name, if it is here still.
     pub(crate) fn find(&self, key: LaneKey) -> Option<Spot> {
         let entry = self.entries.get(key.slot as usize)?;
         (entry.generation == key.generation).then_some(Spot(key.slot))

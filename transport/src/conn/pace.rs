@@ -1,6 +1,6 @@
 //! How much bulk leaves in one send: as much as the link takes in a few milliseconds.
 //!
-//! Whatever is handed to the socket in one piece is what an urgent frame behind it waits for. A fast
+//! An urgent frame waits for the piece that was handed to the socket before it. A fast
 //! link takes megabytes in no time, and is best fed in large pieces: with several connections the
 //! memory that each copies from stays in the cache. On a slow one the same pieces would block the
 //! connection for long. So the batch doubles while sends are quick, and halves where they are not.

@@ -14,7 +14,7 @@ use crate::error::RpcFailure;
 use super::file_sums::SumTicket;
 use super::spark::Lead;
 
-/// What a body belongs to.
+/// The kind of message that a body belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carries {
     /// The answer to a chunk request; the stream it is of.
@@ -35,7 +35,7 @@ pub(crate) enum Carries {
     Refusal,
 }
 
-/// What is known of the next slice of a file.
+/// State of the next slice of a file.
 #[derive(Debug)]
 enum Load {
     /// Nothing has been done about it.
@@ -79,7 +79,7 @@ impl TransferKey {
         )
     }
 
-    /// What a request of this side carries.
+    /// The body of a request of this side.
     pub(crate) fn of_ours(id: u64) -> Self {
         let response = false;
         Self { id, response }
@@ -125,7 +125,7 @@ pub(crate) struct FileRange {
     pub(crate) mapping: Option<Arc<Mapping>>,
 }
 
-/// What the next slice needs.
+/// The need of the next slice.
 #[derive(Debug)]
 pub(crate) enum Want {
     /// Everything is sent.
@@ -256,7 +256,7 @@ impl Transfer {
         matches!(self.carries, Carries::Chunk { .. })
     }
 
-    /// What the next slice needs, looking no further than `slice_max` bytes.
+    /// The need of the next slice, looking no further than `slice_max` bytes.
     pub(crate) fn want(&self, slice_max: u32) -> Want {
         let mut probe = self.slicer;
         let slice = match probe.next(self.slice_len(slice_max)) {
@@ -423,7 +423,7 @@ impl Transfer {
     /// The read has ended.
     ///
     /// # Errors
-    /// Where the file ended before the transfer's length, or could not be read.
+    /// If the file ended before the transfer's length, or could not be read.
     pub(crate) fn loaded(&mut self, read: std::io::Result<Lease>) -> Result<(), RpcFailure> {
         self.load = Load::Idle;
         match read {

@@ -22,7 +22,7 @@ const HEAD_LEN: usize = 16 << 10;
 /// Head buffer of a busy connection.
 const BUSY_HEAD_LEN: usize = 64 << 10;
 
-/// What a send must be shorter than to have fitted a small head: there is room beside it for the longest
+/// Upper bound, in bytes, of a send that would have fitted a small head: there is room beside it for the longest
 /// archive that may come next.
 const CALM_LEN: usize = HEAD_LEN / 2;
 
@@ -39,7 +39,7 @@ const RESERVED_PIECES: usize = 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoMemory;
 
-/// What waits to be sent on one connection.
+/// The send queue of one connection.
 #[derive(Debug)]
 pub(crate) struct Tx {
     filling: Option<Gather>,

@@ -114,7 +114,7 @@ impl ShardHandle {
         with_current(|local| local.handle.clone())
     }
 
-    /// Which shard of its engine.
+    /// The shard's index in its engine.
     pub fn index(&self) -> usize {
         self.shared.index
     }

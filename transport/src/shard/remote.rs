@@ -261,7 +261,7 @@ impl<Q, T> Call<Q, T> {
 pub(crate) struct Answerer<Q, T>(Arc<Call<Q, T>>);
 
 impl<Q: Send, T: Send> Answerer<Q, T> {
-    /// What is asked; `None` where it has been taken before.
+    /// The question; `None` where it has been taken before.
     pub(crate) fn question(&mut self) -> Option<Q> {
         // SAFETY: the cell was written before the two ends parted; since then only this end, which is
         // borrowed exclusively, touches it.

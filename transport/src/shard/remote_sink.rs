@@ -12,7 +12,7 @@ use super::handle::with_current;
 use super::local::ShardLocal;
 use super::remote;
 
-/// What another thread asks of a connection, and the time that it may take.
+/// A request of another thread to a connection, and the time that it may take.
 pub(crate) type Question = (Ask, Option<Duration>);
 
 type Answerer = remote::Answerer<Question, Outcome>;
@@ -39,7 +39,7 @@ impl RemoteSink {
         self.0.as_ref().is_none_or(Answerer::is_retracted)
     }
 
-    /// What is asked; `None` where it has been taken before.
+    /// The question; `None` where it has been taken before.
     pub(crate) fn question(&mut self) -> Option<Question> {
         self.0.as_mut()?.question()
     }
