@@ -196,6 +196,7 @@ metrics! {
     Counter bytes_in: "Bytes received from sockets";
     Counter bytes_in_exact: "Body bytes received straight into their own lease by an exact receive";
     Counter bytes_in_multishot: "Bytes received by multishot into provided buffers";
+    Counter bytes_in_portions: "Bytes received by portions, from peers that send faster than they are handled";
     Counter bytes_out: "Bytes sent to sockets";
     Counter bytes_out_gathered: "Bytes sent from memory by gathered sends";
     Counter bytes_out_sendfile: "Body bytes sent from the page cache by sendfile or splice";

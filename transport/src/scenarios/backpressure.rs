@@ -12,6 +12,7 @@ use ringrail_codec::native::OneWay;
 use crate::buf::LeaseMut;
 use crate::client::{ChunkOptions, TransportClient};
 use crate::conf::TransportConf;
+use crate::conn::rx::PORTION_LEN;
 use crate::sys::sim::{Faults, Link};
 
 use super::cluster::Cluster;
@@ -83,6 +84,43 @@ fn a_flood_of_one_way_messages_is_held_back_by_its_own_socket() {
         let pool = cluster.shards[0].pump.local.pool.stats();
         assert!(pool.high_water_bytes < 4 * group, "{pool:?}");
         assert_eq!(pool.exhausted, 0, "nobody found the pool empty");
+        cluster.finish();
+    });
+}
+
+/// A multishot receive has the kernel copy all that a socket holds, while everybody else waits. Once a peer
+/// is known to flood, its socket is read by portions.
+#[test]
+fn a_socket_that_is_flooded_is_read_by_portions() {
+    seeds::each(4, |seed| {
+        let mut cluster = Cluster::simulated(seed, Faults::default());
+        cluster.world().set_link(Link {
+            send_buffer_len: 1 << 20,
+            recv_buffer_len: 1 << 20,
+            ..Link::default()
+        });
+        let client = cluster.pair(conf(), conf());
+        let addr = client.peer().clone();
+        cluster.ground.charge_frames(0, FRAME_COST_NS);
+        let raw = cluster.puppet_client(&addr, wire::limits());
+        let frames = 80_000;
+        cluster.raws[raw].send(one_ways(frames, 40));
+        let (mut calls, mut most) = (0, 0);
+        while cluster.shards[0].board.one_ways().len() < frames as usize {
+            let order = Order::new(Deed::Reply, calls, 50);
+            let asked = actors::order(client.clone(), order, 100, cluster.clock.clone());
+            cluster.block_on(asked).expect("an honest peer is served");
+            calls += 1;
+            // The first receive is a multishot: nobody knows yet.
+            if cluster.shards[0].board.one_ways().len() > frames as usize / 2 {
+                most = most.max(cluster.shards[0].pump.local.pool.stats().leased_bytes);
+            }
+        }
+        let group = usize::from(conf().recv_buffers) * conf().recv_buffer_len;
+        assert!(
+            most < group + 4 * PORTION_LEN,
+            "{most} bytes leased, {group} of them armed"
+        );
         cluster.finish();
     });
 }

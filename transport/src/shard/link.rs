@@ -16,6 +16,8 @@ pub(super) enum Receiving {
         cancelled: bool,
     },
     Fill,
+    /// At most [`PORTION_LEN`](crate::conn::rx::PORTION_LEN) bytes into a buffer of its own.
+    Portion,
     /// The receive of a header that follows a body.
     Header,
 }

@@ -42,6 +42,7 @@ impl Rx {
             false => data,
         };
         self.held.push_back(Unparsed::Fresh(held));
+        self.in_portions |= self.is_flooded();
         Ok(())
     }
 

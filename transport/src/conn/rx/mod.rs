@@ -30,6 +30,9 @@ const CALM_FRAMES: u32 = 16;
 /// Two keep it busy: one is parsed while the other is received.
 const HELD_BUFFERS: usize = 2;
 
+/// Bytes received at once, at most, from a peer that sends faster than its frames are handled.
+pub(crate) const PORTION_LEN: usize = 64 << 10;
+
 /// The receive operation that the pump posts next.
 #[derive(Debug)]
 pub(crate) enum Next {
@@ -37,6 +40,8 @@ pub(crate) enum Next {
     Nothing,
     /// A multishot receive.
     Multi,
+    /// A receive of at most [`PORTION_LEN`] bytes into this buffer; give what came to [`Rx::received`].
+    Portion(LeaseMut),
     /// A receive of `len` bytes into `buf[at..]`; give the buffer back by [`Rx::filled`].
     Fill {
         /// The destination.
@@ -73,6 +78,9 @@ pub(crate) struct Rx {
     clogged: bool,
     starved: bool,
     yielded: bool,
+    /// The peer has sent faster than its frames are handled. A multishot would have the kernel copy, in one
+    /// call, all that the socket holds, megabytes, into the buffers of the group that all connections share.
+    in_portions: bool,
 }
 
 type Parsed = Result<(), Box<CloseReason>>;
@@ -84,7 +92,17 @@ impl Rx {
     /// True if nothing more is to be received: parsing stopped for lack of memory or of space for answers,
     /// or the peer sends faster than its frames are handled. TCP backpressure then reaches the peer.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.clogged || self.starved || (self.yielded && self.held.len() > HELD_BUFFERS)
+        self.clogged || self.starved || self.is_flooded()
+    }
+
+    /// True where so much waits to be parsed that no more is to be received by a multishot.
+    fn is_flooded(&self) -> bool {
+        self.yielded && self.held.len() > HELD_BUFFERS
+    }
+
+    /// A portion has come and been parsed. One whose frames were all handled in its turn ends the portions.
+    pub(crate) fn portion_came(&mut self) {
+        self.in_portions = self.yielded;
     }
 
     /// True if the next bytes belong to a frame that has begun.
@@ -134,6 +152,16 @@ impl Rx {
 
     /// The receive operation to post when none is outstanding.
     pub(crate) fn next(&mut self, conn: &Conn) -> Next {
+        match self.next_receive(conn) {
+            Next::Multi if self.in_portions => match conn.local.pool.lease(PORTION_LEN) {
+                Some(buf) => Next::Portion(buf),
+                None => Next::Multi,
+            },
+            next => next,
+        }
+    }
+
+    fn next_receive(&mut self, conn: &Conn) -> Next {
         if self.is_stuck() || !self.held.is_empty() {
             return Next::Nothing;
         }

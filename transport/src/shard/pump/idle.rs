@@ -10,13 +10,15 @@ use super::Pump;
 impl<D: Driver> Pump<D> {
     /// After bulk, the receive of the next header uses a buffer of the reserve. Once no bulk is
     /// expected any more, that receive ends, and a multishot receive, which holds no buffer, takes
-    /// its place.
+    /// its place. A portion that was asked for after a flood ends likewise.
     pub(super) fn give_back_header(&mut self, key: ConnKey) {
         let Some(link) = self.link_of(key) else {
             return;
         };
-        let Some((op, Receiving::Fill | Receiving::Header)) = link.recv else {
-            return;
+        let op = match link.recv {
+            Some((op, Receiving::Fill | Receiving::Header)) => op,
+            Some((op, Receiving::Portion)) => return self.driver.cancel(op),
+            _ => return,
         };
         let conn = &link.conn;
         let idle = conn.state() == State::Open && conn.spark().is_none() && !conn.expects_bulk();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::buf::LeaseMut;
 use crate::conn::State;
 use crate::conn::progress::Sight;
-use crate::conn::rx::{Next, Rx};
+use crate::conn::rx::{Next, PORTION_LEN, Rx};
 use crate::error::CloseReason;
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
@@ -22,6 +22,7 @@ impl<D: Driver> Pump<D> {
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
         let of_header = matches!(link.recv, Some((_, Receiving::Header)));
+        let of_portion = matches!(link.recv, Some((_, Receiving::Portion)));
         if !done.more {
             let header = link.recv_header.take();
             link.recv = header.map(|op| (op, Receiving::Header));
@@ -31,8 +32,16 @@ impl<D: Driver> Pump<D> {
             return;
         }
         let frames = conn.local.metrics.frames_in.get();
-        let exact = matches!(done.payload, Payload::Buffer(_));
+        let exact = matches!(done.payload, Payload::Buffer(_)) && !of_portion;
         let parsed = match (done.payload, outcome) {
+            (Payload::Buffer(mut buf), Ok(count)) if of_portion && count > 0 => {
+                conn.note_received();
+                conn.local.metrics.bytes_in.add(count as u64);
+                conn.local.metrics.bytes_in_portions.add(count as u64);
+                buf.set_len(count);
+                link.rx.received(&conn, buf)
+            }
+            (Payload::Buffer(_), Err(error)) if of_portion && is_passing(&error) => Ok(()),
             (Payload::Received(data), Ok(count)) if count > 0 => {
                 conn.note_received();
                 conn.local.metrics.bytes_in.add(count as u64);
@@ -57,6 +66,9 @@ impl<D: Driver> Pump<D> {
             (_, Err(error)) if is_passing(&error) => Ok(()),
             (_, Err(error)) => Err(Box::new(CloseReason::Io(error))),
         };
+        if of_portion {
+            link.rx.portion_came();
+        }
         let yielded = link.rx.has_yielded();
         let frames = conn.local.metrics.frames_in.get() - frames;
         self.note_frames(key, frames, exact);
@@ -217,6 +229,17 @@ fn operation(sock: Sock, next: Next) -> Option<(Op, Receiving, Option<LeaseMut>)
         Next::Multi => {
             let receiving = Receiving::Multi { cancelled: false };
             Some((Op::RecvMulti { sock }, receiving, None))
+        }
+        Next::Portion(buf) => {
+            let op = Op::Recv {
+                sock,
+                buf,
+                at: 0,
+                len: PORTION_LEN,
+                whole: false,
+                linked: false,
+            };
+            Some((op, Receiving::Portion, None))
         }
         Next::Fill {
             buf,
