@@ -5,7 +5,6 @@
 //! Time, failures and the end of the connection are the transport's to tell.
 
 use std::any::TypeId;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use ringrail_transport::{
 
 use super::RpcError;
 use super::body::BodyRef;
-use super::dispatcher::{Dispatcher, ReplyContext, ReplyHandler, translate};
+use super::dispatcher::{Dispatcher, ReplyHandler, call_back, translate};
 use super::message::Payload;
 use super::outbox::Link;
 use super::peer::Peer;
@@ -100,20 +99,6 @@ impl<R: Payload> ResponseHandler for Port<R> {
                 .map_err(|error| RpcError::bad_reply(Some(&self.peer), &error)),
             Err(error) => Err(self.error(error.clone())),
         };
-        let handler = &self.handler;
-        let context = ReplyContext { handler };
-        let call = AssertUnwindSafe(|| handler.on_reply(context, token, outcome));
-        let Some(dispatcher) = self.dispatcher.upgrade() else {
-            // The thread is termination: there is nothing to be run after it.
-            let _ = catch_unwind(call);
-            return;
-        };
-        let entered = dispatcher.enter();
-        if catch_unwind(call).is_err() {
-            tracing::error!(target: "ringrail::rpc", "a reply's callback panicked");
-        }
-        if entered {
-            dispatcher.leave();
-        }
+        call_back(&self.dispatcher, &self.handler, token, outcome);
     }
 }

@@ -46,6 +46,7 @@ pub(crate) use mailbox::{Job, PeerMessage};
 pub use replies::MAX_OUTSTANDING;
 pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
 pub(crate) use reply_cache::{OnceCall, ReplyCache};
+pub(crate) use reply_handler::call_back;
 pub use reply_handler::{ReplyContext, ReplyHandler};
 pub(crate) use thread::start_thread;
 pub(crate) use thread_handle::{Executor, PostError, ThreadHandle, ThreadWaker};

@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +27,8 @@ use crate::rpc::pending_ask::Asked;
 use crate::rpc::received::{Owned, Received};
 use crate::rpc::{RpcAddress, RpcTimeout};
 
-use super::{Dispatcher, ReplyContext, ReplyHandler};
+use super::reply_handler::call_back;
+use super::{Dispatcher, ReplyHandler};
 
 /// The receiver of a reply.
 pub(crate) enum Sink<R: Payload> {
@@ -234,33 +234,10 @@ impl<R: Payload> Replies<R> {
             retracted.store(true, Ordering::Release);
         }
         match entry.sink {
-            Sink::Callback(handler, token) => self.call_back(&handler, token, outcome),
+            Sink::Callback(handler, token) => call_back(&self.dispatcher, &handler, token, outcome),
             Sink::Foreign(asker) => asker.complete(outcome.map(Received::keep)),
             // Settled in place.
             Sink::Future(_) | Sink::Ready => {}
-        }
-    }
-
-    #[inline]
-    fn call_back(
-        &self,
-        handler: &Rc<dyn ReplyHandler<R>>,
-        token: u64,
-        outcome: Result<Received<'_, R>, RpcError>,
-    ) {
-        let context = ReplyContext { handler };
-        let call = AssertUnwindSafe(|| handler.on_reply(context, token, outcome));
-        let Some(dispatcher) = self.dispatcher.upgrade() else {
-            // The thread is termination: there is nothing to be run after it.
-            let _ = catch_unwind(call);
-            return;
-        };
-        let entered = dispatcher.enter();
-        if catch_unwind(call).is_err() {
-            tracing::error!(target: "ringrail::rpc", "a reply's callback panicked");
-        }
-        if entered {
-            dispatcher.leave();
         }
     }
 

@@ -1,12 +1,15 @@
 //! [`ReplyHandler`]: callbacks that take replies on the thread that asked.
 
-use std::rc::Rc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
 
 use crate::rpc::endpoint_ref::Accepts;
 use crate::rpc::error::RpcError;
 use crate::rpc::local_ref::LocalRef;
 use crate::rpc::message::{Message, Payload};
 use crate::rpc::received::Received;
+
+use super::Dispatcher;
 
 /// Takes replies on the thread that asked, without an allocation per ask: the fastest way.
 ///
@@ -46,6 +49,30 @@ impl<'a, R: Payload> ReplyContext<'a, R> {
         E: Accepts<M, How>,
     {
         to.ask_with(message, self.handler, token)
+    }
+}
+
+/// Gives a reply to its handler, on the thread of `dispatcher`. A panic of the handler is logged.
+#[inline]
+pub(crate) fn call_back<R: Payload>(
+    dispatcher: &Weak<Dispatcher>,
+    handler: &Rc<dyn ReplyHandler<R>>,
+    token: u64,
+    outcome: Result<Received<'_, R>, RpcError>,
+) {
+    let context = ReplyContext { handler };
+    let call = AssertUnwindSafe(|| handler.on_reply(context, token, outcome));
+    let Some(dispatcher) = dispatcher.upgrade() else {
+        // The thread is ending: it runs nothing after this call, and logs no panic of it.
+        let _ = catch_unwind(call);
+        return;
+    };
+    let entered = dispatcher.enter();
+    if catch_unwind(call).is_err() {
+        tracing::error!(target: "ringrail::rpc", "a reply's callback panicked");
+    }
+    if entered {
+        dispatcher.leave();
     }
 }
 
