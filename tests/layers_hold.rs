@@ -26,6 +26,7 @@ const RPC: &[&str] = &[
     "address",
     "peer",
     "error",
+    "counted",
     "failure",
     "settings",
     "lost",

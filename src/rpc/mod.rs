@@ -163,6 +163,7 @@ mod call;
 mod client;
 mod clock;
 mod connection;
+mod counted;
 mod decode_context;
 mod dispatcher;
 mod endpoint;

@@ -21,6 +21,7 @@ use ringrail_transport::ShardHandle;
 use ringrail_transport::shard::SpawnError;
 
 use super::clock;
+use super::counted::Counted;
 use super::dispatcher::dispatcher_of;
 use super::endpoint::{EndpointContext, RpcEndpoint};
 use super::endpoint_ref::{Accepts, Any, Place, RefTarget, RpcEndpointRef};
@@ -339,33 +340,8 @@ async fn rest(shard: &ShardHandle, at_ns: u64, state: &State) -> bool {
     .await
 }
 
-/// Counts one timer on a thread that is no shard, until dropped.
-struct Counted;
-
-/// The number of such timers.
+/// The number of timers on threads that are no shards.
 static COUNTED: AtomicUsize = AtomicUsize::new(0);
-
-impl Counted {
-    /// # Errors
-    /// There are as many as there may be.
-    fn new() -> Result<Self, RpcError> {
-        let counted = Self;
-        if COUNTED.fetch_add(1, Ordering::Relaxed) < MAX_THREAD_TIMERS {
-            return Ok(counted);
-        }
-        Err(RpcError::Busy {
-            what: "the table of timers",
-            limit: MAX_THREAD_TIMERS as u64,
-            key: "nothing: it is fixed",
-        })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        COUNTED.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// A timer among those of the env's timer thread.
 struct OnThread<M: Message> {
@@ -377,7 +353,7 @@ struct OnThread<M: Message> {
 
 impl<M: Message> OnThread<M> {
     fn start(plan: Plan<M>, state: Arc<State>) -> Result<(), RpcError> {
-        let counted = Counted::new()?;
+        let counted = Counted::new(&COUNTED, MAX_THREAD_TIMERS, "the table of timers")?;
         let timer = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             plan: Mutex::new(plan),
@@ -432,15 +408,5 @@ mod tests {
         assert_eq!(next_ns(100, 10, 110), 120);
         assert_eq!(next_ns(100, 10, 1000), 1010);
         assert_eq!(next_ns(u64::MAX - 5, 10, 0), u64::MAX);
-    }
-
-    #[test]
-    fn timers_of_threads_are_bounded() {
-        let all: Vec<_> = (0..MAX_THREAD_TIMERS).map(|_| Counted::new()).collect();
-        assert!(all.iter().all(Result::is_ok));
-        let error = Counted::new().err().expect("one too many");
-        assert_eq!(error.code(), FailureCode::Busy);
-        drop(all);
-        assert!(Counted::new().is_ok());
     }
 }

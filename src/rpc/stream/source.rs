@@ -10,6 +10,7 @@ use ringrail_codec::native::FailureCode;
 
 use crate::rpc::body::Scratch;
 use crate::rpc::call::{HeldCall, RpcCallContext};
+use crate::rpc::counted::Counted;
 use crate::rpc::endpoint::{EndpointContext, Handle, RpcEndpoint};
 use crate::rpc::handler::Handler;
 use crate::rpc::received::Received;
@@ -21,31 +22,6 @@ use super::{BATCH_BYTES, LOOK, MAX_CREDIT, MAX_STREAMS, STREAM_IDLE, StreamItem,
 
 /// The number of open streams of this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
-
-/// Counts one open stream until dropped.
-struct Counted;
-
-impl Counted {
-    /// # Errors
-    /// There are as many as there may be.
-    fn new() -> Result<Self, RpcError> {
-        let counted = Self;
-        if OPEN.fetch_add(1, Ordering::Relaxed) < MAX_STREAMS {
-            return Ok(counted);
-        }
-        Err(RpcError::Busy {
-            what: "the table of open streams",
-            limit: MAX_STREAMS as u64,
-            key: "nothing: it is fixed",
-        })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// A future of the next item.
 type Next<T> = Pin<Box<dyn Future<Output = Option<Result<T, Failure>>> + Send>>;
@@ -108,7 +84,7 @@ impl RpcEnv {
     }
 
     fn open<T: StreamItem>(&self, producer: Producer<T>) -> Result<StreamRef<T>, RpcError> {
-        let counted = Counted::new()?;
+        let counted = Counted::new(&OPEN, MAX_STREAMS, "the table of open streams")?;
         let source = move || Source {
             producer,
             me: None,
