@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ringrail::conf::Conf;
 use ringrail::rpc::{
     EndpointContext, EndpointOptions, EndpointTimer, Failure, FailureCode, Message, Placement,
-    RpcEndpoint, RpcEnv, RpcEnvBuilder, RpcError, time_left,
+    RpcEndpoint, RpcEndpointRef, RpcEnv, RpcEnvBuilder, RpcError, time_left,
 };
 
 const BACKENDS: [&str; 2] = ["local", "ring"];
@@ -51,7 +51,7 @@ trait Clock {
 }
 
 struct Ticks {
-    me: Option<ringrail::rpc::RpcEndpointRef<Ticks>>,
+    me: Option<RpcEndpointRef<Ticks>>,
     tell: mpsc::Sender<u64>,
     timer: Option<EndpointTimer>,
     count: Arc<AtomicU64>,
@@ -70,7 +70,7 @@ impl Ticks {
         (ticks, told, count)
     }
 
-    fn me(&self) -> Result<&ringrail::rpc::RpcEndpointRef<Self>, Failure> {
+    fn me(&self) -> Result<&RpcEndpointRef<Self>, Failure> {
         self.me.as_ref().ok_or(Failure::text("not started"))
     }
 }
@@ -122,15 +122,22 @@ fn placements() -> [EndpointOptions; 2] {
     [EndpointOptions::default(), EndpointOptions::isolated()]
 }
 
+/// A ref to a new endpoint of `env`, what it tells, and how many ticks it has had.
+fn set_up(
+    env: &RpcEnv,
+    options: EndpointOptions,
+) -> (RpcEndpointRef<Ticks>, mpsc::Receiver<u64>, Arc<AtomicU64>) {
+    let (ticks, told, count) = Ticks::new();
+    let ticks = env.setup_endpoint_with("ticks", options, move || ticks);
+    (ticks.unwrap(), told, count)
+}
+
 #[test]
 fn a_message_comes_later_and_once() {
     for backend in BACKENDS {
         for options in placements() {
             let env = builder(backend, "env", conf()).build().unwrap();
-            let (ticks, told, _) = Ticks::new();
-            let ticks = env
-                .setup_endpoint_with("ticks", options, move || ticks)
-                .unwrap();
+            let (ticks, told, _) = set_up(&env, options);
             let clock = ClockClient::new(&ticks);
             // From within, the later one first; and from this thread.
             clock.set(60, 3).wait().unwrap();
@@ -152,10 +159,7 @@ fn a_timer_that_is_cancelled_sends_nothing() {
     for backend in BACKENDS {
         for options in placements() {
             let env = builder(backend, "env", conf()).build().unwrap();
-            let (ticks, told, _) = Ticks::new();
-            let ticks = env
-                .setup_endpoint_with("ticks", options, move || ticks)
-                .unwrap();
+            let (ticks, told, _) = set_up(&env, options);
             let clock = ClockClient::new(&ticks);
             clock.set(30, 1).wait().unwrap();
             clock.cancel().wait().unwrap();
@@ -188,10 +192,7 @@ fn an_interval_goes_on_until_the_endpoint_stops() {
             let conf = conf().with("ringrail.transport.maxFutures", "4");
             let env = builder(backend, "env", conf).build().unwrap();
             for _ in 0..12 {
-                let (ticks, told, count) = Ticks::new();
-                let ticks = env
-                    .setup_endpoint_with("ticks", options, move || ticks)
-                    .unwrap();
+                let (ticks, told, count) = set_up(&env, options);
                 let clock = ClockClient::new(&ticks);
                 clock.every(1).wait().unwrap();
                 for at in 1..=5 {
@@ -274,10 +275,7 @@ fn an_env_ends_in_spite_of_its_timers() {
     for backend in BACKENDS {
         for options in placements() {
             let env = builder(backend, "env", conf()).build().unwrap();
-            let (ticks, _told, count) = Ticks::new();
-            let ticks = env
-                .setup_endpoint_with("ticks", options, move || ticks)
-                .unwrap();
+            let (ticks, _told, count) = set_up(&env, options);
             let clock = ClockClient::new(&ticks);
             clock.set(3_600_000, 1).wait().unwrap();
             ticks.send_every(LONG, || ClockTick { at: 1 }).unwrap();
@@ -294,11 +292,7 @@ fn a_message_that_finds_no_room_is_told_as_lost() {
         .with("ringrail.rpc.inbox.capacity", "2")
         .with("ringrail.transport.inbox", "2");
     let env = builder("local", "env", conf).build().unwrap();
-    let (ticks, _told, _) = Ticks::new();
-    let options = EndpointOptions::isolated();
-    let ticks = env
-        .setup_endpoint_with("ticks", options, move || ticks)
-        .unwrap();
+    let (ticks, _told, _) = set_up(&env, EndpointOptions::isolated());
     let clock = ClockClient::new(&ticks);
     let blocking = clock.block(200);
     ticks
