@@ -125,6 +125,28 @@ fn a_socket_that_is_flooded_is_read_by_portions() {
     });
 }
 
+/// A portion that waits for its peer holds a buffer: with half of the pool in use there is none.
+#[test]
+fn portions_take_no_more_than_half_of_the_pool() {
+    let mut portions = Vec::new();
+    for is_half_full in [false, true] {
+        let (mut cluster, _, client) = flooded(1, 80_000);
+        let pool = &cluster.shards[0].pump.local.pool;
+        let half = conf().pool_budget / 2;
+        let taken = is_half_full.then(|| pool.lease(half).expect("the pool has as much"));
+        while cluster.shards[0].board.one_ways().len() < 80_000 {
+            let order = Order::new(Deed::Reply, portions.len() as u64, 50);
+            let asked = actors::order(client.clone(), order, 100, cluster.clock.clone());
+            cluster.block_on(asked).expect("an honest peer is served");
+        }
+        portions.push(cluster.shards[0].pump.local.metrics.bytes_in_portions.get());
+        drop(taken);
+        cluster.finish();
+    }
+    assert!(portions[0] > 0, "a flood is read by portions");
+    assert_eq!(portions[1], 0, "not with half of the pool in use");
+}
+
 /// Received bytes end anywhere on a real network, and frames lie behind a part of another one.
 #[test]
 fn receives_that_end_anywhere_cost_few_copies() {

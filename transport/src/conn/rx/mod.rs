@@ -151,12 +151,15 @@ impl Rx {
     }
 
     /// The receive operation to post when none is outstanding.
+    ///
+    /// A portion holds its buffer while its peer sends nothing. So that many peers which flood and then
+    /// pause cannot hold the pool, portions end where half of it is in use.
     pub(crate) fn next(&mut self, conn: &Conn) -> Next {
+        let pool = &conn.local.pool;
         match self.next_receive(conn) {
-            Next::Multi if self.in_portions => match conn.local.pool.lease(PORTION_LEN) {
-                Some(buf) => Next::Portion(buf),
-                None => Next::Multi,
-            },
+            Next::Multi if self.in_portions && !pool.is_filled(2) => {
+                pool.lease(PORTION_LEN).map_or(Next::Multi, Next::Portion)
+            }
             next => next,
         }
     }
