@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
+use std::time::Duration;
 
 use ringrail::conf::Conf;
 use ringrail::rpc::{EndpointOptions, FailureCode, RpcEndpoint, RpcEnv};
@@ -27,7 +28,7 @@ impl RpcEndpoint for Lines {
 
 impl Log for Lines {
     fn line(&mut self, _: String) {
-        std::thread::sleep(std::time::Duration::from_micros(100));
+        std::thread::sleep(Duration::from_micros(100));
         self.0 += 1;
     }
 
@@ -47,7 +48,9 @@ pub(crate) fn run(lines: u64) -> Result<(u64, u64), Box<dyn Error>> {
         .shards(1)
         .build()?;
     let log = env.setup_endpoint_with("log", EndpointOptions::isolated(), Lines::default)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let mut refused = 0;
     runtime.block_on(async {
         for at in 0..lines {
@@ -65,8 +68,18 @@ pub(crate) fn run(lines: u64) -> Result<(u64, u64), Box<dyn Error>> {
         }
         Ok::<(), Box<dyn Error>>(())
     })?;
-    // Handled after all that was sent before.
-    let count = runtime.block_on(LogClient::new(&log).count())?;
+    // Handled after all that was sent before. An ask does not wait for room: it is asked again.
+    let client = LogClient::new(&log);
+    let count = runtime.block_on(async {
+        loop {
+            match client.count().await {
+                Err(error) if error.code() == FailureCode::Busy => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                answered => break answered,
+            }
+        }
+    })?;
     Ok((count, refused))
 }
 
