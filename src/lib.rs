@@ -131,8 +131,10 @@
 //!
 //! # Features
 //!
-//! `cli` (on by default) builds the command `ringrail`. Programs that embed the library turn it off
-//! with `default-features = false` and depend on none of the command's crates.
+//! `cli` (on by default) builds the command `ringrail` and turns on all others. Programs that embed the library
+//! turn it off with `default-features = false`, depend on none of the command's crates, and name the parts that
+//! they use: `rpc`, `block`, `shuffle` (with Spark's authentication and ciphers). The transport and its
+//! configuration are always there.
 #![forbid(unsafe_code)]
 
 /// The runtime of [hosted](ParkMode::Hosted) shards, whose files and timers futures there can use.
@@ -150,11 +152,16 @@ pub use ringrail_transport::{
     TransportClientFactory, TransportConf, TransportContext, TransportServer,
 };
 
+#[cfg(feature = "block")]
 pub mod block;
 pub mod conf;
+#[cfg(feature = "rpc")]
 pub mod rpc;
+#[cfg(feature = "shuffle")]
 pub mod shuffle;
+#[cfg(any(feature = "block", feature = "shuffle"))]
 mod workers;
 
 pub use conf::Conf;
+#[cfg(feature = "rpc")]
 pub use ringrail_macros::{interface, message, payload};

@@ -46,6 +46,7 @@ impl Alternate {
 }
 
 /// A bare number was one of mebibytes.
+#[cfg(feature = "block")]
 pub(super) fn mebibytes(text: &str) -> Result<String, ValueError> {
     let text = text.trim();
     match text.parse::<u64>() {

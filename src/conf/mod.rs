@@ -2,8 +2,8 @@
 //!
 //! [`keys`] is the table: every key with its type, unit, default, range, meaning and other names. From
 //! it come reading and checking ([`Conf::get_entry`]), warnings, `docs/configuration.md` and the command
-//! `ringrail conf`. A [`Conf`] holds what was set; [`transport_conf`], [`block_server_conf`] and
-//! [`fetch_conf`] make the settings of the layers from it, which themselves know no keys.
+//! `ringrail conf`. A [`Conf`] holds what was set; [`transport_conf`], `block_server_conf` and
+//! `fetch_conf` make the settings of the layers from it, which themselves know no keys.
 //!
 //! ```text
 //! set, files, environment ──► Conf ──► entries (keys/) ──► TransportConf, RpcTimeout, …
@@ -16,6 +16,8 @@
 
 mod alternate;
 mod application;
+#[cfg(feature = "block")]
+mod block;
 mod deprecation;
 pub mod docs;
 pub mod entry;
@@ -26,28 +28,34 @@ mod load;
 mod map;
 pub mod properties;
 mod redaction;
+#[cfg(feature = "rpc")]
 mod rpc;
 mod settings;
+#[cfg(feature = "shuffle")]
+mod shuffle;
 mod size;
 mod substitute;
 mod time;
+#[cfg(feature = "rpc")]
 mod timeout;
 mod validate;
 mod value;
 
+#[cfg(feature = "rpc")]
 pub use crate::rpc::RpcTimeout;
 pub use alternate::{Alternate, Translation};
 pub use application::is_executor_startup_key;
+#[cfg(feature = "block")]
+pub use block::{block_server_conf, fetch_conf};
 pub use deprecation::{Deprecated, Notice};
 pub use entry::{AnyEntry, ConfigEntry, DefaultText};
 pub use error::ConfError;
 pub use load::{FILE_VARIABLE, VARIABLE_PREFIX, variable_of};
 pub use map::Conf;
 pub use redaction::REDACTED;
-pub use settings::{
-    NEVER, block_server_conf, fetch_conf, shuffle_conf, shuffle_transport_conf,
-    spark_authentication, spark_limits, transport_conf,
-};
+pub use settings::{NEVER, spark_limits, transport_conf};
+#[cfg(feature = "shuffle")]
+pub use shuffle::{shuffle_conf, shuffle_transport_conf, spark_authentication};
 pub use size::{ByteUnit, format_size, parse_bytes, parse_size};
 pub use time::{TimeUnit, format_duration, parse_duration, parse_time};
 pub use validate::Problem;

@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "block")]
+use super::block::{block_server_settings, fetch_settings};
 use super::deprecation::Notice;
 use super::entry::{AnyEntry, ConfigEntry};
 use super::error::ConfError;
 use super::keys::spark::{authentication, global};
 use super::keys::{self, network, rpc, transport};
 use super::map::Conf;
-use super::settings::{block_server_settings, fetch_settings, transport_settings};
+use super::settings::transport_settings;
 use super::time::format_duration;
 
 /// Something that [`Conf::check`] found.
@@ -31,6 +33,9 @@ impl std::fmt::Display for Problem {
         }
     }
 }
+
+/// A check of values that must fit together.
+type Rule = fn(&Conf) -> Result<(), ConfError>;
 
 impl Conf {
     /// Refuses a configuration that cannot be used (Spark: `validateSettings`): a value that its key
@@ -120,7 +125,7 @@ impl Conf {
     }
 
     fn conflicts(&self) -> Vec<ConfError> {
-        let rules = [
+        let rules: &[Rule] = &[
             Self::fractions,
             Self::deploy_mode,
             Self::encryption_is_authenticated,
@@ -129,10 +134,12 @@ impl Conf {
             Self::heartbeats_fit,
             Self::messages_fit,
             |conf: &Self| transport_settings(conf).map(drop),
+            #[cfg(feature = "block")]
             |conf: &Self| block_server_settings(conf).map(drop),
+            #[cfg(feature = "block")]
             |conf: &Self| fetch_settings(conf).map(drop),
         ];
-        let broken = rules.into_iter().filter_map(|rule| rule(self).err());
+        let broken = rules.iter().filter_map(|rule| rule(self).err());
         broken.collect()
     }
 

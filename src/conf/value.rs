@@ -223,6 +223,34 @@ impl ConfigValue for Duration {
     }
 }
 
+/// Reads and writes an enum by the word of each of its values.
+macro_rules! words {
+    ($type:ty: $($word:literal => $value:expr),+) => {
+        impl $crate::conf::value::ConfigValue for $type {
+            fn parse(text: &str, kind: $crate::conf::value::Kind) -> Result<Self, $crate::conf::value::ValueError> {
+                match <String as $crate::conf::value::ConfigValue>::parse(text, kind)?.as_str() {
+                    $($word => Ok($value),)+
+                    other => Err($crate::conf::value::ValueError::new(format!(
+                        "should be one of {}, but was \"{other}\"",
+                        [$($word),+].join(", ")
+                    ))),
+                }
+            }
+
+            fn format(&self, _kind: $crate::conf::value::Kind) -> String {
+                let all = [$(($value, $word)),+];
+                let found = all.iter().find(|(value, _)| value == self);
+                found.map_or_else(String::new, |(_, word)| (*word).to_owned())
+            }
+
+            fn compare(&self, _other: &Self) -> Option<std::cmp::Ordering> {
+                None
+            }
+        }
+    };
+}
+pub(super) use words;
+
 impl<T: ConfigValue> ConfigValue for Option<T> {
     fn parse(text: &str, kind: Kind) -> Result<Self, ValueError> {
         if T::says_absent(text) {

@@ -5,6 +5,7 @@
 
 mod table;
 
+#[cfg(feature = "block")]
 pub mod block;
 pub mod network;
 pub mod rpc;
@@ -29,9 +30,9 @@ pub struct Family {
     pub entries: &'static [&'static dyn AnyEntry],
 }
 
-/// The whole table.
+/// The whole table; without the feature `block` it lacks the keys of blocks.
 pub fn all() -> &'static [Family] {
-    &FAMILIES
+    FAMILIES
 }
 
 /// The entry of a key.
@@ -80,7 +81,7 @@ macro_rules! entries {
 }
 use entries;
 
-static FAMILIES: [Family; 13] = [
+static FAMILIES: &[Family] = &[
     Family {
         title: "For all layers",
         doc: "",
@@ -97,6 +98,7 @@ static FAMILIES: [Family; 13] = [
               handshake; [wire-format.md](wire-format.md) has the limits frame by frame.",
         entries: transport::ENTRIES,
     },
+    #[cfg(feature = "block")]
     Family {
         title: "Blocks",
         doc: "[blocks.md](blocks.md) tells what happens at these bounds.",
