@@ -8,12 +8,16 @@ pub mod affinity;
 #[cfg(test)]
 mod conformance;
 pub mod driver;
+pub mod epoll;
+mod files;
 pub(crate) mod latency;
 pub(crate) mod notify;
 mod open_files;
 pub mod probe;
+mod scratch;
 pub mod sim;
 pub mod socket;
+mod socks;
 mod table;
 pub mod uring;
 

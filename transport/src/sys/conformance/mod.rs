@@ -1,6 +1,6 @@
 //! Requirements of every driver, as one test suite that all of them pass.
 //!
-//! A [`Rig`] makes drivers and lets time pass: the io_uring rig waits in the kernel, the simulated
+//! A [`Rig`] makes drivers and lets time pass: the io_uring and epoll rigs wait in the kernel, the simulated
 //! one moves its world's clock. The tests know only the trait.
 
 mod cancel;
@@ -21,6 +21,7 @@ use crate::buf::{Gather, LeaseMut, Pool};
 use super::driver::{
     Completion, Driver, LINGER_COMPLETIONS, Listening, Op, OpKey, Park, Payload, Sock, Waker,
 };
+use super::epoll::{EpollDriver, EpollSpec};
 use super::sim::{SimDriver, SimSpec, SimWorld};
 use super::socket::{Addr, ListenSpec, SocketError, SocketSpec};
 use super::uring::{UringDriver, UringSpec};
@@ -66,6 +67,29 @@ impl Rig for Kernel {
     }
 
     fn park(&self, driver: &mut UringDriver, until_ns: Option<u64>) {
+        driver.enter(Park::Until(until_ns)).unwrap();
+    }
+}
+
+struct Readiness;
+
+impl Rig for Readiness {
+    type D = EpollDriver;
+
+    fn new() -> Self {
+        Readiness
+    }
+
+    fn driver(&self, max_ops: usize) -> EpollDriver {
+        let spec = EpollSpec {
+            recv_buffers: BUFFERS,
+            recv_buffer_len: BUFFER_LEN,
+            max_ops,
+        };
+        EpollDriver::new(&spec).unwrap()
+    }
+
+    fn park(&self, driver: &mut EpollDriver, until_ns: Option<u64>) {
         driver.enter(Park::Until(until_ns)).unwrap();
     }
 }
@@ -289,6 +313,9 @@ macro_rules! suite {
     ($($group:ident: $($name:ident)*,)*) => {
         mod kernel {
             $($(#[test] fn $name() { super::$group::$name::<super::Kernel>(); })*)*
+        }
+        mod readiness {
+            $($(#[test] fn $name() { super::$group::$name::<super::Readiness>(); })*)*
         }
         mod simulated {
             $($(#[test] fn $name() { super::$group::$name::<super::Simulated>(); })*)*

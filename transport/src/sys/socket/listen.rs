@@ -197,6 +197,17 @@ impl Listener {
         &self.addr
     }
 
+    /// Closes up to `most` connections that wait to be accepted; how many. For a process that has no descriptor
+    /// but the one that it accepts with here, so that its peers learn of it.
+    pub(in crate::sys) fn shed(&self, most: usize) -> usize {
+        let accept = || {
+            let flags = rustix::net::SocketFlags::CLOEXEC;
+            // Closed at once; connections that cannot be accepted now are shed by a later call.
+            rustix::net::accept_with(&self.fd, flags).is_ok()
+        };
+        (0..most).take_while(|_| accept()).count()
+    }
+
     /// Another descriptor of the same queue of connections.
     fn try_clone(&self) -> Result<Self, SocketError> {
         let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0)

@@ -9,9 +9,9 @@ use crate::sys::driver::{Completion, OpKey, Payload};
 use crate::sys::socket;
 
 use super::driver::{FILE_BUDGET, TIMEOUTS, UringDriver, WAKE};
-use super::files::Progress;
 use super::ops::State;
 use super::post::send_entry;
+use crate::sys::files::Progress;
 
 impl UringDriver {
     /// Moves a file on; ends the operation or waits for the socket.

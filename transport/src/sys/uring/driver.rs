@@ -18,13 +18,14 @@ use crate::sys::socket::{self, Addr, Listener, SocketError, SocketSpec};
 use crate::sys::table::OpTable;
 
 use super::enter::Entry;
-use super::files::{self, FileSend};
-use super::ops::{MsgScratch, State};
+use super::ops::State;
 use super::provided::{GROUP, Group};
 use super::setup::{event_fd, place_workers};
-use super::socks::Socks;
 use super::spec::{UringError, UringSpec};
 use super::wait::{MAX_TIMEOUTS, Timeout, completions_wanted};
+use crate::sys::files::{self, FileSend};
+use crate::sys::scratch::MsgScratch;
+use crate::sys::socks::Socks;
 
 /// `user_data` of the wake-up read.
 pub(super) const WAKE: u64 = u64::MAX;
@@ -309,13 +310,7 @@ impl Driver for UringDriver {
             return 0;
         };
         drop(self.spare.take());
-        let shed = (0..most)
-            .take_while(|_| {
-                let flags = rustix::net::SocketFlags::CLOEXEC;
-                // Closed at once; what cannot be accepted now has its turn later.
-                rustix::net::accept_with(listener, flags).is_ok()
-            })
-            .count();
+        let shed = listener.shed(most);
         self.spare = event_fd(EventfdFlags::empty()).ok();
         shed
     }

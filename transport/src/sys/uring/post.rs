@@ -11,8 +11,9 @@ use crate::buf::Gather;
 use crate::sys::driver::{OpKey, Sock};
 
 use super::driver::{UringDriver, WAKE};
-use super::files::FileSend;
-use super::ops::{MsgScratch, State};
+use super::ops::State;
+use crate::sys::files::FileSend;
+use crate::sys::scratch::MsgScratch;
 
 /// Sends up to this size are tried without waiting, and so complete in the call that submits them.
 const QUICK_SEND_LEN: usize = 16 << 10;

@@ -25,6 +25,6 @@ pub(super) fn place_workers(ring: &IoUring, cpus: &[usize]) {
 
 /// An eventfd. The one that the ring itself reads must block: the kernel answers reads of a
 /// non-blocking file with `EAGAIN` where it would otherwise wait for data.
-pub(super) fn event_fd(flags: EventfdFlags) -> io::Result<OwnedFd> {
+pub(in crate::sys) fn event_fd(flags: EventfdFlags) -> io::Result<OwnedFd> {
     Ok(rustix::event::eventfd(0, flags | EventfdFlags::CLOEXEC)?)
 }

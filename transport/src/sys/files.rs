@@ -1,4 +1,4 @@
-//! Files: sent without a user-space copy, read when they are in memory, asked whether they are.
+//! Files for the drivers of the kernel: sent without a user-space copy, read when they are in memory, asked whether they are.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use crate::buf::Gather;
 use crate::sys::driver::FileState;
 
-use super::ops::MsgScratch;
+use super::scratch::MsgScratch;
 
 /// `cachestat(2)`, Linux 6.5: the number is the same on every architecture.
 const SYS_CACHESTAT: libc::c_long = 451;
