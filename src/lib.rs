@@ -147,7 +147,7 @@ pub use ringrail_transport as transport;
 
 pub use ringrail_transport::{
     Addr, Checksum, ChunkOptions, CloseReason, ConnectError, Connection, Engine, EngineError,
-    Outcome, ParkMode, Pin, Reached, ReceivedBytes, Reply, RequestError, Responder,
+    IoDriver, Outcome, ParkMode, Pin, Reached, ReceivedBytes, Reply, RequestError, Responder,
     ResponseContext, ResponseHandler, RpcFailure, RpcHandler, ShardHandle, TransportClient,
     TransportClientFactory, TransportConf, TransportContext, TransportServer,
 };

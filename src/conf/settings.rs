@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringrail_codec::native::Limits;
 use ringrail_codec::spark;
 use ringrail_transport::sys::socket::SocketSpec;
-use ringrail_transport::{Checksum, ParkMode, Pin, TransportConf};
+use ringrail_transport::{Checksum, IoDriver, ParkMode, Pin, TransportConf};
 
 use super::error::ConfError;
 use super::keys::{transport, wire};
@@ -65,6 +65,7 @@ pub(super) fn transport_settings(conf: &Conf) -> Result<TransportConf, ConfError
         max_futures: conf.get_entry(&transport::MAX_FUTURES)?,
         checksum: conf.get_entry(&transport::CHECKSUM)?,
         checksum_cache: conf.get_entry(&transport::CHECKSUM_CACHE)?,
+        driver: conf.get_entry(&transport::DRIVER)?,
         park: conf.get_entry(&transport::PARK_MODE)?,
         pin: conf.get_entry(&transport::PIN)?,
         first_cpu: conf.get_entry(&transport::FIRST_CPU)?,
@@ -136,6 +137,7 @@ fn or_never(timeout: Duration) -> Duration {
 }
 
 words!(ParkMode: "bare" => ParkMode::Bare, "hosted" => ParkMode::Hosted);
+words!(IoDriver: "auto" => IoDriver::Auto, "io_uring" => IoDriver::IoUring, "epoll" => IoDriver::Epoll);
 words!(Pin: "auto" => Pin::Auto, "true" => Pin::Always, "false" => Pin::Never);
 words!(Checksum: "auto" => Checksum::Auto, "true" => Checksum::Always, "false" => Checksum::Never);
 

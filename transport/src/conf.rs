@@ -22,6 +22,19 @@ pub enum ParkMode {
     Hosted,
 }
 
+/// How shards reach the kernel. `ringrail.transport.driver`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoDriver {
+    /// io_uring; epoll on a system that lacks it or forbids it, as the default profiles of containers do. A log line says
+    /// so once.
+    #[default]
+    Auto,
+    /// io_uring (Linux 6.1): one system call submits, collects and waits.
+    IoUring,
+    /// epoll and calls that do not block (Linux 5.10).
+    Epoll,
+}
+
 /// Whether shards stay on a processor of their own. `ringrail.transport.pin`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pin {
@@ -130,6 +143,8 @@ pub struct TransportConf {
     /// for the file. Files that are not asked for make room for others; 0 keeps none, and files are read
     /// each time. `ringrail.transport.checksumCache`, 4 MiB.
     pub checksum_cache: usize,
+    /// How shards reach the kernel. `ringrail.transport.driver`, by io_uring where that is there.
+    pub driver: IoDriver,
     /// How idle shards wait. `ringrail.transport.parkMode`, in their ring.
     pub park: ParkMode,
     /// Whether shards are pinned. `ringrail.transport.pin`, if they spin.
@@ -199,6 +214,7 @@ impl Default for TransportConf {
             max_futures: 65_536,
             checksum: Checksum::Auto,
             checksum_cache: 4 << 20,
+            driver: IoDriver::Auto,
             park: ParkMode::Bare,
             pin: Pin::Auto,
             first_cpu: 0,

@@ -424,6 +424,11 @@ pub enum EngineError {
     /// No ring.
     #[error(transparent)]
     Ring(#[from] crate::sys::uring::UringError),
+    /// No epoll descriptor.
+    #[error(
+        "cannot set up epoll: {0}. If file descriptors are used up, raise `ulimit -n` (LimitNOFILE=)"
+    )]
+    Epoll(#[source] io::Error),
     /// No thread, runtime or pin.
     #[error("cannot start shard {shard}: {source}")]
     Thread {

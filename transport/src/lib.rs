@@ -39,7 +39,7 @@ pub use client::{
     ChunkOptions, Connection, ResponseContext, TransportClient, TransportClientFactory,
 };
 #[cfg(not(loom))]
-pub use conf::{Checksum, ParkMode, Pin, TransportConf};
+pub use conf::{Checksum, IoDriver, ParkMode, Pin, TransportConf};
 #[cfg(not(loom))]
 pub use conn::{Outcome, ReceivedBytes, Reply, ResponseHandler};
 #[cfg(not(loom))]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringrail_transport::{Checksum, ParkMode, Pin};
+use ringrail_transport::{Checksum, IoDriver, ParkMode, Pin};
 
 use super::{entries, network, rpc};
 use crate::conf::alternate::Alternate;
@@ -35,6 +35,11 @@ entries! {
     FIRST_CPU: usize = "ringrail.transport.firstCpu", int()
         .default("0")
         .range("0", "65535");
+
+    /// How shards reach the kernel: `io_uring`, `epoll`, or `auto`, which is io_uring unless this system lacks or forbids
+    /// it (containers do by default).
+    DRIVER: IoDriver = "ringrail.transport.driver", choice(&["auto", "io_uring", "epoll"])
+        .default("auto");
 
     /// How an idle shard waits: `bare` in its ring, by one system call; `hosted` in a tokio runtime, for
     /// programs whose futures on the shard use tokio's timers or tokio-uring's files, by about eight.

@@ -184,7 +184,7 @@ fn take_all(cluster: &Cluster<impl Ground>, shard: usize) -> Vec<LeaseMut> {
 }
 
 /// A server without any memory, and peers that have said Hello to it.
-fn dry<G: Ground>(cluster: &mut Cluster<G>, peers: usize) -> Vec<LeaseMut> {
+pub(super) fn dry<G: Ground>(cluster: &mut Cluster<G>, peers: usize) -> Vec<LeaseMut> {
     cluster.add_shard(conf());
     let taken = take_all(cluster, 0);
     let addr = cluster.listen(0);
@@ -198,7 +198,7 @@ fn dry<G: Ground>(cluster: &mut Cluster<G>, peers: usize) -> Vec<LeaseMut> {
     taken
 }
 
-fn all_go_on<G: Ground>(cluster: &mut Cluster<G>, taken: Vec<LeaseMut>) {
+pub(super) fn all_go_on<G: Ground>(cluster: &mut Cluster<G>, taken: Vec<LeaseMut>) {
     assert!(cluster.raws.iter().all(|raw| raw.received.is_empty()));
     drop(taken);
     cluster.until(|cluster| cluster.raws.iter().all(|raw| !raw.received.is_empty()));
@@ -218,7 +218,7 @@ fn a_shard_without_memory_looks_again_and_does_not_spin() {
 }
 
 /// Processor time of this thread.
-fn cpu_ns() -> u64 {
+pub(super) fn cpu_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

@@ -12,8 +12,10 @@ use crate::error::ConnectError;
 use crate::metrics::{ErrorKind, MetricsSnapshot};
 use crate::shard::command::{Command, ConnectOrder, ListenOrder, ListenerId};
 use crate::sys::driver::{Driver, Listening};
+use crate::sys::epoll::EpollDriver;
 use crate::sys::sim::{Faults, Rng, SimWorld};
 use crate::sys::socket::{Addr, ListenSpec, SocketError};
+use crate::sys::uring::UringDriver;
 
 use super::ground::{Ground, Kernel, Simulated};
 use super::raw::Raw;
@@ -52,9 +54,15 @@ impl Cluster<Simulated> {
     }
 }
 
-impl Cluster<Kernel> {
+impl Cluster<Kernel<UringDriver>> {
     pub(super) fn real(seed: u64) -> Self {
-        Self::new(Kernel, Rng::new(seed))
+        Self::new(Kernel::new(), Rng::new(seed))
+    }
+}
+
+impl Cluster<Kernel<EpollDriver>> {
+    pub(super) fn epoll(seed: u64) -> Self {
+        Self::new(Kernel::new(), Rng::new(seed))
     }
 }
 

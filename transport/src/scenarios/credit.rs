@@ -160,7 +160,7 @@ fn ask<G: Ground>(cluster: &mut Cluster<G>, raw: usize, id: u64, order: Order) {
     cluster.tell(raw, request.header(total_len as u32), &body);
 }
 
-fn grants_nothing<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn grants_nothing<G: Ground>(cluster: &mut Cluster<G>) {
     cluster.add_shard(settings::plain());
     let addr = cluster.listen(0);
     let limits = frugal(&mut cluster.rng);
@@ -191,7 +191,7 @@ fn a_peer_that_grants_nothing_gets_nothing_and_holds_up_nobody() {
     });
 }
 
-fn grants_in_steps<G: Ground>(cluster: &mut Cluster<G>, most: u64) {
+pub(super) fn grants_in_steps<G: Ground>(cluster: &mut Cluster<G>, most: u64) {
     let conf = settings::any(&mut cluster.rng);
     cluster.add_shard(conf);
     let addr = cluster.listen(0);

@@ -102,7 +102,7 @@ fn judge<G: Ground>(cluster: &mut Cluster<G>, handled_by: usize, joins: Vec<(u64
     }
 }
 
-fn a_drain_amid_traffic<G: Ground>(cluster: &mut Cluster<G>, both: bool) {
+pub(super) fn a_drain_amid_traffic<G: Ground>(cluster: &mut Cluster<G>, both: bool) {
     let conf = settings::any(&mut cluster.rng);
     let client = cluster.pair(conf.clone(), conf);
     let back = cluster.shards[0].board.peers().remove(0);

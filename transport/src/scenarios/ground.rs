@@ -1,7 +1,10 @@
 //! The backend that shards run on: a simulated world, or the kernel.
 
+use std::marker::PhantomData;
+
 use crate::conf::TransportConf;
 use crate::sys::driver::{Driver, Park};
+use crate::sys::epoll::{EpollDriver, EpollSpec};
 use crate::sys::sim::{SimDriver, SimHost, SimSpec, SimWorld};
 use crate::sys::uring::{UringDriver, UringSpec};
 
@@ -145,20 +148,23 @@ impl Ground for Simulated {
     }
 }
 
-/// The kernel: rings and sockets of loopback, all on the test's thread.
-#[derive(Default)]
-pub(super) struct Kernel;
+/// The kernel: sockets of loopback, all on the test's thread, by one of its drivers.
+pub(super) struct Kernel<D>(PhantomData<D>);
 
-/// How long a wait for the kernel is at most.
-const NAP_NS: u64 = 200_000;
+impl<D> Kernel<D> {
+    pub(super) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
 
-impl Ground for Kernel {
-    type D = UringDriver;
-    const ADDRESS: &'static str = "127.0.0.1:0";
-    const PATIENCE_NS: u64 = 60_000_000_000;
+/// A driver of the kernel.
+pub(super) trait KernelDriver: Driver + 'static {
+    fn with(conf: &TransportConf) -> Self;
+}
 
-    fn driver(&mut self, conf: &TransportConf) -> UringDriver {
-        UringDriver::new(&UringSpec {
+impl KernelDriver for UringDriver {
+    fn with(conf: &TransportConf) -> Self {
+        Self::new(&UringSpec {
             recv_buffers: conf.recv_buffers,
             recv_buffer_len: conf.recv_buffer_len,
             notify: false,
@@ -166,22 +172,46 @@ impl Ground for Kernel {
         })
         .expect("this kernel has io_uring")
     }
+}
+
+impl KernelDriver for EpollDriver {
+    fn with(conf: &TransportConf) -> Self {
+        Self::new(&EpollSpec {
+            recv_buffers: conf.recv_buffers,
+            recv_buffer_len: conf.recv_buffer_len,
+            ..EpollSpec::default()
+        })
+        .expect("every kernel has epoll")
+    }
+}
+
+/// How long a wait for the kernel is at most.
+const NAP_NS: u64 = 200_000;
+
+impl<D: KernelDriver> Ground for Kernel<D> {
+    type D = D;
+    const ADDRESS: &'static str = "127.0.0.1:0";
+    const PATIENCE_NS: u64 = 60_000_000_000;
+
+    fn driver(&mut self, conf: &TransportConf) -> D {
+        D::with(conf)
+    }
 
     fn now_ns(&self) -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
     }
 
-    fn step(&mut self, shard: &mut Shard<UringDriver>) -> bool {
+    fn step(&mut self, shard: &mut Shard<D>) -> bool {
         shard.turn(Park::No) || shard.pump.has_work()
     }
 
-    fn poke(&mut self, _: usize, driver: &mut UringDriver) -> bool {
-        driver.enter(Park::No).expect("the ring works");
+    fn poke(&mut self, _: usize, driver: &mut D) -> bool {
+        driver.enter(Park::No).expect("the driver works");
         driver.ready()
     }
 
-    fn pass(&mut self, shards: &mut [Shard<UringDriver>], until_ns: Option<u64>) -> bool {
+    fn pass(&mut self, shards: &mut [Shard<D>], until_ns: Option<u64>) -> bool {
         for shard in shards {
             let nap = self.now_ns() + NAP_NS;
             let until = until_ns.map_or(nap, |until| until.min(nap));

@@ -57,7 +57,7 @@ fn foreign_hello(rng: &mut Rng) -> (Vec<u8>, &'static [u8]) {
     }
 }
 
-fn a_foreign_client<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn a_foreign_client<G: Ground>(cluster: &mut Cluster<G>) {
     let addr = server_and_client(cluster);
     cluster.add_raw();
     let (bytes, answer) = foreign_hello(&mut cluster.rng);

@@ -16,7 +16,7 @@ use super::{seeds, settings, tasks};
 const MS: u64 = 1_000_000;
 
 /// Half a MiB for data, as much for control traffic.
-fn tiny() -> TransportConf {
+pub(super) fn tiny() -> TransportConf {
     TransportConf {
         pool_budget: 1 << 20,
         pool_reserve: 512 << 10,
@@ -55,7 +55,11 @@ async fn fetch_and_keep(
     Ok(())
 }
 
-fn many_chunks<G: Ground>(cluster: &mut Cluster<G>, server: TransportConf, client: TransportConf) {
+pub(super) fn many_chunks<G: Ground>(
+    cluster: &mut Cluster<G>,
+    server: TransportConf,
+    client: TransportConf,
+) {
     let client = cluster.pair(server, client);
     let mut joins = Vec::new();
     for index in 0..40 {

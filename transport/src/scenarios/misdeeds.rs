@@ -114,7 +114,7 @@ fn upload_beyond_credit(rng: &mut Rng) -> Vec<(Header, Vec<u8>)> {
     frames
 }
 
-fn a_client_misbehaves<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn a_client_misbehaves<G: Ground>(cluster: &mut Cluster<G>) {
     for _ in 0..2 {
         cluster.add_shard(settings::plain());
     }

@@ -21,6 +21,7 @@ mod credit;
 mod cut;
 mod deadlines;
 mod drains;
+mod epoll;
 mod faults;
 mod ground;
 mod handshake;

@@ -77,7 +77,7 @@ async fn persist(factory: TransportClientFactory, addr: String, order: Order, cl
     }
 }
 
-fn everybody_persists<G: Ground>(cluster: &mut Cluster<G>, count: u64) -> u32 {
+pub(super) fn everybody_persists<G: Ground>(cluster: &mut Cluster<G>, count: u64) -> u32 {
     let (addr, factory) = served(cluster);
     let joins = (0..count).map(|tag| {
         let (factory, addr) = (factory.clone(), addr.to_string());

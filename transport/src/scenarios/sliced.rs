@@ -30,7 +30,7 @@ fn an_edge(rng: &mut Rng, conf: &TransportConf) -> usize {
     (edge + 1).saturating_sub(rng.below(3) as usize)
 }
 
-fn bodies_of_edge_lengths<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn bodies_of_edge_lengths<G: Ground>(cluster: &mut Cluster<G>) {
     let server = settings::any(&mut cluster.rng);
     let client = settings::any(&mut cluster.rng);
     let forth = cluster.pair(server.clone(), client.clone());
@@ -134,7 +134,7 @@ fn small_calls_overtake_large_bodies_in_both_directions() {
     });
 }
 
-fn one_way_messages<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn one_way_messages<G: Ground>(cluster: &mut Cluster<G>) {
     let server = settings::any(&mut cluster.rng);
     let client = settings::any(&mut cluster.rng);
     let forth = cluster.pair(server, client.clone());

@@ -106,7 +106,12 @@ fn an_action<G: Ground>(
     }
 }
 
-fn everything<G: Ground>(cluster: &mut Cluster<G>, actions: u64, cancels: f64, lossless: bool) {
+pub(super) fn everything<G: Ground>(
+    cluster: &mut Cluster<G>,
+    actions: u64,
+    cancels: f64,
+    lossless: bool,
+) {
     cluster.speaks = spoken(&mut cluster.rng);
     // Of a failure Spark's protocol tells the text alone.
     let explained = |error: &RequestError| {

@@ -37,7 +37,7 @@ async fn read_some(
     (got, None)
 }
 
-fn streams_of_edge_lengths<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn streams_of_edge_lengths<G: Ground>(cluster: &mut Cluster<G>) {
     let conf = settings::any(&mut cluster.rng);
     let client = cluster.pair(conf.clone(), settings::plain());
     let slice = conf.slice_len as usize;
@@ -89,7 +89,7 @@ fn streams_work_on_the_kernel_s_ring() {
 }
 
 /// A reader that takes nothing for a while, and others that read on meanwhile.
-fn slow_and_fast_readers<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn slow_and_fast_readers<G: Ground>(cluster: &mut Cluster<G>) {
     let client = cluster.pair(settings::plain(), settings::plain());
     let clock = cluster.clock.clone();
     let len = 3 << 20;

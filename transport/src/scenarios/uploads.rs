@@ -39,7 +39,7 @@ fn a_plan(rng: &mut Rng, tag: u64) -> UploadPlan {
     }
 }
 
-fn uploads_of_all_fates<G: Ground>(cluster: &mut Cluster<G>) {
+pub(super) fn uploads_of_all_fates<G: Ground>(cluster: &mut Cluster<G>) {
     let (server, client) = (
         settings::any(&mut cluster.rng),
         settings::any(&mut cluster.rng),

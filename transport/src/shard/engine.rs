@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,24 +11,21 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::conf::{ParkMode, Pin, TransportConf};
+use crate::conf::{IoDriver, ParkMode, Pin, TransportConf};
 use crate::conn::Speaks;
 use crate::error::EngineError;
 use crate::metrics::MetricsSnapshot;
 use crate::server::{HandlerFactory, ServerBootstrap};
-use crate::sys::affinity::{CpuBudget, pin_current_thread};
-use crate::sys::driver::{Driver, Listening};
+use crate::sys::affinity::CpuBudget;
+use crate::sys::driver::Listening;
 use crate::sys::socket::{Addr, ListenSpec, SocketError};
-use crate::sys::uring::{UringDriver, UringSpec};
 
+use super::backend::{self, Backend};
 use super::blocking::refuse_on_shard;
 use super::command::{Command, ListenOrder, ListenerId};
 use super::executor::RemoteJoin;
-use super::handle::{ShardHandle, settle, unsettle};
-use super::local::ShardLocal;
-use super::park;
-use super::pump::Pump;
-use super::spin::{Placement, Spinner};
+use super::handle::ShardHandle;
+use super::start::ShardStart;
 
 /// Settings of an [`Engine`].
 #[derive(Clone, Debug)]
@@ -80,6 +76,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets how shards reach the kernel. Overrides [`TransportConf::driver`].
+    #[must_use]
+    pub fn driver(mut self, driver: IoDriver) -> Self {
+        self.conf.driver = driver;
+        self
+    }
+
     /// Starts the shards.
     ///
     /// # Errors
@@ -100,6 +103,7 @@ impl EngineBuilder {
         };
         let conf = Arc::new(self.conf.clone());
         let inner = Inner {
+            backend: backend::choose(conf.driver),
             shards: (0..count)
                 .map(|index| ShardHandle::new(index, conf.inbox))
                 .collect(),
@@ -146,6 +150,7 @@ impl EngineBuilder {
         let start = ShardStart {
             handle: inner.shards[shard].clone(),
             conf: Arc::clone(&inner.conf),
+            backend: inner.backend,
             cpu,
             worker_cpus,
             oversubscribed: budget.is_oversubscribed(count),
@@ -166,110 +171,8 @@ impl EngineBuilder {
     }
 }
 
-/// The state that a shard's thread takes over at its start.
-struct ShardStart {
-    handle: ShardHandle,
-    conf: Arc<TransportConf>,
-    cpu: Option<usize>,
-    worker_cpus: Vec<usize>,
-    oversubscribed: bool,
-}
-
-impl ShardStart {
-    fn run(self, ready: &std::sync::mpsc::SyncSender<Result<(), EngineError>>) {
-        let index = self.handle.index();
-        let outcome = match self.set_up() {
-            Err(error) => {
-                // The thread that starts the engine waits for this result.
-                let _ = ready.send(Err(error));
-                return;
-            }
-            Ok((mut pump, spinner)) => {
-                let _ = ready.send(Ok(()));
-                let outcome = catch_unwind(AssertUnwindSafe(|| match self.conf.park {
-                    ParkMode::Bare => park::run_bare(&mut pump, spinner),
-                    ParkMode::Hosted => {
-                        tokio_uring::start(async { park::run_hosted(&mut pump, spinner).await })
-                    }
-                }));
-                let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-                if outcome.is_err() {
-                    fail_everything(&mut pump);
-                }
-                outcome
-            }
-        };
-        unsettle();
-        // Posting to a closed inbox fails, so later callers get an error.
-        self.handle.inbox().close();
-        if let Err(error) = outcome {
-            tracing::error!(target: "ringrail::shard", shard = index, %error, "the shard ended");
-        }
-    }
-
-    fn set_up(&self) -> Result<(Pump<UringDriver>, Spinner), EngineError> {
-        let shard = self.handle.index();
-        let mut pinned = false;
-        if let Some(cpu) = self.cpu {
-            match pin_current_thread(cpu, CpuBudget::of_process()) {
-                Ok(()) => pinned = true,
-                Err(error) => {
-                    tracing::warn!(target: "ringrail::shard", shard, %error, "shard not pinned");
-                }
-            }
-        }
-        // Without it shards only answer later when they share a processor.
-        let _ = crate::sys::latency::prefer_latency();
-        let hosted = self.conf.park == ParkMode::Hosted;
-        let driver = UringDriver::new(&UringSpec {
-            recv_buffers: self.conf.recv_buffers,
-            recv_buffer_len: self.conf.recv_buffer_len,
-            notify: hosted,
-            worker_cpus: self.worker_cpus.clone(),
-            ..UringSpec::default()
-        })?;
-        self.handle.set_waker(driver.waker());
-        let metrics = Arc::clone(self.handle.metrics());
-        let now = driver.now_ns();
-        let local = ShardLocal::new(self.handle.clone(), Arc::clone(&self.conf), metrics, now);
-        local.set_clock(crate::sys::monotonic_ns);
-        settle(&local);
-        let placement = Placement {
-            pinned,
-            oversubscribed: self.oversubscribed,
-            hosted,
-        };
-        let spinner = Spinner::new(u64::from(self.conf.spin_us) * 1000, placement);
-        if self.conf.spin_us > 0 && !spinner.is_enabled() {
-            tracing::warn!(
-                target: "ringrail::shard", shard, pinned, oversubscribed = self.oversubscribed,
-                "ringrail.transport.spinUs has no effect: a shard spins only where it is pinned to a \
-                 processor (ringrail.transport.pin) and there are no more shards than processors"
-            );
-        }
-        Ok((Pump::new(driver, local), spinner))
-    }
-}
-
-/// A shard ended without a request to stop: its waiters get an error instead of silence.
-fn fail_everything<D: Driver>(pump: &mut Pump<D>) {
-    // A panicking step may panic again; each step has a guard of its own.
-    let closed = catch_unwind(AssertUnwindSafe(|| pump.begin_shut_down()));
-    let handle = pump.local.handle.clone();
-    handle.inbox().close();
-    while let Some(command) = handle.inbox().pop() {
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(command)));
-    }
-    if closed.is_err() {
-        tracing::error!(
-            target: "ringrail::shard",
-            shard = handle.index(),
-            "connections of the failed shard could not all be closed"
-        );
-    }
-}
-
 struct Inner {
+    backend: Backend,
     shards: Vec<ShardHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     conf: Arc<TransportConf>,
@@ -336,6 +239,7 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn of_shards(shards: Vec<ShardHandle>, conf: TransportConf) -> Self {
         let inner = Inner {
+            backend: Backend::Ring,
             shards,
             threads: Mutex::default(),
             conf: Arc::new(conf),
@@ -360,6 +264,14 @@ impl Engine {
     /// The way in which idle shards wait.
     pub fn park_mode(&self) -> ParkMode {
         self.inner.conf.park
+    }
+
+    /// How its shards reach the kernel: never [`IoDriver::Auto`], but what that has chosen.
+    pub fn driver(&self) -> IoDriver {
+        match self.inner.backend {
+            Backend::Ring => IoDriver::IoUring,
+            Backend::Readiness => IoDriver::Epoll,
+        }
     }
 
     /// The counters of all shards, summed.

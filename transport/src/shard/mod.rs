@@ -6,6 +6,8 @@
 //! `local`, which does not know the driver.
 
 #[cfg(not(loom))]
+mod backend;
+#[cfg(not(loom))]
 pub(crate) mod blocking;
 #[cfg(not(loom))]
 mod coalesce;
@@ -36,6 +38,8 @@ pub(crate) mod remote;
 pub(crate) mod remote_sink;
 #[cfg(not(loom))]
 pub mod spin;
+#[cfg(not(loom))]
+mod start;
 #[cfg(not(loom))]
 mod task;
 #[cfg(not(loom))]

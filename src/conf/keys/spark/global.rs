@@ -31,7 +31,7 @@ entries! {
     REDACTION_REGEX: String = "spark.redaction.regex", of(Kind::Regex)
         .default("(?i)secret|password|token|access[.]?key");
 
-    /// The event loop that Netty uses. Has no effect: the loop is an io_uring.
+    /// The event loop that Netty uses. Has no effect: see `ringrail.transport.driver`.
     IO_MODE_DEFAULT: String = "spark.io.mode.default", choice(&["NIO", "EPOLL", "KQUEUE", "AUTO"])
         .default("AUTO");
 

@@ -17,7 +17,7 @@ macro_rules! module {
             use crate::conf::time::TimeUnit::Seconds;
 
             entries! {
-                /// The event loop that Netty uses. Has no effect: the loop is an io_uring.
+                /// The event loop that Netty uses. Has no effect: see `ringrail.transport.driver`.
                 MODE: String = concat!($prefix, ".io.mode"),
                     choice(&["NIO", "EPOLL", "KQUEUE", "AUTO"]).falls_back_to(&IO_MODE_DEFAULT);
 

@@ -46,7 +46,7 @@ pub struct UringError {
 }
 
 impl UringError {
-    pub(super) fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| {
             let advice = match source.raw_os_error() {
                 Some(libc::EPERM) => {
