@@ -60,8 +60,11 @@ fn shard_bytes(needs: &Needs) -> u64 {
     hot + buffers.next_multiple_of(PAGE) + RUNTIME_RING
 }
 
+/// The finding about locked memory, which rings alone need.
+pub(super) const MEMLOCK: &str = "memlock";
+
 fn memlock(raw: &RawProbe, needs: &Needs) -> Finding {
-    const NAME: &str = "memlock";
+    const NAME: &str = MEMLOCK;
     let meaning = "rings (and registered buffers) count as locked memory of their user, all processes together";
     let limit = match raw.limits.memlock {
         Some(limit) if !raw.limits.ipc_lock => limit,

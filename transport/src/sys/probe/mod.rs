@@ -17,6 +17,8 @@ mod trial;
 
 use std::fmt;
 
+use crate::conf::IoDriver;
+
 pub use facts::KernelVersion;
 pub use raw::{RawLimits, RawProbe, RawTcp};
 pub use trial::{RawRing, Trial};
@@ -68,7 +70,7 @@ pub enum State {
     Ok,
     /// The engine works, but slower or with less.
     Degraded,
-    /// The engine cannot work.
+    /// The engine cannot work; where it is io_uring that is missing or forbidden, epoll stands in.
     Missing,
 }
 
@@ -167,6 +169,10 @@ pub struct Features {
 /// The findings and the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeReport {
+    /// The driver that shards would use: io_uring, or epoll where io_uring is missing or forbidden.
+    pub driver: IoDriver,
+    /// The first findings, so many, are about the ring.
+    of_the_ring: usize,
     /// The kernel's version, if its release string could be read.
     pub kernel: Option<KernelVersion>,
     /// The features that may be used.
@@ -192,9 +198,16 @@ impl ProbeReport {
             findings.extend(ring::operations(found, kernel));
             findings.extend(ring::buffers(found));
         }
+        let of_the_ring = findings.len();
+        let driver = ring::driver(raw, &findings);
         findings.extend(ring::page_cache(raw));
         findings.extend(limits::judge(raw, needs));
+        if driver == IoDriver::Epoll {
+            findings.retain(|finding| finding.name != limits::MEMLOCK);
+        }
         Self {
+            driver,
+            of_the_ring,
             kernel,
             features: ring::features(raw),
             findings,
@@ -207,9 +220,13 @@ impl ProbeReport {
         self.worst() != State::Missing
     }
 
-    /// The worst state of all findings.
+    /// The worst state of all findings. Where epoll stands in, a ring that is missing only degrades.
     pub fn worst(&self) -> State {
-        let states = self.findings.iter().map(|finding| finding.state);
+        let state = |(at, finding): (usize, &Finding)| match self.driver {
+            IoDriver::Epoll if at < self.of_the_ring => finding.state.min(State::Degraded),
+            _ => finding.state,
+        };
+        let states = self.findings.iter().enumerate().map(state);
         states.max().unwrap_or(State::Ok)
     }
 
@@ -227,6 +244,9 @@ impl fmt::Display for ProbeReport {
         }
         f.write_str(match self.worst() {
             State::Ok => "everything is as it should be",
+            State::Degraded if self.driver == IoDriver::Epoll => {
+                "the engine runs here by epoll, with more system calls than by io_uring"
+            }
             State::Degraded => "the engine runs here, with the reservations above",
             State::Missing => "the engine cannot run here until what is missing is mended",
         })

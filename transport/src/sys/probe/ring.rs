@@ -1,5 +1,7 @@
 //! The verdict on the kernel, its rings and its page cache.
 
+use crate::conf::IoDriver;
+
 use super::facts::{EMFILE, ENOMEM, ENOSYS, EPERM, KernelVersion, describe};
 use super::raw::RawProbe;
 use super::trial::{ESSENTIAL, RawRing, Trial};
@@ -82,6 +84,21 @@ pub(super) fn io_uring(raw: &RawProbe) -> Finding {
         cause,
         remedy,
     )
+}
+
+/// The driver that `auto` takes. A ring that lacks memory or descriptors is to be mended: nothing stands in for it.
+pub(super) fn driver(raw: &RawProbe, findings: &[Finding]) -> IoDriver {
+    let passing = |error| matches!(error, ENOMEM | EMFILE);
+    let refused = match &raw.ring {
+        Err(error) => Some(*error),
+        Ok(ring) => ring.planned.err(),
+    };
+    let missing = findings.iter().any(|it| it.state == State::Missing);
+    match refused {
+        Some(error) if passing(error) => IoDriver::IoUring,
+        _ if missing => IoDriver::Epoll,
+        _ => IoDriver::IoUring,
+    }
 }
 
 /// Why `io_uring_setup` fails with this error, and what to do.
