@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use ringrail_transport::spark::Protocols;
 use ringrail_transport::{
-    Connection, Engine, ReceivedBytes, Responder, RpcHandler, TransportConf, TransportContext,
+    Connection, Engine, IoDriver, ReceivedBytes, Responder, RpcHandler, TransportConf,
+    TransportContext,
 };
 use support::{engine, eventually, serve};
 
@@ -170,10 +171,13 @@ fn a_thousand_readers_that_do_not_read_stay_inside_the_budget() {
         reader.write_all(&hello).unwrap();
         reader.set_nonblocking(true).unwrap();
     }
+    let requests = request.repeat(200);
+    let mut written = vec![0; readers.len()];
     for _ in 0..200 {
-        for reader in &mut readers {
-            // Full sockets are the point.
-            let _ = reader.write(&request);
+        for (reader, written) in readers.iter_mut().zip(&mut written) {
+            let end = requests.len().min(*written + request.len());
+            // Full sockets are the point; what a full one has not taken is written next.
+            *written += reader.write(&requests[*written..end]).unwrap_or(0);
         }
     }
     eventually("all served as far as they may", || {
@@ -210,15 +214,24 @@ fn start_an_engine() {
     if std::env::var_os(FORBID).is_some() {
         forbid_io_uring();
     }
+    let asked = std::env::var_os(ASK).is_some();
     match Engine::builder(TransportConf::default())
+        .driver(if asked {
+            IoDriver::IoUring
+        } else {
+            IoDriver::Auto
+        })
         .shards(4)
         .unpinned()
         .start()
     {
-        Ok(_) => eprintln!("started"),
+        Ok(engine) => eprintln!("started: {:?}", engine.driver()),
         Err(error) => eprintln!("refused: {error}"),
     }
 }
+
+/// Has `start_an_engine` ask for io_uring.
+const ASK: &str = "RINGRAIL_TEST_ASK_FOR_IO_URING";
 
 /// Has `start_an_engine` forbid itself io_uring first.
 const FORBID: &str = "RINGRAIL_TEST_FORBID_IO_URING";
@@ -265,10 +278,16 @@ fn forbid_io_uring() {
 
 #[test]
 fn a_system_that_forbids_io_uring_is_told_what_to_allow() {
-    let said = limited(&format!("export {FORBID}=1"));
+    let said = limited(&format!("export {FORBID}=1 {ASK}=1"));
     assert!(said.contains("refused:"), "{said}");
     assert!(said.contains("seccomp"), "{said}");
     assert!(said.contains("io_uring_disabled"), "{said}");
+}
+
+#[test]
+fn epoll_stands_in_where_nobody_asked_for_io_uring() {
+    let said = limited(&format!("export {FORBID}=1"));
+    assert!(said.contains("started: Epoll"), "{said}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl RpcHandler for Server {
         let shard = ShardHandle::current().unwrap();
         let spawned = shard.spawn(async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            reply.reply(&body);
+            reply.reply(body);
         });
         drop(spawned);
     }
@@ -82,9 +82,11 @@ fn serve(driver: IoDriver, park: ParkMode) -> (TransportServer, Engine) {
     (server.unwrap(), engine)
 }
 
-fn connect(server: &TransportServer, driver: IoDriver) -> TransportClient {
+/// A client, and the context that keeps its shard alive.
+fn connect(server: &TransportServer, driver: IoDriver) -> (TransportClient, TransportContext) {
     let context = TransportContext::client_only(engine(driver, ParkMode::Bare));
-    context.connect(&server.local_addr().to_string()).unwrap()
+    let client = context.connect(&server.local_addr().to_string()).unwrap();
+    (client, context)
 }
 
 fn echo(client: &TransportClient) {
@@ -102,7 +104,7 @@ fn epoll_and_the_chosen_driver_serve_each_other() {
         (IoDriver::Epoll, IoDriver::Epoll),
     ] {
         let (server, engine) = serve(server, ParkMode::Bare);
-        let client = connect(&server, client);
+        let (client, _context) = connect(&server, client);
         echo(&client);
         let asked: Vec<_> = [(1, 0), (1, 1), (2, 0), (2, 7)]
             .map(|(stream, chunk)| client.fetch_chunk(stream, chunk, &ChunkOptions::default()))
@@ -117,7 +119,8 @@ fn epoll_and_the_chosen_driver_serve_each_other() {
 #[test]
 fn hosted_shards_have_tokio_s_timers() {
     let (server, _engine) = serve(IoDriver::Epoll, ParkMode::Hosted);
-    echo(&connect(&server, IoDriver::Epoll));
+    let (client, _context) = connect(&server, IoDriver::Epoll);
+    echo(&client);
 }
 
 #[test]
