@@ -68,6 +68,8 @@ pub struct EpollDriver {
     /// Buffers for multishot receives.
     pub(super) group: Vec<LeaseMut>,
     group_len: usize,
+    /// The group was empty when this call began: the pool had no memory for it.
+    pub(super) group_was_dry: bool,
     pub(super) buffer_len: usize,
     /// The unused part of [`FILE_BUDGET`], in bytes.
     pub(super) file_budget: usize,
@@ -114,6 +116,7 @@ impl EpollDriver {
             again: Vec::new(),
             group: Vec::with_capacity(usize::from(spec.recv_buffers)),
             group_len: usize::from(spec.recv_buffers),
+            group_was_dry: false,
             buffer_len: spec.recv_buffer_len,
             file_budget: FILE_BUDGET,
             scratch: Vec::new(),
@@ -524,6 +527,7 @@ impl Driver for EpollDriver {
     fn enter(&mut self, park: Park) -> io::Result<()> {
         let idle = self.immediate.is_empty();
         self.notable = 0;
+        self.group_was_dry = self.group.is_empty();
         self.work();
         let patience = self.patience(park, idle);
         self.at_first = false;

@@ -12,7 +12,7 @@ use super::driver::EpollDriver;
 use super::ops::{Exact, State};
 
 /// Receives of one socket before others have their turn.
-const RECEIVES: usize = 4;
+const RECEIVES: usize = 2;
 /// Connections that one listener accepts before others have their turn.
 const ACCEPTS: usize = 64;
 
@@ -24,6 +24,8 @@ enum Tried {
     Drained,
     /// The operation is over.
     Over,
+    /// Others first: again in the next call.
+    Later,
 }
 
 impl EpollDriver {
@@ -50,10 +52,14 @@ impl EpollDriver {
                 }
                 _ => return,
             };
-            if let Tried::Drained = tried
-                && let Some(port) = self.ports.get(sock)
-            {
-                port.readable = false;
+            match tried {
+                Tried::Drained => {
+                    if let Some(port) = self.ports.get(sock) {
+                        port.readable = false;
+                    }
+                }
+                Tried::Later => return,
+                Tried::GoesOn | Tried::Over => {}
             }
         }
     }
@@ -96,6 +102,10 @@ impl EpollDriver {
     /// Receives into a buffer of the group.
     fn receive(&mut self, sock: Sock, key: OpKey, token: u64, ended: bool) -> Tried {
         let Some(mut lease) = self.group.pop() else {
+            // Buffers that went in this call are replaced before the next one, if the pool has memory.
+            if !self.group_was_dry {
+                return Tried::Later;
+            }
             self.stats.no_buffers += 1;
             self.finish(key, -libc::ENOBUFS);
             return Tried::Over;
