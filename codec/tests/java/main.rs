@@ -1,0 +1,5 @@
+//! Java's streams: what Spark's processes wrote is read and written again, and nothing hostile is believed.
+#![cfg(feature = "spark")]
+
+mod fixtures;
+mod stored;
