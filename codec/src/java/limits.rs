@@ -58,6 +58,17 @@ impl Limits {
         max_supers: Self::DEFAULT_MAX_SUPERS,
     };
 
+    /// The greatest limits, for a tree that was read with lower ones.
+    pub const GREATEST: Limits = Limits {
+        max_len: i32::MAX as usize,
+        max_depth: Self::GREATEST_DEPTH,
+        max_nodes: i32::MAX as u32,
+        max_text_len: i32::MAX as usize,
+        max_elements: i32::MAX as u32,
+        max_fields: u16::MAX,
+        max_supers: 256,
+    };
+
     /// Checks the limits against what Spark's messages need and what the stack allows.
     ///
     /// # Errors

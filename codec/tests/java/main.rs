@@ -2,4 +2,5 @@
 #![cfg(feature = "spark")]
 
 mod fixtures;
+mod messages;
 mod stored;

@@ -8,8 +8,8 @@ pub(crate) struct Stored {
     pub(crate) name: String,
     /// Its Java stream.
     pub(crate) stream: Vec<u8>,
-    /// What real Spark read from it.
-    pub(crate) values: Value,
+    /// Whether it was made with fixed values, not recorded.
+    pub(crate) made: bool,
 }
 
 /// All messages of both versions.
@@ -42,7 +42,7 @@ fn of(version: &str, text: &str) -> Vec<Stored> {
         Stored {
             name: format!("{version} {}", entry["name"].as_str().expect("a name")),
             stream: body[start..].to_vec(),
-            values: entry["values"].clone(),
+            made: entry["source"] == "made",
         }
     });
     stored.collect()

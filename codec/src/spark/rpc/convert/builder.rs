@@ -1,0 +1,227 @@
+//! Makes objects with the class descriptors of a profile.
+
+use std::collections::HashMap;
+
+use super::reader::MODULE_PROXY;
+use super::{ConvertError, ConvertErrorKind};
+use crate::java::{
+    Class, Content, Field, FieldValue, Flags, Level, Node, NodeId, Object, Profile, ProfileClass,
+    Text, Tree, Value,
+};
+use crate::spark::rpc::profiles::accepts;
+
+/// A tree in the making, for a peer of one version. Each class and each text is there once.
+#[derive(Debug)]
+pub struct Builder<'p> {
+    profile: &'p Profile,
+    tree: Tree,
+    classes: HashMap<String, NodeId>,
+    texts: HashMap<String, NodeId>,
+    modules: HashMap<String, NodeId>,
+}
+
+impl<'p> Builder<'p> {
+    /// A builder of objects for a peer with these classes.
+    pub fn new(profile: &'p Profile) -> Self {
+        Self {
+            profile,
+            tree: Tree::new(),
+            classes: HashMap::new(),
+            texts: HashMap::new(),
+            modules: HashMap::new(),
+        }
+    }
+
+    /// The tree, without anything at its top.
+    pub fn into_tree(self) -> Tree {
+        self.tree
+    }
+
+    /// Whether the peer has Scala 2.13, which writes objects and collections in forms of its own.
+    pub(in crate::spark::rpc) fn is_scala_2_13(&self) -> bool {
+        self.profile.property("scala") == Some("2.13")
+    }
+
+    /// Whether the peer can read the objects of a tree as they are.
+    pub(in crate::spark::rpc) fn accepts(&self, tree: &Tree) -> bool {
+        accepts(self.profile, tree)
+    }
+
+    pub(super) fn graft(&mut self, from: &Tree, value: Value) -> Value {
+        self.tree.graft(from, value)
+    }
+
+    pub(in crate::spark::rpc) fn add(&mut self, node: Node) -> NodeId {
+        self.tree.add(node)
+    }
+
+    /// A text.
+    pub(in crate::spark::rpc) fn text(&mut self, text: &str) -> NodeId {
+        if let Some(id) = self.texts.get(text) {
+            return *id;
+        }
+        let id = self.tree.add(Node::Text(Text::from(text)));
+        self.texts.insert(text.to_owned(), id);
+        id
+    }
+
+    /// The descriptor of a class.
+    pub(in crate::spark::rpc) fn class(&mut self, name: &str) -> Result<NodeId, ConvertError> {
+        if let Some(id) = self.classes.get(name) {
+            return Ok(*id);
+        }
+        let class = self.described(name)?;
+        let super_class = match &class.super_class {
+            Some(name) => Some(self.class(name)?),
+            None => None,
+        };
+        let fields = self.fields(class);
+        let id = self.tree.add(Node::Class(Box::new(Class {
+            name: Text::from(name),
+            suid: class.suid,
+            flags: class.flags,
+            fields,
+            annotation: Vec::new(),
+            super_class,
+        })));
+        self.classes.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The names of a class's own fields.
+    pub(in crate::spark::rpc) fn field_names(
+        &self,
+        class: &str,
+    ) -> Result<Vec<&'p str>, ConvertError> {
+        let fields = self.described(class)?.fields.iter();
+        Ok(fields.map(|field| field.name.as_str()).collect())
+    }
+
+    fn described(&self, name: &str) -> Result<&'p ProfileClass, ConvertError> {
+        let missing = || ConvertErrorKind::NoClass {
+            class: name.to_owned(),
+            version: self.version(),
+        };
+        Ok(self.profile.class(name).ok_or_else(missing)?)
+    }
+
+    fn version(&self) -> String {
+        self.profile
+            .property("name")
+            .unwrap_or("unnamed")
+            .to_owned()
+    }
+
+    fn fields(&mut self, class: &ProfileClass) -> Vec<Field> {
+        let field = class.fields.iter().map(|field| Field {
+            kind: field.kind,
+            name: Text::from(field.name.as_str()),
+            type_name: field.type_name.as_deref().map(|name| self.text(name)),
+        });
+        field.collect()
+    }
+
+    /// An object with these fields. Those that are not given are null or 0.
+    pub(in crate::spark::rpc) fn object(
+        &mut self,
+        class: &str,
+        fields: &[(&str, FieldValue)],
+    ) -> Result<NodeId, ConvertError> {
+        self.object_with(class, fields, Vec::new())
+    }
+
+    /// An object with these fields and this annotation of its own class.
+    pub(in crate::spark::rpc) fn object_with(
+        &mut self,
+        class: &str,
+        fields: &[(&str, FieldValue)],
+        annotation: Vec<Content>,
+    ) -> Result<NodeId, ConvertError> {
+        let described = self.described(class)?;
+        let mut used = 0;
+        let line = self.profile.line(described).into_iter();
+        let mut levels: Vec<Level> = line.map(|class| level(class, fields, &mut used)).collect();
+        if used != fields.len() {
+            return Err(self.no_field(described, fields));
+        }
+        if let Some(own) = levels.last_mut() {
+            own.annotation = annotation;
+        }
+        let class = self.class(class)?;
+        Ok(self.tree.add(Node::Object(Object { class, levels })))
+    }
+
+    /// The error for the first field that the class does not have with its type.
+    #[cold]
+    fn no_field(&self, class: &ProfileClass, fields: &[(&str, FieldValue)]) -> ConvertError {
+        let line = self.profile.line(class);
+        let missing = fields.iter().find(|one| {
+            let mut used = 0;
+            for class in &line {
+                level(class, std::slice::from_ref(one), &mut used);
+            }
+            used == 0
+        });
+        let kind = ConvertErrorKind::NoField {
+            class: class.name.clone(),
+            field: missing.map_or(String::new(), |(name, _)| (*name).to_owned()),
+            version: self.version(),
+        };
+        kind.into()
+    }
+
+    /// A Scala object, of which there is one: as itself for 2.12, as its proxy for 2.13.
+    pub(in crate::spark::rpc) fn module(&mut self, name: &str) -> Result<NodeId, ConvertError> {
+        if let Some(id) = self.modules.get(name) {
+            return Ok(*id);
+        }
+        let id = if self.is_scala_2_13() {
+            let class = self.class(name)?;
+            let class = self.tree.add(Node::ClassObject { class });
+            let field = FieldValue::Reference(Some(class));
+            self.object(MODULE_PROXY, &[("moduleClass", field)])?
+        } else {
+            self.bare_module(name)?
+        };
+        self.modules.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// A Scala object as itself. The fields of an enumeration form a circle, and Java takes the object without
+    /// them: it has its own in place of it.
+    fn bare_module(&mut self, name: &str) -> Result<NodeId, ConvertError> {
+        let described = self.described(name)?;
+        let line = self.profile.line(described);
+        if line.iter().all(|class| class.fields.is_empty()) {
+            return self.object(name, &[]);
+        }
+        let class = self.tree.add(Node::Class(Box::new(Class {
+            name: Text::from(name),
+            suid: described.suid,
+            flags: Flags(Flags::SERIALIZABLE),
+            fields: Vec::new(),
+            annotation: Vec::new(),
+            super_class: None,
+        })));
+        let levels = vec![Level::default()];
+        Ok(self.tree.add(Node::Object(Object { class, levels })))
+    }
+}
+
+/// The data of one class in an object's line.
+fn level(class: &ProfileClass, fields: &[(&str, FieldValue)], used: &mut usize) -> Level {
+    let value = |field: &crate::java::ProfileField| {
+        let given = fields.iter().find(|(name, _)| *name == field.name);
+        match given {
+            Some((_, value)) if value.fits(field.kind) => {
+                *used += 1;
+                *value
+            }
+            _ => FieldValue::default_of(field.kind),
+        }
+    };
+    Level {
+        fields: class.fields.iter().map(value).collect(),
+        annotation: Vec::new(),
+    }
+}
