@@ -2,5 +2,8 @@
 #![cfg(feature = "spark")]
 
 mod fixtures;
+mod limits;
 mod messages;
 mod stored;
+mod streams;
+mod trees;
