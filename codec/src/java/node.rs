@@ -40,7 +40,7 @@ pub enum Node {
     Enum {
         /// The class of the `enum`.
         class: NodeId,
-        /// The constant's name, a text.
+        /// The constant's name: a text to which nothing refers before.
         name: NodeId,
     },
     /// A `java.lang.Class`.

@@ -105,6 +105,11 @@ impl Tree {
         id
     }
 
+    /// Forgets the nodes from the one with this number on. Nothing may refer to them.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.nodes.truncate(len);
+    }
+
     /// Adds a text.
     pub fn add_text(&mut self, text: &str) -> NodeId {
         self.add(Node::Text(Text::from(text)))

@@ -34,7 +34,7 @@ fn every_sort_of_object_is_written_again_byte_for_byte() {
         assert!(written(&tree) == stream, "{name}");
         read += 1;
     }
-    assert!(read >= 26, "{read}");
+    assert!(read >= 27, "{read}");
 }
 
 #[test]
@@ -162,4 +162,28 @@ proptest! {
             prop_assert_eq!(written(&read), again);
         }
     }
+}
+
+/// Java takes no reference in place of a constant's name.
+#[test]
+fn the_name_of_a_constant_is_a_text_of_its_own() {
+    let stream = named("constant");
+    let mut tree = Tree::read(&stream, &Limits::DEFAULT).expect("a stream");
+    let constants = tree.nodes().filter_map(|node| match node {
+        Node::Enum { class, name } => Some((*class, *name)),
+        _ => None,
+    });
+    let (class, name) = constants.last().expect("a constant");
+    let second = tree.add(Node::Enum { class, name });
+    tree.push(Item::Content(Content::Value(Some(second))));
+    let error = tree.write(&Limits::DEFAULT, &mut Vec::new());
+    let expected = "a node that is not a text of the constant's own";
+    assert_eq!(error.expect_err("refused").to_string(), expected);
+
+    let mut class = b"\xac\xed\x00\x05\x74\x00\x01A\x7e\x72\x00\x01E".to_vec();
+    class.extend([0; 8]);
+    class.extend(b"\x12\x00\x00\x78\x70\x71\x00\x7e\x00\x00");
+    let error = Tree::read(&class, &Limits::DEFAULT).expect_err("refused");
+    let expected = "type code 71 where the name of a constant is expected";
+    assert_eq!(error.kind.to_string(), expected);
 }

@@ -156,6 +156,14 @@ impl Reader<'_> {
         Ok(id)
     }
 
+    /// A text that Java writes in full wherever it stands.
+    fn own_text(&mut self) -> Result<NodeId, ReadError> {
+        match self.cursor.u8()? {
+            code @ (code::STRING | code::LONG_STRING) => self.text(code),
+            code => Err(self.code(code, "the name of a constant")),
+        }
+    }
+
     /// A text or a reference to one.
     fn any_text(&mut self) -> Result<NodeId, ReadError> {
         match self.cursor.u8()? {

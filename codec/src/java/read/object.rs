@@ -125,7 +125,7 @@ impl Reader<'_> {
         // Its handle comes before that of its name.
         let handle = self.handles.len();
         self.handles.push(None);
-        let name = self.any_text()?;
+        let name = self.own_text()?;
         let id = self.add(Node::Enum { class, name })?;
         self.handles[handle] = Some(id);
         Ok(id)

@@ -108,7 +108,7 @@ impl<'a> Writer<'a> {
                 expected: "of this tree",
             });
         };
-        if self.handles[id.index()] != 0 {
+        if self.is_written(id) {
             self.out.push(code::REFERENCE);
             self.out.extend(self.handles[id.index()].to_be_bytes());
             return Ok(());
@@ -138,6 +138,11 @@ impl<'a> Writer<'a> {
         };
         self.depth -= 1;
         written
+    }
+
+    fn is_written(&self, id: NodeId) -> bool {
+        let handle = self.handles.get(id.index());
+        handle.is_some_and(|handle| *handle != 0)
     }
 
     fn give_handle(&mut self, id: NodeId) {

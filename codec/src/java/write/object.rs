@@ -121,6 +121,12 @@ impl Writer<'_> {
         self.out.push(code::ENUM);
         self.class_desc(Some(class))?;
         self.give_handle(id);
-        self.text_node(name)
+        match self.is_written(name) {
+            // Java takes no reference in this place.
+            true => Err(WriteError::WrongNode {
+                expected: "a text of the constant's own",
+            }),
+            false => self.text_node(name),
+        }
     }
 }

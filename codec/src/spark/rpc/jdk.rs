@@ -1,7 +1,7 @@
 //! Java's own values: texts, numbers in objects, arrays, dates, exceptions.
 
 use super::{Builder, ConvertError, ConvertErrorKind, JavaValue, Kept, Reader};
-use crate::java::{Array, Content, Elements, FieldValue, Node, Text, Value};
+use crate::java::{Array, Class, Content, Elements, FieldValue, Node, Text, Value};
 
 impl JavaValue for String {
     fn read(reader: &Reader, value: Value) -> Result<Self, ConvertError> {
@@ -181,9 +181,8 @@ impl JavaValue for TimeUnit {
     }
 
     fn write(&self, builder: &mut Builder<'_>) -> Result<Value, ConvertError> {
-        let class = builder.class(TIME_UNIT)?;
-        let name = builder.text(TIME_UNITS[*self as usize].1);
-        Ok(Some(builder.add(Node::Enum { class, name })))
+        let name = TIME_UNITS[*self as usize].1;
+        builder.constant(TIME_UNIT, name).map(Some)
     }
 }
 
@@ -227,6 +226,11 @@ impl std::fmt::Display for Throwable {
     }
 }
 
+/// The class of an array, whose elements have classes of their own in the stream.
+fn is_array(class: &Class) -> bool {
+    class.name.as_bytes().starts_with(b"[")
+}
+
 impl JavaValue for Throwable {
     fn read(reader: &Reader, value: Value) -> Result<Self, ConvertError> {
         let throwable = reader.object(value, THROWABLE)?;
@@ -242,10 +246,15 @@ impl JavaValue for Throwable {
 
     fn write(&self, builder: &mut Builder<'_>) -> Result<Value, ConvertError> {
         if let Some(original) = &self.original {
-            // A peer of another version does not have the same classes.
-            return match builder.accepts(original.tree()) {
-                true => original.write(builder),
-                false => self.portable().write(builder),
+            // Java's own classes are the same everywhere; of others we know only whose they were.
+            let same_version = builder.accepts(original.tree());
+            let copy = builder.graft_if(original.tree(), original.value(), |builder, class| {
+                let of_java = class.name.as_bytes().starts_with(b"java.");
+                builder.accepts_class(class) && (same_version || of_java || is_array(class))
+            });
+            return match copy {
+                Some(copy) => Ok(copy),
+                None => self.portable().write(builder),
             };
         }
         let message = self.message.as_deref().map(|text| builder.text(text));

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::java::{Node, Profile, Tree};
+use crate::java::{Class, Node, Profile, Tree};
 
 /// A family of versions whose classes have the same descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,12 +50,15 @@ impl Version {
 /// Whether a process with these classes can read the objects of a tree, as far as the profile knows their
 /// classes.
 pub(super) fn accepts(profile: &Profile, tree: &Tree) -> bool {
-    tree.nodes().all(|node| {
-        let Node::Class(class) = node else {
-            return true;
-        };
-        let known = class.name.to_str().and_then(|name| profile.class(&name));
-        // Without flags it stands for a `Class` object alone, of which only the name counts.
-        class.flags.0 == 0 || known.is_none_or(|known| known.suid == class.suid)
+    tree.nodes().all(|node| match node {
+        Node::Class(class) => accepts_class(profile, class),
+        _ => true,
     })
+}
+
+/// Whether a process with these classes has the class with this number, or the profile does not know it.
+pub(super) fn accepts_class(profile: &Profile, class: &Class) -> bool {
+    let known = class.name.to_str().and_then(|name| profile.class(&name));
+    // Without flags it stands for a `Class` object alone, of which only the name counts.
+    class.flags.0 == 0 || known.is_none_or(|known| known.suid == class.suid)
 }

@@ -45,6 +45,7 @@ final class Made {
     knot.right = new Object[] {knot, "text"};
     knot.d = Double.longBitsToDouble(0x7ff0000000000001L);
     made.put("cycle", Streams.written(knot));
+    made.put("constantName", Streams.written("DAYS", TimeUnit.DAYS, "DAYS"));
     made.put("constant", Streams.written(TimeUnit.DAYS, TimeUnit.DAYS, Thread.State.NEW));
     made.put("date", Streams.written(new Date(0), new Date(0)));
     List<Object> list = new ArrayList<>(List.of(1, "b", new TreeMap<>(Map.of("k", "v"))));

@@ -8,7 +8,7 @@ use crate::java::{
     Class, Content, Field, FieldValue, Flags, Level, Node, NodeId, Object, Profile, ProfileClass,
     Text, Tree, Value,
 };
-use crate::spark::rpc::profiles::accepts;
+use crate::spark::rpc::profiles::{accepts, accepts_class};
 
 /// A tree in the making, for a peer of one version. Each class and each text is there once.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct Builder<'p> {
     classes: HashMap<String, NodeId>,
     texts: HashMap<String, NodeId>,
     modules: HashMap<String, NodeId>,
+    constants: HashMap<(&'static str, &'static str), NodeId>,
 }
 
 impl<'p> Builder<'p> {
@@ -29,6 +30,7 @@ impl<'p> Builder<'p> {
             classes: HashMap::new(),
             texts: HashMap::new(),
             modules: HashMap::new(),
+            constants: HashMap::new(),
         }
     }
 
@@ -42,9 +44,54 @@ impl<'p> Builder<'p> {
         self.profile.property("scala") == Some("2.13")
     }
 
-    /// Whether the peer can read the objects of a tree as they are.
+    /// Whether the peer has all classes of a tree, as far as the profile knows them.
     pub(in crate::spark::rpc) fn accepts(&self, tree: &Tree) -> bool {
         accepts(self.profile, tree)
+    }
+
+    /// Whether the peer has this class, or the profile does not know it.
+    pub(in crate::spark::rpc) fn accepts_class(&self, class: &Class) -> bool {
+        accepts_class(self.profile, class)
+    }
+
+    /// Copies a value of another tree into this one, if all its classes are accepted.
+    pub(in crate::spark::rpc) fn graft_if(
+        &mut self,
+        from: &Tree,
+        value: Value,
+        accept: impl Fn(&Self, &Class) -> bool,
+    ) -> Option<Value> {
+        let before = self.tree.len();
+        let copy = self.tree.graft(from, value);
+        let accepted = self.tree.nodes().skip(before).all(|node| match node {
+            Node::Class(class) => accept(self, class),
+            _ => true,
+        });
+        if !accepted {
+            self.tree.truncate(before);
+            return None;
+        }
+        Some(copy)
+    }
+
+    /// A constant of an `enum`, of which there is one.
+    pub(in crate::spark::rpc) fn constant(
+        &mut self,
+        class: &'static str,
+        name: &'static str,
+    ) -> Result<NodeId, ConvertError> {
+        if let Some(id) = self.constants.get(&(class, name)) {
+            return Ok(*id);
+        }
+        let described = self.class(class)?;
+        // Its name is a text of its own: Java takes no reference in its place.
+        let text = self.tree.add_text(name);
+        let id = self.tree.add(Node::Enum {
+            class: described,
+            name: text,
+        });
+        self.constants.insert((class, name), id);
+        Ok(id)
     }
 
     pub(super) fn graft(&mut self, from: &Tree, value: Value) -> Value {

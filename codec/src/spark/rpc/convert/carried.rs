@@ -62,9 +62,12 @@ impl<T: JavaValue> JavaValue for Carried<T> {
     }
 
     fn write(&self, builder: &mut Builder<'_>) -> Result<Value, ConvertError> {
-        match &self.original {
-            Some(original) if builder.accepts(&original.tree) => original.write(builder),
-            _ => self.value.write(builder),
+        let copy = self.original.as_ref().and_then(|original| {
+            builder.graft_if(&original.tree, original.value, Builder::accepts_class)
+        });
+        match copy {
+            Some(copy) => Ok(copy),
+            None => self.value.write(builder),
         }
     }
 }
