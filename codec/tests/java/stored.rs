@@ -6,6 +6,10 @@ use serde_json::Value;
 pub(crate) struct Stored {
     /// The version and the name.
     pub(crate) name: String,
+    /// The body, with its envelope if it has one.
+    pub(crate) body: Vec<u8>,
+    /// Sender and receiver as text.
+    pub(crate) envelope: Value,
     /// Its Java stream.
     pub(crate) stream: Vec<u8>,
     /// Whether it was made with fixed values, not recorded.
@@ -42,6 +46,8 @@ fn of(version: &str, text: &str) -> Vec<Stored> {
         Stored {
             name: format!("{version} {}", entry["name"].as_str().expect("a name")),
             stream: body[start..].to_vec(),
+            body,
+            envelope: entry["envelope"].clone(),
             made: entry["source"] == "made",
         }
     });

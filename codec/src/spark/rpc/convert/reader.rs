@@ -113,7 +113,7 @@ impl Reader {
     ) -> ConvertError {
         let found = match (self.tree.class_of(value), self.tree.text(value)) {
             _ if value.is_none() => return ConvertErrorKind::Null.into(),
-            (Some(class), _) => class.name.to_string(),
+            (Some(class), _) => self.module(value).unwrap_or(&class.name).to_string(),
             (None, Some(_)) => "java.lang.String".to_owned(),
             (None, None) => "something without a class".to_owned(),
         };

@@ -1,0 +1,104 @@
+//! Profiles: valid, complete for our messages, and refused with a line where they are not.
+
+use ringrail_codec::java::{Limits, Profile, Tree};
+use ringrail_codec::spark::rpc::Version;
+
+use crate::stored::all;
+
+#[test]
+fn the_profiles_that_are_built_in_are_valid() {
+    for (version, name, scala) in [
+        (Version::V3_5, "3.5", "2.12"),
+        (Version::V4_0, "4.0", "2.13"),
+        (Version::V4_1, "4.1", "2.13"),
+    ] {
+        let profile = version.profile();
+        assert_eq!(profile.property("name"), Some(name));
+        assert_eq!(profile.property("scala"), Some(scala));
+        assert!(profile.classes().count() > 100);
+    }
+}
+
+/// `CheckExistence` tells 3.x from 4.x, a reference 4.0 from 4.1.
+#[test]
+fn the_version_of_a_peer_is_seen_in_what_it_says() {
+    for one in all() {
+        let tree = Tree::read(&one.stream, &Limits::DEFAULT).expect(&one.name);
+        let versions: Vec<Version> = Version::of_tree(&tree).collect();
+        let own = match one.name.starts_with("3.5") {
+            true => Version::V3_5,
+            false => Version::V4_1,
+        };
+        assert!(versions.contains(&own), "{}", one.name);
+        if one.name.ends_with(" CheckExistence") {
+            let both = vec![Version::V4_0, Version::V4_1];
+            let expected = if own == Version::V3_5 {
+                vec![own]
+            } else {
+                both
+            };
+            assert_eq!(versions, expected);
+        }
+        if one.name.ends_with(" RegisterWorker") {
+            assert_eq!(versions, [own], "{}", one.name);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_profile_is_refused_with_its_line() {
+    let cases = [
+        ("name 1\n  I port\n", 2, "a field outside of a class"),
+        (
+            "class A\n",
+            1,
+            "a class has a name, a serialVersionUID, flags and perhaps a superclass",
+        ),
+        ("class A x 02\n", 1, "a serialVersionUID is a hex number"),
+        (
+            "class A 1 04\n",
+            1,
+            "externalizable data of protocol version 1",
+        ),
+        (
+            "class A 1 02\n  Q port\n",
+            2,
+            "a type code is one of BCDFIJSZL[",
+        ),
+        (
+            "class A 1 02\n  I a b\n",
+            2,
+            "a reference has a type, a primitive field none",
+        ),
+        (
+            "class A 1 02\n  L a LB;\n  I b\n",
+            3,
+            "a primitive field behind a reference",
+        ),
+        (
+            "class A 1 02\nclass A 1 02\n",
+            2,
+            "the class before is there twice",
+        ),
+        (
+            "class A 1 02 B\n",
+            1,
+            "the superclass of a class is missing",
+        ),
+        (
+            "class A 1 02 A\n",
+            1,
+            "a class has too many superclasses, or is its own",
+        ),
+        (
+            "one two three\n",
+            1,
+            "neither a class nor a field nor a property",
+        ),
+    ];
+    for (text, line, what) in cases {
+        let error = Profile::parse(text).expect_err(text);
+        assert_eq!((error.line, error.what), (line, what), "{text}");
+    }
+    Profile::parse("# a comment\n\nname 1\n").expect("a profile");
+}
