@@ -3,7 +3,7 @@
 use std::io::{Seek, Write};
 
 use ringrail::codec::java::{Limits, Tree};
-use ringrail::codec::spark::rpc::{Message, Version as Classes};
+use ringrail::codec::spark::rpc::{Message, Version as Classes, decode};
 use ringrail_spark_peers::{Install, Version};
 use serde_json::Value;
 
@@ -158,6 +158,29 @@ fn spark_4_1_reads_what_spark_3_5_said() {
 #[ignore = "needs Spark: see .ci/spark"]
 fn spark_3_5_reads_what_spark_4_1_said() {
     messages_are_the_same(Version::V4_1, Version::V3_5);
+}
+
+/// Vectors of every depth, and with a part dropped, in both versions.
+#[test]
+#[ignore = "needs Spark: see .ci/spark"]
+fn vectors_are_read_to_their_end() {
+    for version in [Version::V3_5, Version::V4_1] {
+        let made = answers(&install(version), "ringrail.Streams", &["vectors"], "");
+        assert_eq!(made.lines().count(), 12);
+        for line in made.lines() {
+            let parts: Vec<&str> = line.split(' ').collect();
+            let number = |at: usize| parts[at].parse::<usize>().expect("a number");
+            let numbers = number(0)..number(1);
+            let read = decode::<Vec<String>>(&unhex(parts[2]), &Limits::DEFAULT);
+            let expected: Vec<String> = numbers.map(|n| n.to_string()).collect();
+            assert!(
+                read.expect("a vector") == expected,
+                "{} {}",
+                parts[0],
+                parts[1]
+            );
+        }
+    }
 }
 
 /// The profiles that are built in are those of the jars.

@@ -193,6 +193,23 @@ fn an_executors_launch_has_sparks_values() {
     }
 }
 
+/// Vectors of 2.12 with more than one level, and with a part dropped (`ringrail.Streams vectors`).
+#[test]
+fn vectors_are_read_to_their_end() {
+    let lines = include_str!("../fixtures/scala-vectors.txt").lines();
+    let mut read = 0;
+    for line in lines {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let number = |at: usize| parts[at].parse::<usize>().expect("a number");
+        let expected: Vec<String> = (number(0)..number(1)).map(|n| n.to_string()).collect();
+        let stream = crate::stored::unhex(parts[2]);
+        let vector: Vec<String> = decode(&stream, &Limits::DEFAULT).expect("a vector");
+        assert_eq!(vector, expected);
+        read += 1;
+    }
+    assert_eq!(read, 6);
+}
+
 /// What a Master passes on is what the driver sent, with whatever it does not know.
 #[test]
 fn an_application_is_passed_on_byte_for_byte() {

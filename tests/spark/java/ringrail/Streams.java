@@ -8,6 +8,8 @@ import java.io.InputStreamReader;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.util.HexFormat;
+import scala.collection.immutable.Vector;
+import scala.collection.immutable.VectorBuilder;
 
 /**
  * Java's own serialisation, to check ours against it. The argument says what to do with the lines on
@@ -15,6 +17,7 @@ import java.util.HexFormat;
  *
  * <ul>
  *   <li>{@code made}: no input; prints a name and a stream for each of many sorts of objects.
+ *   <li>{@code vectors}: no input; prints first, end and stream of vectors of numbers as texts.
  *   <li>{@code again}: reads the object of each line and writes it again.
  *   <li>{@code same}: compares the objects of the two streams of each line.
  * </ul>
@@ -43,9 +46,27 @@ public final class Streams {
       Made.print();
       return;
     }
+    if (args[0].equals("vectors")) {
+      vectors();
+      return;
+    }
     BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
       System.out.println(answer(args[0], line));
+    }
+  }
+
+  private static void vectors() throws IOException {
+    for (int end : new int[] {0, 1, 32, 33, 70, 1024, 1100, 40_000}) {
+      VectorBuilder<String> builder = new VectorBuilder<>();
+      for (int i = 0; i < end; i++) {
+        builder.$plus$eq("" + i);
+      }
+      Vector<String> vector = builder.result();
+      System.out.println("0 " + end + " " + hex(written(vector)));
+      if (end > 40) {
+        System.out.println("37 " + end + " " + hex(written(vector.drop(37))));
+      }
     }
   }
 

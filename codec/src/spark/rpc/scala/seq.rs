@@ -139,22 +139,34 @@ pub(super) fn write_proxy(
     builder.object_with(PROXY, &[("factory", factory)], contents)
 }
 
-/// A `Vector` of 2.12 with at most one level. Spark's own have one element or a few.
+/// The names of the levels of a `Vector`: each node of one has 32 of the one before.
+const DISPLAYS: [&str; 6] = [
+    "display0", "display1", "display2", "display3", "display4", "display5",
+];
+
+/// A `Vector` of 2.12: a tree with 32 branches, of which each level keeps the node on the way to the element in
+/// focus. That node can be newer than the tree above it, so elements are looked up as Scala does.
 fn vector(vector: ObjectReader<'_>) -> Result<Vec<Value>, ConvertError> {
     let start: i32 = vector.field("startIndex")?;
     let end: i32 = vector.field("endIndex")?;
-    let depth: i32 = vector.field("depth")?;
-    if start == end {
-        return Ok(Vec::new());
+    let focus: i32 = vector.field("focus")?;
+    let mut elements = Vec::new();
+    for index in start.max(0)..end {
+        vector.reader.spend(0)?;
+        let element = vector_element(vector, index as usize, (index ^ focus) as usize);
+        elements.push(element.ok_or(shape(VECTOR, "indices outside of its arrays"))?);
     }
-    if depth != 1 {
-        return Err(shape(VECTOR, "more than 32 elements"));
+    Ok(elements)
+}
+
+/// The element at `index`; `distance` has a bit wherever the index differs from the one in focus.
+fn vector_element(vector: ObjectReader<'_>, index: usize, distance: usize) -> Option<Value> {
+    let level = (0..DISPLAYS.len()).find(|level| distance >> (5 * (level + 1)) == 0)?;
+    let mut node = array(vector, vector.reference(DISPLAYS[level]))?;
+    for level in (1..=level).rev() {
+        node = array(vector, *node.get(index >> (5 * level) & 31)?)?;
     }
-    let all = array(vector, "display0").ok_or(shape(VECTOR, "no array"))?;
-    let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-    let in_use = range.and_then(|(start, end)| all.get(start..end));
-    let in_use = in_use.ok_or(shape(VECTOR, "indices outside of its array"))?;
-    Ok(in_use.to_vec())
+    node.get(index & 31).copied()
 }
 
 fn array_elements(
@@ -163,7 +175,7 @@ fn array_elements(
     name: &'static str,
     len: Option<&'static str>,
 ) -> Result<Vec<Value>, ConvertError> {
-    let all = array(seq, name).ok_or(shape(class, "no array"))?;
+    let all = array(seq, seq.reference(name)).ok_or(shape(class, "no array"))?;
     let len = match len {
         Some(name) => usize::try_from(seq.field::<i32>(name)?).unwrap_or(usize::MAX),
         None => all.len(),
@@ -173,9 +185,9 @@ fn array_elements(
     Ok(in_use.to_vec())
 }
 
-/// The elements of the array in a field.
-fn array<'a>(object: ObjectReader<'a>, name: &'static str) -> Option<&'a [Value]> {
-    match object.reader.tree().node(object.reference(name)?) {
+/// The elements of an array of references.
+fn array(object: ObjectReader<'_>, value: Value) -> Option<&[Value]> {
+    match object.reader.tree().node(value?) {
         Node::Array(array) => match &array.elements {
             Elements::References(values) => Some(values),
             Elements::Primitive(_) => None,
