@@ -210,7 +210,7 @@ fn a_driver_is_launched(version: Version) {
         _ => None,
     });
     assert_eq!(Some(&launch.driver_id), submitted.driver_id.as_ref());
-    assert_eq!(*launch.driver_desc, driver);
+    assert!(*launch.driver_desc == driver, "another driver");
     at.send(&DriverStateChanged {
         driver_id: launch.driver_id.clone(),
         exception: Some(ringrail::codec::spark::rpc::Throwable::new("no jar")),
@@ -250,7 +250,7 @@ fn an_application_gets_an_executor(version: Version) {
     });
     let (launch, added) = (launch.expect("launched"), added.expect("added"));
     assert_eq!(Some(&launch.app_id), app_id.as_ref());
-    assert_eq!(*launch.app_desc, app);
+    assert!(*launch.app_desc == app, "another application");
     assert_eq!((launch.cores, launch.memory), (2, 512));
     assert_eq!(
         launch.master_url,

@@ -248,3 +248,26 @@ fn an_application_is_passed_on_byte_for_byte() {
         assert_eq!(of(&stream), of(&sparks.expect("stored").stream));
     }
 }
+
+#[test]
+fn maps_are_equal_in_any_order() {
+    let map = |entries: &[(i32, i32)]| entries.iter().copied().collect::<Map<i32, i32>>();
+    assert_eq!(map(&[(1, 1), (2, 2)]), map(&[(2, 2), (1, 1)]));
+    assert_ne!(map(&[(1, 1), (2, 2)]), map(&[(1, 1), (2, 1)]));
+    assert_ne!(map(&[(1, 1), (1, 1)]), map(&[(1, 1), (2, 2)]));
+    assert_ne!(map(&[(1, 1)]), map(&[]));
+}
+
+/// Maps of every size are written in the forms of both Scalas, and read again.
+#[test]
+fn maps_of_every_size_come_back() {
+    for version in Version::ALL {
+        for len in 0..10 {
+            let map: Map<String, i32> = (0..len).map(|n| (n.to_string(), n)).collect();
+            let mut stream = Vec::new();
+            encode(&map, version.profile(), &Limits::DEFAULT, &mut stream).expect("a map");
+            let read: Map<String, i32> = decode(&stream, &Limits::DEFAULT).expect("a map");
+            assert_eq!(read.0, map.0);
+        }
+    }
+}
