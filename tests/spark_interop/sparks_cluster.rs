@@ -6,10 +6,11 @@ use std::time::Duration;
 use ringrail::TransportClient;
 use ringrail::codec::spark::rpc::{
     ApplicationDescription, BoundPortsRequest, Command, DriverDescription, DriverState,
-    DriverStateChanged, ExecutorResourceRequest, ExecutorState, ExecutorStateChanged, Heartbeat,
-    JavaArray, KillExecutor, LaunchExecutor, Map, Message, RecoveryState, RegisterApplication,
-    RegisterWorker, RegisteredWorker, RequestDriverStatus, RequestExecutors, RequestMasterState,
-    RequestSubmitDriver, ResourceInformation, ResourceProfile, TaskResourceRequest,
+    DriverStateChanged, DriverStatusResponse, ExecutorResourceRequest, ExecutorState,
+    ExecutorStateChanged, Heartbeat, JavaArray, KillExecutor, LaunchExecutor, Map, Message,
+    NettyRpcEndpointRef, RecoveryState, RegisterApplication, RegisterWorker, RegisteredWorker,
+    RequestDriverStatus, RequestExecutors, RequestMasterState, RequestSubmitDriver,
+    ResourceInformation, ResourceProfile, SubmitDriverResponse, TaskResourceRequest,
     UnregisterApplication, Version as Classes, WorkerLatestState,
 };
 use ringrail_spark_peers::{Daemon, Version};
@@ -377,6 +378,53 @@ fn sparks_worker_starts_an_executor(version: Version) {
     assert_eq!(last.message.as_deref(), Some("Command exited with code 1"));
 }
 
+/// A client of Spark's at a Master of ours: it submits a driver, and asks for its state through the reference
+/// that it got.
+fn sparks_client_submits_a_driver(version: Version) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = Node::answering(classes(version), &["Master"], |asked, port| match asked {
+        Message::RequestSubmitDriver(_) => Message::from(SubmitDriverResponse {
+            success: true,
+            driver_id: Some("driver-1".into()),
+            master: NettyRpcEndpointRef::new("Master", Some(local(port)), 10),
+            message: "submitted".into(),
+        }),
+        Message::RequestDriverStatus(asked) => Message::from(DriverStatusResponse {
+            found: asked.driver_id == "driver-1",
+            exception: None,
+            state: Some(DriverState::Running),
+            worker_host_port: Some("127.0.0.1:1".into()),
+            worker_id: Some(WORKER.into()),
+        }),
+        other => panic!("{other:?}"),
+    });
+    let master = format!("spark://127.0.0.1:{}", node.port());
+    let words = ["launch", &master, "file:/none.jar", "Main", "argument"];
+    let client = Daemon::client(&install(version), dir.path(), &words);
+    let mut client = client.unwrap_or_else(|error| panic!("{error}"));
+    let submitted = node.next(
+        || client.log(),
+        |told| match told.message {
+            Message::RequestSubmitDriver(submitted) => Some(submitted),
+            _ => None,
+        },
+    );
+    let driver = submitted.driver_description.into_inner();
+    assert_eq!(driver.jar_url, "file:/none.jar");
+    assert_eq!(
+        driver.command.arguments,
+        ["{{WORKER_URL}}", "{{USER_JAR}}", "Main", "argument"]
+    );
+    node.next(
+        || client.log(),
+        |told| match told.message {
+            Message::RequestDriverStatus(_) => Some(()),
+            _ => None,
+        },
+    );
+    assert_eq!(client.wait(), 0, "{}", client.log());
+}
+
 macro_rules! with_each_version {
     ($($name:ident)*) => {$(
         mod $name {
@@ -402,4 +450,5 @@ with_each_version! {
     a_driver_is_launched
     an_application_gets_an_executor
     sparks_worker_starts_an_executor
+    sparks_client_submits_a_driver
 }

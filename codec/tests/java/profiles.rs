@@ -1,7 +1,7 @@
 //! Profiles: valid, complete for our messages, and refused with a line where they are not.
 
 use ringrail_codec::java::{Limits, Profile, Tree};
-use ringrail_codec::spark::rpc::Version;
+use ringrail_codec::spark::rpc::{ApplicationRemoved, KillDriver, Message, Version};
 
 use crate::stored::all;
 
@@ -101,4 +101,25 @@ fn what_is_no_profile_is_refused_with_its_line() {
         assert_eq!((error.line, error.what), (line, what), "{text}");
     }
     Profile::parse("# a comment\n\nname 1\n").expect("a profile");
+}
+
+/// A profile without a field takes null for it, and nothing else.
+#[test]
+fn a_field_that_a_version_lacks_is_named() {
+    let text = "name 9\nclass org.apache.spark.deploy.DeployMessages$ApplicationRemoved 1 02\n";
+    let profile = Profile::parse(text).expect("a profile");
+    let removed = Message::from(ApplicationRemoved {
+        message: "KILLED".into(),
+    });
+    let mut out = vec![1];
+    let error = removed.encode(&profile, &Limits::DEFAULT, &mut out);
+    let expected = "version 9 has no such field message in org.apache.spark.deploy.DeployMessages$ApplicationRemoved";
+    assert_eq!(error.expect_err("no field").to_string(), expected);
+    assert_eq!(out, [1], "nothing was appended");
+    let heartbeat = Message::from(KillDriver {
+        driver_id: "driver".into(),
+    });
+    let error = heartbeat.encode(&profile, &Limits::DEFAULT, &mut out);
+    let expected = "version 9 has no class org.apache.spark.deploy.DeployMessages$KillDriver";
+    assert_eq!(error.expect_err("no class").to_string(), expected);
 }

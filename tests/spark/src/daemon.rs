@@ -1,4 +1,4 @@
-//! Spark's own Master and Worker on this host, each a process of its own.
+//! Spark's own Master, Worker and submitting client on this host, each a process of its own.
 
 use crate::error::SparkError;
 use crate::install::Install;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// How long a Master may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A Master or a Worker of Spark's on 127.0.0.1.
+/// A Master, a Worker or a client of Spark's on 127.0.0.1.
 #[derive(Debug)]
 pub struct Daemon {
     port: u16,
@@ -57,6 +57,22 @@ impl Daemon {
         Self::start(install, dir, "worker.Worker", &words)
     }
 
+    /// Starts a client that submits, ends or asks for a driver, as `words` say.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn client(install: &Install, dir: &Path, words: &[&str]) -> Result<Self, SparkError> {
+        let mut command = install.java("org.apache.spark.deploy.Client", &["-Xmx256m"]);
+        command
+            .args(words)
+            .env("SPARK_HOME", install.home())
+            .env("SPARK_LOCAL_IP", "127.0.0.1")
+            .current_dir(dir);
+        die_with_parent(&mut command);
+        let process = Process::start("Spark's client", command, dir.join("client.log"))?;
+        Ok(Self { port: 0, process })
+    }
+
     fn start(
         install: &Install,
         dir: &Path,
@@ -83,10 +99,16 @@ impl Daemon {
         Ok(Self { port, process })
     }
 
-    /// The port it listens at.
+    /// The port it listens at; 0 for a client.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Waits for its end; the exit code, or -1 if it was killed or runs on.
+    pub fn wait(&mut self) -> i32 {
+        let status = self.process.wait(PATIENCE);
+        status.ok().and_then(|status| status.code()).unwrap_or(-1)
     }
 
     /// The end of its log.

@@ -2,8 +2,8 @@
 //! keeps what it is told.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ringrail::codec::java::Limits;
@@ -43,22 +43,37 @@ pub(crate) struct Node {
 impl Node {
     /// Listens, with these endpoints and the verifier. Every ask but the verifier's is answered with true.
     pub(crate) fn start(version: Version, endpoints: &'static [&'static str]) -> Self {
+        Self::answering(version, endpoints, |_, _| Message::Boolean(true))
+    }
+
+    /// As [`Node::start`], with another answer to asks; it gets the port too.
+    pub(crate) fn answering(
+        version: Version,
+        endpoints: &'static [&'static str],
+        answer: fn(&Message, u16) -> Message,
+    ) -> Self {
         let (sender, told) = channel();
         let sender = Arc::new(std::sync::Mutex::new(sender));
+        let port = Arc::new(OnceLock::new());
+        let known = Arc::clone(&port);
         let context = TransportContext::new(engine(), move || {
             let sender = sender.lock().expect("no panic").clone();
             Rc::new(Endpoints {
                 version,
                 endpoints,
+                answer,
+                port: Arc::clone(&known),
                 sender,
             })
         });
         let context = context.with_protocols(Protocols::Either);
         let addr = "127.0.0.1:0".parse().expect("an address");
         let server = context.create_server(addr).expect("a port");
+        let own = server.port().expect("a port");
+        port.set(own).expect("set once");
         Self {
             version,
-            port: server.port().expect("a port"),
+            port: own,
             told,
             context,
             _server: server,
@@ -157,6 +172,8 @@ pub(crate) fn local(port: u16) -> RpcAddress {
 struct Endpoints {
     version: Version,
     endpoints: &'static [&'static str],
+    answer: fn(&Message, u16) -> Message,
+    port: Arc<OnceLock<u16>>,
     sender: Sender<Told>,
 }
 
@@ -186,12 +203,14 @@ impl RpcHandler for Endpoints {
             Err(text) => return reply.fail(&RpcFailure::new(FailureCode::Internal, text)),
         };
         let answer = match &told.message {
-            Message::CheckExistence(asked) => self.endpoints.contains(&asked.name.as_str()),
-            _ => true,
+            Message::CheckExistence(asked) => {
+                Message::Boolean(self.endpoints.contains(&asked.name.as_str()))
+            }
+            asked => (self.answer)(asked, *self.port.get().expect("listening")),
         };
         let mut stream = Vec::new();
         let profile = self.version.profile();
-        encode(&answer, profile, &Limits::DEFAULT, &mut stream).expect("a boolean");
+        encode(&answer, profile, &Limits::DEFAULT, &mut stream).expect("an answer");
         // The test may have ended.
         let _ = self.sender.send(told);
         reply.reply(&stream);

@@ -6,7 +6,7 @@ use super::reader::MODULE_PROXY;
 use super::{ConvertError, ConvertErrorKind};
 use crate::java::{
     Class, Content, Field, FieldValue, Flags, Level, Node, NodeId, Object, Profile, ProfileClass,
-    Text, Tree, Value,
+    ProfileField, Text, Tree, Value,
 };
 use crate::spark::rpc::profiles::{accepts, accepts_class};
 
@@ -185,12 +185,17 @@ impl<'p> Builder<'p> {
         annotation: Vec<Content>,
     ) -> Result<NodeId, ConvertError> {
         let described = self.described(class)?;
-        let mut used = 0;
-        let line = self.profile.line(described).into_iter();
-        let mut levels: Vec<Level> = line.map(|class| level(class, fields, &mut used)).collect();
-        if used != fields.len() {
-            return Err(self.no_field(described, fields));
+        let line = self.profile.line(described);
+        // A field that is left out is null for the reader: null need not be written.
+        let has = |(name, value): &(&str, FieldValue)| {
+            let mut fields = line.iter().flat_map(|class| &class.fields);
+            *value == FieldValue::Reference(None)
+                || fields.any(|field| field.name == *name && value.fits(field.kind))
+        };
+        if let Some((name, _)) = fields.iter().find(|field| !has(field)) {
+            return Err(self.no_field(described, name));
         }
+        let mut levels: Vec<Level> = line.iter().map(|class| level(class, fields)).collect();
         if let Some(own) = levels.last_mut() {
             own.annotation = annotation;
         }
@@ -198,20 +203,11 @@ impl<'p> Builder<'p> {
         Ok(self.tree.add(Node::Object(Object { class, levels })))
     }
 
-    /// The error for the first field that the class does not have with its type.
     #[cold]
-    fn no_field(&self, class: &ProfileClass, fields: &[(&str, FieldValue)]) -> ConvertError {
-        let line = self.profile.line(class);
-        let missing = fields.iter().find(|one| {
-            let mut used = 0;
-            for class in &line {
-                level(class, std::slice::from_ref(one), &mut used);
-            }
-            used == 0
-        });
+    fn no_field(&self, class: &ProfileClass, field: &str) -> ConvertError {
         let kind = ConvertErrorKind::NoField {
             class: class.name.clone(),
-            field: missing.map_or(String::new(), |(name, _)| (*name).to_owned()),
+            field: field.to_owned(),
             version: self.version(),
         };
         kind.into()
@@ -256,14 +252,11 @@ impl<'p> Builder<'p> {
 }
 
 /// The data of one class in an object's line.
-fn level(class: &ProfileClass, fields: &[(&str, FieldValue)], used: &mut usize) -> Level {
-    let value = |field: &crate::java::ProfileField| {
+fn level(class: &ProfileClass, fields: &[(&str, FieldValue)]) -> Level {
+    let value = |field: &ProfileField| {
         let given = fields.iter().find(|(name, _)| *name == field.name);
         match given {
-            Some((_, value)) if value.fits(field.kind) => {
-                *used += 1;
-                *value
-            }
+            Some((_, value)) if value.fits(field.kind) => *value,
             _ => FieldValue::default_of(field.kind),
         }
     };
