@@ -16,7 +16,7 @@
 //! the lines below have its fields: type code, name, and the type of a reference. Everything else is a
 //! property of the profile: a word and its value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FieldKind, Flags};
 
@@ -103,6 +103,33 @@ impl Profile {
         profile.close(open).map_err(at)?;
         profile.check_supers().map_err(at)?;
         Ok(profile)
+    }
+
+    /// What two versions have in common, for a peer that may be either: the classes that are the same in both. A
+    /// superclass that differs is left out, and its fields with it; they are null for the peer.
+    pub fn common(&self, other: &Profile) -> Profile {
+        let mut common = Profile::default();
+        for (name, class) in &self.classes {
+            if other.classes.get(name) == Some(class) {
+                common.classes.insert(name.clone(), class.clone());
+            }
+        }
+        let names: BTreeSet<String> = common.classes.keys().cloned().collect();
+        for class in common.classes.values_mut() {
+            class.super_class.take_if(|name| !names.contains(name));
+        }
+        for (word, value) in &self.properties {
+            match other.properties.get(word) {
+                Some(same) if same == value => {
+                    common.properties.insert(word.clone(), value.clone())
+                }
+                Some(differs) => common
+                    .properties
+                    .insert(word.clone(), format!("{value} or {differs}")),
+                None => None,
+            };
+        }
+        common
     }
 
     /// A property, such as its name.

@@ -1,7 +1,10 @@
 //! Profiles: valid, complete for our messages, and refused with a line where they are not.
 
 use ringrail_codec::java::{Limits, Profile, Tree};
-use ringrail_codec::spark::rpc::{ApplicationRemoved, KillDriver, Message, Version};
+use ringrail_codec::spark::rpc::{
+    ApplicationRemoved, KillDriver, Message, NettyRpcEndpointRef, OrNull, SubmitDriverResponse,
+    Version,
+};
 
 use crate::stored::all;
 
@@ -122,4 +125,36 @@ fn a_field_that_a_version_lacks_is_named() {
     let error = heartbeat.encode(&profile, &Limits::DEFAULT, &mut out);
     let expected = "version 9 has no class org.apache.spark.deploy.DeployMessages$KillDriver";
     assert_eq!(error.expect_err("no class").to_string(), expected);
+}
+
+/// A submitting client says nothing that tells 4.0 from 4.1: it is answered with what both have.
+#[test]
+fn the_answer_to_a_client_of_unknown_version_fits_both() {
+    let common = Version::V4_0.profile().common(Version::V4_1.profile());
+    assert_eq!(common.property("name"), Some("4.0 or 4.1"));
+    assert_eq!(common.property("scala"), Some("2.13"));
+    let mut master = NettyRpcEndpointRef::new("Master", None, 10);
+    let answer = |master: &NettyRpcEndpointRef| {
+        let answer = Message::from(SubmitDriverResponse {
+            success: true,
+            driver_id: None,
+            master: master.clone(),
+            message: String::new(),
+        });
+        let mut stream = Vec::new();
+        let encoded = answer.encode(&common, &Limits::DEFAULT, &mut stream);
+        encoded.map(|()| stream)
+    };
+    let error = answer(&master).expect_err("the timeout lies in the class that differs");
+    assert!(
+        error
+            .to_string()
+            .contains("no such field defaultAskTimeout"),
+        "{error}"
+    );
+    master.default_ask_timeout = OrNull(None);
+    let stream = answer(&master).expect("without it");
+    let tree = Tree::read(&stream, &Limits::DEFAULT).expect("a stream");
+    let versions: Vec<Version> = Version::of_tree(&tree).collect();
+    assert_eq!(versions, [Version::V4_0, Version::V4_1]);
 }

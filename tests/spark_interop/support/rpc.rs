@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use ringrail::codec::java::Limits;
+use ringrail::codec::java::{Limits, Profile};
 use ringrail::codec::native::FailureCode;
 use ringrail::codec::spark::rpc::{
     CheckExistence, JavaValue, Message, NettyRpcEndpointRef, RequestHead, RpcAddress, SocketName,
@@ -33,7 +33,7 @@ pub(crate) struct Told {
 
 /// The process.
 pub(crate) struct Node {
-    version: Version,
+    profile: &'static Profile,
     port: u16,
     told: Receiver<Told>,
     context: TransportContext,
@@ -43,12 +43,12 @@ pub(crate) struct Node {
 impl Node {
     /// Listens, with these endpoints and the verifier. Every ask but the verifier's is answered with true.
     pub(crate) fn start(version: Version, endpoints: &'static [&'static str]) -> Self {
-        Self::answering(version, endpoints, |_, _| Message::Boolean(true))
+        Self::answering(version.profile(), endpoints, |_, _| Message::Boolean(true))
     }
 
     /// As [`Node::start`], with another answer to asks; it gets the port too.
     pub(crate) fn answering(
-        version: Version,
+        profile: &'static Profile,
         endpoints: &'static [&'static str],
         answer: fn(&Message, u16) -> Message,
     ) -> Self {
@@ -59,7 +59,7 @@ impl Node {
         let context = TransportContext::new(engine(), move || {
             let sender = sender.lock().expect("no panic").clone();
             Rc::new(Endpoints {
-                version,
+                profile,
                 endpoints,
                 answer,
                 port: Arc::clone(&known),
@@ -72,7 +72,7 @@ impl Node {
         let own = server.port().expect("a port");
         port.set(own).expect("set once");
         Self {
-            version,
+            profile,
             port: own,
             told,
             context,
@@ -109,8 +109,7 @@ impl Node {
         };
         let mut body = Vec::new();
         head.append_to(&mut body).expect("short names");
-        let profile = self.version.profile();
-        encode(message, profile, &Limits::DEFAULT, &mut body).expect("a message");
+        encode(message, self.profile, &Limits::DEFAULT, &mut body).expect("a message");
         body
     }
 
@@ -170,7 +169,7 @@ pub(crate) fn local(port: u16) -> RpcAddress {
 
 /// The endpoints on one shard.
 struct Endpoints {
-    version: Version,
+    profile: &'static Profile,
     endpoints: &'static [&'static str],
     answer: fn(&Message, u16) -> Message,
     port: Arc<OnceLock<u16>>,
@@ -209,8 +208,7 @@ impl RpcHandler for Endpoints {
             asked => (self.answer)(asked, *self.port.get().expect("listening")),
         };
         let mut stream = Vec::new();
-        let profile = self.version.profile();
-        encode(&answer, profile, &Limits::DEFAULT, &mut stream).expect("an answer");
+        encode(&answer, self.profile, &Limits::DEFAULT, &mut stream).expect("an answer");
         // The test may have ended.
         let _ = self.sender.send(told);
         reply.reply(&stream);
