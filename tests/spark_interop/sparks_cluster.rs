@@ -313,6 +313,22 @@ fn executor_lives_and_ends(at: &AtMaster, launch: &LaunchExecutor, app_id: Strin
     assert_eq!(killed, Some(expected));
 }
 
+/// The launch of an executor whose class does not exist.
+fn launch_of_nothing(master_url: String) -> LaunchExecutor {
+    let mut command = command("ringrail.None");
+    command.arguments = vec!["{{EXECUTOR_ID}}".into()];
+    LaunchExecutor {
+        cores: 1,
+        exec_id: 7,
+        memory: 64,
+        rp_id: 0,
+        app_desc: application(command).into(),
+        app_id: "app-1".into(),
+        master_url,
+        resources: Map::default(),
+    }
+}
+
 /// A Worker of Spark's at a Master of ours: it registers, beats, and starts what it is told to start.
 fn sparks_worker_starts_an_executor(version: Version) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -350,22 +366,7 @@ fn sparks_worker_starts_an_executor(version: Version) {
         (state, heartbeat),
         (Some(register.id.clone()), Some(register.id.clone()))
     );
-    let mut command = command("ringrail.None");
-    command.arguments = vec!["{{EXECUTOR_ID}}".into()];
-    node.send(
-        &peer,
-        "Worker",
-        &LaunchExecutor {
-            cores: 1,
-            exec_id: 7,
-            memory: 64,
-            rp_id: 0,
-            app_desc: application(command).into(),
-            app_id: "app-1".into(),
-            master_url: url.clone(),
-            resources: Map::default(),
-        },
-    );
+    node.send(&peer, "Worker", &launch_of_nothing(url));
     // Java starts, does not find the class, and ends with 1.
     let mut states = Vec::new();
     let last = node.next(log, |told| match told.message {
@@ -380,18 +381,9 @@ fn sparks_worker_starts_an_executor(version: Version) {
     assert_eq!(last.message.as_deref(), Some("Command exited with code 1"));
 }
 
-/// A client of Spark's at a Master of ours: it submits a driver, and asks for its state through the reference
-/// that it got.
-fn sparks_client_submits_a_driver(version: Version) {
-    // Nothing that a client says tells 4.0 from 4.1.
-    static EITHER: LazyLock<Profile> =
-        LazyLock::new(|| Classes::V4_0.profile().common(Classes::V4_1.profile()));
-    let profile = match version {
-        Version::V3_5 => Classes::V3_5.profile(),
-        Version::V4_1 => &EITHER,
-    };
-    let dir = tempfile::tempdir().expect("a directory");
-    let node = Node::answering(profile, &["Master"], |asked, port| match asked {
+/// What a Master says to a submitting client.
+fn answer_client(asked: &Message, port: u16) -> Message {
+    match asked {
         Message::RequestSubmitDriver(_) => Message::from(SubmitDriverResponse {
             success: true,
             driver_id: Some("driver-1".into()),
@@ -410,7 +402,21 @@ fn sparks_client_submits_a_driver(version: Version) {
             worker_id: Some(WORKER.into()),
         }),
         other => panic!("{other:?}"),
-    });
+    }
+}
+
+/// A client of Spark's at a Master of ours: it submits a driver, and asks for its state through the reference
+/// that it got.
+fn sparks_client_submits_a_driver(version: Version) {
+    // Nothing that a client says tells 4.0 from 4.1.
+    static EITHER: LazyLock<Profile> =
+        LazyLock::new(|| Classes::V4_0.profile().common(Classes::V4_1.profile()));
+    let profile = match version {
+        Version::V3_5 => Classes::V3_5.profile(),
+        Version::V4_1 => &EITHER,
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = Node::answering(profile, &["Master"], answer_client);
     let master = format!("spark://127.0.0.1:{}", node.port());
     let words = ["launch", &master, "file:/none.jar", "Main", "argument"];
     let client = Daemon::client(&install(version), dir.path(), &words);

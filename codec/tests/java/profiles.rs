@@ -48,58 +48,60 @@ fn the_version_of_a_peer_is_seen_in_what_it_says() {
     }
 }
 
+/// What is no profile, the line, and the reason.
+const REFUSED: [(&str, usize, &str); 11] = [
+    ("name 1\n  I port\n", 2, "a field outside of a class"),
+    (
+        "class A\n",
+        1,
+        "a class has a name, a serialVersionUID, flags and perhaps a superclass",
+    ),
+    ("class A x 02\n", 1, "a serialVersionUID is a hex number"),
+    (
+        "class A 1 04\n",
+        1,
+        "externalizable data of protocol version 1",
+    ),
+    (
+        "class A 1 02\n  Q port\n",
+        2,
+        "a type code is one of BCDFIJSZL[",
+    ),
+    (
+        "class A 1 02\n  I a b\n",
+        2,
+        "a reference has a type, a primitive field none",
+    ),
+    (
+        "class A 1 02\n  L a LB;\n  I b\n",
+        3,
+        "a primitive field behind a reference",
+    ),
+    (
+        "class A 1 02\nclass A 1 02\n",
+        2,
+        "the class before is there twice",
+    ),
+    (
+        "class A 1 02 B\n",
+        1,
+        "the superclass of a class is missing",
+    ),
+    (
+        "class A 1 02 A\n",
+        1,
+        "a class has too many superclasses, or is its own",
+    ),
+    (
+        "one two three\n",
+        1,
+        "neither a class nor a field nor a property",
+    ),
+];
+
 #[test]
 fn what_is_no_profile_is_refused_with_its_line() {
-    let cases = [
-        ("name 1\n  I port\n", 2, "a field outside of a class"),
-        (
-            "class A\n",
-            1,
-            "a class has a name, a serialVersionUID, flags and perhaps a superclass",
-        ),
-        ("class A x 02\n", 1, "a serialVersionUID is a hex number"),
-        (
-            "class A 1 04\n",
-            1,
-            "externalizable data of protocol version 1",
-        ),
-        (
-            "class A 1 02\n  Q port\n",
-            2,
-            "a type code is one of BCDFIJSZL[",
-        ),
-        (
-            "class A 1 02\n  I a b\n",
-            2,
-            "a reference has a type, a primitive field none",
-        ),
-        (
-            "class A 1 02\n  L a LB;\n  I b\n",
-            3,
-            "a primitive field behind a reference",
-        ),
-        (
-            "class A 1 02\nclass A 1 02\n",
-            2,
-            "the class before is there twice",
-        ),
-        (
-            "class A 1 02 B\n",
-            1,
-            "the superclass of a class is missing",
-        ),
-        (
-            "class A 1 02 A\n",
-            1,
-            "a class has too many superclasses, or is its own",
-        ),
-        (
-            "one two three\n",
-            1,
-            "neither a class nor a field nor a property",
-        ),
-    ];
-    for (text, line, what) in cases {
+    for (text, line, what) in REFUSED {
         let error = Profile::parse(text).expect_err(text);
         assert_eq!((error.line, error.what), (line, what), "{text}");
     }
