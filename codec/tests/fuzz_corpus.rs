@@ -8,6 +8,9 @@ mod assembly;
 mod frame;
 #[path = "../../tests/fuzz/checks/hello.rs"]
 mod hello;
+#[cfg(feature = "spark")]
+#[path = "../../tests/fuzz/checks/java.rs"]
+mod java;
 #[path = "../../tests/fuzz/checks/spark_auth.rs"]
 mod spark_auth;
 #[path = "../../tests/fuzz/checks/spark_frame.rs"]
@@ -67,4 +70,10 @@ fn sparks_shuffle_messages() {
 #[test]
 fn sparks_handshakes() {
     replay("spark_auth", spark_auth::check);
+}
+
+#[cfg(feature = "spark")]
+#[test]
+fn javas_streams_and_sparks_rpcs() {
+    replay("java", java::check);
 }

@@ -9,8 +9,8 @@
 //! receives where it wants it. In the other direction a frame's type gives the head, which the engine sends
 //! in front of the body.
 //!
-//! [`shuffle`] has the messages of the shuffle service, which are bodies of RPCs; [`auth`] the
-//! handshakes in front of them and what encrypts the bytes afterwards.
+//! [`shuffle`] has the messages of the shuffle service, which are bodies of RPCs; [`rpc`] those of Masters,
+//! Workers and drivers; [`auth`] the handshakes in front of them and what encrypts the bytes afterwards.
 
 #[cfg(feature = "spark")]
 pub mod auth;
@@ -20,6 +20,8 @@ pub mod frame;
 mod kind;
 mod limits;
 mod reader;
+#[cfg(feature = "spark")]
+pub mod rpc;
 #[cfg(feature = "spark")]
 pub mod shuffle;
 mod stray;

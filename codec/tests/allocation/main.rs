@@ -1,5 +1,7 @@
 //! No allocation follows from a number that a peer sends, and the hot paths allocate nothing at all.
 
+#[cfg(feature = "spark")]
+mod java;
 mod native;
 mod spark;
 

@@ -6,6 +6,7 @@
 //! - [`ServiceProcess`]: a shuffle service as a process of its own, Spark's or ringrail's, with its
 //!   counters; it can be killed and started again on the same port.
 //! - [`Job`]: a PySpark job whose result is known without Spark.
+//! - [`Daemon`]: Spark's Master or Worker on this host.
 //! - [`Host`] and [`Cluster`]: two hosts of their own, and a cluster of Spark's on both.
 //!
 //! Every process belongs to a value, is ended by its own id when that value goes, and shows the end
@@ -14,6 +15,7 @@
 mod call;
 mod cluster;
 mod counters;
+mod daemon;
 mod error;
 mod host;
 mod install;
@@ -25,6 +27,7 @@ mod service;
 pub use call::Call;
 pub use cluster::Cluster;
 pub use counters::Counters;
+pub use daemon::Daemon;
 pub use error::SparkError;
 pub use host::Host;
 pub use install::{Install, Version};

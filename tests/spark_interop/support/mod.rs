@@ -6,6 +6,7 @@ pub(crate) mod echo;
 mod executor;
 mod kinds;
 mod pattern;
+pub(crate) mod rpc;
 
 use std::collections::BTreeMap;
 use std::env;
