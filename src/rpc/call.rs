@@ -15,7 +15,8 @@ use super::message::{Payload, read};
 use super::peer::Peer;
 use super::received::sender_of;
 use super::reply::{Reply, SendReply};
-use super::{RpcAddress, RpcEnv, RpcError};
+use super::shared::EnvShared;
+use super::{RpcAddress, RpcError};
 
 /// A call while its handler runs: the handle stays here, so that a handler's error can still reach the caller.
 pub(crate) struct Call<'r, A> {
@@ -207,7 +208,7 @@ impl<R: Payload> RpcCallContext<'_, R> {
     /// The sender's address: the one it listens at, or its socket's. `None` for messages of this
     /// env where it does not listen.
     pub fn sender_address(&self) -> Option<RpcAddress> {
-        sender_of(self.peer, self.slot.dispatcher().env().address())
+        sender_of(self.peer, self.shared_env().address())
     }
 
     /// Whether no answer is wanted.
@@ -221,9 +222,8 @@ impl<R: Payload> RpcCallContext<'_, R> {
         self.slot.terms().1
     }
 
-    /// The endpoint's env.
-    pub fn env(&self) -> RpcEnv {
-        RpcEnv::of_shared(Arc::clone(self.slot.dispatcher().env()))
+    pub(crate) fn shared_env(&self) -> &Arc<EnvShared> {
+        self.slot.dispatcher().env()
     }
 
     /// Keeps the call for an answer later, on this thread. Allocates little.

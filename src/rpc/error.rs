@@ -12,7 +12,6 @@ use ringrail_codec::archive::ArchiveError;
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::{RequestError, RpcFailure};
 
-use super::peer::Peer;
 use super::{RpcAddress, RpcTimeout};
 
 /// Why an operation of an env, a ref or an endpoint failed. Cheap to clone.
@@ -306,10 +305,10 @@ pub(crate) const ENV_HAS_STOPPED: RpcError = RpcError::EnvStopped {
 impl RpcError {
     /// A reply that is not what its type says.
     #[cold]
-    pub(crate) fn bad_reply(peer: Option<&Arc<Peer>>, error: &ArchiveError) -> Self {
+    pub(crate) fn bad_reply(from: Option<&RpcAddress>, error: &ArchiveError) -> Self {
         RpcError::BadArchive {
             message: "the reply".into(),
-            from: peer.map_or_else(|| "a peer".into(), |peer| peer.address().to_string().into()),
+            from: from.map_or_else(|| "a peer".into(), |from| from.to_string().into()),
             detail: error.to_string().into(),
         }
     }

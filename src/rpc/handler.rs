@@ -12,9 +12,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::RpcError;
+use super::accepts::Accepts;
 use super::call::{HeldCall, RpcCallContext};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
-use super::endpoint_ref::Accepts;
 use super::failure::Failure;
 use super::function::FnEndpoint;
 use super::handling;

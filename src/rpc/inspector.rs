@@ -9,8 +9,8 @@ use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
 use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
-use super::inbox::EndpointMetrics;
 use super::message::{Lane, Message};
+use super::metrics::EndpointMetrics;
 use super::received::{Received, View};
 use super::shared::EnvShared;
 

@@ -1,22 +1,27 @@
 //! [`LocalRef`]: a ref on the thread that its endpoint, or the connection to it, lives on.
 
+use crate::rpc::endpoint_ref::RpcEndpointRef;
+use crate::rpc::replies::ReplyContext;
+use crate::rpc::target::LocalTarget;
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::dispatcher::{Dispatcher, NewAsk, Replies, ReplyHandler, Sink, Way, dispatcher_of};
-use super::endpoint_ref::{Accepts, Place, RefTarget};
+use super::accepts::Accepts;
+use super::dispatcher::AnyInbox;
+use super::dispatcher::{Dispatcher, Way, dispatcher_of};
 use super::error::RpcError;
 use super::fast_path::FastPath;
-use super::inbox::AnyInbox;
+use super::link::Link;
 use super::message::{Message, Payload};
-use super::outbox::{Link, Outgoing};
+use super::pending_ask::Outgoing;
 use super::received::Owned;
+use super::replies::{NewAsk, Replies, ReplyHandler, Sink};
+use super::target::{Place, RefTarget};
 use super::{RpcTimeout, clock};
 
 /// A ref on the thread that its endpoint, or the connection to it, lives on: the fastest way to ask.
@@ -32,17 +37,6 @@ pub struct LocalRef<E> {
     /// The way of the last callback's replies over it.
     fast_path: RefCell<Option<FastPath>>,
     endpoint: PhantomData<fn(E)>,
-}
-
-/// The target of this thread's asks: counted here, so that an ask does not touch a count of other threads.
-pub(crate) struct LocalTarget(Arc<RefTarget>);
-
-impl Deref for LocalTarget {
-    type Target = Arc<RefTarget>;
-
-    fn deref(&self) -> &Arc<RefTarget> {
-        &self.0
-    }
 }
 
 impl<E> LocalRef<E> {
@@ -271,7 +265,12 @@ impl<E> LocalRef<E> {
         match self.way() {
             Way::Link(link) => {
                 let asking = (key, deadline_ns, None);
-                link.ask((dispatcher, replies), &self.target, &message, asking);
+                link.ask(
+                    (dispatcher.now_ns(), replies),
+                    &self.target,
+                    &message,
+                    asking,
+                );
             }
             Way::Outbox(outbox) => {
                 let out = self.out(message, Some(key), deadline_ns);
@@ -335,3 +334,26 @@ impl<R: Payload> Drop for LocalAsk<R> {
 impl<R: Payload> Unpin for LocalAsk<R> {}
 
 debug_text!([R: Payload] LocalAsk<R>, |_this| "LocalAsk");
+
+impl<E> RpcEndpointRef<E> {
+    /// The ref as the thread that the endpoint (or the connection to it) lives on can use it: without
+    /// an allocation per ask. `None` on every other thread.
+    pub fn as_local(&self) -> Option<LocalRef<E>> {
+        LocalRef::of(self.target())
+    }
+}
+
+impl<R: Payload> ReplyContext<'_, R> {
+    /// Asks `to`; the reply comes to the handler that is being called, with `token`.
+    ///
+    /// # Errors
+    /// As [`LocalRef::ask_with`]: the ask was not taken in, and the handler is not called for it.
+    #[inline]
+    pub fn ask<E, M, How>(&self, to: &LocalRef<E>, message: M, token: u64) -> Result<(), RpcError>
+    where
+        M: Message<Reply = R>,
+        E: Accepts<M, How>,
+    {
+        to.ask_with(message, self.handler, token)
+    }
+}

@@ -4,6 +4,8 @@
 //! the way. The inbox sees it without the message's type (to run what comes from peers, and what waits
 //! in its queue), whoever sends on the same thread sees it without the endpoint's (to leave a value).
 
+use crate::rpc::dispatcher::TypedRoute;
+use crate::rpc::reply::FromPeer;
 use std::any::Any;
 use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -16,15 +18,15 @@ use std::sync::Arc;
 use ringrail_codec::archive::ArchiveError;
 
 use super::RpcError;
-use super::body::BodyRef;
 use super::call::{HeldCall, RpcCallContext};
-use super::dispatcher::{Dispatcher, Replies};
+use super::dispatcher::Dispatcher;
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::id::MessageId;
 use super::inbox::Inbox;
 use super::message::{Lane, Message};
 use super::peer::Peer;
 use super::received::{Owned, Received};
+use super::replies::Replies;
 use super::reply::Reply;
 use super::schema::{self, Schema};
 
@@ -228,13 +230,6 @@ pub(crate) struct RouteEntry<E: RpcEndpoint> {
     pub(crate) typed: Box<dyn Any>,
 }
 
-/// A peer's message, whose endpoint is known already.
-pub(crate) struct FromPeer<'a> {
-    pub(crate) body: BodyRef<'a>,
-    pub(crate) peer: &'a Arc<Peer>,
-    pub(crate) reply: Reply<'a>,
-}
-
 /// A route without its message's type.
 pub(crate) trait AnyRoute<E: RpcEndpoint> {
     /// Handles a peer's message.
@@ -245,21 +240,6 @@ pub(crate) trait AnyRoute<E: RpcEndpoint> {
 
     /// Drops the first value in its queue; its message's name where it wanted no reply.
     fn drop_local(&self) -> Option<&'static str>;
-}
-
-/// A route without its endpoint's type.
-pub(crate) trait TypedRoute<M: Message> {
-    /// Handles a value of this process now, if nothing is in the way, or queues it. `key` is the
-    /// ask's.
-    ///
-    /// # Errors
-    /// The endpoint is stopped, or its inbox is full.
-    fn post(
-        &self,
-        dispatcher: &Rc<Dispatcher>,
-        message: M,
-        key: Option<u64>,
-    ) -> Result<(), RpcError>;
 }
 
 /// One message type of one endpoint.

@@ -5,12 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::accepts::Accepts;
+use super::ask::block_on;
 use super::clock;
-use super::endpoint_ref::RefTarget;
+use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::message::Message;
 use super::pending_ask::{PendingAsk, SendOptions};
 use super::shared::{Sleep, Timed, TimerGuard};
+use super::target::RefTarget;
 
 /// The first wait for room, in ns; it doubles each time.
 const FIRST_WAIT_NS: u64 = 1_000_000;
@@ -122,3 +125,34 @@ impl<M: Message> Future for Sending<M> {
 }
 
 debug_text!([M: Message] Sending<M>, |_this| "Sending({})", M::NAME);
+
+impl<E> RpcEndpointRef<E> {
+    /// As [`send`](Self::send), but waits for room, and until the message has been taken: by the endpoint's inbox
+    /// in this env, by the connection's queue to another. So it tells more than `send` can, and is as slow as the
+    /// way to the other thread and back.
+    ///
+    /// Messages that one task sends by this, one after the other, keep their order.
+    ///
+    /// # Errors
+    /// By the future: it was not taken, and waiting does not help.
+    pub fn send_async<M, How>(&self, message: M) -> Sending<M>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        Sending::new(self.target(), message)
+    }
+
+    /// As [`send_async`](Self::send_async), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] where [`ask_blocking`](Self::ask_blocking) is refused.
+    pub fn send_blocking<M, How>(&self, message: M) -> Result<(), RpcError>
+    where
+        M: Message,
+        E: Accepts<M, How>,
+    {
+        self.may_wait("send_blocking")?;
+        block_on(self.send_async(message))
+    }
+}

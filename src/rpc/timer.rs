@@ -20,15 +20,17 @@ use ringrail_codec::native::FailureCode;
 use ringrail_transport::ShardHandle;
 use ringrail_transport::shard::SpawnError;
 
+use super::accepts::{Accepts, Any};
 use super::clock;
 use super::counted::Counted;
 use super::dispatcher::dispatcher_of;
 use super::endpoint::{EndpointContext, RpcEndpoint};
-use super::endpoint_ref::{Accepts, Any, Place, RefTarget, RpcEndpointRef};
+use super::endpoint_ref::RpcEndpointRef;
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Message;
 use super::shared::{Timed, TimerGuard};
 use super::sync::{AtomicBool, Mutex, MutexGuard};
+use super::target::{Place, RefTarget};
 
 /// The maximum number of timers of a process on threads that are no shards. On a shard, timers are futures and count
 /// towards `ringrail.transport.maxFutures`.

@@ -1,5 +1,8 @@
 //! The endpoint that says whether another exists (Spark: `RpcEndpointVerifier`).
 
+use crate::rpc::address::RpcAddress;
+use crate::rpc::ask::block_on;
+use crate::rpc::dispatcher::may_block;
 use std::sync::Arc;
 
 use rkyv::{Archive, Deserialize, Serialize};
@@ -84,4 +87,55 @@ pub(crate) async fn look_up(
         return Err(RpcError::EndpointNotFound { uri: text.into() });
     }
     Ok(RpcEndpointRef::new(env.ref_at(address, name)?))
+}
+
+impl RpcEnv {
+    /// A ref to the endpoint with this URI, once its env has said that it exists (Spark:
+    /// `asyncSetupEndpointRefByURI`). Takes up to `ringrail.rpc.lookupTimeout`.
+    ///
+    /// # Errors
+    /// The text is no URI, there is no such endpoint, or its env does not answer.
+    pub async fn setup_endpoint_ref_by_uri(&self, uri: &str) -> Result<RpcEndpointRef, RpcError> {
+        let address: RpcEndpointAddress = uri.parse()?;
+        look_up(self.shared(), address).await
+    }
+
+    /// As [`setup_endpoint_ref_by_uri`](Self::setup_endpoint_ref_by_uri), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn setup_endpoint_ref_by_uri_blocking(
+        &self,
+        uri: &str,
+    ) -> Result<RpcEndpointRef, RpcError> {
+        may_block("setup_endpoint_ref_by_uri_blocking")?;
+        block_on(self.setup_endpoint_ref_by_uri(uri))
+    }
+
+    /// A ref to an endpoint at an address, once its env has said that it exists (Spark:
+    /// `setupEndpointRef`).
+    ///
+    /// # Errors
+    /// There is no such endpoint, or its env does not answer.
+    pub async fn setup_endpoint_ref(
+        &self,
+        address: &RpcAddress,
+        name: &str,
+    ) -> Result<RpcEndpointRef, RpcError> {
+        let address = RpcEndpointAddress::new(Some(address.clone()), name);
+        look_up(self.shared(), address).await
+    }
+
+    /// As [`setup_endpoint_ref`](Self::setup_endpoint_ref), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn setup_endpoint_ref_blocking(
+        &self,
+        address: &RpcAddress,
+        name: &str,
+    ) -> Result<RpcEndpointRef, RpcError> {
+        may_block("setup_endpoint_ref_blocking")?;
+        block_on(self.setup_endpoint_ref(address, name))
+    }
 }

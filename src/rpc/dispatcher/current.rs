@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::rpc::RpcError;
 
-use super::{Dispatcher, ThreadHandle};
+use super::Dispatcher;
+use crate::rpc::thread::ThreadHandle;
 
 type Dispatchers = RefCell<Vec<(u64, Weak<Dispatcher>)>>;
 

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::AnyInbox;
 use crate::rpc::id::EndpointId;
-use crate::rpc::inbox::AnyInbox;
 
-use super::IdMap;
+use crate::rpc::id::IdMap;
 
 /// By the id of the endpoint's name.
 #[derive(Default)]

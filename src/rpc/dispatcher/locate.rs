@@ -3,10 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::AnyInbox;
 use crate::rpc::id::EndpointId;
-use crate::rpc::inbox::AnyInbox;
 
-use super::{Dispatcher, IdMap, ThreadHandle};
+use super::Dispatcher;
+use crate::rpc::id::IdMap;
+use crate::rpc::thread::ThreadHandle;
 
 /// The place that an endpoint lives at.
 #[derive(Clone)]

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::rpc::inbox::AnyInbox;
+use super::AnyInbox;
 
-use super::{Dispatcher, Job};
+use super::Dispatcher;
+use crate::rpc::thread::Job;
 
 /// Turns of inboxes that are run in one go, before the thread looks at anything else.
 const RUN_TURNS: usize = 64;
@@ -56,13 +57,8 @@ impl Dispatcher {
                     table.answered(key, *outcome);
                 }
             }
-            Job::Message(message) => self.receive_posted(*message),
-            Job::Wake(serial) => {
-                let inbox = self.running_futures.borrow().get(&serial).cloned();
-                if let Some(inbox) = inbox {
-                    inbox.wake(self);
-                }
-            }
+            Job::Message(message) => message.deliver(self),
+            Job::Wake(serial) => self.wake_inbox(serial),
             Job::Cancel(key) => self.cancel(key),
         }
     }

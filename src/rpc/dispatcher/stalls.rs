@@ -18,13 +18,12 @@ use std::sync::Arc;
 use crate::rpc::body::{BodyBuf, BodyRef};
 use crate::rpc::clock;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
-use crate::rpc::hello;
-use crate::rpc::inbox::NetworkEvent;
+use crate::rpc::event::NetworkEvent;
+use crate::rpc::link::Link;
 use crate::rpc::lost::LostMessage;
-use crate::rpc::outbox::Link;
 use crate::rpc::peer::Peer;
+use crate::rpc::reply::FromPeer;
 use crate::rpc::reply::Reply;
-use crate::rpc::route::FromPeer;
 use crate::rpc::wire::Envelope;
 
 use super::Dispatcher;
@@ -275,7 +274,7 @@ impl Dispatcher {
             cause: error.clone(),
         };
         self.env().losses().note(&lost);
-        self.on_link_of(peer, move |link| hello::tell_lost(link, &lost));
+        self.on_link_of(peer, move |link| link.tell_lost(&lost));
     }
 
     /// The dispatcher ends: nothing that waits is delivered any more.

@@ -11,7 +11,19 @@ use crate::rpc::error::RpcError;
 use crate::rpc::lost::{LossListener, LostMessage};
 use crate::rpc::settings::{Defaults, SettingsSource};
 
-use super::{RpcEnv, factory};
+use super::RpcEnv;
+
+/// The backend that is used where none is named.
+pub(crate) const DEFAULT_BACKEND: &str = "ring";
+
+/// Makes envs over one kind of network (Spark: `RpcEnvFactory`).
+pub trait RpcEnvFactory: Send + Sync {
+    /// Makes an env.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    fn create(&self, config: RpcEnvConfig) -> Result<RpcEnv, RpcError>;
+}
 
 /// The configuration of an env (Spark: `RpcEnvConfig`).
 #[derive(Clone)]
@@ -97,14 +109,14 @@ impl fmt::Debug for RpcEnvConfig {
 #[must_use = "a builder does nothing until build"]
 pub struct RpcEnvBuilder {
     pub(crate) config: RpcEnvConfig,
-    backend: String,
+    pub(crate) backend: String,
 }
 
 impl RpcEnvBuilder {
     pub(super) fn new(name: &str) -> Self {
         Self {
             config: RpcEnvConfig::new(name),
-            backend: String::from(factory::DEFAULT),
+            backend: String::from(DEFAULT_BACKEND),
         }
     }
 
@@ -200,14 +212,5 @@ impl RpcEnvBuilder {
     pub fn backend(mut self, name: impl Into<String>) -> Self {
         self.backend = name.into();
         self
-    }
-
-    /// Makes the env.
-    ///
-    /// # Errors
-    /// There is no such backend; a setting cannot be, or asks for authentication or encryption, which envs do
-    /// not have ([`Conf::validate`](crate::Conf::validate)); or the env cannot be started.
-    pub fn build(self) -> Result<RpcEnv, RpcError> {
-        factory::find(&self.backend)?.create(self.config)
     }
 }

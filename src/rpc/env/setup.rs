@@ -5,13 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::rpc::address::is_name;
-use crate::rpc::dispatcher::{Dispatcher, ThreadHandle, dispatcher_of, start_thread};
+use crate::rpc::dispatcher::{Dispatcher, dispatcher_of, start_thread};
 use crate::rpc::endpoint::RpcEndpoint;
-use crate::rpc::endpoint_ref::{Place, RefTarget, RpcEndpointRef};
+use crate::rpc::endpoint_ref::RpcEndpointRef;
 use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
-use crate::rpc::inbox::{Inbox, InboxMetrics, NewInbox};
+use crate::rpc::inbox::{Inbox, NewInbox};
+use crate::rpc::metrics::InboxMetrics;
 use crate::rpc::route::{MessageSet, RouteTable};
 use crate::rpc::shared::{EnvShared, Registration, next_serial};
+use crate::rpc::target::{Place, RefTarget};
+use crate::rpc::thread::ThreadHandle;
 
 use super::RpcEnv;
 

@@ -17,7 +17,7 @@ use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::shared::FileSource;
 use crate::rpc::{RpcEnv, RpcError};
 
-use super::uri;
+use crate::rpc::uri;
 
 /// Bytes taken at once from a file of the same process.
 const LOCAL_READ: usize = 64 << 10;

@@ -1,14 +1,13 @@
 //! [`RpcEnvFileServer`]: what an env gives out.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::rpc::RpcEnv;
 use crate::rpc::shared::EnvShared;
 
-use super::registry::{MAX_NAMES, Shelf};
-use super::uri::escaped;
+use crate::rpc::file_table::{FileServerError, Shelf};
+use crate::rpc::uri::escaped;
 
 /// Files that an env gives out to others (Spark: `RpcEnvFileServer`). Made by
 /// [`RpcEnv::file_server`].
@@ -18,56 +17,6 @@ use super::uri::escaped;
 pub struct RpcEnvFileServer {
     env: Arc<EnvShared>,
     url: String,
-}
-
-/// Why a file is not given out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileServerError {
-    /// The env does not listen, so nobody could fetch anything.
-    #[error("the env {env} listens nowhere (client mode): it cannot give out files")]
-    ClientMode {
-        /// The env.
-        env: String,
-    },
-    /// The name cannot be one.
-    #[error(
-        "`{name}` is no name to give out: no empty parts, `.` or `..`; `files` and `jars` are taken"
-    )]
-    BadName {
-        /// The name.
-        name: String,
-    },
-    /// Something else has the name.
-    #[error(
-        "{name} was already registered with a different path (old path = {}, new path = {}): remove \
-         it first, or choose another name", there.display(), new.display()
-    )]
-    Taken {
-        /// The name.
-        name: String,
-        /// The path that has it.
-        there: PathBuf,
-        /// The path that was to have it.
-        new: PathBuf,
-    },
-    /// There is something else than a regular file.
-    #[error("{} is not a regular file", path.display())]
-    NotAFile {
-        /// Its path.
-        path: PathBuf,
-    },
-    /// There are as many names as can be.
-    #[error("{MAX_NAMES} names are given out already: remove some, or give out their directory")]
-    TooMany,
-    /// The file system refuses.
-    #[error("cannot give out {}: {source}", path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 impl RpcEnv {

@@ -10,9 +10,12 @@
 //! its handlers is running; then nothing is queued, kept or allocated for a message.
 
 mod item;
-mod metrics;
 mod work;
 
+use crate::rpc::dispatcher::AnyInbox;
+use crate::rpc::dispatcher::Unrouted;
+use crate::rpc::event::NetworkEvent;
+use crate::rpc::metrics::InboxMetrics;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,14 +29,12 @@ use super::endpoint::RpcEndpoint;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::id::{EndpointId, MessageId};
-use super::message::{Lane, Message};
+use super::message::Lane;
+use super::reply::FromPeer;
 use super::reply::Reply;
-use super::route::{FromPeer, HandlerFuture, RouteEntry, TypedRoute};
+use super::route::{HandlerFuture, RouteEntry};
 
 use item::{Item, RemoteItem};
-pub(crate) use item::{NetworkEvent, Unrouted};
-pub use metrics::EndpointMetrics;
-pub(crate) use metrics::InboxMetrics;
 
 /// Places for messages of the liveness lane, beside those of `ringrail.rpc.inbox.capacity`.
 pub const LIVENESS_PLACES: usize = 1024;
@@ -97,54 +98,6 @@ pub(crate) struct NewInbox<E: RpcEndpoint> {
     pub(crate) endpoint: E,
     pub(crate) capacity: usize,
     pub(crate) metrics: Arc<InboxMetrics>,
-}
-
-/// An inbox of an endpoint of any type.
-pub(crate) trait AnyInbox {
-    /// The number of its registration, which no other inbox of its thread has.
-    fn serial(&self) -> u64;
-
-    /// A peer's message; its call is taken out. By reference, for it passes through several hands.
-    ///
-    /// # Errors
-    /// It wants no reply, and was not taken; an ask is failed.
-    fn receive(
-        &self,
-        dispatcher: &Rc<Dispatcher>,
-        id: MessageId,
-        message: &mut FromPeer<'_>,
-    ) -> Result<(), RpcError>;
-
-    /// Whether another message may be queued.
-    ///
-    /// # Errors
-    /// The endpoint is stopped, or has as many waiting as it may.
-    fn check_room(&self, lane: Lane) -> Result<(), RpcError>;
-
-    /// The `Rc<dyn TypedRoute<M>>` of the message with this id.
-    fn typed(&self, id: MessageId) -> Option<&dyn Any>;
-
-    /// A value of this process that no route takes.
-    fn post_unrouted(&self, dispatcher: &Rc<Dispatcher>, message: Unrouted)
-    -> Result<(), RpcError>;
-
-    /// Something happened to a connection.
-    fn post_event(&self, dispatcher: &Rc<Dispatcher>, event: &Rc<NetworkEvent>);
-
-    /// Handles up to `budget` messages; true where more wait.
-    fn run(&self, dispatcher: &Rc<Dispatcher>, budget: usize) -> bool;
-
-    /// Handles what waits, then `on_stop`.
-    fn stop(&self, dispatcher: &Rc<Dispatcher>);
-
-    /// Ends at once: fails what waits.
-    fn abandon(&self, dispatcher: &Rc<Dispatcher>);
-
-    /// Takes no more.
-    fn is_stopping(&self) -> bool;
-
-    /// A future of its handlers can go on.
-    fn wake(&self, dispatcher: &Rc<Dispatcher>);
 }
 
 impl<E: RpcEndpoint> Inbox<E> {
@@ -397,15 +350,13 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         if self.phase.get() != Phase::Awaiting {
             return;
         }
+        if self.future.borrow().is_none() {
+            // It wakes itself while it is polled: it goes on in the next turn, so others are served in between.
+            return dispatcher.handle().wake_inbox(self.serial);
+        }
         self.woken.set(true);
         if !self.scheduled.replace(true) {
             self.surely_schedule(dispatcher);
         }
     }
-}
-
-/// The route of `M`, where the endpoint has one.
-#[inline]
-pub(crate) fn typed_route<M: Message>(inbox: &dyn AnyInbox) -> Option<&Rc<dyn TypedRoute<M>>> {
-    inbox.typed(M::ID)?.downcast_ref()
 }

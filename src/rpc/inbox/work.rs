@@ -14,11 +14,14 @@ use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::id::MessageId;
 use crate::rpc::message::{Lane, Payload};
 use crate::rpc::peer::Peer;
+use crate::rpc::reply::FromPeer;
 use crate::rpc::reply::Reply;
-use crate::rpc::route::{FromPeer, HandlerFuture};
+use crate::rpc::route::HandlerFuture;
 
-use super::item::{Item, NetworkEvent, Unrouted};
-use super::{AnyInbox, Inbox, Phase};
+use super::item::Item;
+use super::{Inbox, Phase};
+use crate::rpc::dispatcher::Unrouted;
+use crate::rpc::event::NetworkEvent;
 
 /// The outcome of a handler or hook: its own error, or a panic.
 type Ran = std::thread::Result<Result<(), RpcError>>;
@@ -212,8 +215,6 @@ impl<E: RpcEndpoint> Inbox<E> {
         assert!(before.is_none(), "one future at a time");
         self.phase.set(Phase::Awaiting);
         self.woken.set(false);
-        let this = self.weak.upgrade();
-        dispatcher.begin_future(self.serial, this.map(|this| this as Rc<dyn AnyInbox>));
         self.poll_future(dispatcher);
     }
 
@@ -234,7 +235,6 @@ impl<E: RpcEndpoint> Inbox<E> {
         };
         // Lets go of the endpoint before it is told of an error.
         drop(future);
-        dispatcher.end_future(self.serial);
         self.metrics.handled.add(1);
         if let Some(error) = self.outcome(ran, name) {
             self.on_error(error);
@@ -313,8 +313,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         if self.phase.get() == Phase::Stopped {
             return;
         }
-        drop(self.future.borrow_mut().take());
-        dispatcher.end_future(self.serial);
+        drop(self.future.take());
         // Asks of this process are failed by their tables.
         while let Some((queued, _)) = self.pop() {
             let dropped = match queued.item {

@@ -16,8 +16,8 @@ use crate::rpc::dispatcher::{Dispatcher, dispatcher_of};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
 use crate::rpc::peer::Peer;
+use crate::rpc::reply::FromPeer;
 use crate::rpc::reply::Reply;
-use crate::rpc::route::FromPeer;
 use crate::rpc::shared::EnvShared;
 
 /// The env's servers, or its clients; `greets` says whether a connection greets its peer as soon as it is

@@ -19,11 +19,12 @@ use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
 
 use super::RpcAddress;
-use super::dispatcher::ThreadHandle;
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
-use crate::rpc::sync::Unpoisoned;
+use super::sync::Unpoisoned;
+use super::thread::ThreadHandle;
+use super::{inspector, verifier};
 
 /// Makes envs over the engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,7 +136,8 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     if !config.client_mode {
         let server = listen(config, &env, &context)?;
         *ring.server() = Some(server);
-        start::built_in(&owned)?;
+        verifier::set_up(&owned)?;
+        inspector::set_up(&owned)?;
     }
     Ok(owned)
 }

@@ -12,15 +12,13 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use crate::rpc::dispatcher::ThreadHandle;
-use crate::rpc::endpoint_ref::{Place, RefTarget};
-use crate::rpc::error::{ENV_STOPPED, RpcError};
-use crate::rpc::files::FileRegistry;
-use crate::rpc::lost::{Losses, LostMessage};
-use crate::rpc::peer::Peer;
-use crate::rpc::settings::{RpcSettings, SettingsSource};
-use crate::rpc::sync::Unpoisoned;
-use crate::rpc::{RpcAddress, clock};
+use super::error::{ENV_STOPPED, RpcError};
+use super::file_table::FileTable;
+use super::lost::Losses;
+use super::settings::{RpcSettings, SettingsSource};
+use super::sync::Unpoisoned;
+use super::thread::ThreadHandle;
+use super::{RpcAddress, clock};
 
 use connector::Connector;
 use registry::Registry;
@@ -65,7 +63,7 @@ pub(crate) struct EnvShared {
     timers: Arc<Timers>,
     connector: Arc<Connector>,
     network: Mutex<Option<Arc<dyn Network>>>,
-    files: FileRegistry,
+    files: FileTable,
     termination: Shutdown,
     losses: Losses,
 }
@@ -91,7 +89,7 @@ impl EnvShared {
             stopped: AtomicBool::new(false),
             timers: Arc::default(),
             network: Mutex::new(None),
-            files: FileRegistry::default(),
+            files: FileTable::default(),
             termination: Shutdown::default(),
             losses,
         })
@@ -137,16 +135,6 @@ impl EnvShared {
 
     pub(crate) fn losses(&self) -> &Losses {
         &self.losses
-    }
-
-    /// A message that wanted no reply cannot be delivered.
-    #[cold]
-    pub(crate) fn lost(&self, endpoint: &RefTarget, message: &'static str, cause: RpcError) {
-        self.losses.note(&LostMessage {
-            endpoint: endpoint.to_string().into(),
-            message: message.into(),
-            cause,
-        });
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -195,7 +183,7 @@ impl EnvShared {
     }
 
     /// The files that it gives out.
-    pub(crate) fn files(&self) -> &FileRegistry {
+    pub(crate) fn files(&self) -> &FileTable {
         &self.files
     }
 
@@ -238,59 +226,6 @@ impl EnvShared {
             .unpoisoned()
             .retain(|other| !Arc::ptr_eq(other, host));
         self.termination.changed();
-    }
-
-    /// A ref to an endpoint of this env.
-    pub(crate) fn own_ref(self: &Arc<Self>, name: Arc<str>) -> Arc<RefTarget> {
-        let place = Place::Here(OnceLock::new());
-        let address = self.address().cloned();
-        RefTarget::new(Arc::clone(self), address, name, (self.id, place))
-    }
-
-    /// A ref to an endpoint at an address.
-    pub(crate) fn ref_at(
-        self: &Arc<Self>,
-        address: RpcAddress,
-        name: Arc<str>,
-    ) -> Result<Arc<RefTarget>, RpcError> {
-        if self.address() == Some(&address) {
-            return Ok(self.own_ref(name));
-        }
-        let shards = self.shards();
-        let at = (address.key() >> 7) as usize % shards.len().max(1);
-        let host = shards.get(at).cloned().ok_or(ENV_STOPPED)?;
-        let place = Place::Remote {
-            address: address.clone(),
-            host,
-        };
-        let target = RefTarget::new(Arc::clone(self), Some(address), name, (0, place));
-        Ok(target)
-    }
-
-    /// A ref that came in a message, over the connection to `peer`.
-    pub(crate) fn read_ref(
-        self: &Arc<Self>,
-        address: Option<RpcAddress>,
-        name: &str,
-        owner: u64,
-        peer: Option<Arc<Peer>>,
-    ) -> Arc<RefTarget> {
-        let name: Arc<str> = name.into();
-        if owner == self.id {
-            return self.own_ref(name);
-        }
-        if let Some(address) = address {
-            if let Ok(target) = self.ref_at(address.clone(), Arc::clone(&name)) {
-                return target;
-            }
-            let owner = (owner, Place::Nowhere);
-            return RefTarget::new(Arc::clone(self), Some(address), name, owner);
-        }
-        let place = match peer {
-            Some(peer) if peer.env_id() == Some(owner) => Place::Connection(peer),
-            _ => Place::Nowhere,
-        };
-        RefTarget::new(Arc::clone(self), None, name, (owner, place))
     }
 }
 

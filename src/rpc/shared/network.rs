@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ringrail_transport::TransportClientFactory;
 
 use crate::rpc::RpcAddress;
-use crate::rpc::dispatcher::ThreadHandle;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::thread::ThreadHandle;
 
 use super::EnvShared;
 

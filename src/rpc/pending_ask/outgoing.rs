@@ -3,13 +3,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::PendingAsk;
 use crate::rpc::dispatcher::Dispatcher;
-use crate::rpc::endpoint_ref::RefTarget;
 use crate::rpc::error::{AskPhase, RpcError};
 use crate::rpc::message::Message;
-use crate::rpc::pending_ask::PendingAsk;
+use crate::rpc::target::RefTarget;
 
-use super::{Link, Sendable, Sent};
+use crate::rpc::link::Link;
+use crate::rpc::outbox::{Sendable, Sent};
 
 /// A message that is to go out over a connection.
 pub(crate) struct Outgoing<M: Message> {
@@ -35,7 +36,12 @@ impl<M: Message> Outgoing<M> {
             return link.send_one_way(&self.target, &self.message);
         };
         let (replies, asking) = (dispatcher.replies(), (key, self.deadline_ns, self.token));
-        link.ask((dispatcher, &replies), &self.target, &self.message, asking);
+        link.ask(
+            (dispatcher.now_ns(), &replies),
+            &self.target,
+            &self.message,
+            asking,
+        );
         Ok(())
     }
 

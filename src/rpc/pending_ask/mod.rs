@@ -3,61 +3,26 @@
 //! The asker holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
 //! The one lock on the way is its own, held by two parties for the time of a move.
 
+mod outgoing;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
-use super::dispatcher::{
-    Dispatcher, Job, NewAsk, PostError, Sink, ThreadHandle, Way, dispatcher_of,
-};
-use super::endpoint_ref::{Place, RefTarget};
+use super::dispatcher::{Dispatcher, Way, dispatcher_of};
+use super::replies::{Asked, NewAsk, Sink};
+use super::thread::{AnyPendingAsk, Job, PostError, ThreadHandle};
+
+pub(crate) use outgoing::Outgoing;
+
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
-use super::message::{Message, Payload};
-use super::outbox::Outgoing;
+use super::message::Message;
 use super::received::Owned;
 use super::shared::Timed;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
+use super::target::{Place, RefTarget};
 use super::{RpcTimeout, clock};
-
-/// A pending ask of any message type, on its way to a host.
-pub(crate) trait AnyPendingAsk: Send + Sync {
-    /// It is on the thread of its host: goes to its endpoint, or to the connection.
-    fn deliver(self: Arc<Self>, dispatcher: &Rc<Dispatcher>);
-
-    /// The thread that it was posted to has ended.
-    fn turn_away(self: Arc<Self>);
-
-    /// It cannot be delivered.
-    fn fail(&self, error: RpcError);
-}
-
-/// The asking end of a pending ask that waits for a reply of this type; its host answers it.
-pub(crate) trait Asked<R: Payload>: Timed {
-    /// The reply, or why there is none. The first one counts.
-    fn complete(&self, outcome: Result<Owned<R>, RpcError>);
-
-    /// Nobody waits any more.
-    fn is_gone(&self) -> bool;
-
-    /// The target of the ask.
-    fn target(&self) -> &Arc<RefTarget>;
-
-    /// The outcome, if it is there.
-    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>>;
-
-    /// Lets go: the message is not delivered, or not answered.
-    fn abandon(&self);
-
-    /// Fails it, and lets go of it.
-    fn abort(&self, error: RpcError);
-
-    /// When its time is up.
-    fn deadline_ns(&self) -> u64;
-
-    /// The thread that has it.
-    fn host(&self) -> &Arc<ThreadHandle>;
-}
 
 /// A message, and later its reply.
 pub(crate) struct PendingAsk<M: Message> {

@@ -21,12 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringrail_codec::archive::Encode;
 
+use super::{Reply, SendReply};
 use crate::rpc::body::{AlignedBytes, encode_aligned};
 use crate::rpc::error::RpcError;
-use crate::rpc::reply::{Reply, SendReply};
 use crate::rpc::settings::REMEMBERED_KEY;
 
-use super::ThreadHandle;
+use crate::rpc::thread::ThreadHandle;
 
 enum Entry {
     /// Being handled, or waiting for it.
@@ -55,7 +55,7 @@ pub(crate) struct ReplyCache {
 }
 
 impl ReplyCache {
-    pub(super) fn new(limit: usize, limit_len: usize) -> Rc<Self> {
+    pub(crate) fn new(limit: usize, limit_len: usize) -> Rc<Self> {
         Rc::new(Self {
             limit,
             limit_len,
@@ -66,7 +66,7 @@ impl ReplyCache {
     }
 
     /// The call, if it is to be handled; else it is answered from here, now or later.
-    pub(super) fn admit<'r>(self: &Rc<Self>, token: u64, call: Reply<'r>) -> Option<Reply<'r>> {
+    pub(crate) fn admit<'r>(self: &Rc<Self>, token: u64, call: Reply<'r>) -> Option<Reply<'r>> {
         let mut entries = self.entries.borrow_mut();
         let (known, done) = (entries.len(), self.done.borrow().len());
         assert!(
@@ -281,9 +281,9 @@ impl Drop for OnceCall {
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests {
+    use super::super::Answer;
     use super::*;
-    use crate::rpc::dispatcher::{Job, ThreadWaker};
-    use crate::rpc::memory::Answer;
+    use crate::rpc::thread::{Job, ThreadWaker};
 
     struct Silent;
 

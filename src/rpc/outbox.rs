@@ -17,21 +17,17 @@
 //! next message makes a new one and connects again. A message that nobody waits for any more (timed
 //! out, aborted, dropped) leaves the queue and is never sent.
 
-mod link;
-mod outgoing;
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::dispatcher::Dispatcher;
-use super::endpoint_ref::RefTarget;
 use super::error::RpcError;
+use super::target::RefTarget;
 use super::{RpcAddress, settings};
 
-pub(crate) use link::Link;
-pub(crate) use outgoing::Outgoing;
+use super::link::Link;
 
 /// A message that is to go out over a connection.
 pub(crate) trait Sendable {

@@ -11,7 +11,8 @@ use crate::rpc::shared::EnvShared;
 use crate::rpc::sync::mpsc;
 use crate::rpc::sync::thread::{self, Thread};
 
-use super::{Dispatcher, Executor, ThreadHandle, ThreadWaker};
+use super::Dispatcher;
+use crate::rpc::thread::{Executor, ThreadHandle, ThreadWaker};
 
 /// Wakes the thread if it sleeps: a wake-up that comes before the sleep ends that at once.
 struct Unparker(Arc<OnceLock<Thread>>);

@@ -4,6 +4,8 @@
 //! asked of (an endpoint here, a peer) and whoever asks (a callback, a future on this thread, a
 //! future elsewhere). Entries are used again, so an ask allocates nothing once the table has grown.
 
+mod handler;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -17,18 +19,63 @@ use ringrail_transport::{
     ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler, RpcFailure,
 };
 
-use crate::rpc::body::{BodyBuf, BodyRef};
-use crate::rpc::connection::SentRequest;
-use crate::rpc::error::{AskPhase, RpcError};
-use crate::rpc::local_ref::LocalTarget;
-use crate::rpc::message::Payload;
-use crate::rpc::outbox::Link;
-use crate::rpc::pending_ask::Asked;
-use crate::rpc::received::{Owned, Received};
-use crate::rpc::{RpcAddress, RpcTimeout};
+use super::body::{BodyBuf, BodyRef};
+use super::error::{AskPhase, RpcError};
+use super::message::Payload;
+use super::received::{Owned, Received};
+use super::{RpcAddress, RpcTimeout};
 
-use super::reply_handler::call_back;
-use super::{Dispatcher, ReplyHandler};
+use super::dispatcher::Dispatcher;
+use super::peer::Peer;
+use super::shared::Timed;
+use super::target::{LocalTarget, RefTarget};
+use super::thread::ThreadHandle;
+
+pub(crate) use handler::call_back;
+pub use handler::{ReplyContext, ReplyHandler};
+
+/// A connection that an ask went out over.
+pub(crate) trait SentOn {
+    fn peer(&self) -> &Arc<Peer>;
+
+    /// Retracts a request.
+    fn cancel(&self, number: u64);
+}
+
+/// A request that was sent.
+pub(crate) struct SentRequest {
+    /// The connection's number for it.
+    pub(crate) number: u64,
+    /// The connection fails it when its time is up.
+    pub(crate) timed: bool,
+}
+
+/// The asking end of a pending ask that waits for a reply of this type; its host answers it.
+pub(crate) trait Asked<R: Payload>: Timed {
+    /// The reply, or why there is none. The first one counts.
+    fn complete(&self, outcome: Result<Owned<R>, RpcError>);
+
+    /// Nobody waits any more.
+    fn is_gone(&self) -> bool;
+
+    /// The target of the ask.
+    fn target(&self) -> &Arc<RefTarget>;
+
+    /// The outcome, if it is there.
+    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>>;
+
+    /// Lets go: the message is not delivered, or not answered.
+    fn abandon(&self);
+
+    /// Fails it, and lets go of it.
+    fn abort(&self, error: RpcError);
+
+    /// When its time is up.
+    fn deadline_ns(&self) -> u64;
+
+    /// The thread that has it.
+    fn host(&self) -> &Arc<ThreadHandle>;
+}
 
 /// The receiver of a reply.
 pub(crate) enum Sink<R: Payload> {
@@ -50,7 +97,7 @@ struct AskEntry<R: Payload> {
     target: Option<Rc<LocalTarget>>,
     phase: AskPhase,
     /// The connection that it went out on, and its number there.
-    sent_on: Option<(Rc<Link>, u64)>,
+    sent_on: Option<(Rc<dyn SentOn>, u64)>,
     /// Told when nobody waits any more.
     retracted: Option<Arc<AtomicBool>>,
 }
@@ -172,11 +219,11 @@ impl<R: Payload> Replies<R> {
 
     /// It went out on this connection.
     #[inline]
-    pub(crate) fn sent(&self, key: u64, link: &Rc<Link>, sent: SentRequest) {
+    pub(crate) fn sent(&self, key: u64, link: Rc<dyn SentOn>, sent: SentRequest) {
         self.with(key, |entry| {
             debug_assert!(entry.sent_on.is_none(), "an ask goes out once");
             entry.phase = AskPhase::Sent;
-            entry.sent_on = Some((Rc::clone(link), sent.number));
+            entry.sent_on = Some((link, sent.number));
             if sent.timed {
                 entry.deadline_ns = u64::MAX;
             }
@@ -372,8 +419,8 @@ impl<R: Payload> Replies<R> {
     fn settle_body(&self, key: u64, body: BodyRef<'_>) {
         let link = self.with(key, |entry| entry.sent_on.take()).flatten();
         let peer = link.as_ref().map(|(link, _)| link.peer());
-        let outcome =
-            Received::archived(body, peer).map_err(|error| RpcError::bad_reply(peer, &error));
+        let outcome = Received::archived(body, peer)
+            .map_err(|error| RpcError::bad_reply(peer.map(|peer| peer.address()), &error));
         self.settle(key, outcome);
     }
 }
@@ -405,7 +452,7 @@ pub(crate) trait AnyReplies: Any {
     fn retraction(&self, key: u64) -> Arc<AtomicBool>;
 
     /// Fails what was sent over this connection.
-    fn fail_link(&self, link: &Rc<Link>, error: &RpcError);
+    fn fail_over(&self, peer: &Arc<Peer>, error: &RpcError);
 
     /// The asker lets go.
     fn cancel_any(&self, key: u64);
@@ -469,10 +516,10 @@ impl<R: Payload> AnyReplies for Replies<R> {
         .unwrap_or_else(|| Arc::new(AtomicBool::new(true)))
     }
 
-    fn fail_link(&self, link: &Rc<Link>, error: &RpcError) {
+    fn fail_over(&self, peer: &Arc<Peer>, error: &RpcError) {
         let sent_on = |entry: &AskEntry<R>| {
             let on = entry.sent_on.as_ref();
-            on.is_some_and(|(on, _)| Rc::ptr_eq(on, link))
+            on.is_some_and(|(on, _)| Arc::ptr_eq(on.peer(), peer))
         };
         for key in self.keys(sent_on) {
             self.settle(key, Err(error.clone()));
