@@ -411,6 +411,7 @@ impl Dispatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::MAX_OUTSTANDING;
 
     #[test]
     fn looking_for_overdue_asks_takes_a_bounded_part_of_the_time() {
