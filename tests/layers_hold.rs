@@ -60,6 +60,7 @@ const RPC: &[&str] = &[
     "interceptor",
     "handling",
     "any",
+    "handler_future",
     "endpoint",
     "route",
     "inbox",

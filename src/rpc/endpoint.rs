@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::accepts::{Accepts, ViaHandle, ViaHandleAsync};
 use super::any::{AnyCallContext, AnyMessage};
 use super::call::{HeldCall, RpcCallContext};
+use super::handler_future::{self, Begin};
 use super::interceptor::Interceptors;
 use super::message::Message;
 use super::received::{Owned, Received};
-use super::route::{MessageSet, RouteTable};
+use super::route::{MessageSet, RouteTable, Run};
 use super::{RpcAddress, RpcEndpointRef, RpcError};
 
 /// An endpoint: something with a name that handles messages (Spark: `RpcEndpoint`).
@@ -151,6 +152,14 @@ pub trait HandleAsync<M: Message>: RpcEndpoint {
         message: Owned<M>,
         call: HeldCall<M::Reply>,
     ) -> impl Future<Output = Result<(), RpcError>>;
+
+    #[doc(hidden)]
+    fn add_to(table: &mut RouteTable<Self>) {
+        table.add::<M>(Run::Future(handler_future::boxed(
+            true,
+            answering::<Self, M>,
+        )));
+    }
 }
 
 /// An endpoint's view of itself (Spark: `self`, `rpcEnv`).
@@ -170,6 +179,27 @@ impl<E> EndpointContext<E> {
 }
 
 debug_text!([E] EndpointContext<E>, |this| "EndpointContext({})", this.me);
+
+#[expect(
+    clippy::await_holding_refcell_ref,
+    reason = "the inbox runs nothing else of this endpoint until the future is done"
+)]
+async fn answering<E: HandleAsync<M>, M: Message>(
+    begin: Begin<E, M>,
+) -> Result<Option<M::Reply>, RpcError> {
+    let Some(call) = begin.call else {
+        return Ok(None);
+    };
+    let spare = call.share();
+    let outcome = match begin.endpoint.borrow_mut().as_mut() {
+        Some(endpoint) => endpoint.handle(begin.message, call).await,
+        None => Ok(()),
+    };
+    if let Err(error) = &outcome {
+        spare.send_failure(error.clone());
+    }
+    outcome.map(|()| None)
+}
 
 impl<E: RpcEndpoint + Handle<M>, M: Message> Accepts<M, ViaHandle> for E {}
 impl<E: RpcEndpoint + HandleAsync<M>, M: Message> Accepts<M, ViaHandleAsync> for E {}

@@ -182,6 +182,7 @@ mod fingerprint;
 mod function;
 mod group;
 mod handler;
+mod handler_future;
 mod handling;
 mod hello;
 mod id;

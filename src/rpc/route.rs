@@ -7,25 +7,25 @@
 use crate::rpc::dispatcher::TypedRoute;
 use crate::rpc::reply::FromPeer;
 use std::any::Any;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::Context;
 
 use ringrail_codec::archive::ArchiveError;
 
 use super::RpcError;
-use super::call::{HeldCall, RpcCallContext};
+use super::call::{HeldCall, RpcCallContext, let_go};
 use super::dispatcher::Dispatcher;
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
+use super::handler_future::{Begin, BoxedHandler};
 use super::id::MessageId;
 use super::inbox::Inbox;
 use super::message::{Lane, Message};
 use super::peer::Peer;
-use super::received::{Owned, Received};
+use super::received::Received;
 use super::replies::Replies;
 use super::reply::Reply;
 use super::schema::{self, Schema};
@@ -66,7 +66,7 @@ impl<E: RpcEndpoint + HandleAsync<M>, M: Message> MessageEntry<E> for Async<M> {
     const IDS: &'static [MessageId] = &[M::ID];
 
     fn add_to(table: &mut RouteTable<E>) {
-        table.add::<M>(Run::Future(handler_future::<E, M>));
+        <E as HandleAsync<M>>::add_to(table);
     }
 }
 
@@ -129,7 +129,7 @@ pub(crate) enum Run<E, M: Message> {
     /// At once. The number is for endpoints that have several functions.
     Now(RunNow<E, M>),
     /// By a future.
-    Future(RunFuture<E, M>),
+    Future(BoxedHandler<E, M>),
 }
 
 pub(crate) type RunNow<E, M> = fn(
@@ -138,34 +138,6 @@ pub(crate) type RunNow<E, M> = fn(
     Received<'_, M>,
     RpcCallContext<'_, <M as Message>::Reply>,
 ) -> Result<(), RpcError>;
-
-pub(crate) type RunFuture<E, M> =
-    fn(Rc<RefCell<Option<E>>>, Owned<M>, HeldCall<<M as Message>::Reply>) -> HandlerFuture;
-
-/// A handler's future.
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), RpcError>>>>;
-
-#[expect(
-    clippy::await_holding_refcell_ref,
-    reason = "the inbox runs nothing else of this endpoint until the future is done"
-)]
-fn handler_future<E: HandleAsync<M>, M: Message>(
-    endpoint: Rc<RefCell<Option<E>>>,
-    message: Owned<M>,
-    call: HeldCall<M::Reply>,
-) -> HandlerFuture {
-    Box::pin(async move {
-        let spare = call.share();
-        let outcome = match endpoint.borrow_mut().as_mut() {
-            Some(endpoint) => endpoint.handle(message, call).await,
-            None => Ok(()),
-        };
-        if let Err(error) = &outcome {
-            spare.send_failure(error.clone());
-        }
-        outcome
-    })
-}
 
 /// Makes a route, for its inbox.
 type Maker<E> = Box<dyn FnOnce(&Weak<Inbox<E>>) -> RouteEntry<E>>;
@@ -193,6 +165,7 @@ impl<E: RpcEndpoint> RouteTable<E> {
                 index,
                 run,
                 queue: RefCell::default(),
+                held: Cell::default(),
                 replies: OnceCell::new(),
             });
             RouteEntry {
@@ -238,6 +211,12 @@ pub(crate) trait AnyRoute<E: RpcEndpoint> {
     /// Handles the first value in its queue.
     fn run_local(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>);
 
+    /// Drives the future of its handler, which has been woken.
+    fn go_on(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>);
+
+    /// Drops the future of its handler, and fails its caller.
+    fn drop_future(&self);
+
     /// Drops the first value in its queue; its message's name where it wanted no reply.
     fn drop_local(&self) -> Option<&'static str>;
 }
@@ -248,6 +227,8 @@ struct Route<E: RpcEndpoint, M: Message> {
     index: usize,
     run: Run<E, M>,
     queue: RefCell<VecDeque<(M, Option<u64>)>>,
+    /// The call whose handler's future is pending.
+    held: Cell<Reply<'static>>,
     /// The dispatcher's table of asks with its replies, once it was needed.
     replies: OnceCell<Rc<Replies<M::Reply>>>,
 }
@@ -261,18 +242,48 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
         message: Received<'_, M>,
         (reply, peer): (Reply<'_>, Option<&Arc<Peer>>),
     ) {
-        match self.run {
+        match &self.run {
             Run::Now(run) => {
                 inbox.run_now(dispatcher, (reply, peer), M::NAME, |endpoint, call| {
                     run(endpoint, self.index, message, call)
                 });
             }
-            Run::Future(run) => {
-                let call = HeldCall::new(Rc::clone(dispatcher), reply.hold());
-                inbox.run_future(dispatcher, M::NAME, |endpoint| {
-                    run(endpoint, message.keep(), call)
-                });
-            }
+            Run::Future(handler) => self.begin(inbox, dispatcher, handler, message, reply),
+        }
+    }
+
+    /// Begins the future of a handler, and drives it as far as it goes.
+    fn begin(
+        &self,
+        inbox: &Inbox<E>,
+        dispatcher: &Rc<Dispatcher>,
+        handler: &BoxedHandler<E, M>,
+        message: Received<'_, M>,
+        mut reply: Reply<'_>,
+    ) {
+        let deadline_ns = reply.deadline_ns();
+        let holds_call = handler.borrow().holds_call();
+        let call = holds_call.then(|| HeldCall::new(Rc::clone(dispatcher), reply.take().hold()));
+        handler.borrow_mut().begin(Begin {
+            endpoint: inbox.begin_future(),
+            message: message.keep(),
+            call,
+            deadline_ns,
+        });
+        self.drive(inbox, dispatcher, handler, reply);
+    }
+
+    fn drive(
+        &self,
+        inbox: &Inbox<E>,
+        dispatcher: &Rc<Dispatcher>,
+        handler: &BoxedHandler<E, M>,
+        reply: Reply<'_>,
+    ) {
+        let poll = |cx: &mut Context<'_>| handler.borrow_mut().poll(cx);
+        let of = (self.index, M::NAME);
+        if let Some(reply) = inbox.drive_future(dispatcher, of, reply, poll) {
+            self.held.set(reply.hold());
         }
     }
 
@@ -336,6 +347,22 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
             return;
         }
         self.run_value(inbox, dispatcher, message, key);
+    }
+
+    fn go_on(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>) {
+        if let Run::Future(handler) = &self.run {
+            self.drive(inbox, dispatcher, handler, self.held.take());
+        }
+    }
+
+    fn drop_future(&self) {
+        if let Run::Future(handler) = &self.run {
+            handler.borrow_mut().clear();
+        }
+        let reply = self.held.take();
+        if !reply.is_one_way() {
+            reply.fail(&let_go());
+        }
     }
 
     fn drop_local(&self) -> Option<&'static str> {

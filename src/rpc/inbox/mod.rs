@@ -32,7 +32,7 @@ use super::id::{EndpointId, MessageId};
 use super::message::Lane;
 use super::reply::FromPeer;
 use super::reply::Reply;
-use super::route::{HandlerFuture, RouteEntry};
+use super::route::RouteEntry;
 
 use item::{Item, RemoteItem};
 
@@ -71,7 +71,7 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     phase: Cell<Phase>,
     stopping: Cell<bool>,
     scheduled: Cell<bool>,
-    future: RefCell<Option<(HandlerFuture, &'static str)>>,
+    future: Cell<Option<usize>>,
     /// The future has asked to be polled.
     woken: Cell<bool>,
     waker: Waker,
@@ -128,7 +128,7 @@ impl<E: RpcEndpoint> Inbox<E> {
                 phase: Cell::new(Phase::Starting),
                 stopping: Cell::new(false),
                 scheduled: Cell::new(false),
-                future: RefCell::new(None),
+                future: Cell::new(None),
                 woken: Cell::new(false),
                 waker,
                 metrics: new.metrics,
@@ -350,7 +350,7 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         if self.phase.get() != Phase::Awaiting {
             return;
         }
-        if self.future.borrow().is_none() {
+        if self.future.get().is_none() {
             // It wakes itself while it is polled: it goes on in the next turn, so others are served in between.
             return dispatcher.handle().wake_inbox(self.serial);
         }

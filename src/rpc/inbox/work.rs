@@ -1,6 +1,7 @@
 //! Handling: what an inbox does with what it has.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use crate::rpc::message::{Lane, Payload};
 use crate::rpc::peer::Peer;
 use crate::rpc::reply::FromPeer;
 use crate::rpc::reply::Reply;
-use crate::rpc::route::HandlerFuture;
 
 use super::item::Item;
 use super::{Inbox, Phase};
@@ -118,8 +118,10 @@ impl<E: RpcEndpoint> Inbox<E> {
     #[cold]
     fn failed<'r, A: Answering<'r>>(&self, ran: Ran, name: &str, call: &Call<'r, A>) {
         if let Some(error) = self.outcome(ran, name) {
+            // Counted before the caller hears of it.
+            self.metrics.failed.add(1);
             call.finish(Some(&error), || self.no_reply());
-            self.on_error(error);
+            self.tell_error(error);
         }
     }
 
@@ -169,6 +171,10 @@ impl<E: RpcEndpoint> Inbox<E> {
     #[cold]
     pub(crate) fn on_error(&self, error: RpcError) {
         self.metrics.failed.add(1);
+        self.tell_error(error);
+    }
+
+    fn tell_error(&self, error: RpcError) {
         let ran = self.with_endpoint(|endpoint| endpoint.on_error(error));
         if let Some(error) = self.outcome(ran, "on_error") {
             let endpoint = &*self.face.text;
@@ -202,45 +208,56 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    /// Begins a handler's future, and drives it as far as it goes.
-    pub(crate) fn run_future(
-        &self,
-        dispatcher: &Rc<Dispatcher>,
-        name: &'static str,
-        make: impl FnOnce(Rc<std::cell::RefCell<Option<E>>>) -> HandlerFuture,
-    ) {
+    /// A handler's future begins: the endpoint that it borrows.
+    pub(crate) fn begin_future(&self) -> Rc<RefCell<Option<E>>> {
         assert_eq!(self.phase.get(), Phase::Ready, "one handler at a time");
-        let future = make(Rc::clone(&self.endpoint));
-        let before = self.future.replace(Some((future, name)));
-        assert!(before.is_none(), "one future at a time");
+        assert!(self.future.get().is_none(), "one future at a time");
         self.phase.set(Phase::Awaiting);
         self.woken.set(false);
-        self.poll_future(dispatcher);
+        Rc::clone(&self.endpoint)
     }
 
-    /// Drives the handler's future; true where it is done.
-    fn poll_future(&self, dispatcher: &Rc<Dispatcher>) -> bool {
-        let Some((mut future, name)) = self.future.borrow_mut().take() else {
-            return true;
-        };
+    /// Drives the future of a route's handler, and answers with what it returns; gives the right to answer back
+    /// where it is pending.
+    pub(crate) fn drive_future<'r, R: Payload>(
+        &self,
+        dispatcher: &Rc<Dispatcher>,
+        (route, name): (usize, &str),
+        reply: Reply<'r>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<Result<Option<R>, RpcError>>,
+    ) -> Option<Reply<'r>> {
         let mut context = Context::from_waker(&self.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
-        let ran = match polled {
+        let ran = match catch_unwind(AssertUnwindSafe(|| poll(&mut context))) {
             Ok(Poll::Pending) => {
-                *self.future.borrow_mut() = Some((future, name));
-                return false;
+                self.future.set(Some(route));
+                return Some(reply);
             }
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
-        // Lets go of the endpoint before it is told of an error.
-        drop(future);
         self.metrics.handled.add(1);
-        if let Some(error) = self.outcome(ran, name) {
-            self.on_error(error);
+        match ran {
+            Ok(Ok(Some(value))) => reply.reply(value),
+            Ok(Ok(None)) => {}
+            // The caller's alone.
+            Ok(Err(error)) if !reply.is_one_way() => reply.fail(&error),
+            ran => {
+                if let Some(error) = self.outcome(ran.map(|ran| ran.map(drop)), name) {
+                    reply.fail(&error);
+                    self.on_error(error);
+                }
+            }
         }
         self.returned(dispatcher);
-        true
+        None
+    }
+
+    /// Drives the handler's future, which has been woken; true where it is done.
+    fn poll_future(&self, dispatcher: &Rc<Dispatcher>) -> bool {
+        if let Some(route) = self.future.take() {
+            self.routes[route].route.go_on(self, dispatcher);
+        }
+        self.phase.get() != Phase::Awaiting
     }
 
     /// A peer's message that no route takes.
@@ -295,7 +312,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             "on_stop comes last"
         );
         assert!(
-            self.future.borrow().is_none(),
+            self.future.get().is_none(),
             "on_stop comes after every handler"
         );
         self.hook("on_stop", RpcEndpoint::on_stop);
@@ -313,7 +330,9 @@ impl<E: RpcEndpoint> Inbox<E> {
         if self.phase.get() == Phase::Stopped {
             return;
         }
-        drop(self.future.take());
+        if let Some(route) = self.future.take() {
+            self.routes[route].route.drop_future();
+        }
         // Asks of this process are failed by their tables.
         while let Some((queued, _)) = self.pop() {
             let dropped = match queued.item {
