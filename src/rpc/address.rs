@@ -121,11 +121,7 @@ impl fmt::Display for RpcAddress {
     }
 }
 
-impl fmt::Debug for RpcAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcAddress({self})")
-    }
-}
+debug_text!(RpcAddress, |this| "RpcAddress({this})");
 
 /// The longest name of an endpoint, in bytes.
 pub const MAX_NAME_LEN: usize = 255;

@@ -74,9 +74,8 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// It was not taken: the env is stopped, there is no way to the endpoint, or too much waits already.
-    pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
+    pub fn send<M: Message, How>(&self, message: M) -> Result<(), RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         let options = SendOptions {
@@ -91,9 +90,8 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// By the future: why there is no reply.
-    pub fn ask<M, How>(&self, message: M) -> Ask<M::Reply>
+    pub fn ask<M: Message, How>(&self, message: M) -> Ask<M::Reply>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         self.ask_by(message, SendOptions::default())
@@ -103,15 +101,11 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// By the future: why there is no reply.
-    pub fn ask_timeout<M, How>(&self, message: M, timeout: RpcTimeout) -> Ask<M::Reply>
+    pub fn ask_timeout<M: Message, How>(&self, message: M, timeout: RpcTimeout) -> Ask<M::Reply>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
-        let options = SendOptions {
-            timeout: Some(timeout),
-            ..SendOptions::default()
-        };
+        let options = SendOptions::within(timeout);
         self.ask_by(message, options)
     }
 
@@ -122,9 +116,8 @@ impl<E> RpcEndpointRef<E> {
     /// # Errors
     /// Why there is no reply. [`RpcError::WouldBlock`] on a thread whose endpoints must not block, and where the
     /// endpoint that is asked lives on this thread.
-    pub fn ask_blocking<M, How>(&self, message: M) -> Result<M::Reply, RpcError>
+    pub fn ask_blocking<M: Message, How>(&self, message: M) -> Result<M::Reply, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         self.may_wait("ask_blocking")?;
@@ -135,9 +128,11 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// By the future: why there is no reply.
-    pub fn ask_abortable<M, How>(&self, message: M) -> (Ask<M::Reply>, AbortHandle<M::Reply>)
+    pub fn ask_abortable<M: Message, How>(
+        &self,
+        message: M,
+    ) -> (Ask<M::Reply>, AbortHandle<M::Reply>)
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         let ask = self.ask(message);

@@ -306,11 +306,60 @@ impl RpcError {
     /// A reply that is not what its type says.
     #[cold]
     pub(crate) fn bad_reply(from: Option<&RpcAddress>, error: &ArchiveError) -> Self {
-        RpcError::BadArchive {
-            message: "the reply".into(),
-            from: from.map_or_else(|| "a peer".into(), |from| from.to_string().into()),
-            detail: error.to_string().into(),
+        match from {
+            Some(from) => Self::bad_archive("the reply", from, error),
+            None => Self::bad_archive("the reply", &"a peer", error),
         }
+    }
+
+    /// `what` has as many as `key` allows.
+    pub(crate) fn busy(what: &'static str, limit: usize, key: &'static str) -> Self {
+        let limit = limit as u64;
+        RpcError::Busy { what, limit, key }
+    }
+
+    /// `what` has as many as there can be.
+    pub(crate) fn too_many(what: &'static str, limit: usize) -> Self {
+        Self::busy(what, limit, "nothing: it is fixed")
+    }
+
+    /// There is no endpoint of this name.
+    pub(crate) fn no_endpoint(name: &Arc<str>) -> Self {
+        let name = Arc::clone(name);
+        RpcError::CouldNotFind { name }
+    }
+
+    /// The connection to `address` has ended.
+    pub(crate) fn disconnected(address: &RpcAddress) -> Self {
+        let address = address.clone();
+        RpcError::Disconnected { address }
+    }
+
+    /// There is no connection to `address`.
+    pub(crate) fn not_connected(address: &RpcAddress, detail: &dyn fmt::Display) -> Self {
+        let (address, detail) = (address.clone(), detail.to_string().into());
+        RpcError::Connect { address, detail }
+    }
+
+    /// A message of `from` is no archive of its type.
+    #[cold]
+    pub(crate) fn bad_archive(
+        message: &str,
+        from: &dyn fmt::Display,
+        detail: &dyn fmt::Display,
+    ) -> Self {
+        RpcError::BadArchive {
+            message: message.into(),
+            from: from.to_string().into(),
+            detail: detail.to_string().into(),
+        }
+    }
+
+    /// A message, or another value of this type, cannot be serialised.
+    #[cold]
+    pub(crate) fn unserialisable(message: &'static str, detail: &dyn fmt::Display) -> Self {
+        let detail = detail.to_string().into();
+        RpcError::Encode { message, detail }
     }
 
     /// A reply that is no archive.
@@ -444,10 +493,7 @@ impl From<RpcFailure> for RpcError {
 impl From<RequestError> for RpcError {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::Unserialisable { detail } => RpcError::Encode {
-                message: "the message",
-                detail: detail.into(),
-            },
+            RequestError::Unserialisable { detail } => Self::unserialisable("the message", &detail),
             error => RpcError::Request(Arc::new(error)),
         }
     }

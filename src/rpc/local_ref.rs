@@ -20,7 +20,7 @@ use super::link::Link;
 use super::message::{Message, Payload};
 use super::pending_ask::Outgoing;
 use super::received::Owned;
-use super::replies::{NewAsk, Replies, ReplyHandler, Sink};
+use super::replies::{AnyReplies, NewAsk, Replies, ReplyHandler, Sink};
 use super::target::{Place, RefTarget};
 use super::{RpcTimeout, clock};
 
@@ -79,14 +79,13 @@ impl<E> LocalRef<E> {
     /// # Errors
     /// The ask was not taken in, and `handler` is not called.
     #[inline]
-    pub fn ask_with<M, How>(
+    pub fn ask_with<M: Message, How>(
         &self,
         message: M,
         handler: &Rc<dyn ReplyHandler<M::Reply>>,
         token: u64,
     ) -> Result<(), RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         if self.inbox.is_none() {
@@ -131,9 +130,8 @@ impl<E> LocalRef<E> {
     ///
     /// # Errors
     /// By the future: why there is no reply.
-    pub fn ask<M, How>(&self, message: M) -> LocalAsk<M::Reply>
+    pub fn ask<M: Message, How>(&self, message: M) -> LocalAsk<M::Reply>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         LocalAsk {
@@ -145,9 +143,12 @@ impl<E> LocalRef<E> {
     ///
     /// # Errors
     /// By the future: why there is no reply.
-    pub fn ask_timeout<M, How>(&self, message: M, timeout: RpcTimeout) -> LocalAsk<M::Reply>
+    pub fn ask_timeout<M: Message, How>(
+        &self,
+        message: M,
+        timeout: RpcTimeout,
+    ) -> LocalAsk<M::Reply>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         let started = self.start(message, Sink::Future(None), Some(timeout));
@@ -164,9 +165,8 @@ impl<E> LocalRef<E> {
     /// # Errors
     /// It was not taken: the env is stopped, there is no way to the endpoint, or its inbox, the outbox of its
     /// address or its connection has no room.
-    pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
+    pub fn send<M: Message, How>(&self, message: M) -> Result<(), RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         if let Some(inbox) = &self.inbox {
@@ -203,9 +203,7 @@ impl<E> LocalRef<E> {
             return Err(super::error::ENV_STOPPED);
         }
         if inbox.is_stopping() {
-            return Err(RpcError::CouldNotFind {
-                name: self.target.name_arc(),
-            });
+            return Err(RpcError::no_endpoint(&self.target.name_arc()));
         }
         Ok(())
     }
@@ -349,9 +347,13 @@ impl<R: Payload> ReplyContext<'_, R> {
     /// # Errors
     /// As [`LocalRef::ask_with`]: the ask was not taken in, and the handler is not called for it.
     #[inline]
-    pub fn ask<E, M, How>(&self, to: &LocalRef<E>, message: M, token: u64) -> Result<(), RpcError>
+    pub fn ask<E, M: Message<Reply = R>, How>(
+        &self,
+        to: &LocalRef<E>,
+        message: M,
+        token: u64,
+    ) -> Result<(), RpcError>
     where
-        M: Message<Reply = R>,
         E: Accepts<M, How>,
     {
         to.ask_with(message, self.handler, token)

@@ -247,9 +247,7 @@ impl Drop for Entering {
         if !self.taken {
             self.channel.close();
             let to = self.to.clone();
-            let error = RpcError::Disconnected {
-                address: to.clone(),
-            };
+            let error = RpcError::disconnected(&to);
             self.channel.sides[0]
                 .host()
                 .run(move |dispatcher| dispatcher.connected(&to, Err(error)));

@@ -148,11 +148,7 @@ impl Outbox {
         if self.queue.borrow().len() >= limit {
             return message.refuse(
                 dispatcher,
-                RpcError::Busy {
-                    what: "the outbox of the address",
-                    limit: limit as u64,
-                    key: settings::OUTBOX_KEY,
-                },
+                RpcError::busy("the outbox of the address", limit, settings::OUTBOX_KEY),
             );
         }
         message.waits(dispatcher);

@@ -88,9 +88,11 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Cancel safety
     /// Dropping the future retracts the attempt that is under way.
-    pub async fn ask_with_retry<M, How>(&self, message: M) -> Result<M::Reply, RpcError>
+    pub async fn ask_with_retry<M: Message + Clone, How>(
+        &self,
+        message: M,
+    ) -> Result<M::Reply, RpcError>
     where
-        M: Message + Clone,
         E: Accepts<M, How>,
     {
         ask(self, message).await
@@ -100,9 +102,11 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
-    pub fn ask_with_retry_blocking<M, How>(&self, message: M) -> Result<M::Reply, RpcError>
+    pub fn ask_with_retry_blocking<M: Message + Clone, How>(
+        &self,
+        message: M,
+    ) -> Result<M::Reply, RpcError>
     where
-        M: Message + Clone,
         E: Accepts<M, How>,
     {
         self.may_wait("ask_with_retry_blocking")?;

@@ -26,7 +26,7 @@ use super::inbox::Inbox;
 use super::message::{Lane, Message};
 use super::peer::Peer;
 use super::received::Received;
-use super::replies::Replies;
+use super::replies::{AnyReplies, Replies};
 use super::reply::Reply;
 use super::schema::{self, Schema};
 
@@ -188,11 +188,7 @@ impl<E: RpcEndpoint> RouteTable<E> {
     }
 }
 
-impl<E: RpcEndpoint> std::fmt::Debug for RouteTable<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RouteTable({} routes)", self.makers.len())
-    }
-}
+debug_text!([E: RpcEndpoint] RouteTable<E>, |this| "RouteTable({} routes)", this.makers.len());
 
 /// One route of an inbox.
 pub(crate) struct RouteEntry<E: RpcEndpoint> {
@@ -379,11 +375,7 @@ fn refuse_archive<E: RpcEndpoint, M: Message>(
     message: &mut FromPeer<'_>,
     error: &ArchiveError,
 ) {
-    let error = RpcError::BadArchive {
-        message: M::NAME.into(),
-        from: message.peer.address().to_string().into(),
-        detail: error.to_string().into(),
-    };
+    let error = RpcError::bad_archive(M::NAME, message.peer.address(), error);
     message.reply.take().fail(&error);
     inbox.on_error(error);
 }

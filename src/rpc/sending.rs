@@ -1,6 +1,6 @@
 //! [`Sending`]: a message that wants no reply, whose sender waits until there is room for it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::message::Message;
 use super::pending_ask::{PendingAsk, SendOptions};
-use super::shared::{Sleep, Timed, TimerGuard};
+use super::shared::{Sleep, Timed};
 use super::target::RefTarget;
 
 /// The first wait for room, in ns; it doubles each time.
@@ -50,11 +50,7 @@ impl<M: Message> Sending<M> {
 async fn send<M: Message>(pending: Arc<PendingAsk<M>>) -> Result<(), RpcError> {
     let mut wait_ns = FIRST_WAIT_NS;
     loop {
-        let offer = Offer {
-            pending: &pending,
-            state: OfferState::New,
-        };
-        match offer.await {
+        match offer(&pending).await {
             Err(error) if error.wants_room() => {}
             outcome => return outcome,
         }
@@ -65,53 +61,30 @@ async fn send<M: Message>(pending: Arc<PendingAsk<M>>) -> Result<(), RpcError> {
 }
 
 /// One try: posts the message, and waits until its host says whether it takes it.
-struct Offer<'a, M: Message> {
-    pending: &'a Arc<PendingAsk<M>>,
-    state: OfferState,
-}
-
-enum OfferState {
-    New,
-    /// The end of the env is told also where the thread is blocked.
-    Posted {
-        _guard: Option<TimerGuard>,
-    },
-    Over,
-}
-
-impl<M: Message> Future for Offer<'_, M> {
-    type Output = Result<(), RpcError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let pending = self.pending;
-        if let OfferState::New = self.state {
-            let at_home = pending.is_at_home();
-            if !at_home {
-                // Left there before its host can look for it.
-                let _ = pending.poll_taken(cx.waker());
-            }
-            let posted = pending.post_to_host();
-            if at_home || posted.is_err() {
-                self.state = OfferState::Over;
-                return Poll::Ready(posted);
-            }
-            let timed = Arc::clone(pending) as Arc<dyn Timed>;
-            let guard = pending.target_arc().env().timers().add(u64::MAX, timed);
-            self.state = OfferState::Posted { _guard: guard };
-            return Poll::Pending;
-        }
-        let taken = pending.poll_taken(cx.waker());
-        if taken.is_ready() {
-            self.state = OfferState::Over;
-        }
-        taken
+async fn offer<M: Message>(pending: &Arc<PendingAsk<M>>) -> Result<(), RpcError> {
+    if pending.is_at_home() {
+        return pending.post_to_host();
     }
+    // Left there before its host can look for it.
+    let leave = |cx: &mut Context<'_>| Poll::Ready(pending.poll_taken(cx.waker()));
+    let _ = poll_fn(leave).await;
+    pending.post_to_host()?;
+    let mut retract = RetractUnsent(Some(pending));
+    // The end of the env is told also where the thread is blocked.
+    let timed = Arc::clone(pending) as Arc<dyn Timed>;
+    let _guard = pending.target_arc().env().timers().add(u64::MAX, timed);
+    let taken = poll_fn(|cx| pending.poll_taken(cx.waker())).await;
+    retract.0 = None;
+    taken
 }
 
-impl<M: Message> Drop for Offer<'_, M> {
+/// Retracts a message whose sender has let go.
+struct RetractUnsent<'a, M: Message>(Option<&'a Arc<PendingAsk<M>>>);
+
+impl<M: Message> Drop for RetractUnsent<'_, M> {
     fn drop(&mut self) {
-        if let OfferState::Posted { .. } = self.state {
-            self.pending.retract_unsent();
+        if let Some(pending) = self.0 {
+            pending.retract_unsent();
         }
     }
 }
@@ -135,9 +108,8 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// By the future: it was not taken, and waiting does not help.
-    pub fn send_async<M, How>(&self, message: M) -> Sending<M>
+    pub fn send_async<M: Message, How>(&self, message: M) -> Sending<M>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         Sending::new(self.target(), message)
@@ -147,9 +119,8 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// As there; [`RpcError::WouldBlock`] where [`ask_blocking`](Self::ask_blocking) is refused.
-    pub fn send_blocking<M, How>(&self, message: M) -> Result<(), RpcError>
+    pub fn send_blocking<M: Message, How>(&self, message: M) -> Result<(), RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         self.may_wait("send_blocking")?;

@@ -124,9 +124,7 @@ impl RefTarget {
                     return Ok(Arc::clone(known));
                 }
                 let found = self.env.registry().hosts_of(self.id);
-                let found = found.ok_or_else(|| RpcError::CouldNotFind {
-                    name: self.name_arc(),
-                })?;
+                let found = found.ok_or_else(|| RpcError::no_endpoint(&self.name_arc()))?;
                 let host = Arc::clone(pick(&found));
                 let _ = hosts.set(found);
                 Ok(host)
@@ -173,11 +171,8 @@ impl EnvShared {
     /// A message that wanted no reply cannot be delivered.
     #[cold]
     pub(crate) fn lost(&self, endpoint: &RefTarget, message: &'static str, cause: RpcError) {
-        self.losses().note(&LostMessage {
-            endpoint: endpoint.to_string().into(),
-            message: message.into(),
-            cause,
-        });
+        self.losses()
+            .note(&LostMessage::new(endpoint.to_string(), message, cause));
     }
 
     /// A ref to an endpoint of this env.

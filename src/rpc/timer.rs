@@ -7,7 +7,6 @@
 //!
 //! A timer sends as any other sender: its message waits in the inbox, and is handled in its turn.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -106,11 +105,11 @@ impl EndpointTimer {
     }
 }
 
-impl fmt::Debug for EndpointTimer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EndpointTimer(cancelled: {})", self.is_cancelled())
-    }
-}
+debug_text!(
+    EndpointTimer,
+    |this| "EndpointTimer(cancelled: {})",
+    this.is_cancelled()
+);
 
 /// The state that a timer shares with its handle.
 #[derive(Default)]
@@ -221,9 +220,12 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// The env is stopped, or there are as many timers as there may be.
-    pub fn send_after<M, How>(&self, after: Duration, message: M) -> Result<EndpointTimer, RpcError>
+    pub fn send_after<M: Message, How>(
+        &self,
+        after: Duration,
+        message: M,
+    ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         let mut message = Some(message);
@@ -235,13 +237,12 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// The env is stopped, there are as many timers as there may be, or the interval is shorter than a millisecond.
-    pub fn send_every<M, How>(
+    pub fn send_every<M: Message, How>(
         &self,
         every: Duration,
         mut make: impl FnMut() -> M + Send + 'static,
     ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         if every < SHORTEST_INTERVAL {
@@ -283,9 +284,12 @@ impl<E: RpcEndpoint> EndpointContext<E> {
     ///
     /// # Errors
     /// As there.
-    pub fn send_after<M, How>(&self, after: Duration, message: M) -> Result<EndpointTimer, RpcError>
+    pub fn send_after<M: Message, How>(
+        &self,
+        after: Duration,
+        message: M,
+    ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         self.self_ref().send_after(after, message)
@@ -295,13 +299,12 @@ impl<E: RpcEndpoint> EndpointContext<E> {
     ///
     /// # Errors
     /// As there.
-    pub fn send_every<M, How>(
+    pub fn send_every<M: Message, How>(
         &self,
         every: Duration,
         make: impl FnMut() -> M + Send + 'static,
     ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         self.self_ref().send_every(every, make)
@@ -318,11 +321,11 @@ fn spawn<M: Message>(
     let run = async move { while rest(&on, plan.at_ns, &state).await && plan.fire() {} };
     // It runs by itself.
     shard.spawn(run).map(drop).map_err(|error| match error {
-        SpawnError::TooMany { limit, .. } => RpcError::Busy {
-            what: "the shard's table of futures, which timers are,",
-            limit: limit as u64,
-            key: "ringrail.transport.maxFutures",
-        },
+        SpawnError::TooMany { limit, .. } => RpcError::busy(
+            "the shard's table of futures, which timers are,",
+            limit,
+            "ringrail.transport.maxFutures",
+        ),
         _ => ENV_STOPPED,
     })
 }

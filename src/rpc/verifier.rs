@@ -79,10 +79,7 @@ pub(crate) async fn look_up(
     let check = CheckExistence {
         name: name.to_string(),
     };
-    let options = SendOptions {
-        timeout: Some(env.settings().lookup_timeout.clone()),
-        ..SendOptions::default()
-    };
+    let options = SendOptions::within(env.settings().lookup_timeout.clone());
     if !verifier.ask_by(check, options).await? {
         return Err(RpcError::EndpointNotFound { uri: text.into() });
     }

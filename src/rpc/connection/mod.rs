@@ -122,8 +122,5 @@ impl Connection {
 }
 
 fn encode(body: &impl Encode) -> Result<AlignedBytes, RpcError> {
-    encode_aligned(body).map_err(|error| RpcError::Encode {
-        message: "the message",
-        detail: error.to_string().into(),
-    })
+    encode_aligned(body).map_err(|error| RpcError::unserialisable("the message", &error))
 }

@@ -288,9 +288,7 @@ impl Dispatcher {
             }
             Place::Connection(peer) => match self.link(peer.link()) {
                 Some(link) => Way::Link(link),
-                None => Way::None(RpcError::Disconnected {
-                    address: peer.address().clone(),
-                }),
+                None => Way::None(RpcError::disconnected(&peer.address())),
             },
             Place::Here(_) | Place::Nowhere => Way::None(RpcError::NoListenAddress),
         }
@@ -404,11 +402,11 @@ impl AnyPeerMessage for PeerMessage {
         let SendReply::OneWay = self.reply else {
             return self.reply.fail(&ENV_STOPPED);
         };
-        self.peer.env().losses().note(&LostMessage {
-            endpoint: self.peer.endpoint_name(envelope.endpoint),
-            message: self.peer.message_name(envelope.message),
-            cause: ENV_STOPPED,
-        });
+        self.peer.env().losses().note(&LostMessage::new(
+            self.peer.endpoint_name(envelope.endpoint),
+            self.peer.message_name(envelope.message),
+            ENV_STOPPED,
+        ));
     }
 
     fn fail(self: Box<Self>, error: &RpcError) {

@@ -331,7 +331,7 @@ impl Dispatcher {
     pub(crate) fn cancel(&self, key: u64) {
         self.let_go.set(self.let_go.get() + 1);
         if let Some(table) = self.table(key) {
-            table.cancel_any(key);
+            table.cancel(key);
         }
     }
 

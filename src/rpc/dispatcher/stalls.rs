@@ -113,11 +113,7 @@ impl Dispatcher {
             Some(what)
         });
         if let Some(what) = full.flatten() {
-            let error = RpcError::Busy {
-                what: "the queue of messages that wait for room",
-                limit: MAX_STALLED as u64,
-                key: "nothing: it is fixed",
-            };
+            let error = RpcError::too_many("the queue of messages that wait for room", MAX_STALLED);
             self.give_up_stalled(peer, what, &error);
         }
     }
@@ -268,11 +264,11 @@ impl Dispatcher {
         envelope: &Envelope,
         error: &RpcError,
     ) {
-        let lost = LostMessage {
-            endpoint: peer.endpoint_name(envelope.endpoint),
-            message: peer.message_name(envelope.message),
-            cause: error.clone(),
-        };
+        let lost = LostMessage::new(
+            peer.endpoint_name(envelope.endpoint),
+            peer.message_name(envelope.message),
+            error.clone(),
+        );
         self.env().losses().note(&lost);
         self.on_link_of(peer, move |link| link.tell_lost(&lost));
     }

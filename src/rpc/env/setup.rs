@@ -101,25 +101,12 @@ impl RpcEnv {
                 host
             }
         };
-        let of_thread = Arc::clone(&host);
-        let added = add(
-            env,
-            name,
-            vec![Arc::clone(&host)],
-            isolated,
-            |new, metrics| {
-                let (with, metrics) = ((options, new.serial), metrics.clone());
-                let target = Arc::clone(&new.target);
-                of_thread.put_control(move |dispatcher| {
-                    if let Some(metrics) = metrics.into_iter().next() {
-                        set_up(dispatcher, target, (with.0, with.1, metrics), make);
-                    }
-                });
-            },
-        );
-        let ready = added.and_then(|new| {
-            stopped_meanwhile(env, &new)?;
-            Ok(RpcEndpointRef::new(new.target))
+        let mut make = Some(make);
+        let ready = add(env, name, vec![Arc::clone(&host)], options, || {
+            let Some(make) = make.take() else {
+                unreachable!("one thread makes one instance");
+            };
+            make
         });
         if isolated && ready.is_err() {
             // Nobody else knows of its thread, or the env has looked for its threads before this one was there.
@@ -143,18 +130,14 @@ impl RpcEnv {
         let env = self.shared();
         check::<E>(env, name)?;
         let make = Arc::new(make);
-        let hosts = env.shards().to_vec();
-        let new = add(env, name, hosts, false, |new, metrics| {
-            for (host, metrics) in env.shards().iter().zip(metrics) {
-                let (of_host, make) = (Arc::clone(&new.target), Arc::clone(&make));
-                let with = (options, new.serial, Arc::clone(metrics));
-                host.put_control(move |dispatcher| {
-                    set_up(dispatcher, of_host, with, move || make())
-                });
-            }
-        })?;
-        stopped_meanwhile(env, &new)?;
-        Ok(RpcEndpointRef::new(new.target))
+        let options = EndpointOptions {
+            placement: Placement::Any,
+            ..options
+        };
+        add(env, name, env.shards().to_vec(), options, || {
+            let make = Arc::clone(&make);
+            move || make()
+        })
     }
 
     /// Stops an endpoint of this env: what is queued is handled, then `on_stop` is called (Spark: `stop`). Does
@@ -205,48 +188,39 @@ fn check<E: RpcEndpoint>(env: &EnvShared, name: &str) -> Result<(), RpcError> {
     env.registry().check_free(name)
 }
 
-/// An endpoint that has been registered.
-struct Added {
-    target: Arc<RefTarget>,
-    serial: u64,
-}
-
-/// Registers an endpoint; `set_up` posts its set-up, with the counters of each of its hosts.
-fn add(
+/// Registers an endpoint, and has each of these threads make its instance by what `maker` gives for it.
+fn add<E: RpcEndpoint, F: FnOnce() -> E + Send + 'static>(
     env: &Arc<EnvShared>,
     name: &str,
     hosts: Vec<Arc<ThreadHandle>>,
-    isolated: bool,
-    set_up: impl FnOnce(&Added, &Vec<Arc<InboxMetrics>>),
-) -> Result<Added, RpcError> {
-    let name: Arc<str> = name.into();
-    let metrics: Vec<_> = hosts.iter().map(|_| Arc::default()).collect();
-    let added = Added {
-        target: env.own_ref(Arc::clone(&name)),
-        serial: next_serial(),
-    };
+    options: EndpointOptions,
+    mut maker: impl FnMut() -> F,
+) -> Result<RpcEndpointRef<E>, RpcError> {
+    let (target, serial) = (env.own_ref(name.into()), next_serial());
+    let metrics: Vec<Arc<InboxMetrics>> = hosts.iter().map(|_| Arc::default()).collect();
     let registration = Registration {
-        name,
-        serial: added.serial,
+        name: target.name_arc(),
+        serial,
         hosts: hosts.clone().into(),
         metrics: metrics.clone(),
-        isolated,
+        isolated: options.placement == Placement::Isolated,
     };
-    let registry = env.registry();
-    registry.add(registration, || set_up(&added, &metrics))?;
+    env.registry().add(registration, || {
+        for (host, metrics) in hosts.iter().zip(metrics) {
+            let (target, make) = (Arc::clone(&target), maker());
+            let with = (options, serial, metrics);
+            host.put_control(move |dispatcher| set_up(dispatcher, target, with, make));
+        }
+    })?;
     for host in &hosts {
         host.posted();
     }
-    Ok(added)
-}
-
-/// An env that was stopped while an endpoint was being added has not seen it.
-fn stopped_meanwhile(env: &EnvShared, added: &Added) -> Result<(), RpcError> {
     if env.is_stopped() {
-        env.registry().forget(added.target.id(), added.serial);
+        // It was stopped meanwhile, and may have looked for its endpoints before this one was there.
+        env.registry().forget(target.id(), serial);
         return Err(ENV_HAS_STOPPED);
     }
-    Ok(())
+    Ok(RpcEndpointRef::new(target))
 }
 
 /// On the endpoint's thread: makes it, and its inbox.

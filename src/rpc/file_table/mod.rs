@@ -82,25 +82,8 @@ impl Shelf {
 
 #[derive(Default)]
 struct Names {
-    files: HashMap<String, PathBuf>,
-    jars: HashMap<String, PathBuf>,
+    shelves: [HashMap<String, PathBuf>; 2],
     directories: HashMap<String, (PathBuf, Arc<Root>)>,
-}
-
-impl Names {
-    fn shelf(&self, shelf: Shelf) -> &HashMap<String, PathBuf> {
-        match shelf {
-            Shelf::Files => &self.files,
-            Shelf::Jars => &self.jars,
-        }
-    }
-
-    fn shelf_mut(&mut self, shelf: Shelf) -> &mut HashMap<String, PathBuf> {
-        match shelf {
-            Shelf::Files => &mut self.files,
-            Shelf::Jars => &mut self.jars,
-        }
-    }
 }
 
 /// The files that an env gives out.
@@ -129,7 +112,7 @@ impl FileTable {
             Err(source) => return Err(failed(&path, source)),
         }
         let mut names = self.write();
-        let shelf = names.shelf_mut(shelf);
+        let shelf = &mut names.shelves[shelf as usize];
         match shelf.get(name) {
             Some(there) if *there == path => return Ok(()),
             Some(there) => {
@@ -147,7 +130,7 @@ impl FileTable {
     }
 
     pub(crate) fn remove(&self, shelf: Shelf, name: &str) -> bool {
-        self.write().shelf_mut(shelf).remove(name).is_some()
+        self.write().shelves[shelf as usize].remove(name).is_some()
     }
 
     pub(crate) fn add_directory(&self, base: &str, path: &Path) -> Result<(), FileServerError> {
@@ -192,7 +175,7 @@ impl FileTable {
         for shelf in [Shelf::Files, Shelf::Jars] {
             let rest = name.strip_prefix(shelf.base());
             if let Some(file) = rest.and_then(|rest| rest.strip_prefix('/')) {
-                let path = self.read().shelf(shelf).get(file).cloned();
+                let path = self.read().shelves[shelf as usize].get(file).cloned();
                 return path.map_or(Ok(None), |path| file_at(&path));
             }
         }

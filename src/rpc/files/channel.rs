@@ -71,10 +71,7 @@ impl RpcEnv {
         };
         drop(network);
         let connected = clients.create_client(&address.to_string()).await;
-        let client = connected.map_err(|error| RpcError::Connect {
-            address: address.clone(),
-            detail: error.to_string().into(),
-        })?;
+        let client = connected.map_err(|error| RpcError::not_connected(&address, &error))?;
         let stream = client.stream(name, 0).await.map_err(RpcError::from)?;
         let source = Source::Remote {
             stream,

@@ -56,11 +56,11 @@ impl RemoteItem {
     pub(super) fn abandon(self, dispatcher: &Dispatcher, endpoint: &RefTarget) {
         match self.reply {
             reply if !reply.is_one_way() => reply.fail(&ENV_STOPPED),
-            _ => dispatcher.env().losses().note(&LostMessage {
-                endpoint: endpoint.to_string().into(),
-                message: self.peer.message_name(self.id),
-                cause: ENV_STOPPED,
-            }),
+            _ => dispatcher.env().losses().note(&LostMessage::new(
+                endpoint.to_string(),
+                self.peer.message_name(self.id),
+                ENV_STOPPED,
+            )),
         }
     }
 

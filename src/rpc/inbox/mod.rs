@@ -152,9 +152,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     /// The endpoint is stopped, or has as many waiting as it may.
     pub(crate) fn admit(&self, lane: Lane) -> Result<(), RpcError> {
         if self.stopping.get() {
-            return Err(RpcError::CouldNotFind {
-                name: self.me.target().name_arc(),
-            });
+            return Err(RpcError::no_endpoint(&self.me.target().name_arc()));
         }
         let (len, limit) = match lane {
             Lane::Normal => {
@@ -168,11 +166,11 @@ impl<E: RpcEndpoint> Inbox<E> {
             return Ok(());
         }
         self.metrics.refused.add(1);
-        Err(RpcError::Busy {
-            what: "the endpoint's inbox",
-            limit: limit as u64,
-            key: super::settings::INBOX_KEY,
-        })
+        Err(RpcError::busy(
+            "the endpoint's inbox",
+            limit,
+            super::settings::INBOX_KEY,
+        ))
     }
 
     /// A value was left in a route's queue.

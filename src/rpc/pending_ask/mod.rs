@@ -61,6 +61,16 @@ pub(crate) struct SendOptions {
     pub(crate) token: Option<u64>,
 }
 
+impl SendOptions {
+    /// An ask with a time of its own.
+    pub(crate) fn within(timeout: RpcTimeout) -> Self {
+        Self {
+            timeout: Some(timeout),
+            ..Self::default()
+        }
+    }
+}
+
 impl<M: Message> PendingAsk<M> {
     /// Posts a message to the host of its target; the asking end.
     ///
@@ -185,11 +195,11 @@ impl<M: Message> PendingAsk<M> {
         match host.post(Job::Ask(Arc::clone(self) as Arc<dyn AnyPendingAsk>)) {
             Ok(()) => Ok(()),
             Err(PostError::Closed(_)) => Err(self.nobody()),
-            Err(PostError::Full(_)) => Err(RpcError::Busy {
-                what: "the mailbox of the target's thread",
-                limit: host.capacity() as u64,
-                key: super::settings::MAILBOX_KEY,
-            }),
+            Err(PostError::Full(_)) => Err(RpcError::busy(
+                "the mailbox of the target's thread",
+                host.capacity(),
+                super::settings::MAILBOX_KEY,
+            )),
         }
     }
 
@@ -198,9 +208,7 @@ impl<M: Message> PendingAsk<M> {
         if self.target.env().is_stopped() {
             return ENV_STOPPED;
         }
-        RpcError::CouldNotFind {
-            name: self.target.name_arc(),
-        }
+        RpcError::no_endpoint(&self.target.name_arc())
     }
 
     /// Has its entry among the host's outstanding asks removed.

@@ -7,6 +7,7 @@ use super::PendingAsk;
 use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::error::{AskPhase, RpcError};
 use crate::rpc::message::Message;
+use crate::rpc::replies::AnyReplies;
 use crate::rpc::target::RefTarget;
 
 use crate::rpc::link::Link;

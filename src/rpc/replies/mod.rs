@@ -161,11 +161,10 @@ impl<R: Payload> Replies<R> {
     pub(crate) fn insert(&self, ask: NewAsk<R>) -> Result<u64, RpcError> {
         let mut pending = self.pending.borrow_mut();
         if pending.len() >= MAX_OUTSTANDING {
-            return Err(RpcError::Busy {
-                what: "the table of outstanding asks",
-                limit: MAX_OUTSTANDING as u64,
-                key: "nothing: it is fixed",
-            });
+            return Err(RpcError::too_many(
+                "the table of outstanding asks",
+                MAX_OUTSTANDING,
+            ));
         }
         // Never 0, so that no ask's number is.
         let generation = self.generation.get().wrapping_add(1).max(1);
@@ -198,17 +197,6 @@ impl<R: Payload> Replies<R> {
         let mut pending = self.pending.borrow_mut();
         let entry = pending.get(slot)?;
         (entry.generation == key as u32).then(|| pending.remove(slot))
-    }
-
-    /// Whether somebody waits for this reply.
-    #[inline]
-    pub(crate) fn is_wanted(&self, key: u64) -> bool {
-        self.with(key, |entry| match &entry.sink {
-            Sink::Callback(..) | Sink::Future(_) => true,
-            Sink::Ready => false,
-            Sink::Foreign(asker) => !asker.is_gone(),
-        })
-        .unwrap_or(false)
     }
 
     /// How far it has come.
@@ -308,22 +296,6 @@ impl<R: Payload> Replies<R> {
 
     fn take_outcome(&self, key: u64) -> Option<Result<Owned<R>, RpcError>> {
         self.outcomes.borrow_mut().get_mut(slot_of(key))?.take()
-    }
-
-    /// The asker lets go.
-    pub(crate) fn cancel(&self, key: u64) {
-        let Some(entry) = self.remove(key) else {
-            return;
-        };
-        if matches!(entry.sink, Sink::Ready) {
-            drop(self.take_outcome(key));
-        }
-        if let Some(retracted) = &entry.retracted {
-            retracted.store(true, Ordering::Release);
-        }
-        if let Some((link, call)) = &entry.sent_on {
-            link.cancel(*call);
-        }
     }
 
     fn time_out(&self, key: u64, default: &RpcTimeout) {
@@ -443,7 +415,7 @@ pub(crate) trait AnyReplies: Any {
     fn fail(&self, key: u64, error: RpcError);
 
     /// Whether somebody waits for this reply.
-    fn waits_for(&self, key: u64) -> bool;
+    fn is_wanted(&self, key: u64) -> bool;
 
     /// The deadline of the ask that waits for this reply, in ns of the monotonic clock.
     fn deadline_ns(&self, key: u64) -> u64;
@@ -455,7 +427,7 @@ pub(crate) trait AnyReplies: Any {
     fn fail_over(&self, peer: &Arc<Peer>, error: &RpcError);
 
     /// The asker lets go.
-    fn cancel_any(&self, key: u64);
+    fn cancel(&self, key: u64);
 }
 
 impl<R: Payload> AnyReplies for Replies<R> {
@@ -499,8 +471,13 @@ impl<R: Payload> AnyReplies for Replies<R> {
         self.settle(key, Err(error));
     }
 
-    fn waits_for(&self, key: u64) -> bool {
-        self.is_wanted(key)
+    fn is_wanted(&self, key: u64) -> bool {
+        self.with(key, |entry| match &entry.sink {
+            Sink::Callback(..) | Sink::Future(_) => true,
+            Sink::Ready => false,
+            Sink::Foreign(asker) => !asker.is_gone(),
+        })
+        .unwrap_or(false)
     }
 
     fn deadline_ns(&self, key: u64) -> u64 {
@@ -526,7 +503,18 @@ impl<R: Payload> AnyReplies for Replies<R> {
         }
     }
 
-    fn cancel_any(&self, key: u64) {
-        self.cancel(key);
+    fn cancel(&self, key: u64) {
+        let Some(entry) = self.remove(key) else {
+            return;
+        };
+        if matches!(entry.sink, Sink::Ready) {
+            drop(self.take_outcome(key));
+        }
+        if let Some(retracted) = &entry.retracted {
+            retracted.store(true, Ordering::Release);
+        }
+        if let Some((link, call)) = &entry.sent_on {
+            link.cancel(*call);
+        }
     }
 }

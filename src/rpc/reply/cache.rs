@@ -77,11 +77,11 @@ impl ReplyCache {
         match entries.get_mut(&token) {
             None if running >= self.limit => {
                 drop(entries);
-                call.fail(&RpcError::Busy {
-                    what: "the table of repeatable requests that are being handled",
-                    limit: self.limit as u64,
-                    key: REMEMBERED_KEY,
-                });
+                call.fail(&RpcError::busy(
+                    "the table of repeatable requests that are being handled",
+                    self.limit,
+                    REMEMBERED_KEY,
+                ));
                 None
             }
             None => {

@@ -141,7 +141,7 @@ impl Reply<'_> {
             Reply::Deferred(deferred) => deferred.is_retracted(),
             Reply::Memory(answer) => answer.is_retracted(),
             Reply::Once(call) => call.is_retracted(),
-            Reply::Pending(replies, key) => !replies.waits_for(*key),
+            Reply::Pending(replies, key) => !replies.is_wanted(*key),
         }
     }
 

@@ -80,15 +80,12 @@ impl Network for Ring {
         let client = self
             .clients
             .create_unmanaged_client_on_blocking(shard, &to.to_string())
-            .map_err(|error| RpcError::Connect {
-                address: to.clone(),
-                detail: error.to_string().into(),
-            })?;
+            .map_err(|error| RpcError::not_connected(&to, &error))?;
         let (id, to) = (client.id(), to.clone());
         let ordered = host.run(move |dispatcher| {
-            let link = dispatcher.link(id).ok_or_else(|| RpcError::Disconnected {
-                address: to.clone(),
-            });
+            let link = dispatcher
+                .link(id)
+                .ok_or_else(|| RpcError::disconnected(&to));
             dispatcher.connected(&to, link);
         });
         if !ordered {
