@@ -23,6 +23,7 @@ const RPC: &[&str] = &[
     "id",
     "message",
     "timeout",
+    "supervision",
     "address",
     "error",
     "uri",

@@ -1,17 +1,14 @@
 //! Makers of envs, by name (Spark: `RpcEnvFactory`, `spark.rpc`).
 
-use crate::rpc::env::DEFAULT_BACKEND;
-use crate::rpc::env::RpcEnvBuilder;
-use crate::rpc::env::RpcEnvFactory;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};
 
+use super::RpcEnv;
+use super::env::{DEFAULT_BACKEND, RpcEnvBuilder, RpcEnvFactory};
 use super::error::RpcError;
 use super::memory::LocalFactory;
 use super::ring::RingFactory;
 use super::sync::Unpoisoned;
-
-use super::RpcEnv;
 
 type Factories = HashMap<String, Arc<dyn RpcEnvFactory>>;
 

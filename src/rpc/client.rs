@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::endpoint_ref::RpcEndpointRef;
-use super::handling;
 use super::interceptor::{CallInfo, Interceptors};
 use super::local_ref::{LocalAsk, LocalRef};
 use super::message::Message;
-use super::{Ask, RpcEnv, RpcError, RpcTimeout};
+use super::{Ask, RpcEnv, RpcError, RpcTimeout, handling};
 
 /// Asks one endpoint, wherever it is, with one time to wait. Cheap to clone, for any thread.
 ///

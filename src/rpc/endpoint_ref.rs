@@ -1,18 +1,17 @@
 //! [`RpcEndpointRef`]: a handle to an endpoint, wherever it is.
 
-use crate::rpc::accepts::Accepts;
-use crate::rpc::accepts::Any;
-use crate::rpc::target::RefTarget;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::accepts::{Accepts, Any};
 use super::ask::{AbortHandle, Ask};
 use super::error::RpcError;
 use super::message::Message;
 use super::pending_ask::{PendingAsk, SendOptions};
 use super::replies::Asked;
+use super::target::RefTarget;
 use super::{RpcAddress, RpcEndpointAddress, RpcTimeout};
 
 /// A handle to an endpoint, here or in another env (Spark: `RpcEndpointRef`).

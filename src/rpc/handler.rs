@@ -8,7 +8,6 @@
 //! a span of `tracing`, `handle` with the message's name and, of handlers that return at once, the sender, at the level
 //! debug of the target `ringrail::rpc`. Where nobody looks at that level, a span costs the comparison of two numbers.
 
-use super::RpcError;
 use super::accepts::Accepts;
 use super::call::{HeldCall, RpcCallContext};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
@@ -16,10 +15,10 @@ use super::error::ENV_STOPPED;
 use super::failure::Failure;
 use super::function::FnEndpoint;
 use super::handler_future::{self, Begin};
-use super::handling;
 use super::message::Message;
 use super::received::{Owned, Received};
 use super::route::{RouteTable, Run};
+use super::{RpcError, handling};
 
 /// Handles messages of one type at once, and returns the reply.
 ///

@@ -1,8 +1,5 @@
 //! [`LocalRef`]: a ref on the thread that its endpoint, or the connection to it, lives on.
 
-use crate::rpc::endpoint_ref::RpcEndpointRef;
-use crate::rpc::replies::ReplyContext;
-use crate::rpc::target::LocalTarget;
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -12,16 +9,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::accepts::Accepts;
-use super::dispatcher::AnyInbox;
-use super::dispatcher::{Dispatcher, Way, dispatcher_of};
+use super::dispatcher::{AnyInbox, Dispatcher, Way, dispatcher_of};
+use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::fast_path::FastPath;
 use super::link::Link;
 use super::message::{Message, Payload};
 use super::pending_ask::Outgoing;
 use super::received::Owned;
-use super::replies::{AnyReplies, NewAsk, Replies, ReplyHandler, Sink};
-use super::target::{Place, RefTarget};
+use super::replies::{AnyReplies, NewAsk, Replies, ReplyContext, ReplyHandler, Sink};
+use super::target::{LocalTarget, Place, RefTarget};
 use super::{RpcTimeout, clock};
 
 /// A ref on the thread that its endpoint, or the connection to it, lives on: the fastest way to ask.

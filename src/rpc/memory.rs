@@ -12,21 +12,20 @@
 //! The connecting side's link is added by an order of the listening side, which greets after that: so
 //! neither side ever gets a message over a connection that it does not know.
 
-use crate::rpc::connection::Channel;
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
-use super::RpcAddress;
+use super::connection::Channel;
 use super::dispatcher::{Dispatcher, start_thread};
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::RpcError;
 use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
 use super::sync::Unpoisoned;
 use super::thread::ThreadHandle;
-use super::{inspector, verifier};
+use super::{RpcAddress, inspector, verifier};
 
 /// Makes in-process envs.
 #[derive(Clone, Copy, Debug, Default)]

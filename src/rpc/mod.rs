@@ -109,7 +109,8 @@
 //! [`await_termination`](RpcEnv::await_termination) waits for that.
 //!
 //! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
-//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
+//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, wait for others, and be made anew when it panics
+//! ([`setup_supervised`](RpcEnv::setup_supervised)). An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
 //! A handler that takes long but does not block is a future ([`HandlerAsync`], [`HandleAsync`]); one that is answered elsewhere keeps the call
 //! ([`RpcCallContext::defer`]).
@@ -212,6 +213,7 @@ mod sending;
 pub(crate) mod settings;
 mod shared;
 mod stream;
+mod supervision;
 mod sync;
 mod target;
 mod thread;
@@ -261,6 +263,7 @@ pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};
 pub use sending::Sending;
 pub use stream::{Items, MAX_STREAMS, STREAM_IDLE, StreamItem, StreamRef};
+pub use supervision::Supervision;
 pub use timeout::RpcTimeout;
 pub use timer::{EndpointTimer, MAX_THREAD_TIMERS};
 pub use verifier::{CheckExistence, VERIFIER_NAME};

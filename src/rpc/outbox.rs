@@ -24,10 +24,9 @@ use std::sync::Arc;
 
 use super::dispatcher::Dispatcher;
 use super::error::RpcError;
+use super::link::Link;
 use super::target::RefTarget;
 use super::{RpcAddress, settings};
-
-use super::link::Link;
 
 /// A message that is to go out over a connection.
 pub(crate) trait Sendable {

@@ -4,8 +4,6 @@
 //! the way. The inbox sees it without the message's type (to run what comes from peers, and what waits
 //! in its queue), whoever sends on the same thread sees it without the endpoint's (to leave a value).
 
-use crate::rpc::dispatcher::TypedRoute;
-use crate::rpc::reply::FromPeer;
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -18,7 +16,7 @@ use ringrail_codec::archive::ArchiveError;
 
 use super::RpcError;
 use super::call::{HeldCall, RpcCallContext, let_go};
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{Dispatcher, TypedRoute};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
 use super::handler_future::{Begin, BoxedHandler};
 use super::id::MessageId;
@@ -27,7 +25,7 @@ use super::message::{Lane, Message};
 use super::peer::Peer;
 use super::received::Received;
 use super::replies::{AnyReplies, Replies};
-use super::reply::Reply;
+use super::reply::{FromPeer, Reply};
 use super::schema::{self, Schema};
 
 /// Marks a message in [`RpcEndpoint::Messages`] that is handled by a future

@@ -1,14 +1,14 @@
 //! The endpoint that says whether another exists (Spark: `RpcEndpointVerifier`).
 
-use crate::rpc::address::RpcAddress;
-use crate::rpc::ask::block_on;
-use crate::rpc::dispatcher::may_block;
 use std::sync::Arc;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
 use super::RpcEndpointAddress;
+use super::address::RpcAddress;
+use super::ask::block_on;
 use super::call::RpcCallContext;
+use super::dispatcher::may_block;
 use super::endpoint::{Handle, RpcEndpoint};
 use super::endpoint_ref::RpcEndpointRef;
 use super::env::{EndpointOptions, RpcEnv};

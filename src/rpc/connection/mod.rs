@@ -12,9 +12,8 @@ use ringrail_transport::{self as transport, ResponseHandler};
 
 use super::body::{AlignedBytes, encode_aligned};
 use super::error::RpcError;
-use super::replies::{AnyReplies, Replies, SentRequest};
-
 use super::message::Payload;
+use super::replies::{AnyReplies, Replies, SentRequest};
 
 pub(crate) use memory::{Channel, End};
 

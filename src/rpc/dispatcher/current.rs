@@ -5,9 +5,9 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use crate::rpc::RpcError;
+use crate::rpc::thread::ThreadHandle;
 
 use super::Dispatcher;
-use crate::rpc::thread::ThreadHandle;
 
 type Dispatchers = RefCell<Vec<(u64, Weak<Dispatcher>)>>;
 

@@ -7,14 +7,13 @@ use ringrail_codec::archive::access;
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::RpcFailure;
 
-use crate::rpc::RpcAddress;
 use crate::rpc::error::RpcError;
 use crate::rpc::event::NetworkEvent;
 use crate::rpc::hello::{ArchivedHello, ArchivedLost, Hello, Lost, Names, Notice, Schemas};
 use crate::rpc::id::{EndpointId, MessageId};
 use crate::rpc::lost::LostMessage;
 use crate::rpc::peer::{Peer, PeerEnv};
-use crate::rpc::schema;
+use crate::rpc::{RpcAddress, schema};
 
 use super::Dispatcher;
 

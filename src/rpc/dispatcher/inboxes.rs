@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::AnyInbox;
-use crate::rpc::id::EndpointId;
+use crate::rpc::id::{EndpointId, IdMap};
 
-use crate::rpc::id::IdMap;
+use super::AnyInbox;
 
 /// By the id of the endpoint's name.
 #[derive(Default)]

@@ -13,14 +13,12 @@ use crate::rpc::link::Link;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::outbox::Outbox;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::FromPeer;
-use crate::rpc::reply::Reply;
+use crate::rpc::reply::{FromPeer, OnceCall, PeerMessage, Reply, SendReply};
 use crate::rpc::target::{Place, RefTarget};
+use crate::rpc::thread::{AnyPeerMessage, Job, PostError};
 use crate::rpc::wire::Envelope;
 
 use super::{AnyInbox, Dispatcher, hello};
-use crate::rpc::reply::{OnceCall, PeerMessage, SendReply};
-use crate::rpc::thread::{AnyPeerMessage, Job, PostError};
 
 impl Dispatcher {
     /// A connection is there: tells the peer who we are, if it `greets`, and the endpoints that it is.
@@ -288,7 +286,7 @@ impl Dispatcher {
             }
             Place::Connection(peer) => match self.link(peer.link()) {
                 Some(link) => Way::Link(link),
-                None => Way::None(RpcError::disconnected(&peer.address())),
+                None => Way::None(RpcError::disconnected(peer.address())),
             },
             Place::Here(_) | Place::Nowhere => Way::None(RpcError::NoListenAddress),
         }

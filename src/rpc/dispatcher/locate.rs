@@ -3,12 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::AnyInbox;
-use crate::rpc::id::EndpointId;
-
-use super::Dispatcher;
-use crate::rpc::id::IdMap;
+use crate::rpc::id::{EndpointId, IdMap};
 use crate::rpc::thread::ThreadHandle;
+
+use super::{AnyInbox, Dispatcher};
 
 /// The place that an endpoint lives at.
 #[derive(Clone)]

@@ -18,7 +18,6 @@ mod run;
 mod shutdown;
 mod stalls;
 
-use crate::rpc::id::IdMap;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,9 +25,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+use inboxes::Inboxes;
+use locate::Locations;
+
 use super::error::{ENV_STOPPED, RpcError};
 use super::event::NetworkEvent;
-use super::id::EndpointId;
+use super::id::{EndpointId, IdMap};
 use super::link::Link;
 use super::message::{Message, Payload};
 use super::outbox::Outbox;
@@ -37,8 +39,6 @@ use super::replies::{self, AnyReplies, NewAsk, Replies};
 use super::reply::{Reply, ReplyCache};
 use super::shared::EnvShared;
 use super::thread::{Executor, ThreadHandle};
-use inboxes::Inboxes;
-use locate::Locations;
 
 pub(crate) use any_inbox::{AnyInbox, TypedRoute, Unrouted, typed_route};
 pub(crate) use current::{dispatcher_of, is_host_thread, may_block, may_wait_for};

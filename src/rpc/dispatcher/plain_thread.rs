@@ -10,9 +10,9 @@ use crate::rpc::error::RpcError;
 use crate::rpc::shared::EnvShared;
 use crate::rpc::sync::mpsc;
 use crate::rpc::sync::thread::{self, Thread};
+use crate::rpc::thread::{Executor, ThreadHandle, ThreadWaker};
 
 use super::Dispatcher;
-use crate::rpc::thread::{Executor, ThreadHandle, ThreadWaker};
 
 /// Wakes the thread if it sleeps: a wake-up that comes before the sleep ends that at once.
 struct Unparker(Arc<OnceLock<Thread>>);

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use super::AnyInbox;
-
-use super::Dispatcher;
 use crate::rpc::thread::Job;
+
+use super::{AnyInbox, Dispatcher};
 
 /// Turns of inboxes that are run in one go, before the thread looks at anything else.
 const RUN_TURNS: usize = 64;

@@ -22,8 +22,7 @@ use crate::rpc::event::NetworkEvent;
 use crate::rpc::link::Link;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::FromPeer;
-use crate::rpc::reply::Reply;
+use crate::rpc::reply::{FromPeer, Reply};
 use crate::rpc::wire::Envelope;
 
 use super::Dispatcher;

@@ -4,16 +4,16 @@ mod config;
 mod setup;
 pub(crate) mod start;
 
-use crate::rpc::call::RpcCallContext;
-use crate::rpc::endpoint::EndpointContext;
-use crate::rpc::message::Payload;
 use std::fmt;
 use std::sync::Arc;
 
+use super::call::RpcCallContext;
 use super::decode_context::DecodeContext;
 use super::dispatcher::is_host_thread;
+use super::endpoint::EndpointContext;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
+use super::message::Payload;
 use super::metrics::EndpointMetrics;
 use super::shared::EnvShared;
 use super::{RpcAddress, RpcEndpointAddress};

@@ -4,15 +4,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringrail_codec::native::FailureCode;
+
 use crate::rpc::address::is_name;
 use crate::rpc::dispatcher::{Dispatcher, dispatcher_of, start_thread};
 use crate::rpc::endpoint::RpcEndpoint;
 use crate::rpc::endpoint_ref::RpcEndpointRef;
 use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
-use crate::rpc::inbox::{Inbox, NewInbox};
+use crate::rpc::inbox::{Inbox, NewInbox, Supervisor};
 use crate::rpc::metrics::InboxMetrics;
 use crate::rpc::route::{MessageSet, RouteTable};
 use crate::rpc::shared::{EnvShared, Registration, next_serial};
+use crate::rpc::supervision::Supervision;
 use crate::rpc::target::{Place, RefTarget};
 use crate::rpc::thread::ThreadHandle;
 
@@ -37,6 +40,9 @@ pub struct EndpointOptions {
     pub placement: Placement,
     /// Messages that may wait for it; `ringrail.rpc.inbox.capacity` where `None`.
     pub inbox_capacity: Option<usize>,
+    /// What becomes of it when it panics. For isolated endpoints that can be made again:
+    /// [`setup_supervised`](RpcEnv::setup_supervised).
+    pub supervision: Supervision,
 }
 
 impl EndpointOptions {
@@ -87,6 +93,45 @@ impl RpcEnv {
     ) -> Result<RpcEndpointRef<E>, RpcError> {
         let env = self.shared();
         check::<E>(env, name)?;
+        if options.supervision != Supervision::GoOn {
+            let text =
+                "a supervised endpoint is set up by setup_supervised, which can make it again";
+            return Err(RpcError::failure(FailureCode::InvalidArgument, text));
+        }
+        self.add_one(name, options, move || (make(), None))
+    }
+
+    /// As [`setup_endpoint_with`](Self::setup_endpoint_with), for an [isolated](Placement::Isolated) endpoint that
+    /// [`options`](EndpointOptions::supervision) say is stopped or made anew when it panics.
+    ///
+    /// # Errors
+    /// As there; also that the options place it on a shard: what a restart waits for would hold up others.
+    pub fn setup_supervised<E: RpcEndpoint>(
+        &self,
+        name: &str,
+        options: EndpointOptions,
+        mut make: impl FnMut() -> E + Send + 'static,
+    ) -> Result<RpcEndpointRef<E>, RpcError> {
+        check::<E>(self.shared(), name)?;
+        if options.placement != Placement::Isolated {
+            let text = "a supervised endpoint has a thread of its own: EndpointOptions::isolated";
+            return Err(RpcError::failure(FailureCode::InvalidArgument, text));
+        }
+        self.add_one(name, options, move || {
+            let first = make();
+            let supervisor = Supervisor::new(options.supervision, Box::new(make));
+            let goes_on = options.supervision == Supervision::GoOn;
+            (first, (!goes_on).then_some(supervisor))
+        })
+    }
+
+    fn add_one<E: RpcEndpoint>(
+        &self,
+        name: &str,
+        options: EndpointOptions,
+        make: impl FnOnce() -> Made<E> + Send + 'static,
+    ) -> Result<RpcEndpointRef<E>, RpcError> {
+        let env = self.shared();
         let isolated = options.placement == Placement::Isolated;
         let host = match options.placement {
             Placement::Any => env.next_shard()?,
@@ -136,7 +181,7 @@ impl RpcEnv {
         };
         add(env, name, env.shards().to_vec(), options, || {
             let make = Arc::clone(&make);
-            move || make()
+            move || (make(), None)
         })
     }
 
@@ -188,8 +233,11 @@ fn check<E: RpcEndpoint>(env: &EnvShared, name: &str) -> Result<(), RpcError> {
     env.registry().check_free(name)
 }
 
+/// An endpoint, and its supervisor where it has one.
+type Made<E> = (E, Option<Supervisor<E>>);
+
 /// Registers an endpoint, and has each of these threads make its instance by what `maker` gives for it.
-fn add<E: RpcEndpoint, F: FnOnce() -> E + Send + 'static>(
+fn add<E: RpcEndpoint, F: FnOnce() -> Made<E> + Send + 'static>(
     env: &Arc<EnvShared>,
     name: &str,
     hosts: Vec<Arc<ThreadHandle>>,
@@ -228,10 +276,10 @@ fn set_up<E: RpcEndpoint>(
     dispatcher: &Rc<Dispatcher>,
     target: Arc<RefTarget>,
     (options, serial, metrics): (EndpointOptions, u64, Arc<InboxMetrics>),
-    make: impl FnOnce() -> E,
+    make: impl FnOnce() -> Made<E>,
 ) {
     let id = target.id();
-    let Ok(endpoint) = catch_unwind(AssertUnwindSafe(make)) else {
+    let Ok((endpoint, supervisor)) = catch_unwind(AssertUnwindSafe(make)) else {
         tracing::error!(target: "ringrail::rpc", endpoint = %target, "making the endpoint panicked");
         dispatcher.env().registry().forget(id, serial);
         return;
@@ -249,6 +297,7 @@ fn set_up<E: RpcEndpoint>(
             me: RpcEndpointRef::new(target),
             serial,
             endpoint,
+            supervisor,
             capacity: options.inbox_capacity.unwrap_or(capacity),
             metrics,
         },

@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::sync::Unpoisoned;
 use beneath::{Root, file_at};
+
+use super::sync::Unpoisoned;
 
 /// Why a file is not given out.
 #[derive(Debug, thiserror::Error)]

@@ -15,9 +15,7 @@ use crate::rpc::ask::block_on;
 use crate::rpc::dispatcher::may_block;
 use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::shared::FileSource;
-use crate::rpc::{RpcEnv, RpcError};
-
-use crate::rpc::uri;
+use crate::rpc::{RpcEnv, RpcError, uri};
 
 /// Bytes taken at once from a file of the same process.
 const LOCAL_READ: usize = 64 << 10;

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::rpc::RpcEnv;
-use crate::rpc::shared::EnvShared;
-
 use crate::rpc::file_table::{FileServerError, Shelf};
+use crate::rpc::shared::EnvShared;
 use crate::rpc::uri::escaped;
 
 /// Files that an env gives out to others (Spark: `RpcEnvFileServer`). Made by

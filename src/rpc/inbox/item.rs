@@ -1,18 +1,15 @@
 //! The items of an inbox.
 
-use crate::rpc::dispatcher::Unrouted;
-use crate::rpc::event::NetworkEvent;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::rpc::body::{BodyBuf, BodyRef};
-use crate::rpc::dispatcher::Dispatcher;
-use crate::rpc::error::ENV_STOPPED;
+use crate::rpc::dispatcher::{Dispatcher, Unrouted};
+use crate::rpc::event::NetworkEvent;
 use crate::rpc::id::MessageId;
 use crate::rpc::lost::LostMessage;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::FromPeer;
-use crate::rpc::reply::Reply;
+use crate::rpc::reply::{FromPeer, Reply};
 use crate::rpc::target::RefTarget;
 
 /// One thing that an endpoint is to handle.
@@ -55,11 +52,11 @@ impl RemoteItem {
     /// Nobody will handle it.
     pub(super) fn abandon(self, dispatcher: &Dispatcher, endpoint: &RefTarget) {
         match self.reply {
-            reply if !reply.is_one_way() => reply.fail(&ENV_STOPPED),
+            reply if !reply.is_one_way() => reply.fail(&dispatcher.cause_of_end()),
             _ => dispatcher.env().losses().note(&LostMessage::new(
                 endpoint.to_string(),
                 self.peer.message_name(self.id),
-                ENV_STOPPED,
+                dispatcher.cause_of_end(),
             )),
         }
     }

@@ -10,12 +10,9 @@
 //! its handlers is running; then nothing is queued, kept or allocated for a message.
 
 mod item;
+mod supervision;
 mod work;
 
-use crate::rpc::dispatcher::AnyInbox;
-use crate::rpc::dispatcher::Unrouted;
-use crate::rpc::event::NetworkEvent;
-use crate::rpc::metrics::InboxMetrics;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,18 +20,21 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 
+use item::{Item, RemoteItem};
+
 use super::any::EndpointFace;
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{AnyInbox, Dispatcher, Unrouted};
 use super::endpoint::RpcEndpoint;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
+use super::event::NetworkEvent;
 use super::id::{EndpointId, MessageId};
 use super::message::Lane;
-use super::reply::FromPeer;
-use super::reply::Reply;
+use super::metrics::InboxMetrics;
+use super::reply::{FromPeer, Reply};
 use super::route::RouteEntry;
 
-use item::{Item, RemoteItem};
+pub(crate) use supervision::Supervisor;
 
 /// Places for messages of the liveness lane, beside those of `ringrail.rpc.inbox.capacity`.
 pub const LIVENESS_PLACES: usize = 1024;
@@ -51,6 +51,8 @@ enum Phase {
     /// A handler's future is not done.
     Awaiting,
     /// `on_stop` has been called.
+    /// A handler has panicked: the supervisor is next.
+    Broken,
     Stopped,
 }
 
@@ -71,6 +73,9 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     phase: Cell<Phase>,
     stopping: Cell<bool>,
     scheduled: Cell<bool>,
+    supervisor: RefCell<Option<Supervisor<E>>>,
+    /// A handler of a supervised endpoint has panicked.
+    broken: Cell<bool>,
     future: Cell<Option<usize>>,
     /// The future has asked to be polled.
     woken: Cell<bool>,
@@ -96,6 +101,7 @@ pub(crate) struct NewInbox<E: RpcEndpoint> {
     /// Of its registration.
     pub(crate) serial: u64,
     pub(crate) endpoint: E,
+    pub(crate) supervisor: Option<Supervisor<E>>,
     pub(crate) capacity: usize,
     pub(crate) metrics: Arc<InboxMetrics>,
 }
@@ -128,6 +134,8 @@ impl<E: RpcEndpoint> Inbox<E> {
                 phase: Cell::new(Phase::Starting),
                 stopping: Cell::new(false),
                 scheduled: Cell::new(false),
+                supervisor: RefCell::new(new.supervisor),
+                broken: Cell::new(false),
                 future: Cell::new(None),
                 woken: Cell::new(false),
                 waker,
@@ -206,7 +214,10 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     /// Has it run in the dispatcher's next round, unless it waits for something else.
     fn schedule(&self, dispatcher: &Rc<Dispatcher>) {
-        let may_run = matches!(self.phase.get(), Phase::Starting | Phase::Ready);
+        let may_run = matches!(
+            self.phase.get(),
+            Phase::Starting | Phase::Ready | Phase::Broken
+        );
         if may_run && !self.scheduled.replace(true) {
             self.surely_schedule(dispatcher);
         }

@@ -9,19 +9,17 @@ use std::task::{Context, Poll};
 
 use crate::rpc::any::{AnyCallContext, AnyForm, AnyMessage};
 use crate::rpc::call::{Answering, Call, RpcCallContext};
-use crate::rpc::dispatcher::Dispatcher;
+use crate::rpc::dispatcher::{Dispatcher, Unrouted};
 use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
-use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::error::RpcError;
+use crate::rpc::event::NetworkEvent;
 use crate::rpc::id::MessageId;
 use crate::rpc::message::{Lane, Payload};
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::FromPeer;
-use crate::rpc::reply::Reply;
+use crate::rpc::reply::{FromPeer, Reply};
 
 use super::item::Item;
 use super::{Inbox, Phase};
-use crate::rpc::dispatcher::Unrouted;
-use crate::rpc::event::NetworkEvent;
 
 /// The outcome of a handler or hook: its own error, or a panic.
 type Ran = std::thread::Result<Result<(), RpcError>>;
@@ -36,6 +34,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             _ if dispatcher.handle().is_cut_off() => false,
             Phase::Ready => self.depth.get() > 0 || self.stopping.get(),
             Phase::Awaiting => self.woken.get(),
+            Phase::Broken => true,
             Phase::Starting | Phase::Handling | Phase::Stopped => false,
         };
         self.scheduled.set(more);
@@ -50,6 +49,10 @@ impl<E: RpcEndpoint> Inbox<E> {
             }
             match self.phase.get() {
                 Phase::Starting => self.start(),
+                Phase::Broken => {
+                    self.supervise(dispatcher);
+                    continue;
+                }
                 Phase::Awaiting if !self.woken.replace(false) => return,
                 Phase::Awaiting if !self.poll_future(dispatcher) => return,
                 Phase::Handling | Phase::Stopped => return,
@@ -134,8 +137,8 @@ impl<E: RpcEndpoint> Inbox<E> {
     /// A handler has returned: what came meanwhile has its turn.
     #[inline]
     fn returned(&self, dispatcher: &Rc<Dispatcher>) {
-        self.phase.set(Phase::Ready);
-        if self.depth.get() > 0 || self.stopping.get() {
+        self.rest();
+        if self.depth.get() > 0 || self.stopping.get() || self.broken.get() {
             self.schedule(dispatcher);
         }
     }
@@ -153,8 +156,20 @@ impl<E: RpcEndpoint> Inbox<E> {
         match ran {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
-            Err(panic) => Some(panicked(&*panic, name)),
+            Err(panic) => {
+                self.broken.set(self.supervisor.borrow().is_some());
+                Some(panicked(&*panic, name))
+            }
         }
+    }
+
+    /// Nothing of the endpoint is on the stack any more.
+    #[inline]
+    fn rest(&self) {
+        self.phase.set(match self.broken.get() {
+            true => Phase::Broken,
+            false => Phase::Ready,
+        });
     }
 
     /// Calls a hook; errors go to `on_error`.
@@ -164,7 +179,7 @@ impl<E: RpcEndpoint> Inbox<E> {
         if let Some(error) = self.outcome(ran, name) {
             self.on_error(error);
         }
-        self.phase.set(Phase::Ready);
+        self.rest();
     }
 
     /// Tells the endpoint; what it has to say to that is logged.
@@ -317,12 +332,17 @@ impl<E: RpcEndpoint> Inbox<E> {
         );
         self.hook("on_stop", RpcEndpoint::on_stop);
         self.phase.set(Phase::Stopped);
+        self.drop_endpoint();
+        dispatcher.inbox_ended(self.serial);
+    }
+
+    pub(super) fn drop_endpoint(&self) {
+        self.broken.set(false);
         let endpoint = self.endpoint.borrow_mut().take();
         // A panic of the endpoint's own drop is its own.
         if catch_unwind(AssertUnwindSafe(|| drop(endpoint))).is_err() {
             tracing::error!(target: "ringrail::rpc", endpoint = %self.face.text, "its drop panicked");
         }
-        dispatcher.inbox_ended(self.serial);
     }
 
     /// Ends without handling what waits.
@@ -341,7 +361,8 @@ impl<E: RpcEndpoint> Inbox<E> {
                 Item::Remote | Item::Event(_) => None,
             };
             if let Some(name) = dropped {
-                dispatcher.env().lost(self.me.target(), name, ENV_STOPPED);
+                let cause = dispatcher.cause_of_end();
+                dispatcher.env().lost(self.me.target(), name, cause);
             }
         }
         for lines in [&self.urgent, &self.queue] {

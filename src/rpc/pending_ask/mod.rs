@@ -11,18 +11,17 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use super::dispatcher::{Dispatcher, Way, dispatcher_of};
-use super::replies::{Asked, NewAsk, Sink};
-use super::thread::{AnyPendingAsk, Job, PostError, ThreadHandle};
-
-pub(crate) use outgoing::Outgoing;
-
 use super::error::{AskPhase, ENV_STOPPED, RpcError};
 use super::message::Message;
 use super::received::Owned;
+use super::replies::{Asked, NewAsk, Sink};
 use super::shared::Timed;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
 use super::target::{Place, RefTarget};
+use super::thread::{AnyPendingAsk, Job, PostError, ThreadHandle};
 use super::{RpcTimeout, clock};
+
+pub(crate) use outgoing::Outgoing;
 
 /// A message, and later its reply.
 pub(crate) struct PendingAsk<M: Message> {

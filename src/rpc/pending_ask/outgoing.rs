@@ -3,15 +3,15 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::PendingAsk;
 use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::error::{AskPhase, RpcError};
+use crate::rpc::link::Link;
 use crate::rpc::message::Message;
+use crate::rpc::outbox::{Sendable, Sent};
 use crate::rpc::replies::AnyReplies;
 use crate::rpc::target::RefTarget;
 
-use crate::rpc::link::Link;
-use crate::rpc::outbox::{Sendable, Sent};
+use super::PendingAsk;
 
 /// A message that is to go out over a connection.
 pub(crate) struct Outgoing<M: Message> {

@@ -3,11 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 
+use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::error::RpcError;
 use crate::rpc::message::Payload;
 use crate::rpc::received::Received;
-
-use crate::rpc::dispatcher::Dispatcher;
 
 /// Takes replies on the thread that asked, without an allocation per ask: the fastest way.
 ///

@@ -13,23 +13,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
-use slab::Slab;
-
 use ringrail_transport::{
     ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler, RpcFailure,
 };
+use slab::Slab;
 
 use super::body::{BodyBuf, BodyRef};
+use super::dispatcher::Dispatcher;
 use super::error::{AskPhase, RpcError};
 use super::message::Payload;
-use super::received::{Owned, Received};
-use super::{RpcAddress, RpcTimeout};
-
-use super::dispatcher::Dispatcher;
 use super::peer::Peer;
+use super::received::{Owned, Received};
 use super::shared::Timed;
 use super::target::{LocalTarget, RefTarget};
 use super::thread::ThreadHandle;
+use super::{RpcAddress, RpcTimeout};
 
 pub(crate) use handler::call_back;
 pub use handler::{ReplyContext, ReplyHandler};

@@ -21,12 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringrail_codec::archive::Encode;
 
-use super::{Reply, SendReply};
 use crate::rpc::body::{AlignedBytes, encode_aligned};
 use crate::rpc::error::RpcError;
 use crate::rpc::settings::REMEMBERED_KEY;
-
 use crate::rpc::thread::ThreadHandle;
+
+use super::{Reply, SendReply};
 
 enum Entry {
     /// Being handled, or waiting for it.

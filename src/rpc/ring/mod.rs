@@ -18,13 +18,12 @@ use std::thread;
 use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
 
-use super::RpcAddress;
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
 use super::sync::Unpoisoned;
 use super::thread::ThreadHandle;
-use super::{inspector, verifier};
+use super::{RpcAddress, inspector, verifier};
 
 /// Makes envs over the engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,7 +79,7 @@ impl Network for Ring {
         let client = self
             .clients
             .create_unmanaged_client_on_blocking(shard, &to.to_string())
-            .map_err(|error| RpcError::not_connected(&to, &error))?;
+            .map_err(|error| RpcError::not_connected(to, &error))?;
         let (id, to) = (client.id(), to.clone());
         let ordered = host.run(move |dispatcher| {
             let link = dispatcher

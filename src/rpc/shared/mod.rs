@@ -12,6 +12,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
+use connector::Connector;
+use registry::Registry;
+use shutdown::Shutdown;
+use timers::Timers;
+
 use super::error::{ENV_STOPPED, RpcError};
 use super::file_table::FileTable;
 use super::lost::Losses;
@@ -19,11 +24,6 @@ use super::settings::{RpcSettings, SettingsSource};
 use super::sync::Unpoisoned;
 use super::thread::ThreadHandle;
 use super::{RpcAddress, clock};
-
-use connector::Connector;
-use registry::Registry;
-use shutdown::Shutdown;
-use timers::Timers;
 
 pub(crate) use network::{FileSource, Network};
 pub(crate) use ports::{ListenError, start_on_port};

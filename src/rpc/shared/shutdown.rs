@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::EnvShared;
 use crate::rpc::sync::{Condvar, Mutex, MutexGuard, Unpoisoned, thread};
+
+use super::EnvShared;
 
 /// How long threads that were cut off are waited for.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);

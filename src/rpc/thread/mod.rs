@@ -24,11 +24,10 @@ use std::task::Waker;
 use ringrail_transport::RpcFailure;
 
 use super::body::BodyBuf;
+use super::dispatcher::Dispatcher;
 use super::error::RpcError;
 use super::settings::MAILBOX_KEY;
 use super::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
-
-use super::dispatcher::Dispatcher;
 
 pub(crate) use job::{AnyPeerMessage, AnyPendingAsk, Job};
 
