@@ -27,7 +27,7 @@ pub(super) const SPARK_SCHEME: &str = "spark://";
 /// assert_eq!("[::1]:7077".parse::<RpcAddress>()?, address);
 /// # Ok::<(), ringrail::rpc::RpcError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RpcAddress {
     host: Arc<str>,
     port: u16,
@@ -85,29 +85,9 @@ impl RpcAddress {
     }
 }
 
-impl PartialEq for RpcAddress {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.port == other.port && self.host == other.host
-    }
-}
-
-impl Eq for RpcAddress {}
-
 impl Hash for RpcAddress {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
-    }
-}
-
-impl PartialOrd for RpcAddress {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for RpcAddress {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (&self.host, self.port).cmp(&(&other.host, other.port))
     }
 }
 

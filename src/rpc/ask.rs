@@ -82,7 +82,7 @@ impl<R: Payload> AskArchived<R> {
                 false => GRACE_NS,
             };
             let at_ns = asked.deadline_ns().saturating_add(grace_ns);
-            let timers = asked.target().env().timers();
+            let timers = &asked.target().env().timers;
             self.timer = timers.add(at_ns, Arc::clone(asked) as Arc<dyn Timed>);
         }
     }

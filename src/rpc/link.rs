@@ -211,7 +211,7 @@ impl Link {
     }
 
     fn enveloped<'a, M: Message>(&self, envelope: Envelope, message: &'a M) -> Enveloped<'a, M> {
-        let max_len = self.peer.env().settings().message_max;
+        let max_len = self.peer.env().settings.message_max;
         Enveloped {
             envelope,
             message,

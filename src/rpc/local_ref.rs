@@ -108,7 +108,7 @@ impl<E> LocalRef<E> {
         if self.dispatcher.has_ended() {
             return Some(Err(super::error::ENV_STOPPED));
         }
-        let timeout = self.dispatcher.env().settings().ask_timeout.duration();
+        let timeout = self.dispatcher.env().settings.ask_timeout.duration();
         Some(link.ask_fast(&self.target, message, timeout, (sink, token)))
     }
 
@@ -227,7 +227,7 @@ impl<E> LocalRef<E> {
             self.check(&**inbox)?;
         }
         let dispatcher = &self.dispatcher;
-        let settings = dispatcher.env().settings();
+        let settings = &dispatcher.env().settings;
         let time = match &timeout {
             Some(timeout) => clock::ns(timeout.duration()),
             None => settings.ask_timeout_ns,

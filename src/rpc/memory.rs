@@ -49,7 +49,7 @@ impl RpcEnvFactory for LocalFactory {
         let memory = Arc::new(Memory::default());
         env.started(threads, Arc::clone(&memory) as Arc<dyn Network>);
         if !config.client_mode {
-            let retries = env.settings().port_max_retries;
+            let retries = env.settings.port_max_retries;
             let bound = start_on_port(&config.name, config.port, retries, |port| {
                 memory.listen(&env, &RpcAddress::new(&config.bind_host, port))
             })?;
@@ -65,7 +65,7 @@ fn start_threads(
     config: &RpcEnvConfig,
     env: &Arc<EnvShared>,
 ) -> Result<Vec<Arc<ThreadHandle>>, RpcError> {
-    let count = match config.thread_count(env.settings().shards)? {
+    let count = match config.thread_count(env.settings.shards)? {
         0 => DEFAULT_THREADS,
         count => count,
     };
@@ -191,7 +191,7 @@ impl Network for Memory {
             let text = format!("Stream '{name}' was not found.");
             io::Error::new(io::ErrorKind::NotFound, text)
         };
-        let opened = there.files().open(name);
+        let opened = there.files.open(name);
         let file = opened.and_then(|file| file.ok_or_else(missing));
         Ok(FileSource::File(file))
     }

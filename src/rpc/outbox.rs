@@ -139,7 +139,7 @@ impl Outbox {
         if matches!(*self.state.borrow(), State::Stopped) {
             return message.refuse(dispatcher, RpcError::OutboxStopped);
         }
-        let limit = dispatcher.env().settings().outbox_capacity;
+        let limit = dispatcher.env().settings.outbox_capacity;
         if self.queue.borrow().len() >= limit {
             // Asks that were let go have been in their places until now.
             dispatcher.purge_let_go();

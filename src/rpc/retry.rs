@@ -40,7 +40,7 @@ where
     M: Message + Clone,
 {
     let env = to.target().env();
-    let (attempts, wait) = (env.settings().num_retries, env.settings().retry_wait);
+    let (attempts, wait) = (env.settings.num_retries, env.settings.retry_wait);
     let token = fresh_token(env.id());
     let mut attempt = 1;
     loop {
@@ -70,7 +70,7 @@ where
         }
         attempt += 1;
         if wait > Duration::ZERO {
-            Sleep::until(env.timers(), clock::now_ns() + clock::ns(wait)).await;
+            Sleep::until(&env.timers, clock::now_ns() + clock::ns(wait)).await;
         }
     }
 }

@@ -56,7 +56,7 @@ async fn send<M: Message>(pending: Arc<PendingAsk<M>>) -> Result<(), RpcError> {
         }
         let at_ns = clock::now_ns().saturating_add(wait_ns);
         wait_ns = (2 * wait_ns).min(LONGEST_WAIT_NS);
-        Sleep::until(pending.target_arc().env().timers(), at_ns).await;
+        Sleep::until(&pending.target_arc().env().timers, at_ns).await;
     }
 }
 
@@ -72,7 +72,7 @@ async fn offer<M: Message>(pending: &Arc<PendingAsk<M>>) -> Result<(), RpcError>
     let mut retract = RetractUnsent(Some(pending));
     // The end of the env is told also where the thread is blocked.
     let timed = Arc::clone(pending) as Arc<dyn Timed>;
-    let _guard = pending.target_arc().env().timers().add(u64::MAX, timed);
+    let _guard = pending.target_arc().env().timers.add(u64::MAX, timed);
     let taken = poll_fn(|cx| pending.poll_taken(cx.waker())).await;
     retract.0 = None;
     taken

@@ -123,7 +123,7 @@ impl RefTarget {
                 if let Some(known) = known.filter(|known| !known.is_closed()) {
                     return Ok(Arc::clone(known));
                 }
-                let found = self.env.registry().hosts_of(self.id);
+                let found = self.env.registry.hosts_of(self.id);
                 let found = found.ok_or_else(|| RpcError::no_endpoint(&self.name_arc()))?;
                 let host = Arc::clone(pick(&found));
                 let _ = hosts.set(found);
@@ -171,7 +171,7 @@ impl EnvShared {
     /// A message that wanted no reply cannot be delivered.
     #[cold]
     pub(crate) fn lost(&self, endpoint: &RefTarget, message: &'static str, cause: RpcError) {
-        self.losses()
+        self.losses
             .note(&LostMessage::new(endpoint.to_string(), message, cause));
     }
 

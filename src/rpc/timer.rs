@@ -157,7 +157,7 @@ struct Registered {
 impl Registered {
     fn of(target: &RefTarget) -> Self {
         Self {
-            serial: target.env().registry().serial_of(target.id()),
+            serial: target.env().registry.serial_of(target.id()),
         }
     }
 
@@ -165,7 +165,7 @@ impl Registered {
         if !matches!(target.place(), Place::Here(_)) {
             return true;
         }
-        match target.env().registry().serial_of(target.id()) {
+        match target.env().registry.serial_of(target.id()) {
             None => false,
             now => self.serial.is_none() || self.serial == now,
         }
@@ -382,7 +382,7 @@ impl<M: Message> OnThread<M> {
         }
         let (at_ns, timers) = {
             let plan = self.plan();
-            (plan.at_ns, Arc::clone(plan.target.target().env().timers()))
+            (plan.at_ns, Arc::clone(&plan.target.target().env().timers))
         };
         if let Some(me) = self.me.upgrade() {
             let entry = timers.add(at_ns, me as Arc<dyn Timed>);

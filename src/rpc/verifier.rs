@@ -7,9 +7,10 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::RpcEndpointAddress;
 use super::address::RpcAddress;
 use super::ask::block_on;
-use super::call::RpcCallContext;
 use super::dispatcher::may_block;
-use super::endpoint::{Handle, RpcEndpoint};
+use super::endpoint::RpcEndpoint;
+use super::failure::Failure;
+use super::handler::Handler;
 use super::endpoint_ref::RpcEndpointRef;
 use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
@@ -41,18 +42,12 @@ impl RpcEndpoint for Verifier {
     type Messages = (CheckExistence,);
 }
 
-impl Handle<CheckExistence> for Verifier {
-    fn handle(
-        &mut self,
-        message: Received<'_, CheckExistence>,
-        call: RpcCallContext<'_, bool>,
-    ) -> Result<(), RpcError> {
-        let exists = match message.view() {
-            View::Archived(check) => self.env.registry().has(&check.name),
-            View::Local(check) => self.env.registry().has(&check.name),
-        };
-        call.reply(exists);
-        Ok(())
+impl Handler<CheckExistence> for Verifier {
+    fn handle(&mut self, message: Received<'_, CheckExistence>) -> Result<bool, Failure> {
+        Ok(self.env.registry.has(match message.view() {
+            View::Archived(check) => &check.name,
+            View::Local(check) => &check.name,
+        }))
     }
 }
 
@@ -79,7 +74,7 @@ pub(crate) async fn look_up(
     let check = CheckExistence {
         name: name.to_string(),
     };
-    let options = SendOptions::within(env.settings().lookup_timeout.clone());
+    let options = SendOptions::within(env.settings.lookup_timeout.clone());
     if !verifier.ask_by(check, options).await? {
         return Err(RpcError::EndpointNotFound { uri: text.into() });
     }

@@ -97,7 +97,7 @@ pub(crate) fn another_type(peer: &Arc<Peer>, message: MessageId) -> RpcError {
 /// A message of this env was not handled by the peer's.
 fn lost_there(peer: &Arc<Peer>, lost: &ArchivedLost) {
     let code = FailureCode::from_wire(lost.code.to_native());
-    peer.env().losses().note(&LostMessage {
+    peer.env().losses.note(&LostMessage {
         endpoint: lost.endpoint.as_str().into(),
         message: lost.message.as_str().into(),
         cause: RpcError::Remote {

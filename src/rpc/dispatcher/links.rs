@@ -400,7 +400,7 @@ impl AnyPeerMessage for PeerMessage {
         let SendReply::OneWay = self.reply else {
             return self.reply.fail(&ENV_STOPPED);
         };
-        self.peer.env().losses().note(&LostMessage::new(
+        self.peer.env().losses.note(&LostMessage::new(
             self.peer.endpoint_name(envelope.endpoint),
             self.peer.message_name(envelope.message),
             ENV_STOPPED,

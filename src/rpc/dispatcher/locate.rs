@@ -45,7 +45,7 @@ impl Dispatcher {
 
     /// The location of an endpoint, by the env's registry.
     fn locate(&self, id: EndpointId) -> Option<Located> {
-        let registry = self.env.registry();
+        let registry = &self.env.registry;
         let version = registry.version();
         let mut located = self.located.borrow_mut();
         if located.version != version {

@@ -120,7 +120,7 @@ impl Dispatcher {
         handle: Arc<ThreadHandle>,
         host: Box<dyn Executor>,
     ) -> Rc<Self> {
-        let settings = env.settings();
+        let settings = &env.settings;
         let (remembered, remembered_len) = (settings.remembered, settings.remembered_len);
         let dispatcher = Rc::new(Self {
             env: Arc::clone(env),
@@ -337,7 +337,7 @@ impl Dispatcher {
 
     fn expire(self: &Rc<Self>) {
         let now_ns = self.now_ns();
-        let default = &self.env.settings().ask_timeout;
+        let default = &self.env.settings.ask_timeout;
         // Asks that callbacks make from here on set it themselves.
         self.asks_due_ns.set(u64::MAX);
         let (mut next_ns, mut asks) = (u64::MAX, 0);

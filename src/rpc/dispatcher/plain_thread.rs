@@ -55,7 +55,7 @@ pub(crate) fn start_thread(
 ) -> Result<Arc<ThreadHandle>, RpcError> {
     let place = Arc::new(OnceLock::new());
     let waker = Box::new(Unparker(Arc::clone(&place)));
-    let capacity = env.settings().mailbox_capacity;
+    let capacity = env.settings.mailbox_capacity;
     let handle = Arc::new(ThreadHandle::new(name.clone(), capacity, may_block, waker));
     let (env, of_thread) = (Arc::clone(env), Arc::clone(&handle));
     // The waker is complete when somebody may ring it.

@@ -80,7 +80,7 @@ impl Dispatcher {
     }
 
     fn work_off(self: &Rc<Self>) {
-        let budget = self.env.settings().inbox_budget;
+        let budget = self.env.settings.inbox_budget;
         for _ in 0..RUN_TURNS {
             let next = self.runnable.borrow_mut().pop_front();
             let Some(inbox) = next else {

@@ -25,7 +25,7 @@ impl Dispatcher {
             self.handle.run(|dispatcher| dispatcher.end());
         }
         self.handle.set_quiet();
-        self.env.termination().changed();
+        self.env.termination.changed();
     }
 
     /// Stops every endpoint; when the last has ended, so does everything here if `then_end` says so,

@@ -189,7 +189,7 @@ impl Dispatcher {
 
     /// Delivers what waits of one connection, in order; false where something still has no room.
     fn retry_stall(self: &Rc<Self>, peer: &Arc<Peer>) -> bool {
-        let limit_ns = clock::ns(self.env().settings().max_stall);
+        let limit_ns = clock::ns(self.env().settings.max_stall);
         while let Some((next, since_ns)) = self
             .with_stall(peer, |stall| {
                 Some((stall.queue.pop_front()?, stall.since_ns))
@@ -268,7 +268,7 @@ impl Dispatcher {
             peer.message_name(envelope.message),
             error.clone(),
         );
-        self.env().losses().note(&lost);
+        self.env().losses.note(&lost);
         self.on_link_of(peer, move |link| link.tell_lost(&lost));
     }
 

@@ -1,6 +1,5 @@
 //! How an env is made: its configuration, and the builder that fills one in.
 
-use std::fmt;
 use std::sync::Arc;
 
 use ringrail_transport::client::ClientBootstrap;
@@ -93,16 +92,7 @@ impl RpcEnvConfig {
     }
 }
 
-impl fmt::Debug for RpcEnvConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RpcEnvConfig")
-            .field("name", &self.name)
-            .field("bind_host", &self.bind_host)
-            .field("port", &self.port)
-            .field("client_mode", &self.client_mode)
-            .finish_non_exhaustive()
-    }
-}
+debug_text!(RpcEnvConfig, |this| "RpcEnvConfig({})", this.name);
 
 /// Makes an env; see [`RpcEnv::builder`].
 #[derive(Clone, Debug)]

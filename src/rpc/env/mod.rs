@@ -76,7 +76,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.shut_down();
         if !is_host_thread() {
-            self.shared.termination().wait();
+            self.shared.termination.wait();
         }
     }
 }
@@ -128,7 +128,7 @@ impl RpcEnv {
     /// # Errors
     /// There is none of this name.
     pub fn endpoint_ref(&self, name: &str) -> Result<RpcEndpointRef, RpcError> {
-        if !self.shared.registry().has(name) {
+        if !self.shared.registry.has(name) {
             return Err(RpcError::CouldNotFind { name: name.into() });
         }
         Ok(RpcEndpointRef::new(self.shared.own_ref(name.into())))
@@ -157,13 +157,13 @@ impl RpcEnv {
 
     /// Metrics of every endpoint of this env, one entry per instance.
     pub fn metrics(&self) -> Vec<EndpointMetrics> {
-        self.shared.registry().metrics()
+        self.shared.registry.metrics()
     }
 
     /// Messages that were sent without a reply wanted, taken, and not handled, as far as this env knows; see
     /// [`RpcEnvBuilder::on_lost`].
     pub fn messages_lost(&self) -> u64 {
-        self.shared.losses().count()
+        self.shared.losses.count()
     }
 
     /// Begins the end: what endpoints have is handled, then they are stopped. Does not wait for it.
@@ -186,7 +186,7 @@ impl RpcEnv {
             let what = "await_termination";
             return Err(RpcError::WouldBlock { what });
         }
-        self.shared.termination().wait();
+        self.shared.termination.wait();
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl RpcEnv {
 
     /// Whether it has come to its end.
     pub fn is_terminated(&self) -> bool {
-        self.shared.termination().is_over()
+        self.shared.termination.is_over()
     }
 }
 

@@ -198,7 +198,7 @@ impl RpcEnv {
             );
             return;
         }
-        let removed = env.registry().remove(target.id(), |registration| {
+        let removed = env.registry.remove(target.id(), |registration| {
             let (serial, isolated) = (registration.serial, registration.isolated);
             for host in registration.hosts.iter() {
                 host.put_control(move |dispatcher| {
@@ -230,7 +230,7 @@ fn check<E: RpcEndpoint>(env: &EnvShared, name: &str) -> Result<(), RpcError> {
     let mut table = RouteTable::<E>::new();
     E::Messages::add_to(&mut table);
     table.declare()?;
-    env.registry().check_free(name)
+    env.registry.check_free(name)
 }
 
 /// An endpoint, and its supervisor where it has one.
@@ -253,7 +253,7 @@ fn add<E: RpcEndpoint, F: FnOnce() -> Made<E> + Send + 'static>(
         metrics: metrics.clone(),
         isolated: options.placement == Placement::Isolated,
     };
-    env.registry().add(registration, || {
+    env.registry.add(registration, || {
         for (host, metrics) in hosts.iter().zip(metrics) {
             let (target, make) = (Arc::clone(&target), maker());
             let with = (options, serial, metrics);
@@ -265,7 +265,7 @@ fn add<E: RpcEndpoint, F: FnOnce() -> Made<E> + Send + 'static>(
     }
     if env.is_stopped() {
         // It was stopped meanwhile, and may have looked for its endpoints before this one was there.
-        env.registry().forget(target.id(), serial);
+        env.registry.forget(target.id(), serial);
         return Err(ENV_HAS_STOPPED);
     }
     Ok(RpcEndpointRef::new(target))
@@ -281,16 +281,16 @@ fn set_up<E: RpcEndpoint>(
     let id = target.id();
     let Ok((endpoint, supervisor)) = catch_unwind(AssertUnwindSafe(make)) else {
         tracing::error!(target: "ringrail::rpc", endpoint = %target, "making the endpoint panicked");
-        dispatcher.env().registry().forget(id, serial);
+        dispatcher.env().registry.forget(id, serial);
         return;
     };
     if let Err(error) = endpoint.routes().declare() {
         // Only those of functions get here.
         tracing::error!(target: "ringrail::rpc", endpoint = %target, %error, "the endpoint is not set up");
-        dispatcher.env().registry().forget(id, serial);
+        dispatcher.env().registry.forget(id, serial);
         return;
     }
-    let capacity = dispatcher.env().settings().inbox_capacity;
+    let capacity = dispatcher.env().settings.inbox_capacity;
     let inbox = Inbox::new(
         dispatcher,
         NewInbox {

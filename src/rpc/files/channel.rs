@@ -60,10 +60,7 @@ impl RpcEnv {
         let clients = match network.file_source(&address, &name)? {
             FileSource::Stream(clients) => clients,
             FileSource::File(file) => {
-                let source = match file {
-                    Ok(file) => Source::Local(file),
-                    Err(error) => Source::Failed(Some(error)),
-                };
+                let source = file.map_or_else(|error| Source::Failed(Some(error)), Source::Local);
                 return Ok(RpcChannel { source });
             }
         };

@@ -92,27 +92,27 @@ impl RpcEnvFileServer {
         path: impl AsRef<Path>,
     ) -> Result<String, FileServerError> {
         let base = base.trim_matches('/');
-        self.env.files().add_directory(base, path.as_ref())?;
+        self.env.files.add_directory(base, path.as_ref())?;
         Ok(format!("{}/{}", self.url, escaped(base)))
     }
 
     /// No longer gives out a file; false where there is none of this name.
     pub fn remove_file(&self, name: &str) -> bool {
-        self.env.files().remove(Shelf::Files, name)
+        self.env.files.remove(Shelf::Files, name)
     }
 
     /// No longer gives out a file of code; false where there is none of this name.
     pub fn remove_jar(&self, name: &str) -> bool {
-        self.env.files().remove(Shelf::Jars, name)
+        self.env.files.remove(Shelf::Jars, name)
     }
 
     /// No longer gives out a directory; false where there is none of this base.
     pub fn remove_directory(&self, base: &str) -> bool {
-        self.env.files().remove_directory(base.trim_matches('/'))
+        self.env.files.remove_directory(base.trim_matches('/'))
     }
 
     fn add(&self, shelf: Shelf, name: &str, path: &Path) -> Result<String, FileServerError> {
-        self.env.files().add(shelf, name, path)?;
+        self.env.files.add(shelf, name, path)?;
         Ok(format!("{}/{}/{}", self.url, shelf.base(), escaped(name)))
     }
 }

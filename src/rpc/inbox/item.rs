@@ -53,7 +53,7 @@ impl RemoteItem {
     pub(super) fn abandon(self, dispatcher: &Dispatcher, endpoint: &RefTarget) {
         match self.reply {
             reply if !reply.is_one_way() => reply.fail(&dispatcher.cause_of_end()),
-            _ => dispatcher.env().losses().note(&LostMessage::new(
+            _ => dispatcher.env().losses.note(&LostMessage::new(
                 endpoint.to_string(),
                 self.peer.message_name(self.id),
                 dispatcher.cause_of_end(),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::rpc::clock;
-use crate::rpc::dispatcher::Dispatcher;
+use crate::rpc::dispatcher::{AnyInbox, Dispatcher};
 use crate::rpc::endpoint::RpcEndpoint;
 use crate::rpc::supervision::{LONGEST_PAUSE, Supervision};
 use crate::rpc::sync::thread;
@@ -68,13 +68,11 @@ impl<E: RpcEndpoint> Inbox<E> {
         drop(supervisor);
         let endpoint = &*self.face.text;
         tracing::error!(target: "ringrail::rpc", endpoint, "a handler panicked: the endpoint is stopped");
+        dispatcher.env().registry.forget(self.id(), self.serial);
         self.phase.set(Phase::Ready);
-        let registry = dispatcher.env().registry();
-        registry.forget(self.id(), self.serial);
-        // Its thread ends with it, and turns away what comes.
-        dispatcher.handle().run(|dispatcher| {
-            dispatcher.abandon();
-        });
+        self.abandon(dispatcher);
+        // Its thread ends with it, turns away what comes, and fails asks that waited.
+        dispatcher.handle().run(|dispatcher| dispatcher.abandon());
     }
 
     /// Waits so long; false where the env ends first. The thread is the endpoint's own.

@@ -58,6 +58,9 @@ impl<E: RpcEndpoint> Inbox<E> {
                 Phase::Handling | Phase::Stopped => return,
                 Phase::Ready | Phase::Awaiting => {}
             }
+            if self.phase.get() == Phase::Broken {
+                continue;
+            }
             let Some((queued, lane)) = self.pop() else {
                 if self.stopping.get() && self.phase.get() == Phase::Ready {
                     self.end(dispatcher);

@@ -95,7 +95,7 @@ impl<M: Message> PendingAsk<M> {
         options: SendOptions,
     ) -> Result<Arc<Self>, RpcError> {
         let host = target.host()?;
-        let settings = target.env().settings();
+        let settings = &target.env().settings;
         let timeout = options.timeout.as_ref().unwrap_or(&settings.ask_timeout);
         let deadline_ns = clock::now_ns().saturating_add(clock::ns(timeout.duration()));
         Ok(Arc::new(Self {
@@ -346,7 +346,7 @@ impl<M: Message> AnyPendingAsk for PendingAsk<M> {
     }
 
     fn turn_away(self: Arc<Self>) {
-        let registry = self.target.env().registry();
+        let registry = &self.target.env().registry;
         let next = match self.target.place() {
             Place::Here(_) => registry.host_of(self.target.id()),
             _ => None,
@@ -438,7 +438,7 @@ impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
 
 impl<M: Message> Timed for PendingAsk<M> {
     fn time_out(&self) {
-        let settings = self.target.env().settings();
+        let settings = &self.target.env().settings;
         let timeout = self.timeout.as_ref().unwrap_or(&settings.ask_timeout);
         let phase = if self.lock().message.is_some() {
             AskPhase::Posted

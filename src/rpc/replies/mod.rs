@@ -358,7 +358,7 @@ pub(crate) fn translate(
             };
             let from = address.map_or_else(|| peer.to_string(), |address| address.to_string());
             let default =
-                dispatcher.map(|dispatcher| dispatcher.env().settings().ask_timeout.clone());
+                dispatcher.map(|dispatcher| dispatcher.env().settings.ask_timeout.clone());
             match timeout.map(|timeout| *timeout).or(default) {
                 Some(timeout) => RpcError::timed_out(from, &timeout, phase),
                 None => RpcError::OutboxStopped,

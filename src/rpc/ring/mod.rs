@@ -161,7 +161,7 @@ fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcErro
 
 fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
     let conf = config.source.transport()?;
-    let shards = match config.thread_count(env.settings().shards)? {
+    let shards = match config.thread_count(env.settings.shards)? {
         0 => thread::available_parallelism().map_or(1, |count| count.get().min(MOST_SHARDS)),
         count => count,
     };
@@ -178,7 +178,7 @@ fn listen(
     env: &EnvShared,
     context: &TransportContext,
 ) -> Result<TransportServer, RpcError> {
-    let retries = env.settings().port_max_retries;
+    let retries = env.settings.port_max_retries;
     let server = start_on_port(&config.name, config.port, retries, |port| {
         let at = RpcAddress::new(&config.bind_host, port);
         let addr = Addr::resolve(&at.to_string()).map_err(|error| ListenError {

@@ -117,7 +117,7 @@ fn start_dispatcher(
 ) -> Result<Arc<ThreadHandle>, RpcError> {
     let handle = Arc::new(ThreadHandle::new(
         format!("{}-{}", env.name(), shard.index()),
-        env.settings().mailbox_capacity,
+        env.settings.mailbox_capacity,
         false,
         Box::new(ShardWaker(shard.clone())),
     ));

@@ -51,21 +51,21 @@ pub(crate) struct EnvShared {
     id: u64,
     name: Box<str>,
     source: Arc<dyn SettingsSource>,
-    settings: RpcSettings,
+    pub(crate) settings: RpcSettings,
     address: OnceLock<RpcAddress>,
-    registry: Registry,
+    pub(crate) registry: Registry,
     /// Every thread with endpoints; those of the network first.
     hosts: RwLock<Vec<Arc<ThreadHandle>>>,
     /// The threads that connections live on.
     shards: OnceLock<Vec<Arc<ThreadHandle>>>,
     turn: AtomicUsize,
     stopped: AtomicBool,
-    timers: Arc<Timers>,
-    connector: Arc<Connector>,
+    pub(crate) timers: Arc<Timers>,
+    pub(crate) connector: Arc<Connector>,
     network: Mutex<Option<Arc<dyn Network>>>,
-    files: FileTable,
-    termination: Shutdown,
-    losses: Losses,
+    pub(crate) files: FileTable,
+    pub(crate) termination: Shutdown,
+    pub(crate) losses: Losses,
 }
 
 impl EnvShared {
@@ -108,33 +108,9 @@ impl EnvShared {
         &*self.source
     }
 
-    pub(crate) fn settings(&self) -> &RpcSettings {
-        &self.settings
-    }
-
     /// The address that the env listens at.
     pub(crate) fn address(&self) -> Option<&RpcAddress> {
         self.address.get()
-    }
-
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    pub(crate) fn timers(&self) -> &Arc<Timers> {
-        &self.timers
-    }
-
-    pub(crate) fn connector(&self) -> &Arc<Connector> {
-        &self.connector
-    }
-
-    pub(crate) fn termination(&self) -> &Shutdown {
-        &self.termination
-    }
-
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.losses
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -180,11 +156,6 @@ impl EnvShared {
         if let Some(network) = network {
             network.close();
         }
-    }
-
-    /// The files that it gives out.
-    pub(crate) fn files(&self) -> &FileTable {
-        &self.files
     }
 
     /// The threads that connections live on.

@@ -54,7 +54,7 @@ impl EnvShared {
                 of_job.run(move |dispatcher| dispatcher.connected(&to, Err(error)));
             }
         };
-        if !self.connector().run(Box::new(job)) {
+        if !self.connector.run(Box::new(job)) {
             let to = address.clone();
             host.run(move |dispatcher| dispatcher.connected(&to, Err(ENV_STOPPED)));
         }

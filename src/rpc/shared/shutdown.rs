@@ -86,13 +86,13 @@ impl EnvShared {
 
     fn end(self: &Arc<Self>) {
         let hosts = self.hosts();
-        self.registry().remove_all();
+        self.registry.remove_all();
         for host in &hosts {
             host.run(|dispatcher| dispatcher.shut_down(false));
         }
-        let termination = self.termination();
+        let termination = &self.termination;
         let quiet = || hosts.iter().all(|host| host.is_quiet());
-        if !termination.wait_until(self.settings().drain_timeout, quiet) {
+        if !termination.wait_until(self.settings.drain_timeout, quiet) {
             tracing::warn!(
                 target: "ringrail::rpc",
                 env = self.name(),
@@ -115,8 +115,8 @@ impl EnvShared {
             }
         }
         self.end_network();
-        self.connector().stop();
-        self.timers().stop();
-        self.termination().end();
+        self.connector.stop();
+        self.timers.stop();
+        self.termination.end();
     }
 }
