@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::accepts::Accepts;
@@ -12,6 +13,7 @@ use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::message::Message;
 use super::pending_ask::{PendingAsk, SendOptions};
+use super::replies::Asked;
 use super::shared::{Sleep, Timed};
 use super::target::RefTarget;
 
@@ -56,7 +58,7 @@ async fn send<M: Message>(pending: Arc<PendingAsk<M>>) -> Result<(), RpcError> {
         }
         let at_ns = clock::now_ns().saturating_add(wait_ns);
         wait_ns = (2 * wait_ns).min(LONGEST_WAIT_NS);
-        Sleep::until(&pending.target_arc().env().timers, at_ns).await;
+        Sleep::until(&pending.asking().target.env().timers, at_ns).await;
     }
 }
 
@@ -72,7 +74,7 @@ async fn offer<M: Message>(pending: &Arc<PendingAsk<M>>) -> Result<(), RpcError>
     let mut retract = RetractUnsent(Some(pending));
     // The end of the env is told also where the thread is blocked.
     let timed = Arc::clone(pending) as Arc<dyn Timed>;
-    let _guard = pending.target_arc().env().timers.add(u64::MAX, timed);
+    let _guard = pending.asking().target.env().timers.add(u64::MAX, timed);
     let taken = poll_fn(|cx| pending.poll_taken(cx.waker())).await;
     retract.0 = None;
     taken
@@ -84,7 +86,7 @@ struct RetractUnsent<'a, M: Message>(Option<&'a Arc<PendingAsk<M>>>);
 impl<M: Message> Drop for RetractUnsent<'_, M> {
     fn drop(&mut self) {
         if let Some(pending) = self.0 {
-            pending.retract_unsent();
+            pending.asking().gone.store(true, Ordering::SeqCst);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! asked of (an endpoint here, a peer) and whoever asks (a callback, a future on this thread, a
 //! future elsewhere). Entries are used again, so an ask allocates nothing once the table has grown.
 
+mod ends;
 mod handler;
 
 use std::any::Any;
@@ -24,56 +25,12 @@ use super::error::{AskPhase, RpcError};
 use super::message::Payload;
 use super::peer::Peer;
 use super::received::{Owned, Received};
-use super::shared::Timed;
-use super::target::{LocalTarget, RefTarget};
-use super::thread::ThreadHandle;
+use super::target::LocalTarget;
 use super::{RpcAddress, RpcTimeout};
 
+pub(crate) use ends::{Asked, Asking, SentOn, SentRequest};
 pub(crate) use handler::call_back;
 pub use handler::{ReplyContext, ReplyHandler};
-
-/// A connection that an ask went out over.
-pub(crate) trait SentOn {
-    fn peer(&self) -> &Arc<Peer>;
-
-    /// Retracts a request.
-    fn cancel(&self, number: u64);
-}
-
-/// A request that was sent.
-pub(crate) struct SentRequest {
-    /// The connection's number for it.
-    pub(crate) number: u64,
-    /// The connection fails it when its time is up.
-    pub(crate) timed: bool,
-}
-
-/// The asking end of a pending ask that waits for a reply of this type; its host answers it.
-pub(crate) trait Asked<R: Payload>: Timed {
-    /// The reply, or why there is none. The first one counts.
-    fn complete(&self, outcome: Result<Owned<R>, RpcError>);
-
-    /// Nobody waits any more.
-    fn is_gone(&self) -> bool;
-
-    /// The target of the ask.
-    fn target(&self) -> &Arc<RefTarget>;
-
-    /// The outcome, if it is there.
-    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>>;
-
-    /// Lets go: the message is not delivered, or not answered.
-    fn abandon(&self);
-
-    /// Fails it, and lets go of it.
-    fn abort(&self, error: RpcError);
-
-    /// When its time is up.
-    fn deadline_ns(&self) -> u64;
-
-    /// The thread that has it.
-    fn host(&self) -> &Arc<ThreadHandle>;
-}
 
 /// The receiver of a reply.
 pub(crate) enum Sink<R: Payload> {
@@ -98,6 +55,16 @@ struct AskEntry<R: Payload> {
     sent_on: Option<(Rc<dyn SentOn>, u64)>,
     /// Told when nobody waits any more.
     retracted: Option<Arc<AtomicBool>>,
+}
+
+impl<R: Payload> AskEntry<R> {
+    /// Tells other threads that nobody waits for the reply any more.
+    #[inline]
+    fn retract(&self) {
+        if let Some(retracted) = &self.retracted {
+            retracted.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// The asks of one reply type.
@@ -237,9 +204,7 @@ impl<R: Payload> Replies<R> {
                 let waker = waker.take();
                 entry.sink = Sink::Ready;
                 entry.deadline_ns = u64::MAX;
-                if let Some(retracted) = &entry.retracted {
-                    retracted.store(true, Ordering::Release);
-                }
+                entry.retract();
                 drop(pending);
                 self.keep(slot, outcome.map(Received::keep), waker);
             }
@@ -263,9 +228,7 @@ impl<R: Payload> Replies<R> {
 
     #[inline]
     fn finish(&self, entry: AskEntry<R>, outcome: Result<Received<'_, R>, RpcError>) {
-        if let Some(retracted) = &entry.retracted {
-            retracted.store(true, Ordering::Release);
-        }
+        entry.retract();
         match entry.sink {
             Sink::Callback(handler, token) => call_back(&self.dispatcher, &handler, token, outcome),
             Sink::Foreign(asker) => asker.complete(outcome.map(Received::keep)),
@@ -301,7 +264,7 @@ impl<R: Payload> Replies<R> {
             let timeout = entry.timeout.as_deref().unwrap_or(default);
             let from = match (&entry.target, &entry.sink) {
                 (Some(target), _) => target.place_text(),
-                (None, Sink::Foreign(asker)) => asker.target().place_text(),
+                (None, Sink::Foreign(asker)) => asker.asking().target.place_text(),
                 (None, _) => String::from("this env"),
             };
             let error = RpcError::timed_out(from, timeout, entry.phase);
@@ -473,7 +436,7 @@ impl<R: Payload> AnyReplies for Replies<R> {
         self.with(key, |entry| match &entry.sink {
             Sink::Callback(..) | Sink::Future(_) => true,
             Sink::Ready => false,
-            Sink::Foreign(asker) => !asker.is_gone(),
+            Sink::Foreign(asker) => !asker.asking().is_gone(),
         })
         .unwrap_or(false)
     }
@@ -508,9 +471,7 @@ impl<R: Payload> AnyReplies for Replies<R> {
         if matches!(entry.sink, Sink::Ready) {
             drop(self.take_outcome(key));
         }
-        if let Some(retracted) = &entry.retracted {
-            retracted.store(true, Ordering::Release);
-        }
+        entry.retract();
         if let Some((link, call)) = &entry.sent_on {
             link.cancel(*call);
         }
