@@ -235,7 +235,7 @@ pub use client::{Client, LocalClient};
 pub use endpoint::{EndpointContext, Handle, HandleAsync, RpcEndpoint};
 pub use endpoint_ref::RpcEndpointRef;
 pub use env::{EndpointOptions, Placement, RpcEnv, RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory};
-pub use error::{AskPhase, RpcError, TimedOut};
+pub use error::RpcError;
 pub use failure::Failure;
 pub use fan_out::{AskAll, ask_all};
 pub use file_table::FileServerError;
@@ -264,7 +264,7 @@ pub use route::{Async, MessageEntry, MessageSet, RouteTable};
 pub use sending::Sending;
 pub use stream::{Items, MAX_STREAMS, STREAM_IDLE, StreamItem, StreamRef};
 pub use supervision::Supervision;
-pub use timeout::RpcTimeout;
+pub use timeout::{AskPhase, RpcTimeout, TimedOut};
 pub use timer::{EndpointTimer, MAX_THREAD_TIMERS};
 pub use verifier::{CheckExistence, VERIFIER_NAME};
 

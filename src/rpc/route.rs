@@ -397,7 +397,7 @@ impl<E: RpcEndpoint, M: Message> TypedRoute<M> for Route<E, M> {
         inbox.admit(M::LANE)?;
         self.queue.borrow_mut().push_back((message, key));
         if let Some(key) = key {
-            let phase = super::error::AskPhase::Delivered;
+            let phase = super::timeout::AskPhase::Delivered;
             self.replies(dispatcher).reached(key, phase);
         }
         inbox.push_local(dispatcher, self.index, M::LANE);

@@ -1,4 +1,4 @@
-//! URIs of files: `rail://host:port/files/a%20name`.
+//! Reading of addresses and URIs: `rail://name@host:port` of endpoints, `rail://host:port/files/a%20name` of files.
 
 use std::str::FromStr;
 

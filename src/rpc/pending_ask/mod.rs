@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use super::dispatcher::{Dispatcher, Way, dispatcher_of};
-use super::error::{AskPhase, ENV_STOPPED, RpcError};
+use super::error::{ENV_STOPPED, RpcError};
 use super::message::Message;
 use super::received::Owned;
 use super::replies::{Asked, Asking, NewAsk, Sink};
@@ -19,6 +19,7 @@ use super::shared::Timed;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
 use super::target::{Place, RefTarget};
 use super::thread::{AnyPendingAsk, Job, PostError, ThreadHandle};
+use super::timeout::AskPhase;
 use super::{RpcTimeout, clock};
 
 pub(crate) use outgoing::Outgoing;

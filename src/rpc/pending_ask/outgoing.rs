@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::rpc::dispatcher::Dispatcher;
-use crate::rpc::error::{AskPhase, RpcError};
+use crate::rpc::error::RpcError;
 use crate::rpc::link::Link;
 use crate::rpc::message::Message;
 use crate::rpc::outbox::{Sendable, Sent};
 use crate::rpc::replies::AnyReplies;
 use crate::rpc::target::RefTarget;
+use crate::rpc::timeout::AskPhase;
 
 use super::PendingAsk;
 

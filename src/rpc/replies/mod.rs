@@ -21,11 +21,12 @@ use slab::Slab;
 
 use super::body::{BodyBuf, BodyRef};
 use super::dispatcher::Dispatcher;
-use super::error::{AskPhase, RpcError};
+use super::error::RpcError;
 use super::message::Payload;
 use super::peer::Peer;
 use super::received::{Owned, Received};
 use super::target::LocalTarget;
+use super::timeout::AskPhase;
 use super::{RpcAddress, RpcTimeout};
 
 pub(crate) use ends::{Asked, Asking, SentOn, SentRequest};

@@ -23,7 +23,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// For tests of what is answered: to a thread that nobody runs.
+    /// To a request of this thread.
     pub(crate) fn new(to: &Arc<ThreadHandle>, (id, deadline_ns, retracted): NewAnswer) -> Self {
         let to = Arc::clone(to);
         Self {

@@ -3,7 +3,7 @@
 //! ```text
 //! connection ─► Reply ─┬─ handler returns: reply, fail
 //!                      ├─ hold ─► Reply<'static>, on this thread
-//!                      └─ send ─► SendReply ─► (any thread) ─► arrived ─► Reply<'static>
+//!                      └─ send ─► SendReply ─► (any thread) ─► Dispatcher::reply_of ─► Reply<'static>
 //! ```
 //!
 //! A call that may be repeated carries its token in the handle ([`Reply::Once`]), so that every answer goes
