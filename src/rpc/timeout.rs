@@ -132,3 +132,27 @@ impl fmt::Display for Span {
         write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::RpcError;
+
+    #[test]
+    fn a_timeout_names_who_how_long_how_far_and_the_key_once() {
+        let timeout = RpcTimeout::new(Duration::from_secs(120), "ringrail.rpc.askTimeout");
+        let error = RpcError::timed_out("host:7077".into(), &timeout, AskPhase::Sent);
+        assert_eq!(
+            error.to_string(),
+            "Cannot receive any reply from host:7077 in 120 seconds: it was sent. \
+             This timeout is controlled by ringrail.rpc.askTimeout"
+        );
+        assert_eq!(Span(Duration::from_millis(1)).to_string(), "1 millisecond");
+        assert_eq!(Span(Duration::from_secs(1)).to_string(), "1 second");
+        assert_eq!(
+            Span(Duration::from_millis(1500)).to_string(),
+            "1500 milliseconds"
+        );
+        assert_eq!(Span(Duration::from_micros(1500)).to_string(), "1.5ms");
+    }
+}
