@@ -212,6 +212,22 @@ fn the_end_of_the_env_does_not_wait_for_a_restart() {
 }
 
 #[test]
+fn one_that_waits_for_its_restart_can_be_stopped() {
+    for backend in BACKENDS {
+        let env = env(backend);
+        let (worker, client, seen) = set_up(&env, restarts(3, Duration::from_secs(3600)), false);
+        client.fall().wait().unwrap_err();
+        let waiting = client.which();
+        env.stop(&worker);
+        let error = waiting.wait().unwrap_err();
+        assert_eq!(error.code(), FailureCode::NotFound, "{error}");
+        assert_eq!(seen.made.load(Ordering::SeqCst), 1);
+        let (_, again, _) = set_up(&env, Supervision::GoOn, false);
+        assert_eq!(again.which().wait().unwrap(), 1);
+    }
+}
+
+#[test]
 fn supervision_needs_a_thread_and_a_maker_of_its_own() {
     let env = env("local");
     let seen = Arc::new(Seen::default());

@@ -66,7 +66,7 @@ impl<E> RpcEndpointRef<E> {
     ///   another thread or in the other env (there is no connection, an inbox is full), is [told](super::RpcEnvBuilder::on_lost) to this env's listener, counted
     ///   ([`RpcEnv::messages_lost`](super::RpcEnv::messages_lost)) and logged.
     /// - What was on its way over a connection that ends may be lost with it. Every endpoint is told that it ended
-    ///   ([`on_disconnected`](RpcEndpoint::on_disconnected)); nobody is told which messages had arrived.
+    ///   ([`on_disconnected`](super::RpcEndpoint::on_disconnected)); nobody is told which messages had arrived.
     ///
     /// A full inbox of another env holds up the connection instead of losing messages, until this side's queues
     /// are full as well and this refuses more. [`send_async`](Self::send_async) waits for room.

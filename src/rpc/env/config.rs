@@ -198,7 +198,7 @@ impl RpcEnvBuilder {
     }
 
     /// The backend: `"ring"` (the engine; the default), `"local"` (within the process), or
-    /// one that was [registered](super::register_factory).
+    /// one that was [registered](crate::rpc::register_factory).
     pub fn backend(mut self, name: impl Into<String>) -> Self {
         self.backend = name.into();
         self

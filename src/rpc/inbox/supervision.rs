@@ -75,18 +75,18 @@ impl<E: RpcEndpoint> Inbox<E> {
         dispatcher.handle().run(|dispatcher| dispatcher.abandon());
     }
 
-    /// Waits so long; false where the env ends first. The thread is the endpoint's own.
+    /// Waits so long; false where the endpoint is stopped first, or its env. The thread is the endpoint's own.
     fn pause(&self, dispatcher: &Rc<Dispatcher>, pause: Duration) -> bool {
         let end_ns = clock::now_ns().saturating_add(clock::ns(pause));
         loop {
-            if dispatcher.env().is_stopped() {
+            // Whoever stops it takes it from the registry, and wakes its thread.
+            if dispatcher.env().registry.serial_of(self.id()) != Some(self.serial) {
                 return false;
             }
             let left_ns = end_ns.saturating_sub(clock::now_ns());
             if left_ns == 0 {
                 return true;
             }
-            // Whoever posts to the thread wakes it, as does the end of the env.
             thread::park_timeout(Duration::from_nanos(left_ns));
         }
     }
