@@ -219,6 +219,35 @@ fn handlers_that_return_allocate_nothing() {
     assert_eq!(ask_on_shard(&of_asker, &there), (0, 0), "over the network");
 }
 
+/// Returns its replies by futures, which have nothing to wait for.
+struct ByFuture;
+
+impl RpcEndpoint for ByFuture {
+    type Messages = (ringrail::rpc::Async<Census>,);
+}
+
+impl ringrail::rpc::HandlerAsync<Census> for ByFuture {
+    async fn handle(
+        &mut self,
+        census: ringrail::rpc::Owned<Census>,
+    ) -> Result<(u64, u64), Failure> {
+        Ok((census.take()?.n, allocations()))
+    }
+}
+
+#[test]
+fn futures_of_handlers_that_need_not_wait_allocate_nothing() {
+    let (of_server, of_asker) = (engine(), engine());
+    let (server, asker) = (env("server", &of_server), env("asker", &of_asker));
+    server.setup_endpoint("census", ByFuture).unwrap();
+    let local = asker.setup_endpoint("census", ByFuture).unwrap().any();
+    local.ask_blocking(Census { n: 0 }).unwrap();
+    assert_eq!(ask_on_shard(&of_asker, &local), (0, 0), "within the shard");
+    let there = asker.ref_at(server.address().unwrap(), "census").unwrap();
+    there.ask_blocking(Census { n: 0 }).unwrap();
+    assert_eq!(ask_on_shard(&of_asker, &there), (0, 0), "over the network");
+}
+
 #[test]
 fn a_typed_client_allocates_what_its_ref_does() {
     let (of_server, of_asker) = (engine(), engine());

@@ -40,6 +40,8 @@ mod rpc_message_types;
 mod rpc_room;
 #[path = "../docs/examples/rpc_streams.rs"]
 mod rpc_streams;
+#[path = "../docs/examples/rpc_supervision.rs"]
+mod rpc_supervision;
 #[path = "../docs/examples/rpc_threads.rs"]
 mod rpc_threads;
 #[path = "../docs/examples/rpc_timers.rs"]
@@ -201,6 +203,11 @@ fn threads_ask_and_block() {
         error.ends_with("This timeout is controlled by tickets.patience"),
         "{error}"
     );
+}
+
+#[test]
+fn an_endpoint_that_panics_is_made_anew() {
+    assert_eq!(rpc_supervision::run().unwrap(), (1, 0));
 }
 
 #[test]

@@ -5,19 +5,17 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use ringrail_transport::Addr;
 
-use super::RpcError;
 use super::id::fnv1a;
 
 /// The scheme of URIs that this crate writes.
-const SCHEME: &str = "rail://";
+pub(super) const SCHEME: &str = "rail://";
 
 /// Spark's scheme, which is read as well.
-const SPARK_SCHEME: &str = "spark://";
+pub(super) const SPARK_SCHEME: &str = "spark://";
 
 /// Host and port of an env (Spark: `RpcAddress`). Cheap to clone.
 ///
@@ -29,7 +27,7 @@ const SPARK_SCHEME: &str = "spark://";
 /// assert_eq!("[::1]:7077".parse::<RpcAddress>()?, address);
 /// # Ok::<(), ringrail::rpc::RpcError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RpcAddress {
     host: Arc<str>,
     port: u16,
@@ -87,29 +85,9 @@ impl RpcAddress {
     }
 }
 
-impl PartialEq for RpcAddress {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.port == other.port && self.host == other.host
-    }
-}
-
-impl Eq for RpcAddress {}
-
 impl Hash for RpcAddress {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
-    }
-}
-
-impl PartialOrd for RpcAddress {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for RpcAddress {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (&self.host, self.port).cmp(&(&other.host, other.port))
     }
 }
 
@@ -123,44 +101,7 @@ impl fmt::Display for RpcAddress {
     }
 }
 
-impl fmt::Debug for RpcAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcAddress({self})")
-    }
-}
-
-impl FromStr for RpcAddress {
-    type Err = RpcError;
-
-    fn from_str(text: &str) -> Result<Self, RpcError> {
-        let rest = text
-            .strip_prefix(SCHEME)
-            .or_else(|| text.strip_prefix(SPARK_SCHEME))
-            .unwrap_or(text);
-        parse_host_port(rest).ok_or_else(|| RpcError::invalid_uri(text))
-    }
-}
-
-/// `host:port` or `[v6]:port`, nothing before or behind.
-fn parse_host_port(text: &str) -> Option<RpcAddress> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, port.strip_prefix(':')?)
-        }
-        None => text.rsplit_once(':')?,
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%:".contains(c);
-    if host.is_empty() || !host.chars().all(plain) || (host.contains(':') && !text.starts_with('['))
-    {
-        return None;
-    }
-    if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(RpcAddress::new(host, port.parse().ok()?))
-}
+debug_text!(RpcAddress, |this| "RpcAddress({this})");
 
 /// The longest name of an endpoint, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
@@ -218,23 +159,6 @@ impl fmt::Display for RpcEndpointAddress {
         match &self.address {
             Some(address) => write!(f, "{SCHEME}{}@{address}", self.name),
             None => write!(f, "rail-client://{}", self.name),
-        }
-    }
-}
-
-impl FromStr for RpcEndpointAddress {
-    type Err = RpcError;
-
-    fn from_str(uri: &str) -> Result<Self, RpcError> {
-        let rest = uri
-            .strip_prefix(SCHEME)
-            .or_else(|| uri.strip_prefix(SPARK_SCHEME));
-        let (name, host_port) = rest
-            .and_then(|rest| rest.split_once('@'))
-            .ok_or_else(|| RpcError::invalid_uri(uri))?;
-        match parse_host_port(host_port) {
-            Some(address) if is_name(name) => Ok(Self::new(Some(address), name)),
-            _ => Err(RpcError::invalid_uri(uri)),
         }
     }
 }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::dispatcher::may_wait_for;
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Payload;
-use super::pending_ask::Asked;
 use super::received::Owned;
+use super::replies::Asked;
 use super::shared::{Timed, TimerGuard};
 use super::sync::thread::{self, Thread};
 use super::sync::thread_local;
@@ -77,12 +77,12 @@ impl<R: Payload> AskArchived<R> {
         if let State::Asked(asked) = &self.state
             && self.timer.is_none()
         {
-            let grace_ns = match asked.host().may_block() {
+            let grace_ns = match asked.asking().host.may_block() {
                 true => 0,
                 false => GRACE_NS,
             };
-            let at_ns = asked.deadline_ns().saturating_add(grace_ns);
-            let timers = asked.target().env().timers();
+            let at_ns = asked.asking().deadline_ns.saturating_add(grace_ns);
+            let timers = &asked.asking().target.env().timers;
             self.timer = timers.add(at_ns, Arc::clone(asked) as Arc<dyn Timed>);
         }
     }
@@ -94,7 +94,7 @@ impl<R: Payload> AskArchived<R> {
     /// endpoint that is asked lives on this thread.
     pub fn wait(mut self) -> Result<Owned<R>, RpcError> {
         may_wait_for(
-            self.asked().map(|asked| asked.host()),
+            self.asked().map(|asked| &asked.asking().host),
             "waiting for a reply",
         )?;
         PARKER.with(|parker| {
@@ -213,7 +213,7 @@ impl<R: Payload> fmt::Debug for Ask<R> {
 impl<R: Payload> fmt::Debug for AskArchived<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.asked() {
-            Some(asked) => write!(f, "Ask(of {})", asked.target()),
+            Some(asked) => write!(f, "Ask(of {})", asked.asking().target),
             None => f.write_str("Ask(over)"),
         }
     }

@@ -6,11 +6,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use rkyv::util::AlignedVec;
-
 use ringrail_codec::archive::{Encode, EncodeError, encode_into};
 use ringrail_transport::ReceivedBytes as WireBody;
 use ringrail_transport::buf::Lease;
+use rkyv::util::AlignedVec;
 
 /// An aligned vector: archives can be read in it.
 pub type AlignedBytes = AlignedVec<16>;

@@ -15,7 +15,8 @@ use super::message::{Payload, read};
 use super::peer::Peer;
 use super::received::sender_of;
 use super::reply::{Reply, SendReply};
-use super::{RpcAddress, RpcEnv, RpcError};
+use super::shared::EnvShared;
+use super::{RpcAddress, RpcError};
 
 /// A call while its handler runs: the handle stays here, so that a handler's error can still reach the caller.
 pub(crate) struct Call<'r, A> {
@@ -207,7 +208,7 @@ impl<R: Payload> RpcCallContext<'_, R> {
     /// The sender's address: the one it listens at, or its socket's. `None` for messages of this
     /// env where it does not listen.
     pub fn sender_address(&self) -> Option<RpcAddress> {
-        sender_of(self.peer, self.slot.dispatcher().env().address())
+        sender_of(self.peer, self.shared_env().address())
     }
 
     /// Whether no answer is wanted.
@@ -221,9 +222,8 @@ impl<R: Payload> RpcCallContext<'_, R> {
         self.slot.terms().1
     }
 
-    /// The endpoint's env.
-    pub fn env(&self) -> RpcEnv {
-        RpcEnv::of_shared(Arc::clone(self.slot.dispatcher().env()))
+    pub(crate) fn shared_env(&self) -> &Arc<EnvShared> {
+        self.slot.dispatcher().env()
     }
 
     /// Keeps the call for an answer later, on this thread. Allocates little.
@@ -295,6 +295,13 @@ impl<R: Payload> HeldCall<R> {
         }
     }
 
+    fn of_reply<T>(&self, of: impl FnOnce(&Reply<'static>) -> T) -> T {
+        let reply = self.cell.reply.take();
+        let it = of(&reply);
+        self.cell.reply.set(reply);
+        it
+    }
+
     /// The same call: what the first of the two answers counts.
     pub(crate) fn share(&self) -> Self {
         Self {
@@ -315,27 +322,18 @@ impl<R: Payload> HeldCall<R> {
 
     /// Whether nobody waits for an answer any more: work for it can be dropped.
     pub fn is_retracted(&self) -> bool {
-        let reply = self.cell.reply.take();
-        let retracted = reply.is_retracted();
-        self.cell.reply.set(reply);
-        retracted
+        self.of_reply(Reply::is_retracted)
     }
 
     /// Whether no answer is wanted.
     pub(crate) fn is_one_way(&self) -> bool {
-        let reply = self.cell.reply.take();
-        let one_way = reply.is_one_way();
-        self.cell.reply.set(reply);
-        one_way
+        self.of_reply(Reply::is_one_way)
     }
 
     /// When the caller stops waiting, in ns of the monotonic clock; `u64::MAX` where that is not
     /// known.
     pub fn deadline_ns(&self) -> u64 {
-        let reply = self.cell.reply.take();
-        let deadline_ns = reply.deadline_ns();
-        self.cell.reply.set(reply);
-        deadline_ns
+        self.of_reply(Reply::deadline_ns)
     }
 
     /// For an answer from any thread.

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::endpoint_ref::RpcEndpointRef;
-use super::handling;
 use super::interceptor::{CallInfo, Interceptors};
 use super::local_ref::{LocalAsk, LocalRef};
 use super::message::Message;
-use super::{Ask, RpcEnv, RpcError, RpcTimeout};
+use super::{Ask, RpcEnv, RpcError, RpcTimeout, handling};
 
 /// Asks one endpoint, wherever it is, with one time to wait. Cheap to clone, for any thread.
 ///
@@ -93,7 +92,7 @@ impl Client {
         if let Err(error) = self.check::<M>() {
             return Ask::new(Err(error));
         }
-        let usual = &self.target.target().env().settings().ask_timeout;
+        let usual = &self.target.target().env().settings.ask_timeout;
         match handling::timeout(self.timeout.as_ref(), usual) {
             Some(timeout) => self.target.ask_timeout(message, timeout),
             None => self.target.ask(message),
@@ -115,7 +114,7 @@ impl Client {
         Some(LocalClient {
             target: self.target.as_local()?,
             timeout: self.timeout.clone(),
-            usual: self.target.target().env().settings().ask_timeout.clone(),
+            usual: self.target.target().env().settings.ask_timeout.clone(),
         })
     }
 }
@@ -153,10 +152,4 @@ impl LocalClient {
     }
 }
 
-impl std::fmt::Debug for LocalClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalClient")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
+debug_text!(LocalClient, |this| "LocalClient({:?})", this.timeout);

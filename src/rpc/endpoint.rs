@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::accepts::{Accepts, ViaHandle, ViaHandleAsync};
 use super::any::{AnyCallContext, AnyMessage};
 use super::call::{HeldCall, RpcCallContext};
+use super::handler_future::{self, Begin};
 use super::interceptor::Interceptors;
 use super::message::Message;
 use super::received::{Owned, Received};
-use super::route::{MessageSet, RouteTable};
-use super::shared::EnvShared;
-use super::{RpcAddress, RpcEndpointRef, RpcEnv, RpcError};
+use super::route::{MessageSet, RouteTable, Run};
+use super::{RpcAddress, RpcEndpointRef, RpcError};
 
 /// An endpoint: something with a name that handles messages (Spark: `RpcEndpoint`).
 ///
@@ -151,11 +152,19 @@ pub trait HandleAsync<M: Message>: RpcEndpoint {
         message: Owned<M>,
         call: HeldCall<M::Reply>,
     ) -> impl Future<Output = Result<(), RpcError>>;
+
+    #[doc(hidden)]
+    fn add_to(table: &mut RouteTable<Self>) {
+        table.add::<M>(Run::Future(handler_future::boxed(
+            true,
+            answering::<Self, M>,
+        )));
+    }
 }
 
 /// An endpoint's view of itself (Spark: `self`, `rpcEnv`).
 pub struct EndpointContext<E> {
-    me: RpcEndpointRef<E>,
+    pub(crate) me: RpcEndpointRef<E>,
 }
 
 impl<E> EndpointContext<E> {
@@ -167,15 +176,38 @@ impl<E> EndpointContext<E> {
     pub fn self_ref(&self) -> RpcEndpointRef<E> {
         self.me.clone()
     }
-
-    /// Its env. Does not keep it alive.
-    pub fn env(&self) -> RpcEnv {
-        RpcEnv::of_shared(Arc::clone(self.shared()))
-    }
-
-    fn shared(&self) -> &Arc<EnvShared> {
-        self.me.target().env()
-    }
 }
 
 debug_text!([E] EndpointContext<E>, |this| "EndpointContext({})", this.me);
+
+#[expect(
+    clippy::await_holding_refcell_ref,
+    reason = "the inbox runs nothing else of this endpoint until the future is done"
+)]
+async fn answering<E: HandleAsync<M>, M: Message>(
+    begin: Begin<E, M>,
+) -> Result<Option<M::Reply>, RpcError> {
+    let Some(call) = begin.call else {
+        return Ok(None);
+    };
+    let spare = call.share();
+    let outcome = match begin.endpoint.borrow_mut().as_mut() {
+        Some(endpoint) => endpoint.handle(begin.message, call).await,
+        None => Ok(()),
+    };
+    if let Err(error) = &outcome {
+        spare.send_failure(error.clone());
+    }
+    outcome.map(|()| None)
+}
+
+impl<E: RpcEndpoint + Handle<M>, M: Message> Accepts<M, ViaHandle> for E {}
+impl<E: RpcEndpoint + HandleAsync<M>, M: Message> Accepts<M, ViaHandleAsync> for E {}
+
+impl<E> RpcEndpointRef<E> {
+    /// The same endpoint, by the type that the sender believes it has. What it is asked is checked by
+    /// the compiler against that, and again by the endpoint.
+    pub fn typed<T: RpcEndpoint>(&self) -> RpcEndpointRef<T> {
+        RpcEndpointRef::new(Arc::clone(self.target()))
+    }
+}

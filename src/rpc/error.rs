@@ -6,13 +6,12 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ringrail_codec::archive::ArchiveError;
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::{RequestError, RpcFailure};
 
-use super::peer::Peer;
+use super::timeout::{AskPhase, TimedOut};
 use super::{RpcAddress, RpcTimeout};
 
 /// Why an operation of an env, a ref or an endpoint failed. Cheap to clone.
@@ -221,78 +220,6 @@ pub enum RpcError {
     NoScope,
 }
 
-/// An ask whose reply did not come in time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimedOut {
-    /// The peer or endpoint that did not reply.
-    pub from: String,
-    /// The time that was allowed.
-    pub after: Duration,
-    /// How far the ask had come.
-    pub phase: AskPhase,
-    /// The key that controls the time.
-    pub key: String,
-}
-
-/// How far an ask had come when its time was up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AskPhase {
-    /// It waited for the thread that the endpoint or the connection lives on.
-    Posted,
-    /// It waited for a connection; nothing was sent.
-    Connecting,
-    /// It was sent and not answered.
-    Sent,
-    /// The answer had begun to arrive.
-    Receiving,
-    /// It waited in the endpoint's inbox, or its handler had it.
-    Delivered,
-}
-
-impl fmt::Display for AskPhase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            AskPhase::Posted => "it was not yet taken up by its thread",
-            AskPhase::Connecting => "it waited for a connection and was not sent",
-            AskPhase::Sent => "it was sent",
-            AskPhase::Receiving => "its reply had begun to arrive",
-            AskPhase::Delivered => "the endpoint had it",
-        })
-    }
-}
-
-impl fmt::Display for TimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            from,
-            after,
-            phase,
-            key,
-        } = self;
-        write!(
-            f,
-            "Cannot receive any reply from {from} in {}: {phase}. This timeout is controlled by {key}",
-            Span(*after)
-        )
-    }
-}
-
-/// A duration in words, as Spark prints them.
-struct Span(Duration);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        let (count, unit) = match (millis, self.0.subsec_nanos() % 1_000_000) {
-            (_, 0) if millis != 0 && millis.is_multiple_of(1000) => (millis / 1000, "second"),
-            (_, 0) => (millis, "millisecond"),
-            _ => return write!(f, "{:?}", self.0),
-        };
-        write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
-    }
-}
-
 /// The error of operations on a stopped env.
 pub(crate) const ENV_STOPPED: RpcError = RpcError::EnvStopped {
     text: "RpcEnv already stopped.",
@@ -306,12 +233,61 @@ pub(crate) const ENV_HAS_STOPPED: RpcError = RpcError::EnvStopped {
 impl RpcError {
     /// A reply that is not what its type says.
     #[cold]
-    pub(crate) fn bad_reply(peer: Option<&Arc<Peer>>, error: &ArchiveError) -> Self {
-        RpcError::BadArchive {
-            message: "the reply".into(),
-            from: peer.map_or_else(|| "a peer".into(), |peer| peer.address().to_string().into()),
-            detail: error.to_string().into(),
+    pub(crate) fn bad_reply(from: Option<&RpcAddress>, error: &ArchiveError) -> Self {
+        match from {
+            Some(from) => Self::bad_archive("the reply", from, error),
+            None => Self::bad_archive("the reply", &"a peer", error),
         }
+    }
+
+    /// `what` has as many as `key` allows.
+    pub(crate) fn busy(what: &'static str, limit: usize, key: &'static str) -> Self {
+        let limit = limit as u64;
+        RpcError::Busy { what, limit, key }
+    }
+
+    /// `what` has as many as there can be.
+    pub(crate) fn too_many(what: &'static str, limit: usize) -> Self {
+        Self::busy(what, limit, "nothing: it is fixed")
+    }
+
+    /// There is no endpoint of this name.
+    pub(crate) fn no_endpoint(name: &Arc<str>) -> Self {
+        let name = Arc::clone(name);
+        RpcError::CouldNotFind { name }
+    }
+
+    /// The connection to `address` has ended.
+    pub(crate) fn disconnected(address: &RpcAddress) -> Self {
+        let address = address.clone();
+        RpcError::Disconnected { address }
+    }
+
+    /// There is no connection to `address`.
+    pub(crate) fn not_connected(address: &RpcAddress, detail: &dyn fmt::Display) -> Self {
+        let (address, detail) = (address.clone(), detail.to_string().into());
+        RpcError::Connect { address, detail }
+    }
+
+    /// A message of `from` is no archive of its type.
+    #[cold]
+    pub(crate) fn bad_archive(
+        message: &str,
+        from: &dyn fmt::Display,
+        detail: &dyn fmt::Display,
+    ) -> Self {
+        RpcError::BadArchive {
+            message: message.into(),
+            from: from.to_string().into(),
+            detail: detail.to_string().into(),
+        }
+    }
+
+    /// A message, or another value of this type, cannot be serialised.
+    #[cold]
+    pub(crate) fn unserialisable(message: &'static str, detail: &dyn fmt::Display) -> Self {
+        let detail = detail.to_string().into();
+        RpcError::Encode { message, detail }
     }
 
     /// A reply that is no archive.
@@ -445,10 +421,7 @@ impl From<RpcFailure> for RpcError {
 impl From<RequestError> for RpcError {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::Unserialisable { detail } => RpcError::Encode {
-                message: "the message",
-                detail: detail.into(),
-            },
+            RequestError::Unserialisable { detail } => Self::unserialisable("the message", &detail),
             error => RpcError::Request(Arc::new(error)),
         }
     }
@@ -457,24 +430,6 @@ impl From<RequestError> for RpcError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timeout_names_who_how_long_how_far_and_the_key_once() {
-        let timeout = RpcTimeout::new(Duration::from_secs(120), "ringrail.rpc.askTimeout");
-        let error = RpcError::timed_out("host:7077".into(), &timeout, AskPhase::Sent);
-        assert_eq!(
-            error.to_string(),
-            "Cannot receive any reply from host:7077 in 120 seconds: it was sent. \
-             This timeout is controlled by ringrail.rpc.askTimeout"
-        );
-        assert_eq!(Span(Duration::from_millis(1)).to_string(), "1 millisecond");
-        assert_eq!(Span(Duration::from_secs(1)).to_string(), "1 second");
-        assert_eq!(
-            Span(Duration::from_millis(1500)).to_string(),
-            "1500 milliseconds"
-        );
-        assert_eq!(Span(Duration::from_micros(1500)).to_string(), "1.5ms");
-    }
 
     #[test]
     fn failures_keep_code_chain_and_retryability_when_passed_on() {

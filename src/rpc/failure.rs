@@ -1,8 +1,7 @@
 //! [`Failure`]: the error of a handler that returns its reply, made of any error by `?`.
 
 use std::error::Error;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use ringrail_codec::native::FailureCode;
 use ringrail_transport::{RequestError, RpcFailure};

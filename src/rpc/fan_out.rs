@@ -13,7 +13,7 @@ use super::ask::{Ask, block_on};
 use super::dispatcher::may_block;
 use super::error::RpcError;
 use super::message::Payload;
-use crate::rpc::sync::Unpoisoned;
+use super::sync::Unpoisoned;
 
 /// Makes many asks, at most `at_a_time` of them outstanding, and gives their outcomes in order.
 ///

@@ -14,11 +14,12 @@ use ringrail_transport::{
 
 use super::RpcError;
 use super::body::BodyRef;
-use super::dispatcher::{Dispatcher, ReplyHandler, call_back, translate};
+use super::dispatcher::Dispatcher;
+use super::link::Link;
 use super::message::Payload;
-use super::outbox::Link;
 use super::peer::Peer;
 use super::received::Received;
+use super::replies::{ReplyHandler, call_back, translate};
 
 /// The way of one callback's replies over one connection; kept by the ref for the asks that follow.
 pub(super) struct FastPath {
@@ -96,7 +97,7 @@ impl<R: Payload> ResponseHandler for Port<R> {
     ) {
         let outcome = match &outcome {
             Ok(body) => Received::archived(BodyRef::of_wire(body), Some(&self.peer))
-                .map_err(|error| RpcError::bad_reply(Some(&self.peer), &error)),
+                .map_err(|error| RpcError::bad_reply(Some(self.peer.address()), &error)),
             Err(error) => Err(self.error(error.clone())),
         };
         call_back(&self.dispatcher, &self.handler, token, outcome);

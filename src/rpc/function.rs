@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use super::RpcError;
+use super::accepts::{Accepts, Dynamic};
 use super::call::RpcCallContext;
 use super::endpoint::RpcEndpoint;
 use super::message::Message;
@@ -103,3 +104,5 @@ pub fn endpoint_fn<M: Message>(
 ) -> FnEndpoint {
     FnEndpoint::new().on::<M>(function)
 }
+
+impl<M: Message> Accepts<M, Dynamic> for FnEndpoint {}

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use ringrail_codec::native::FailureCode;
 
 use super::ask::block_on;
-use super::error::AskPhase;
 use super::message::Payload;
+use super::timeout::AskPhase;
 use super::{Ask, RpcAddress, RpcEndpointRef, RpcEnv, RpcError, clock};
 
 /// The maximum number of endpoints of a group.

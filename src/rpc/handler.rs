@@ -8,19 +8,17 @@
 //! a span of `tracing`, `handle` with the message's name and, of handlers that return at once, the sender, at the level
 //! debug of the target `ringrail::rpc`. Where nobody looks at that level, a span costs the comparison of two numbers.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use super::RpcError;
+use super::accepts::Accepts;
 use super::call::{HeldCall, RpcCallContext};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
-use super::endpoint_ref::Accepts;
+use super::error::ENV_STOPPED;
 use super::failure::Failure;
 use super::function::FnEndpoint;
-use super::handling;
+use super::handler_future::{self, Begin};
 use super::message::Message;
 use super::received::{Owned, Received};
-use super::route::{HandlerFuture, RouteTable, Run};
+use super::route::{RouteTable, Run};
+use super::{RpcError, handling};
 
 /// Handles messages of one type at once, and returns the reply.
 ///
@@ -103,9 +101,31 @@ impl<E: HandlerAsync<M>, M: Message> HandleAsync<M> for E {
     ) -> Result<(), RpcError> {
         let interceptors = self.interceptors().cloned();
         let handle = <Self as HandlerAsync<M>>::handle(self, message);
-        let outcome = handling::by_future::<M>(&call, interceptors, handle).await;
+        let outcome = handling::by_future::<M>(call.deadline_ns(), interceptors, handle).await;
         answer_held(outcome, call)
     }
+
+    fn add_to(table: &mut RouteTable<Self>) {
+        table.add::<M>(Run::Future(handler_future::boxed(
+            false,
+            returning::<Self, M>,
+        )));
+    }
+}
+
+#[expect(
+    clippy::await_holding_refcell_ref,
+    reason = "the inbox runs nothing else of this endpoint until the future is done"
+)]
+async fn returning<E: HandlerAsync<M>, M: Message>(
+    begin: Begin<E, M>,
+) -> Result<Option<M::Reply>, RpcError> {
+    let mut endpoint = begin.endpoint.borrow_mut();
+    let endpoint = endpoint.as_mut().ok_or(ENV_STOPPED)?;
+    let interceptors = endpoint.interceptors().cloned();
+    let handle = <E as HandlerAsync<M>>::handle(endpoint, begin.message);
+    let outcome = handling::by_future::<M>(begin.deadline_ns, interceptors, handle).await;
+    Ok(Some(outcome?))
 }
 
 /// A message that endpoints of type `E` handle at once, by what they implement. Written by `#[ringrail::interface]`.
@@ -158,7 +178,8 @@ impl<E: RpcEndpoint> RouteTable<E> {
 
     /// Adds a message by its [`HandledByFuture`].
     pub fn add_handled_by_future<M: HandledByFuture<E>>(&mut self) {
-        self.add::<M>(Run::Future(fly::<E, M>));
+        let make = returning_by_interface::<E, M>;
+        self.add::<M>(Run::Future(handler_future::boxed(false, make)));
     }
 }
 
@@ -166,22 +187,15 @@ impl<E: RpcEndpoint> RouteTable<E> {
     clippy::await_holding_refcell_ref,
     reason = "the inbox runs nothing else of this endpoint until the future is done"
 )]
-fn fly<E: RpcEndpoint, M: HandledByFuture<E>>(
-    endpoint: Rc<RefCell<Option<E>>>,
-    message: Owned<M>,
-    call: HeldCall<M::Reply>,
-) -> HandlerFuture {
-    Box::pin(async move {
-        match endpoint.borrow_mut().as_mut() {
-            Some(endpoint) => {
-                let interceptors = endpoint.interceptors().cloned();
-                let handle = M::handle_by(message, endpoint);
-                let outcome = handling::by_future::<M>(&call, interceptors, handle).await;
-                answer_held(outcome, call)
-            }
-            None => Ok(()),
-        }
-    })
+async fn returning_by_interface<E: RpcEndpoint, M: HandledByFuture<E>>(
+    begin: Begin<E, M>,
+) -> Result<Option<M::Reply>, RpcError> {
+    let mut endpoint = begin.endpoint.borrow_mut();
+    let endpoint = endpoint.as_mut().ok_or(ENV_STOPPED)?;
+    let interceptors = endpoint.interceptors().cloned();
+    let handle = M::handle_by(begin.message, endpoint);
+    let outcome = handling::by_future::<M>(begin.deadline_ns, interceptors, handle).await;
+    Ok(Some(outcome?))
 }
 
 impl FnEndpoint {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::Span;
 
-use super::call::{HeldCall, RpcCallContext};
+use super::call::RpcCallContext;
 use super::interceptor::{self, Interceptors};
 use super::message::{Message, Payload};
 use super::{Failure, RpcTimeout, clock};
@@ -84,11 +84,11 @@ pub(crate) fn now<M: Message>(
 
 /// Runs a handler's future.
 pub(crate) async fn by_future<M: Message>(
-    call: &HeldCall<M::Reply>,
+    deadline_ns: u64,
     interceptors: Option<Interceptors>,
     handle: impl Future<Output = Result<M::Reply, Failure>>,
 ) -> Result<M::Reply, Failure> {
-    let (deadline_ns, span) = (call.deadline_ns(), span::<M>());
+    let span = span::<M>();
     let mut future = pin!(interceptor::around_future::<M, _>(interceptors, handle));
     poll_fn(|cx| {
         let _within = Within::new(deadline_ns);

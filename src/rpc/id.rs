@@ -4,7 +4,9 @@
 //! cleared: stable across processes, versions and machines, and computed when the program is built.
 //! That bit tells a long envelope from a short one (`wire`).
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -73,6 +75,27 @@ id! {
     /// Stands for the name of a message type ([`Message::NAME`](super::Message::NAME)).
     MessageId
 }
+
+/// Hashes numbers that are hashes already.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = fnv1a(bytes);
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}
+
+/// A table by numbers that are hashes already.
+pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
 
 #[cfg(test)]
 mod tests {

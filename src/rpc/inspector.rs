@@ -9,8 +9,10 @@ use super::call::RpcCallContext;
 use super::endpoint::{Handle, RpcEndpoint};
 use super::env::{EndpointOptions, RpcEnv};
 use super::error::RpcError;
-use super::inbox::EndpointMetrics;
+use super::failure::Failure;
+use super::handler::Handler;
 use super::message::{Lane, Message};
+use super::metrics::EndpointMetrics;
 use super::received::{Received, View};
 use super::shared::EnvShared;
 
@@ -98,19 +100,14 @@ impl RpcEndpoint for Inspector {
     type Messages = (Inspect, Ping);
 }
 
-impl Handle<Inspect> for Inspector {
-    fn handle(
-        &mut self,
-        _: Received<'_, Inspect>,
-        call: RpcCallContext<'_, EnvReport>,
-    ) -> Result<(), RpcError> {
-        let endpoints = self.env.registry().metrics();
-        call.reply(EnvReport {
+impl Handler<Inspect> for Inspector {
+    fn handle(&mut self, _: Received<'_, Inspect>) -> Result<EnvReport, Failure> {
+        let endpoints = self.env.registry.metrics();
+        Ok(EnvReport {
             name: self.env.name().to_owned(),
             shards: self.env.shards().len() as u32,
             endpoints: endpoints.into_iter().map(EndpointReport::from).collect(),
-        });
-        Ok(())
+        })
     }
 }
 

@@ -1,6 +1,5 @@
 //! [`Interceptor`]: code around the handlers of an endpoint, and before the asks of a client: limits, metrics, refusals.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,11 +147,7 @@ impl Interceptors {
     }
 }
 
-impl fmt::Debug for Interceptors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Interceptors({})", self.all.len())
-    }
-}
+debug_text!(Interceptors, |this| "Interceptors({})", this.all.len());
 
 /// A call that interceptors let pass.
 struct Entered<'a> {

@@ -3,20 +3,22 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::dispatcher::{Dispatcher, NewAsk, Replies, ReplyHandler, Sink, Way, dispatcher_of};
-use super::endpoint_ref::{Accepts, Place, RefTarget};
+use super::accepts::Accepts;
+use super::dispatcher::{AnyInbox, Dispatcher, Way, dispatcher_of};
+use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::fast_path::FastPath;
-use super::inbox::AnyInbox;
+use super::link::Link;
 use super::message::{Message, Payload};
-use super::outbox::{Link, Outgoing};
+use super::pending_ask::Outgoing;
 use super::received::Owned;
+use super::replies::{AnyReplies, NewAsk, Replies, ReplyContext, ReplyHandler, Sink};
+use super::target::{LocalTarget, Place, RefTarget};
 use super::{RpcTimeout, clock};
 
 /// A ref on the thread that its endpoint, or the connection to it, lives on: the fastest way to ask.
@@ -32,17 +34,6 @@ pub struct LocalRef<E> {
     /// The way of the last callback's replies over it.
     fast_path: RefCell<Option<FastPath>>,
     endpoint: PhantomData<fn(E)>,
-}
-
-/// The target of this thread's asks: counted here, so that an ask does not touch a count of other threads.
-pub(crate) struct LocalTarget(Arc<RefTarget>);
-
-impl Deref for LocalTarget {
-    type Target = Arc<RefTarget>;
-
-    fn deref(&self) -> &Arc<RefTarget> {
-        &self.0
-    }
 }
 
 impl<E> LocalRef<E> {
@@ -85,14 +76,13 @@ impl<E> LocalRef<E> {
     /// # Errors
     /// The ask was not taken in, and `handler` is not called.
     #[inline]
-    pub fn ask_with<M, How>(
+    pub fn ask_with<M: Message, How>(
         &self,
         message: M,
         handler: &Rc<dyn ReplyHandler<M::Reply>>,
         token: u64,
     ) -> Result<(), RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         if self.inbox.is_none() {
@@ -118,7 +108,7 @@ impl<E> LocalRef<E> {
         if self.dispatcher.has_ended() {
             return Some(Err(super::error::ENV_STOPPED));
         }
-        let timeout = self.dispatcher.env().settings().ask_timeout.duration();
+        let timeout = self.dispatcher.env().settings.ask_timeout.duration();
         Some(link.ask_fast(&self.target, message, timeout, (sink, token)))
     }
 
@@ -137,9 +127,8 @@ impl<E> LocalRef<E> {
     ///
     /// # Errors
     /// By the future: why there is no reply.
-    pub fn ask<M, How>(&self, message: M) -> LocalAsk<M::Reply>
+    pub fn ask<M: Message, How>(&self, message: M) -> LocalAsk<M::Reply>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         LocalAsk {
@@ -151,9 +140,12 @@ impl<E> LocalRef<E> {
     ///
     /// # Errors
     /// By the future: why there is no reply.
-    pub fn ask_timeout<M, How>(&self, message: M, timeout: RpcTimeout) -> LocalAsk<M::Reply>
+    pub fn ask_timeout<M: Message, How>(
+        &self,
+        message: M,
+        timeout: RpcTimeout,
+    ) -> LocalAsk<M::Reply>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         let started = self.start(message, Sink::Future(None), Some(timeout));
@@ -170,9 +162,8 @@ impl<E> LocalRef<E> {
     /// # Errors
     /// It was not taken: the env is stopped, there is no way to the endpoint, or its inbox, the outbox of its
     /// address or its connection has no room.
-    pub fn send<M, How>(&self, message: M) -> Result<(), RpcError>
+    pub fn send<M: Message, How>(&self, message: M) -> Result<(), RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         if let Some(inbox) = &self.inbox {
@@ -209,9 +200,7 @@ impl<E> LocalRef<E> {
             return Err(super::error::ENV_STOPPED);
         }
         if inbox.is_stopping() {
-            return Err(RpcError::CouldNotFind {
-                name: self.target.name_arc(),
-            });
+            return Err(RpcError::no_endpoint(&self.target.name_arc()));
         }
         Ok(())
     }
@@ -238,7 +227,7 @@ impl<E> LocalRef<E> {
             self.check(&**inbox)?;
         }
         let dispatcher = &self.dispatcher;
-        let settings = dispatcher.env().settings();
+        let settings = &dispatcher.env().settings;
         let time = match &timeout {
             Some(timeout) => clock::ns(timeout.duration()),
             None => settings.ask_timeout_ns,
@@ -271,7 +260,12 @@ impl<E> LocalRef<E> {
         match self.way() {
             Way::Link(link) => {
                 let asking = (key, deadline_ns, None);
-                link.ask((dispatcher, replies), &self.target, &message, asking);
+                link.ask(
+                    (dispatcher.now_ns(), replies),
+                    &self.target,
+                    &message,
+                    asking,
+                );
             }
             Way::Outbox(outbox) => {
                 let out = self.out(message, Some(key), deadline_ns);
@@ -335,3 +329,30 @@ impl<R: Payload> Drop for LocalAsk<R> {
 impl<R: Payload> Unpin for LocalAsk<R> {}
 
 debug_text!([R: Payload] LocalAsk<R>, |_this| "LocalAsk");
+
+impl<E> RpcEndpointRef<E> {
+    /// The ref as the thread that the endpoint (or the connection to it) lives on can use it: without
+    /// an allocation per ask. `None` on every other thread.
+    pub fn as_local(&self) -> Option<LocalRef<E>> {
+        LocalRef::of(self.target())
+    }
+}
+
+impl<R: Payload> ReplyContext<'_, R> {
+    /// Asks `to`; the reply comes to the handler that is being called, with `token`.
+    ///
+    /// # Errors
+    /// As [`LocalRef::ask_with`]: the ask was not taken in, and the handler is not called for it.
+    #[inline]
+    pub fn ask<E, M: Message<Reply = R>, How>(
+        &self,
+        to: &LocalRef<E>,
+        message: M,
+        token: u64,
+    ) -> Result<(), RpcError>
+    where
+        E: Accepts<M, How>,
+    {
+        to.ask_with(message, self.handler, token)
+    }
+}

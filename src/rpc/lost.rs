@@ -26,6 +26,20 @@ pub struct LostMessage {
     pub cause: RpcError,
 }
 
+impl LostMessage {
+    pub(crate) fn new(
+        endpoint: impl Into<Arc<str>>,
+        message: impl Into<Arc<str>>,
+        cause: RpcError,
+    ) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            message: message.into(),
+            cause,
+        }
+    }
+}
+
 impl fmt::Display for LostMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

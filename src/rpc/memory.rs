@@ -18,21 +18,14 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
-use ringrail_codec::archive::Encode;
-use ringrail_transport::RpcFailure;
-
-use super::RpcAddress;
-use super::body::{AlignedBytes, BodyBuf, encode_aligned};
-use super::connection::Connection;
-use super::dispatcher::{Dispatcher, Job, PeerMessage, PostError, ThreadHandle, start_thread};
+use super::connection::Channel;
+use super::dispatcher::{Dispatcher, start_thread};
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
-use super::error::{ENV_STOPPED, RpcError};
-use super::hello;
-use super::peer::Peer;
-use super::reply::SendReply;
-use super::settings::INBOX_KEY;
-use super::shared::{EnvShared, FileSource, ListenError, Network, next_serial, start_on_port};
-use super::sync::{AtomicBool, Unpoisoned};
+use super::error::RpcError;
+use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
+use super::sync::Unpoisoned;
+use super::thread::ThreadHandle;
+use super::{RpcAddress, inspector, verifier};
 
 /// Makes in-process envs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,12 +49,13 @@ impl RpcEnvFactory for LocalFactory {
         let memory = Arc::new(Memory::default());
         env.started(threads, Arc::clone(&memory) as Arc<dyn Network>);
         if !config.client_mode {
-            let retries = env.settings().port_max_retries;
+            let retries = env.settings.port_max_retries;
             let bound = start_on_port(&config.name, config.port, retries, |port| {
                 memory.listen(&env, &RpcAddress::new(&config.bind_host, port))
             })?;
             env.listens(start::advertised(&config, bound.port()));
-            start::built_in(&owned)?;
+            verifier::set_up(&owned)?;
+            inspector::set_up(&owned)?;
         }
         Ok(owned)
     }
@@ -71,7 +65,7 @@ fn start_threads(
     config: &RpcEnvConfig,
     env: &Arc<EnvShared>,
 ) -> Result<Vec<Arc<ThreadHandle>>, RpcError> {
-    let count = match config.thread_count(env.settings().shards)? {
+    let count = match config.thread_count(env.settings.shards)? {
         0 => DEFAULT_THREADS,
         count => count,
     };
@@ -174,13 +168,7 @@ impl Network for Memory {
             (env, Arc::clone(host), to.clone()),
             (&there, there.next_shard()?, own),
         ];
-        let channel = Arc::new(Channel {
-            sides: sides.map(|(env, host, socket)| Side {
-                peer: Peer::new(Arc::clone(env), socket, host, next_serial()),
-                refuses: AtomicBool::new(false),
-            }),
-            closed: AtomicBool::new(false),
-        });
+        let channel = Channel::new(sides);
         self.note(&channel);
         memory.note(&channel);
         let entering = Entering {
@@ -203,7 +191,7 @@ impl Network for Memory {
             let text = format!("Stream '{name}' was not found.");
             io::Error::new(io::ErrorKind::NotFound, text)
         };
-        let opened = there.files().open(name);
+        let opened = there.files.open(name);
         let file = opened.and_then(|file| file.ok_or_else(missing));
         Ok(FileSource::File(file))
     }
@@ -238,7 +226,7 @@ impl Entering {
         channel.sides[0]
             .host()
             .run(move |dispatcher| self.connecting_side(dispatcher));
-        hello::greet(&link);
+        link.greet();
     }
 
     fn connecting_side(mut self, dispatcher: &Rc<Dispatcher>) {
@@ -258,175 +246,10 @@ impl Drop for Entering {
         if !self.taken {
             self.channel.close();
             let to = self.to.clone();
-            let error = RpcError::Disconnected {
-                address: to.clone(),
-            };
+            let error = RpcError::disconnected(&to);
             self.channel.sides[0]
                 .host()
                 .run(move |dispatcher| dispatcher.connected(&to, Err(error)));
         }
     }
 }
-
-/// One side of a connection: the peer as this side sees it, on the thread of its link.
-struct Side {
-    peer: Arc<Peer>,
-    /// Its endpoints have no room for messages: the other side's are refused.
-    refuses: AtomicBool,
-}
-
-impl Side {
-    fn host(&self) -> &Arc<ThreadHandle> {
-        self.peer.host()
-    }
-}
-
-/// A connection; side 0 made it.
-struct Channel {
-    sides: [Side; 2],
-    closed: AtomicBool,
-}
-
-impl Channel {
-    fn end(self: &Arc<Self>, side: usize) -> Connection {
-        assert!(side < self.sides.len(), "a connection has two sides");
-        Connection::Memory(End {
-            channel: Arc::clone(self),
-            side,
-        })
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
-    }
-
-    /// Ends the connection; both sides are told.
-    fn close(&self) {
-        if self.closed.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        for side in &self.sides {
-            let link = side.peer.link();
-            side.host()
-                .run(move |dispatcher| dispatcher.remove_link(link, None));
-        }
-    }
-}
-
-/// One end of a connection.
-#[derive(Clone)]
-pub(crate) struct End {
-    channel: Arc<Channel>,
-    side: usize,
-}
-
-impl End {
-    fn other(&self) -> &Side {
-        &self.channel.sides[1 - self.side]
-    }
-
-    /// Posts a message, bounded, to the other side's thread.
-    ///
-    /// # Errors
-    /// It was not taken.
-    pub(crate) fn send(
-        &self,
-        body: AlignedBytes,
-        answer: Option<NewAnswer>,
-    ) -> Result<(), RpcError> {
-        let there = self.other();
-        if self.channel.is_closed() {
-            return Err(RpcError::OutboxStopped);
-        }
-        if there.refuses.load(Ordering::Acquire) {
-            return Err(RpcError::Busy {
-                what: "an inbox of the peer",
-                limit: 0,
-                key: INBOX_KEY,
-            });
-        }
-        let reply = match answer {
-            None => SendReply::OneWay,
-            Some((id, deadline_ns, retracted)) => SendReply::Memory(Box::new(Answer {
-                to: Arc::clone(self.channel.sides[self.side].host()),
-                id,
-                deadline_ns,
-                retracted,
-            })),
-        };
-        let message = PeerMessage {
-            envelope: None,
-            body: BodyBuf::Shared(Arc::new(body), 0),
-            peer: Arc::clone(&there.peer),
-            reply,
-        };
-        match there.host().post(Job::Message(Box::new(message))) {
-            Ok(()) => Ok(()),
-            Err(PostError::Closed(_)) => Err(ENV_STOPPED),
-            Err(PostError::Full(_)) => Err(there.host().full("the mailbox of the peer's thread")),
-        }
-    }
-
-    /// Refuses the other side's messages, or takes them again.
-    pub(crate) fn refuse(&self, refuse: bool) {
-        let here = &self.channel.sides[self.side];
-        here.refuses.store(refuse, Ordering::Release);
-    }
-
-    pub(crate) fn close(&self) {
-        self.channel.close();
-    }
-}
-
-/// The asker's number for a request, its deadline in ns, and the flag that says that nobody waits any more.
-pub(crate) type NewAnswer = (u64, u64, Arc<std::sync::atomic::AtomicBool>);
-
-/// The right to answer a request of the other side, from any thread.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    to: Arc<ThreadHandle>,
-    id: u64,
-    pub(crate) deadline_ns: u64,
-    retracted: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Answer {
-    /// For tests of what is answered: to a thread that nobody runs.
-    #[cfg(test)]
-    pub(crate) fn new(to: &Arc<ThreadHandle>, (id, deadline_ns, retracted): NewAnswer) -> Self {
-        let to = Arc::clone(to);
-        Self {
-            to,
-            id,
-            deadline_ns,
-            retracted,
-        }
-    }
-
-    pub(crate) fn is_retracted(&self) -> bool {
-        self.retracted.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn reply(self, value: &impl Encode) {
-        match encode_aligned(value) {
-            Ok(bytes) => self.reply_bytes(&Arc::new(bytes)),
-            Err(error) => self.fail(&RpcError::unserialisable_reply(&error)),
-        }
-    }
-
-    pub(crate) fn reply_bytes(self, bytes: &Arc<AlignedBytes>) {
-        self.settle(Ok(BodyBuf::Shared(Arc::clone(bytes), 0)));
-    }
-
-    pub(crate) fn fail(self, error: &RpcError) {
-        self.settle(Err(error.to_failure()));
-    }
-
-    fn settle(self, outcome: Result<BodyBuf, RpcFailure>) {
-        if !self.to.answer(self.id, outcome) {
-            tracing::debug!(target: "ringrail::rpc", "an answer found no caller");
-        }
-    }
-}
-
-debug_text!(End, |this| "End({:?})", this.other().peer);

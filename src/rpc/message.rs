@@ -1,11 +1,10 @@
 //! Messages: rkyv types with a name and a reply type.
 
+use ringrail_codec::archive::{ArchiveError, Encode, decode};
 use rkyv::api::high::{HighDeserializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::Error;
 use rkyv::{Archive, Deserialize};
-
-use ringrail_codec::archive::{ArchiveError, Encode, decode};
 
 use super::id::MessageId;
 

@@ -109,7 +109,8 @@
 //! [`await_termination`](RpcEnv::await_termination) waits for that.
 //!
 //! **Where an endpoint lives.** On one shard ([`Placement::Any`], [`Placement::Shard`]): no lock, and it must
-//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, and wait for others. An
+//! not block. [Isolated](Placement::Isolated), on a thread of its own: it may block, wait for others, and be made anew when it panics
+//! ([`setup_supervised`](RpcEnv::setup_supervised)). An
 //! instance per shard ([`setup_replicated`](RpcEnv::setup_replicated)): for what has no state, or shares it.
 //! A handler that takes long but does not block is a future ([`HandlerAsync`], [`HandleAsync`]); one that is answered elsewhere keeps the call
 //! ([`RpcCallContext::defer`]).
@@ -154,9 +155,11 @@ macro_rules! debug_text {
     };
 }
 
+mod accepts;
 mod address;
 mod any;
 mod ask;
+mod backends;
 mod body;
 mod borrowed;
 mod call;
@@ -170,24 +173,29 @@ mod endpoint;
 mod endpoint_ref;
 mod env;
 mod error;
+mod event;
 mod failure;
 mod fan_out;
 mod fast_path;
+mod file_table;
 mod files;
 mod fingerprint;
 mod function;
 mod group;
 mod handler;
+mod handler_future;
 mod handling;
 mod hello;
 mod id;
 mod inbox;
 mod inspector;
 mod interceptor;
+mod link;
 mod local_ref;
 mod lost;
 mod memory;
 mod message;
+mod metrics;
 #[cfg(all(test, shuttle))]
 mod models;
 mod outbox;
@@ -195,6 +203,7 @@ mod peer;
 mod pending_ask;
 mod received;
 mod ref_archive;
+mod replies;
 mod reply;
 mod retry;
 mod ring;
@@ -204,30 +213,33 @@ mod sending;
 pub(crate) mod settings;
 mod shared;
 mod stream;
+mod supervision;
 mod sync;
+mod target;
+mod thread;
 mod timeout;
 mod timer;
+mod uri;
 mod verifier;
 mod wire;
 
+pub use accepts::{Accepts, Any, Dynamic, ViaHandle, ViaHandleAsync};
 pub use address::{MAX_NAME_LEN, RpcAddress, RpcEndpointAddress};
 pub use any::{AnyCallContext, AnyMessage};
 pub use ask::{AbortHandle, Ask, AskArchived};
+pub use backends::register_factory;
 pub use body::AlignedBytes;
 pub use borrowed::{Slice, Text};
 pub use call::{DeferredCall, HeldCall, RpcCallContext};
 pub use client::{Client, LocalClient};
-pub use dispatcher::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub use endpoint::{EndpointContext, Handle, HandleAsync, RpcEndpoint};
-pub use endpoint_ref::{Accepts, Any, Dynamic, RpcEndpointRef, ViaHandle, ViaHandleAsync};
-pub use env::{
-    EndpointOptions, Placement, RpcEnv, RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory,
-    register_factory,
-};
-pub use error::{AskPhase, RpcError, TimedOut};
+pub use endpoint_ref::RpcEndpointRef;
+pub use env::{EndpointOptions, Placement, RpcEnv, RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory};
+pub use error::RpcError;
 pub use failure::Failure;
 pub use fan_out::{AskAll, ask_all};
-pub use files::{FileServerError, RpcChannel, RpcEnvFileServer};
+pub use file_table::FileServerError;
+pub use files::{RpcChannel, RpcEnvFileServer};
 pub use fingerprint::{Fingerprint, Schema, message_schema};
 pub use function::{FnEndpoint, endpoint_fn};
 pub use group::{Choice, EndpointGroup, MAX_GROUP};
@@ -236,20 +248,23 @@ pub use handler::{
 };
 pub use handling::time_left;
 pub use id::{EndpointId, MessageId};
-pub use inbox::{EndpointMetrics, LIVENESS_PLACES};
+pub use inbox::LIVENESS_PLACES;
 pub use inspector::{EndpointReport, EnvReport, INSPECTOR_NAME, Inspect, Ping};
 pub use interceptor::{CallInfo, Interceptor, Interceptors};
 pub use local_ref::{LocalAsk, LocalRef};
 pub use lost::LostMessage;
 pub use memory::LocalFactory;
 pub use message::{Lane, Message, Payload};
+pub use metrics::EndpointMetrics;
 pub use received::{Owned, Received, View};
 pub use ref_archive::{ArchivedRefParts, RefParts};
+pub use replies::{MAX_OUTSTANDING, ReplyContext, ReplyHandler};
 pub use ring::RingFactory;
 pub use route::{Async, MessageEntry, MessageSet, RouteTable};
 pub use sending::Sending;
 pub use stream::{Items, MAX_STREAMS, STREAM_IDLE, StreamItem, StreamRef};
-pub use timeout::RpcTimeout;
+pub use supervision::Supervision;
+pub use timeout::{AskPhase, RpcTimeout, TimedOut};
 pub use timer::{EndpointTimer, MAX_THREAD_TIMERS};
 pub use verifier::{CheckExistence, VERIFIER_NAME};
 

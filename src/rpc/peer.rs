@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::RpcAddress;
-use super::dispatcher::ThreadHandle;
 use super::id::{EndpointId, MessageId};
 use super::shared::EnvShared;
-use crate::rpc::sync::Unpoisoned;
+use super::sync::Unpoisoned;
+use super::thread::ThreadHandle;
 
 /// Names that one peer may tell this side, so that errors can use them; further ones stay numbers.
 pub(crate) const MAX_PEER_NAMES: usize = 4096;

@@ -92,9 +92,8 @@ impl<'a, M: Payload> Received<'a, M> {
         let bytes = match scratch.get() {
             Some(bytes) => bytes,
             None => {
-                let fresh = Scratch::encode(value).map_err(|error| RpcError::Encode {
-                    message: std::any::type_name::<M>(),
-                    detail: error.to_string().into(),
+                let fresh = Scratch::encode(value).map_err(|error| {
+                    RpcError::unserialisable(std::any::type_name::<M>(), &error)
                 })?;
                 scratch.get_or_init(|| fresh)
             }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::accepts::Accepts;
+use super::ask::block_on;
 use super::clock;
-use super::endpoint_ref::{Place, RpcEndpointRef};
+use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::message::Message;
 use super::pending_ask::SendOptions;
 use super::shared::{Sleep, next_serial};
+use super::target::Place;
 
 /// A token that no other ask of any env has.
 fn fresh_token(env: u64) -> u64 {
@@ -37,7 +40,7 @@ where
     M: Message + Clone,
 {
     let env = to.target().env();
-    let (attempts, wait) = (env.settings().num_retries, env.settings().retry_wait);
+    let (attempts, wait) = (env.settings.num_retries, env.settings.retry_wait);
     let token = fresh_token(env.id());
     let mut attempt = 1;
     loop {
@@ -67,8 +70,47 @@ where
         }
         attempt += 1;
         if wait > Duration::ZERO {
-            Sleep::until(env.timers(), clock::now_ns() + clock::ns(wait)).await;
+            Sleep::until(&env.timers, clock::now_ns() + clock::ns(wait)).await;
         }
+    }
+}
+
+impl<E> RpcEndpointRef<E> {
+    /// Asks, and asks again where that fails, up to `ringrail.rpc.numRetries` times in all, with
+    /// `ringrail.rpc.retry.wait` between (Spark: `askWithRetry`).
+    ///
+    /// All attempts carry the same token, and the receiver remembers what it has replied to it: a
+    /// message whose *reply* was lost is not handled twice, as long as the receiver remembers
+    /// (`ringrail.rpc.retry.remembered`). What failed is handled anew.
+    ///
+    /// # Errors
+    /// [`RpcError::Retried`] with the last cause; at once what no attempt can mend.
+    ///
+    /// # Cancel safety
+    /// Dropping the future retracts the attempt that is under way.
+    pub async fn ask_with_retry<M: Message + Clone, How>(
+        &self,
+        message: M,
+    ) -> Result<M::Reply, RpcError>
+    where
+        E: Accepts<M, How>,
+    {
+        ask(self, message).await
+    }
+
+    /// As [`ask_with_retry`](Self::ask_with_retry), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
+    pub fn ask_with_retry_blocking<M: Message + Clone, How>(
+        &self,
+        message: M,
+    ) -> Result<M::Reply, RpcError>
+    where
+        E: Accepts<M, How>,
+    {
+        self.may_wait("ask_with_retry_blocking")?;
+        block_on(ask(self, message))
     }
 }
 

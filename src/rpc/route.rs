@@ -5,27 +5,27 @@
 //! in its queue), whoever sends on the same thread sees it without the endpoint's (to leave a value).
 
 use std::any::Any;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::Context;
 
 use ringrail_codec::archive::ArchiveError;
 
 use super::RpcError;
-use super::body::BodyRef;
-use super::call::{HeldCall, RpcCallContext};
-use super::dispatcher::{Dispatcher, Replies};
+use super::call::{HeldCall, RpcCallContext, let_go};
+use super::dispatcher::{Dispatcher, TypedRoute};
 use super::endpoint::{Handle, HandleAsync, RpcEndpoint};
+use super::handler_future::{Begin, BoxedHandler};
 use super::id::MessageId;
 use super::inbox::Inbox;
 use super::message::{Lane, Message};
 use super::peer::Peer;
-use super::received::{Owned, Received};
-use super::reply::Reply;
+use super::received::Received;
+use super::replies::{AnyReplies, Replies};
+use super::reply::{FromPeer, Reply};
 use super::schema::{self, Schema};
 
 /// Marks a message in [`RpcEndpoint::Messages`] that is handled by a future
@@ -64,7 +64,7 @@ impl<E: RpcEndpoint + HandleAsync<M>, M: Message> MessageEntry<E> for Async<M> {
     const IDS: &'static [MessageId] = &[M::ID];
 
     fn add_to(table: &mut RouteTable<E>) {
-        table.add::<M>(Run::Future(handler_future::<E, M>));
+        <E as HandleAsync<M>>::add_to(table);
     }
 }
 
@@ -127,7 +127,7 @@ pub(crate) enum Run<E, M: Message> {
     /// At once. The number is for endpoints that have several functions.
     Now(RunNow<E, M>),
     /// By a future.
-    Future(RunFuture<E, M>),
+    Future(BoxedHandler<E, M>),
 }
 
 pub(crate) type RunNow<E, M> = fn(
@@ -136,34 +136,6 @@ pub(crate) type RunNow<E, M> = fn(
     Received<'_, M>,
     RpcCallContext<'_, <M as Message>::Reply>,
 ) -> Result<(), RpcError>;
-
-pub(crate) type RunFuture<E, M> =
-    fn(Rc<RefCell<Option<E>>>, Owned<M>, HeldCall<<M as Message>::Reply>) -> HandlerFuture;
-
-/// A handler's future.
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), RpcError>>>>;
-
-#[expect(
-    clippy::await_holding_refcell_ref,
-    reason = "the inbox runs nothing else of this endpoint until the future is done"
-)]
-fn handler_future<E: HandleAsync<M>, M: Message>(
-    endpoint: Rc<RefCell<Option<E>>>,
-    message: Owned<M>,
-    call: HeldCall<M::Reply>,
-) -> HandlerFuture {
-    Box::pin(async move {
-        let spare = call.share();
-        let outcome = match endpoint.borrow_mut().as_mut() {
-            Some(endpoint) => endpoint.handle(message, call).await,
-            None => Ok(()),
-        };
-        if let Err(error) = &outcome {
-            spare.send_failure(error.clone());
-        }
-        outcome
-    })
-}
 
 /// Makes a route, for its inbox.
 type Maker<E> = Box<dyn FnOnce(&Weak<Inbox<E>>) -> RouteEntry<E>>;
@@ -191,6 +163,7 @@ impl<E: RpcEndpoint> RouteTable<E> {
                 index,
                 run,
                 queue: RefCell::default(),
+                held: Cell::default(),
                 replies: OnceCell::new(),
             });
             RouteEntry {
@@ -213,11 +186,7 @@ impl<E: RpcEndpoint> RouteTable<E> {
     }
 }
 
-impl<E: RpcEndpoint> std::fmt::Debug for RouteTable<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RouteTable({} routes)", self.makers.len())
-    }
-}
+debug_text!([E: RpcEndpoint] RouteTable<E>, |this| "RouteTable({} routes)", this.makers.len());
 
 /// One route of an inbox.
 pub(crate) struct RouteEntry<E: RpcEndpoint> {
@@ -228,13 +197,6 @@ pub(crate) struct RouteEntry<E: RpcEndpoint> {
     pub(crate) typed: Box<dyn Any>,
 }
 
-/// A peer's message, whose endpoint is known already.
-pub(crate) struct FromPeer<'a> {
-    pub(crate) body: BodyRef<'a>,
-    pub(crate) peer: &'a Arc<Peer>,
-    pub(crate) reply: Reply<'a>,
-}
-
 /// A route without its message's type.
 pub(crate) trait AnyRoute<E: RpcEndpoint> {
     /// Handles a peer's message.
@@ -243,23 +205,14 @@ pub(crate) trait AnyRoute<E: RpcEndpoint> {
     /// Handles the first value in its queue.
     fn run_local(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>);
 
+    /// Drives the future of its handler, which has been woken.
+    fn go_on(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>);
+
+    /// Drops the future of its handler, and fails its caller.
+    fn drop_future(&self);
+
     /// Drops the first value in its queue; its message's name where it wanted no reply.
     fn drop_local(&self) -> Option<&'static str>;
-}
-
-/// A route without its endpoint's type.
-pub(crate) trait TypedRoute<M: Message> {
-    /// Handles a value of this process now, if nothing is in the way, or queues it. `key` is the
-    /// ask's.
-    ///
-    /// # Errors
-    /// The endpoint is stopped, or its inbox is full.
-    fn post(
-        &self,
-        dispatcher: &Rc<Dispatcher>,
-        message: M,
-        key: Option<u64>,
-    ) -> Result<(), RpcError>;
 }
 
 /// One message type of one endpoint.
@@ -268,6 +221,8 @@ struct Route<E: RpcEndpoint, M: Message> {
     index: usize,
     run: Run<E, M>,
     queue: RefCell<VecDeque<(M, Option<u64>)>>,
+    /// The call whose handler's future is pending.
+    held: Cell<Reply<'static>>,
     /// The dispatcher's table of asks with its replies, once it was needed.
     replies: OnceCell<Rc<Replies<M::Reply>>>,
 }
@@ -281,18 +236,48 @@ impl<E: RpcEndpoint, M: Message> Route<E, M> {
         message: Received<'_, M>,
         (reply, peer): (Reply<'_>, Option<&Arc<Peer>>),
     ) {
-        match self.run {
+        match &self.run {
             Run::Now(run) => {
                 inbox.run_now(dispatcher, (reply, peer), M::NAME, |endpoint, call| {
                     run(endpoint, self.index, message, call)
                 });
             }
-            Run::Future(run) => {
-                let call = HeldCall::new(Rc::clone(dispatcher), reply.hold());
-                inbox.run_future(dispatcher, M::NAME, |endpoint| {
-                    run(endpoint, message.keep(), call)
-                });
-            }
+            Run::Future(handler) => self.begin(inbox, dispatcher, handler, message, reply),
+        }
+    }
+
+    /// Begins the future of a handler, and drives it as far as it goes.
+    fn begin(
+        &self,
+        inbox: &Inbox<E>,
+        dispatcher: &Rc<Dispatcher>,
+        handler: &BoxedHandler<E, M>,
+        message: Received<'_, M>,
+        mut reply: Reply<'_>,
+    ) {
+        let deadline_ns = reply.deadline_ns();
+        let holds_call = handler.borrow().holds_call();
+        let call = holds_call.then(|| HeldCall::new(Rc::clone(dispatcher), reply.take().hold()));
+        handler.borrow_mut().begin(Begin {
+            endpoint: inbox.begin_future(),
+            message: message.keep(),
+            call,
+            deadline_ns,
+        });
+        self.drive(inbox, dispatcher, handler, reply);
+    }
+
+    fn drive(
+        &self,
+        inbox: &Inbox<E>,
+        dispatcher: &Rc<Dispatcher>,
+        handler: &BoxedHandler<E, M>,
+        reply: Reply<'_>,
+    ) {
+        let poll = |cx: &mut Context<'_>| handler.borrow_mut().poll(cx);
+        let of = (self.index, M::NAME);
+        if let Some(reply) = inbox.drive_future(dispatcher, of, reply, poll) {
+            self.held.set(reply.hold());
         }
     }
 
@@ -358,6 +343,22 @@ impl<E: RpcEndpoint, M: Message> AnyRoute<E> for Route<E, M> {
         self.run_value(inbox, dispatcher, message, key);
     }
 
+    fn go_on(&self, inbox: &Inbox<E>, dispatcher: &Rc<Dispatcher>) {
+        if let Run::Future(handler) = &self.run {
+            self.drive(inbox, dispatcher, handler, self.held.take());
+        }
+    }
+
+    fn drop_future(&self) {
+        if let Run::Future(handler) = &self.run {
+            handler.borrow_mut().clear();
+        }
+        let reply = self.held.take();
+        if !reply.is_one_way() {
+            reply.fail(&let_go());
+        }
+    }
+
     fn drop_local(&self) -> Option<&'static str> {
         let (message, key) = self.queue.borrow_mut().pop_front()?;
         drop(message);
@@ -372,11 +373,7 @@ fn refuse_archive<E: RpcEndpoint, M: Message>(
     message: &mut FromPeer<'_>,
     error: &ArchiveError,
 ) {
-    let error = RpcError::BadArchive {
-        message: M::NAME.into(),
-        from: message.peer.address().to_string().into(),
-        detail: error.to_string().into(),
-    };
+    let error = RpcError::bad_archive(M::NAME, message.peer.address(), error);
     message.reply.take().fail(&error);
     inbox.on_error(error);
 }
@@ -400,7 +397,7 @@ impl<E: RpcEndpoint, M: Message> TypedRoute<M> for Route<E, M> {
         inbox.admit(M::LANE)?;
         self.queue.borrow_mut().push_back((message, key));
         if let Some(key) = key {
-            let phase = super::error::AskPhase::Delivered;
+            let phase = super::timeout::AskPhase::Delivered;
             self.replies(dispatcher).reached(key, phase);
         }
         inbox.push_local(dispatcher, self.index, M::LANE);

@@ -13,7 +13,7 @@ use rkyv::Archive;
 use super::error::RpcError;
 use super::id::{MessageId, SPARE_BIT, fnv1a};
 use super::message::Message;
-use crate::rpc::sync::Unpoisoned;
+use super::sync::Unpoisoned;
 
 /// Names that one program declares, at most; more are not compared.
 const MAX_DECLARED: usize = 65_536;

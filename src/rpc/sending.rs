@@ -1,16 +1,21 @@
 //! [`Sending`]: a message that wants no reply, whose sender waits until there is room for it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use super::accepts::Accepts;
+use super::ask::block_on;
 use super::clock;
-use super::endpoint_ref::RefTarget;
+use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
 use super::message::Message;
 use super::pending_ask::{PendingAsk, SendOptions};
-use super::shared::{Sleep, Timed, TimerGuard};
+use super::replies::Asked;
+use super::shared::{Sleep, Timed};
+use super::target::RefTarget;
 
 /// The first wait for room, in ns; it doubles each time.
 const FIRST_WAIT_NS: u64 = 1_000_000;
@@ -47,68 +52,41 @@ impl<M: Message> Sending<M> {
 async fn send<M: Message>(pending: Arc<PendingAsk<M>>) -> Result<(), RpcError> {
     let mut wait_ns = FIRST_WAIT_NS;
     loop {
-        let offer = Offer {
-            pending: &pending,
-            state: OfferState::New,
-        };
-        match offer.await {
+        match offer(&pending).await {
             Err(error) if error.wants_room() => {}
             outcome => return outcome,
         }
         let at_ns = clock::now_ns().saturating_add(wait_ns);
         wait_ns = (2 * wait_ns).min(LONGEST_WAIT_NS);
-        Sleep::until(pending.target_arc().env().timers(), at_ns).await;
+        Sleep::until(&pending.asking().target.env().timers, at_ns).await;
     }
 }
 
 /// One try: posts the message, and waits until its host says whether it takes it.
-struct Offer<'a, M: Message> {
-    pending: &'a Arc<PendingAsk<M>>,
-    state: OfferState,
-}
-
-enum OfferState {
-    New,
-    /// The end of the env is told also where the thread is blocked.
-    Posted {
-        _guard: Option<TimerGuard>,
-    },
-    Over,
-}
-
-impl<M: Message> Future for Offer<'_, M> {
-    type Output = Result<(), RpcError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let pending = self.pending;
-        if let OfferState::New = self.state {
-            let at_home = pending.is_at_home();
-            if !at_home {
-                // Left there before its host can look for it.
-                let _ = pending.poll_taken(cx.waker());
-            }
-            let posted = pending.post_to_host();
-            if at_home || posted.is_err() {
-                self.state = OfferState::Over;
-                return Poll::Ready(posted);
-            }
-            let timed = Arc::clone(pending) as Arc<dyn Timed>;
-            let guard = pending.target_arc().env().timers().add(u64::MAX, timed);
-            self.state = OfferState::Posted { _guard: guard };
-            return Poll::Pending;
-        }
-        let taken = pending.poll_taken(cx.waker());
-        if taken.is_ready() {
-            self.state = OfferState::Over;
-        }
-        taken
+async fn offer<M: Message>(pending: &Arc<PendingAsk<M>>) -> Result<(), RpcError> {
+    if pending.is_at_home() {
+        return pending.post_to_host();
     }
+    // Left there before its host can look for it.
+    let leave = |cx: &mut Context<'_>| Poll::Ready(pending.poll_taken(cx.waker()));
+    let _ = poll_fn(leave).await;
+    pending.post_to_host()?;
+    let mut retract = RetractUnsent(Some(pending));
+    // The end of the env is told also where the thread is blocked.
+    let timed = Arc::clone(pending) as Arc<dyn Timed>;
+    let _guard = pending.asking().target.env().timers.add(u64::MAX, timed);
+    let taken = poll_fn(|cx| pending.poll_taken(cx.waker())).await;
+    retract.0 = None;
+    taken
 }
 
-impl<M: Message> Drop for Offer<'_, M> {
+/// Retracts a message whose sender has let go.
+struct RetractUnsent<'a, M: Message>(Option<&'a Arc<PendingAsk<M>>>);
+
+impl<M: Message> Drop for RetractUnsent<'_, M> {
     fn drop(&mut self) {
-        if let OfferState::Posted { .. } = self.state {
-            self.pending.retract_unsent();
+        if let Some(pending) = self.0 {
+            pending.asking().gone.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -122,3 +100,32 @@ impl<M: Message> Future for Sending<M> {
 }
 
 debug_text!([M: Message] Sending<M>, |_this| "Sending({})", M::NAME);
+
+impl<E> RpcEndpointRef<E> {
+    /// As [`send`](Self::send), but waits for room, and until the message has been taken: by the endpoint's inbox
+    /// in this env, by the connection's queue to another. So it tells more than `send` can, and is as slow as the
+    /// way to the other thread and back.
+    ///
+    /// Messages that one task sends by this, one after the other, keep their order.
+    ///
+    /// # Errors
+    /// By the future: it was not taken, and waiting does not help.
+    pub fn send_async<M: Message, How>(&self, message: M) -> Sending<M>
+    where
+        E: Accepts<M, How>,
+    {
+        Sending::new(self.target(), message)
+    }
+
+    /// As [`send_async`](Self::send_async), blocking this thread.
+    ///
+    /// # Errors
+    /// As there; [`RpcError::WouldBlock`] where [`ask_blocking`](Self::ask_blocking) is refused.
+    pub fn send_blocking<M: Message, How>(&self, message: M) -> Result<(), RpcError>
+    where
+        E: Accepts<M, How>,
+    {
+        self.may_wait("send_blocking")?;
+        block_on(self.send_async(message))
+    }
+}

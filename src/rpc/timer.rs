@@ -7,7 +7,6 @@
 //!
 //! A timer sends as any other sender: its message waits in the inbox, and is handled in its turn.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -20,15 +19,17 @@ use ringrail_codec::native::FailureCode;
 use ringrail_transport::ShardHandle;
 use ringrail_transport::shard::SpawnError;
 
+use super::accepts::{Accepts, Any};
 use super::clock;
 use super::counted::Counted;
 use super::dispatcher::dispatcher_of;
 use super::endpoint::{EndpointContext, RpcEndpoint};
-use super::endpoint_ref::{Accepts, Any, Place, RefTarget, RpcEndpointRef};
+use super::endpoint_ref::RpcEndpointRef;
 use super::error::{ENV_STOPPED, RpcError};
 use super::message::Message;
 use super::shared::{Timed, TimerGuard};
 use super::sync::{AtomicBool, Mutex, MutexGuard};
+use super::target::{Place, RefTarget};
 
 /// The maximum number of timers of a process on threads that are no shards. On a shard, timers are futures and count
 /// towards `ringrail.transport.maxFutures`.
@@ -104,11 +105,11 @@ impl EndpointTimer {
     }
 }
 
-impl fmt::Debug for EndpointTimer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EndpointTimer(cancelled: {})", self.is_cancelled())
-    }
-}
+debug_text!(
+    EndpointTimer,
+    |this| "EndpointTimer(cancelled: {})",
+    this.is_cancelled()
+);
 
 /// The state that a timer shares with its handle.
 #[derive(Default)]
@@ -156,7 +157,7 @@ struct Registered {
 impl Registered {
     fn of(target: &RefTarget) -> Self {
         Self {
-            serial: target.env().registry().serial_of(target.id()),
+            serial: target.env().registry.serial_of(target.id()),
         }
     }
 
@@ -164,7 +165,7 @@ impl Registered {
         if !matches!(target.place(), Place::Here(_)) {
             return true;
         }
-        match target.env().registry().serial_of(target.id()) {
+        match target.env().registry.serial_of(target.id()) {
             None => false,
             now => self.serial.is_none() || self.serial == now,
         }
@@ -219,9 +220,12 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// The env is stopped, or there are as many timers as there may be.
-    pub fn send_after<M, How>(&self, after: Duration, message: M) -> Result<EndpointTimer, RpcError>
+    pub fn send_after<M: Message, How>(
+        &self,
+        after: Duration,
+        message: M,
+    ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         let mut message = Some(message);
@@ -233,13 +237,12 @@ impl<E> RpcEndpointRef<E> {
     ///
     /// # Errors
     /// The env is stopped, there are as many timers as there may be, or the interval is shorter than a millisecond.
-    pub fn send_every<M, How>(
+    pub fn send_every<M: Message, How>(
         &self,
         every: Duration,
         mut make: impl FnMut() -> M + Send + 'static,
     ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         if every < SHORTEST_INTERVAL {
@@ -281,9 +284,12 @@ impl<E: RpcEndpoint> EndpointContext<E> {
     ///
     /// # Errors
     /// As there.
-    pub fn send_after<M, How>(&self, after: Duration, message: M) -> Result<EndpointTimer, RpcError>
+    pub fn send_after<M: Message, How>(
+        &self,
+        after: Duration,
+        message: M,
+    ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         self.self_ref().send_after(after, message)
@@ -293,13 +299,12 @@ impl<E: RpcEndpoint> EndpointContext<E> {
     ///
     /// # Errors
     /// As there.
-    pub fn send_every<M, How>(
+    pub fn send_every<M: Message, How>(
         &self,
         every: Duration,
         make: impl FnMut() -> M + Send + 'static,
     ) -> Result<EndpointTimer, RpcError>
     where
-        M: Message,
         E: Accepts<M, How>,
     {
         self.self_ref().send_every(every, make)
@@ -316,11 +321,11 @@ fn spawn<M: Message>(
     let run = async move { while rest(&on, plan.at_ns, &state).await && plan.fire() {} };
     // It runs by itself.
     shard.spawn(run).map(drop).map_err(|error| match error {
-        SpawnError::TooMany { limit, .. } => RpcError::Busy {
-            what: "the shard's table of futures, which timers are,",
-            limit: limit as u64,
-            key: "ringrail.transport.maxFutures",
-        },
+        SpawnError::TooMany { limit, .. } => RpcError::busy(
+            "the shard's table of futures, which timers are,",
+            limit,
+            "ringrail.transport.maxFutures",
+        ),
         _ => ENV_STOPPED,
     })
 }
@@ -377,7 +382,7 @@ impl<M: Message> OnThread<M> {
         }
         let (at_ns, timers) = {
             let plan = self.plan();
-            (plan.at_ns, Arc::clone(plan.target.target().env().timers()))
+            (plan.at_ns, Arc::clone(&plan.target.target().env().timers))
         };
         if let Some(me) = self.me.upgrade() {
             let entry = timers.add(at_ns, me as Arc<dyn Timed>);

@@ -13,8 +13,8 @@ use clap::Args;
 use ringrail::Conf;
 use ringrail::conf::transport_conf;
 use ringrail::rpc::{
-    EndpointOptions, FnEndpoint, LocalRef, Message, Received, ReplyContext, ReplyHandler,
-    RpcEndpointRef, RpcEnv, RpcError, ask_all,
+    Any, Async, EndpointOptions, FnEndpoint, HandlerAsync, LocalRef, Message, Owned, Received,
+    ReplyContext, ReplyHandler, RpcEndpoint, RpcEndpointRef, RpcEnv, RpcError, ask_all,
 };
 use ringrail_transport::{Engine, ParkMode};
 use rkyv::{Archive, Deserialize, Serialize};
@@ -58,10 +58,34 @@ fn adder() -> FnEndpoint {
     })
 }
 
+/// Adds by a future: at once, or after it has asked another endpoint of its thread.
+struct Adding {
+    total: u64,
+    other: Option<RpcEndpointRef>,
+}
+
+impl RpcEndpoint for Adding {
+    type Messages = (Async<Add>,);
+}
+
+impl HandlerAsync<Add> for Adding {
+    async fn handle(&mut self, add: Owned<Add>) -> Result<u64, ringrail::rpc::Failure> {
+        let add = add.take()?;
+        let Some(other) = &self.other else {
+            self.total += add.0;
+            return Ok(self.total);
+        };
+        let other = other.as_local().ok_or(RpcError::NoListenAddress)?;
+        Ok(other.ask(add).await?)
+    }
+}
+
 /// Times of one ask in ns, and of the fan-out in ms.
 #[derive(Debug, serde::Serialize)]
 struct Report {
     same_shard_ns: f64,
+    async_handler_ns: f64,
+    async_handler_that_asks_ns: f64,
     across_shards_spinning_ns: Option<f64>,
     from_a_thread_ns: f64,
     fan_out_10000_ms: f64,
@@ -71,6 +95,8 @@ impl Local {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let report = Report {
             same_shard_ns: self.median(|| self.same_shard())?,
+            async_handler_ns: self.median(|| self.async_handler(false))?,
+            async_handler_that_asks_ns: self.median(|| self.async_handler(true))?,
             across_shards_spinning_ns: self.across()?,
             from_a_thread_ns: self.median(|| self.thread_to_shard())?,
             fan_out_10000_ms: self.median(fan_out)?,
@@ -93,8 +119,22 @@ impl Local {
         let engine = engine(1, ParkMode::Bare, 0)?;
         let env = env(&engine)?;
         let adder = env.setup_endpoint("adder", adder())?;
+        self.chain(&engine, &adder.any())
+    }
+
+    fn async_handler(&self, asks_another: bool) -> anyhow::Result<f64> {
+        let engine = engine(1, ParkMode::Bare, 0)?;
+        let env = env(&engine)?;
+        let adder = env.setup_endpoint("adder", adder())?;
+        let other = asks_another.then(|| adder.any());
+        let adding = env.setup_endpoint("adding", Adding { total: 0, other })?;
+        self.chain(&engine, &adding.any())
+    }
+
+    /// The time of an ask by callback on the shard, one after the other.
+    fn chain(&self, engine: &Engine, adder: &RpcEndpointRef) -> anyhow::Result<f64> {
         let (done, ended) = mpsc::channel();
-        let asks = self.asks;
+        let (asks, adder) = (self.asks, adder.clone());
         engine.run_on(0, move |_| match adder.as_local() {
             Some(adder) => Chain::start(adder, asks, done),
             None => drop(done.send(Err(RpcError::other("it lives elsewhere")))),
@@ -185,14 +225,14 @@ type Done = mpsc::Sender<Result<Duration, RpcError>>;
 
 /// Asks one after the other: each reply has the next one asked.
 struct Chain {
-    adder: LocalRef<FnEndpoint>,
+    adder: LocalRef<Any>,
     asks: u64,
     started: Instant,
     done: Done,
 }
 
 impl Chain {
-    fn start(adder: LocalRef<FnEndpoint>, asks: u64, done: Done) {
+    fn start(adder: LocalRef<Any>, asks: u64, done: Done) {
         let chain = Rc::new(Chain {
             adder,
             asks,
@@ -237,6 +277,16 @@ impl fmt::Display for Report {
             f,
             "ask on one shard                  {:>10.0} ns",
             self.same_shard_ns
+        )?;
+        writeln!(
+            f,
+            "the same, async handler           {:>10.0} ns",
+            self.async_handler_ns
+        )?;
+        writeln!(
+            f,
+            "the same, which asks another      {:>10.0} ns",
+            self.async_handler_that_asks_ns
         )?;
         if let Some(across) = self.across_shards_spinning_ns {
             writeln!(f, "ask across shards, spinning       {across:>10.0} ns")?;

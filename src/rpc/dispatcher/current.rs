@@ -5,8 +5,9 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use crate::rpc::RpcError;
+use crate::rpc::thread::ThreadHandle;
 
-use super::{Dispatcher, ThreadHandle};
+use super::Dispatcher;
 
 type Dispatchers = RefCell<Vec<(u64, Weak<Dispatcher>)>>;
 
@@ -49,46 +50,30 @@ pub(super) fn leave(dispatcher: &Rc<Dispatcher>) {
     });
 }
 
-/// Refuses what would block a thread whose endpoints must not.
+/// Whether this thread may block.
 ///
 /// # Errors
-/// This is such a thread. One of an isolated endpoint is not: it is the endpoint's own.
+/// It runs endpoints that share it.
 pub(crate) fn may_block(what: &'static str) -> Result<(), RpcError> {
-    let shared = |dispatcher: &Weak<Dispatcher>| {
-        let dispatcher = dispatcher.upgrade();
-        dispatcher.is_some_and(|dispatcher| !dispatcher.handle().may_block())
-    };
-    match DISPATCHERS.with(|dispatchers| {
-        dispatchers
-            .borrow()
-            .iter()
-            .any(|(_, dispatcher)| shared(dispatcher))
-    }) {
-        true => Err(RpcError::WouldBlock { what }),
-        false => Ok(()),
-    }
+    may_wait_for(None, what)
 }
 
-/// Refuses to wait for something that `host` is to do.
+/// Whether this thread may wait for something that happens on `host`.
 ///
 /// # Errors
-/// This is a thread whose endpoints must not block, or `host`'s own.
+/// It runs endpoints that share it, or is that one.
 pub(crate) fn may_wait_for(
     host: Option<&Arc<ThreadHandle>>,
     what: &'static str,
 ) -> Result<(), RpcError> {
-    may_block(what)?;
-    let is_its = |dispatcher: &Weak<Dispatcher>| {
-        let (dispatcher, host) = (dispatcher.upgrade(), host);
-        dispatcher.is_some_and(|dispatcher| {
-            host.is_some_and(|host| Arc::ptr_eq(dispatcher.handle(), host))
-        })
+    let must_not = |dispatcher: Rc<Dispatcher>| {
+        let here = dispatcher.handle();
+        !here.may_block() || host.is_some_and(|host| Arc::ptr_eq(here, host))
     };
     match DISPATCHERS.with(|dispatchers| {
-        dispatchers
-            .borrow()
-            .iter()
-            .any(|(_, dispatcher)| is_its(dispatcher))
+        let dispatchers = dispatchers.borrow();
+        let mut all = dispatchers.iter().filter_map(|(_, it)| it.upgrade());
+        all.any(must_not)
     }) {
         true => Err(RpcError::WouldBlock { what }),
         false => Ok(()),

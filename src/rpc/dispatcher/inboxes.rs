@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::rpc::id::EndpointId;
-use crate::rpc::inbox::AnyInbox;
+use crate::rpc::id::{EndpointId, IdMap};
 
-use super::IdMap;
+use super::AnyInbox;
 
 /// By the id of the endpoint's name.
 #[derive(Default)]

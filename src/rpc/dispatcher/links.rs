@@ -3,19 +3,22 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::rpc::RpcAddress;
 use crate::rpc::body::BodyRef;
 use crate::rpc::connection::Connection;
-use crate::rpc::endpoint_ref::{Place, RefTarget};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
-use crate::rpc::inbox::{AnyInbox, NetworkEvent};
-use crate::rpc::outbox::{Link, Outbox};
+use crate::rpc::event::NetworkEvent;
+use crate::rpc::hello::is_reserved;
+use crate::rpc::link::Link;
+use crate::rpc::lost::LostMessage;
+use crate::rpc::outbox::Outbox;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::Reply;
-use crate::rpc::route::FromPeer;
+use crate::rpc::reply::{FromPeer, OnceCall, PeerMessage, Reply, SendReply};
+use crate::rpc::target::{Place, RefTarget};
+use crate::rpc::thread::{AnyPeerMessage, Job, PostError};
 use crate::rpc::wire::Envelope;
-use crate::rpc::{RpcAddress, hello};
 
-use super::{Dispatcher, Job, PeerMessage, PostError};
+use super::{AnyInbox, Dispatcher, hello};
 
 impl Dispatcher {
     /// A connection is there: tells the peer who we are, if it `greets`, and the endpoints that it is.
@@ -37,7 +40,7 @@ impl Dispatcher {
             "two connections of a thread have one number"
         );
         if greets {
-            hello::greet(&link);
+            link.greet();
         }
         self.broadcast(link.peer(), NetworkEvent::Connected(socket));
         link
@@ -86,7 +89,7 @@ impl Dispatcher {
             return no_envelope(message);
         };
         message.body = message.body.tail(len);
-        if message.reply.is_one_way() && hello::is_reserved(envelope.endpoint) {
+        if message.reply.is_one_way() && is_reserved(envelope.endpoint) {
             return hello::receive(self, peer, envelope.endpoint, message.body.bytes());
         }
         if !peer.is_trusted(envelope.message) {
@@ -200,7 +203,7 @@ impl Dispatcher {
         let error = host.full("the mailbox of the endpoint's thread");
         match back {
             Job::Message(message) if !one_way => {
-                message.reply.fail(&error);
+                message.fail(&error);
                 Ok(())
             }
             _ => Err(error),
@@ -208,11 +211,11 @@ impl Dispatcher {
     }
 
     /// A peer's message came by another thread.
-    pub(super) fn receive_posted(self: &Rc<Self>, posted: PeerMessage) {
+    fn receive_posted(self: &Rc<Self>, posted: PeerMessage) {
         let mut message = FromPeer {
             body: BodyRef::of_kept(&posted.body),
             peer: &posted.peer,
-            reply: posted.reply.arrived(self),
+            reply: self.reply_of(posted.reply),
         };
         let message = &mut message;
         let Some(envelope) = posted.envelope else {
@@ -228,6 +231,22 @@ impl Dispatcher {
         };
         if delivered.is_err() {
             self.stall(&envelope, message);
+        }
+    }
+
+    /// The right to answer on this thread, which is the one that it names if it names one.
+    pub(crate) fn reply_of(&self, reply: SendReply) -> Reply<'static> {
+        match reply {
+            SendReply::OneWay => Reply::OneWay,
+            SendReply::Deferred(deferred) => Reply::Deferred(deferred),
+            SendReply::Memory(answer) => Reply::Memory(answer),
+            SendReply::Once { token, reply, .. } => {
+                let reply = self.reply_of(*reply);
+                Reply::Once(Box::new(OnceCall::new(&self.cache, token, reply)))
+            }
+            SendReply::Pending { key, .. } => self
+                .table(key)
+                .map_or(Reply::OneWay, |table| Reply::Pending(table, key)),
         }
     }
 
@@ -252,7 +271,7 @@ impl Dispatcher {
         }
         let address = link.peer().address().clone();
         let error = RpcError::Disconnected { address };
-        self.each_table(|table| table.fail_link(link, &error));
+        self.each_table(|table| table.fail_over(link.peer(), &error));
     }
 
     /// How a target of another env is reached from this thread.
@@ -267,9 +286,7 @@ impl Dispatcher {
             }
             Place::Connection(peer) => match self.link(peer.link()) {
                 Some(link) => Way::Link(link),
-                None => Way::None(RpcError::Disconnected {
-                    address: peer.address().clone(),
-                }),
+                None => Way::None(RpcError::disconnected(peer.address())),
             },
             Place::Here(_) | Place::Nowhere => Way::None(RpcError::NoListenAddress),
         }
@@ -324,7 +341,7 @@ impl Dispatcher {
         let outbox = self.outboxes.borrow().get(&to.key()).cloned();
         match (outbox, outcome) {
             (Some(outbox), Ok(link)) => {
-                hello::greet(&link);
+                link.greet();
                 outbox.connected(self, link);
             }
             (Some(outbox), Err(error)) => outbox.stop(self, Some(&error)),
@@ -368,4 +385,29 @@ pub(crate) enum Way {
     Link(Rc<Link>),
     Outbox(Rc<Outbox>),
     None(RpcError),
+}
+
+impl AnyPeerMessage for PeerMessage {
+    fn deliver(self: Box<Self>, dispatcher: &Rc<Dispatcher>) {
+        dispatcher.receive_posted(*self);
+    }
+
+    fn turn_away(self: Box<Self>) {
+        let Some(envelope) = self.envelope else {
+            // Its connection ends as well, and with it what was on its way.
+            return;
+        };
+        let SendReply::OneWay = self.reply else {
+            return self.reply.fail(&ENV_STOPPED);
+        };
+        self.peer.env().losses.note(&LostMessage::new(
+            self.peer.endpoint_name(envelope.endpoint),
+            self.peer.message_name(envelope.message),
+            ENV_STOPPED,
+        ));
+    }
+
+    fn fail(self: Box<Self>, error: &RpcError) {
+        self.reply.fail(error);
+    }
 }

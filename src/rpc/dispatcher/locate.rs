@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::rpc::id::EndpointId;
-use crate::rpc::inbox::AnyInbox;
+use crate::rpc::id::{EndpointId, IdMap};
+use crate::rpc::thread::ThreadHandle;
 
-use super::{Dispatcher, IdMap, ThreadHandle};
+use super::{AnyInbox, Dispatcher};
 
 /// The place that an endpoint lives at.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl Dispatcher {
 
     /// The location of an endpoint, by the env's registry.
     fn locate(&self, id: EndpointId) -> Option<Located> {
-        let registry = self.env.registry();
+        let registry = &self.env.registry;
         let version = registry.version();
         let mut located = self.located.borrow_mut();
         if located.version != version {

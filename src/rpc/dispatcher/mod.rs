@@ -7,70 +7,43 @@
 //! queued; whoever made it busy works the queue off before letting go. So nothing recurses, and a
 //! message to a free endpoint is handled right where it is posted.
 
+mod any_inbox;
 mod current;
+mod hello;
 mod inboxes;
 mod links;
 mod locate;
-mod mailbox;
-mod replies;
-mod reply_cache;
-mod reply_handler;
+mod plain_thread;
 mod run;
 mod shutdown;
 mod stalls;
-mod thread;
-mod thread_handle;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use super::error::{ENV_STOPPED, RpcError};
-use super::id::EndpointId;
-use super::inbox::{AnyInbox, NetworkEvent, Unrouted, typed_route};
-use super::message::{Message, Payload};
-use super::outbox::{Link, Outbox};
-use super::peer::Peer;
-use super::reply::Reply;
-use super::shared::EnvShared;
 use inboxes::Inboxes;
 use locate::Locations;
 
+use super::error::{ENV_STOPPED, RpcError};
+use super::event::NetworkEvent;
+use super::id::{EndpointId, IdMap};
+use super::link::Link;
+use super::message::{Message, Payload};
+use super::outbox::Outbox;
+use super::peer::Peer;
+use super::replies::{self, AnyReplies, NewAsk, Replies};
+use super::reply::{Reply, ReplyCache};
+use super::shared::EnvShared;
+use super::thread::{Executor, ThreadHandle};
+
+pub(crate) use any_inbox::{AnyInbox, TypedRoute, Unrouted, typed_route};
 pub(crate) use current::{dispatcher_of, is_host_thread, may_block, may_wait_for};
 pub(crate) use links::Way;
-pub(crate) use mailbox::{Job, PeerMessage};
-pub use replies::MAX_OUTSTANDING;
-pub(crate) use replies::{AnyReplies, NewAsk, Replies, Sink, translate};
-pub(crate) use reply_cache::{OnceCall, ReplyCache};
-pub(crate) use reply_handler::call_back;
-pub use reply_handler::{ReplyContext, ReplyHandler};
-pub(crate) use thread::start_thread;
-pub(crate) use thread_handle::{Executor, PostError, ThreadHandle, ThreadWaker};
-
-/// Hashes numbers that are hashes already.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = super::id::fnv1a(bytes);
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-}
-
-/// A table by numbers that are hashes already.
-pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
+pub(crate) use plain_thread::start_thread;
 
 /// The least time between two looks for overdue asks, in ns.
 const LEAST_GRAIN_NS: u64 = 1_000_000;
@@ -84,6 +57,28 @@ fn grain_ns(asks: usize) -> u64 {
     LEAST_GRAIN_NS.max(asks as u64 * LOOK_NS)
 }
 
+/// Wakes the future of an inbox: on its own thread at once, from others by the mailbox.
+struct InboxWaker {
+    env: u64,
+    host: Arc<ThreadHandle>,
+    serial: u64,
+}
+
+impl Wake for InboxWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        match dispatcher_of(self.env) {
+            Some(dispatcher) if Arc::ptr_eq(dispatcher.handle(), &self.host) => {
+                dispatcher.wake_inbox(self.serial);
+            }
+            _ => self.host.wake_inbox(self.serial),
+        }
+    }
+}
+
 /// The part of an env on one thread.
 pub(crate) struct Dispatcher {
     env: Arc<EnvShared>,
@@ -92,7 +87,6 @@ pub(crate) struct Dispatcher {
     inboxes: Inboxes,
     /// Those that have not ended, by serial number, also where their names are others' by now.
     live: RefCell<IdMap<Rc<dyn AnyInbox>>>,
-    running_futures: RefCell<IdMap<Rc<dyn AnyInbox>>>,
     located: RefCell<Locations>,
     /// Peers' messages that wait for room.
     stalls: RefCell<Vec<stalls::Stall>>,
@@ -126,7 +120,7 @@ impl Dispatcher {
         handle: Arc<ThreadHandle>,
         host: Box<dyn Executor>,
     ) -> Rc<Self> {
-        let settings = env.settings();
+        let settings = &env.settings;
         let (remembered, remembered_len) = (settings.remembered, settings.remembered_len);
         let dispatcher = Rc::new(Self {
             env: Arc::clone(env),
@@ -135,7 +129,6 @@ impl Dispatcher {
             host,
             inboxes: Inboxes::default(),
             live: RefCell::default(),
-            running_futures: RefCell::default(),
             located: RefCell::default(),
             stalls: RefCell::default(),
             waiting_outboxes: RefCell::default(),
@@ -162,10 +155,6 @@ impl Dispatcher {
 
     pub(crate) fn handle(&self) -> &Arc<ThreadHandle> {
         &self.handle
-    }
-
-    pub(crate) fn reply_cache(&self) -> &Rc<ReplyCache> {
-        &self.cache
     }
 
     #[inline]
@@ -342,13 +331,13 @@ impl Dispatcher {
     pub(crate) fn cancel(&self, key: u64) {
         self.let_go.set(self.let_go.get() + 1);
         if let Some(table) = self.table(key) {
-            table.cancel_any(key);
+            table.cancel(key);
         }
     }
 
     fn expire(self: &Rc<Self>) {
         let now_ns = self.now_ns();
-        let default = &self.env.settings().ask_timeout;
+        let default = &self.env.settings.ask_timeout;
         // Asks that callbacks make from here on set it themselves.
         self.asks_due_ns.set(u64::MAX);
         let (mut next_ns, mut asks) = (u64::MAX, 0);
@@ -369,35 +358,21 @@ impl Dispatcher {
         self.purge_outboxes();
     }
 
-    /// Wakes the future of an inbox's handler.
+    /// The waker of the futures that the inbox of this number runs.
     pub(crate) fn inbox_waker(&self, serial: u64) -> Waker {
-        struct InboxWaker {
-            host: Arc<ThreadHandle>,
-            serial: u64,
-        }
-        impl Wake for InboxWaker {
-            fn wake(self: Arc<Self>) {
-                self.wake_by_ref();
-            }
-            fn wake_by_ref(self: &Arc<Self>) {
-                self.host.wake_inbox(self.serial);
-            }
-        }
-        let host = Arc::clone(&self.handle);
-        Waker::from(Arc::new(InboxWaker { host, serial }))
+        Waker::from(Arc::new(InboxWaker {
+            env: self.env.id(),
+            host: Arc::clone(&self.handle),
+            serial,
+        }))
     }
 
-    pub(crate) fn begin_future(&self, serial: u64, inbox: Option<Rc<dyn AnyInbox>>) {
+    /// The future of an inbox can go on.
+    fn wake_inbox(self: &Rc<Self>, serial: u64) {
+        let inbox = self.live.borrow().get(&serial).cloned();
         if let Some(inbox) = inbox {
-            let before = self.running_futures.borrow_mut().insert(serial, inbox);
-            assert!(before.is_none(), "an inbox runs one future at a time");
+            inbox.wake(self);
         }
-    }
-
-    pub(crate) fn end_future(&self, serial: u64) {
-        let inbox = self.running_futures.borrow_mut().remove(&serial);
-        // Its last reference may be this one.
-        drop(inbox);
     }
 
     /// Tells every endpoint of the env of something that happened to the connection to `peer`.
@@ -436,6 +411,7 @@ impl Dispatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::MAX_OUTSTANDING;
 
     #[test]
     fn looking_for_overdue_asks_takes_a_bounded_part_of_the_time() {

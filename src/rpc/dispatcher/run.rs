@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::rpc::inbox::AnyInbox;
+use crate::rpc::thread::Job;
 
-use super::{Dispatcher, Job};
+use super::{AnyInbox, Dispatcher};
 
 /// Turns of inboxes that are run in one go, before the thread looks at anything else.
 const RUN_TURNS: usize = 64;
@@ -56,13 +56,8 @@ impl Dispatcher {
                     table.answered(key, *outcome);
                 }
             }
-            Job::Message(message) => self.receive_posted(*message),
-            Job::Wake(serial) => {
-                let inbox = self.running_futures.borrow().get(&serial).cloned();
-                if let Some(inbox) = inbox {
-                    inbox.wake(self);
-                }
-            }
+            Job::Message(message) => message.deliver(self),
+            Job::Wake(serial) => self.wake_inbox(serial),
             Job::Cancel(key) => self.cancel(key),
         }
     }
@@ -85,7 +80,7 @@ impl Dispatcher {
     }
 
     fn work_off(self: &Rc<Self>) {
-        let budget = self.env.settings().inbox_budget;
+        let budget = self.env.settings.inbox_budget;
         for _ in 0..RUN_TURNS {
             let next = self.runnable.borrow_mut().pop_front();
             let Some(inbox) = next else {

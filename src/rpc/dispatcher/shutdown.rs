@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::rpc::error::ENV_STOPPED;
+use ringrail_codec::native::FailureCode;
+
+use crate::rpc::error::{ENV_STOPPED, RpcError};
 
 use super::{Dispatcher, current};
 
@@ -23,7 +25,7 @@ impl Dispatcher {
             self.handle.run(|dispatcher| dispatcher.end());
         }
         self.handle.set_quiet();
-        self.env.termination().changed();
+        self.env.termination.changed();
     }
 
     /// Stops every endpoint; when the last has ended, so does everything here if `then_end` says so,
@@ -51,13 +53,25 @@ impl Dispatcher {
         self.end();
     }
 
+    /// Why what waits here is not handled any more: the env ends, or the supervised endpoint alone.
+    pub(crate) fn cause_of_end(&self) -> RpcError {
+        match self.env.is_stopped() {
+            true => ENV_STOPPED,
+            false => {
+                let text = "the endpoint has panicked, and was stopped";
+                RpcError::failure(FailureCode::NotFound, text)
+            }
+        }
+    }
+
     fn end(self: &Rc<Self>) {
         if self.ended.replace(true) {
             return;
         }
         self.stop_outboxes();
         self.drop_stalled();
-        self.each_table(|table| table.fail_all(&ENV_STOPPED));
+        let error = self.cause_of_end();
+        self.each_table(|table| table.fail_all(&error));
         self.close_links();
         self.runnable.borrow_mut().clear();
         self.inboxes.clear();

@@ -18,13 +18,11 @@ use std::sync::Arc;
 use crate::rpc::body::{BodyBuf, BodyRef};
 use crate::rpc::clock;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
-use crate::rpc::hello;
-use crate::rpc::inbox::NetworkEvent;
+use crate::rpc::event::NetworkEvent;
+use crate::rpc::link::Link;
 use crate::rpc::lost::LostMessage;
-use crate::rpc::outbox::Link;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::Reply;
-use crate::rpc::route::FromPeer;
+use crate::rpc::reply::{FromPeer, Reply};
 use crate::rpc::wire::Envelope;
 
 use super::Dispatcher;
@@ -114,11 +112,7 @@ impl Dispatcher {
             Some(what)
         });
         if let Some(what) = full.flatten() {
-            let error = RpcError::Busy {
-                what: "the queue of messages that wait for room",
-                limit: MAX_STALLED as u64,
-                key: "nothing: it is fixed",
-            };
+            let error = RpcError::too_many("the queue of messages that wait for room", MAX_STALLED);
             self.give_up_stalled(peer, what, &error);
         }
     }
@@ -195,7 +189,7 @@ impl Dispatcher {
 
     /// Delivers what waits of one connection, in order; false where something still has no room.
     fn retry_stall(self: &Rc<Self>, peer: &Arc<Peer>) -> bool {
-        let limit_ns = clock::ns(self.env().settings().max_stall);
+        let limit_ns = clock::ns(self.env().settings.max_stall);
         while let Some((next, since_ns)) = self
             .with_stall(peer, |stall| {
                 Some((stall.queue.pop_front()?, stall.since_ns))
@@ -269,13 +263,13 @@ impl Dispatcher {
         envelope: &Envelope,
         error: &RpcError,
     ) {
-        let lost = LostMessage {
-            endpoint: peer.endpoint_name(envelope.endpoint),
-            message: peer.message_name(envelope.message),
-            cause: error.clone(),
-        };
-        self.env().losses().note(&lost);
-        self.on_link_of(peer, move |link| hello::tell_lost(link, &lost));
+        let lost = LostMessage::new(
+            peer.endpoint_name(envelope.endpoint),
+            peer.message_name(envelope.message),
+            error.clone(),
+        );
+        self.env().losses.note(&lost);
+        self.on_link_of(peer, move |link| link.tell_lost(&lost));
     }
 
     /// The dispatcher ends: nothing that waits is delivered any more.

@@ -1,6 +1,5 @@
 //! How an env is made: its configuration, and the builder that fills one in.
 
-use std::fmt;
 use std::sync::Arc;
 
 use ringrail_transport::client::ClientBootstrap;
@@ -11,7 +10,19 @@ use crate::rpc::error::RpcError;
 use crate::rpc::lost::{LossListener, LostMessage};
 use crate::rpc::settings::{Defaults, SettingsSource};
 
-use super::{RpcEnv, factory};
+use super::RpcEnv;
+
+/// The backend that is used where none is named.
+pub(crate) const DEFAULT_BACKEND: &str = "ring";
+
+/// Makes envs over one kind of network (Spark: `RpcEnvFactory`).
+pub trait RpcEnvFactory: Send + Sync {
+    /// Makes an env.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    fn create(&self, config: RpcEnvConfig) -> Result<RpcEnv, RpcError>;
+}
 
 /// The configuration of an env (Spark: `RpcEnvConfig`).
 #[derive(Clone)]
@@ -81,30 +92,21 @@ impl RpcEnvConfig {
     }
 }
 
-impl fmt::Debug for RpcEnvConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RpcEnvConfig")
-            .field("name", &self.name)
-            .field("bind_host", &self.bind_host)
-            .field("port", &self.port)
-            .field("client_mode", &self.client_mode)
-            .finish_non_exhaustive()
-    }
-}
+debug_text!(RpcEnvConfig, |this| "RpcEnvConfig({})", this.name);
 
 /// Makes an env; see [`RpcEnv::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build"]
 pub struct RpcEnvBuilder {
     pub(crate) config: RpcEnvConfig,
-    backend: String,
+    pub(crate) backend: String,
 }
 
 impl RpcEnvBuilder {
     pub(super) fn new(name: &str) -> Self {
         Self {
             config: RpcEnvConfig::new(name),
-            backend: String::from(factory::DEFAULT),
+            backend: String::from(DEFAULT_BACKEND),
         }
     }
 
@@ -196,18 +198,9 @@ impl RpcEnvBuilder {
     }
 
     /// The backend: `"ring"` (the engine; the default), `"local"` (within the process), or
-    /// one that was [registered](super::register_factory).
+    /// one that was [registered](crate::rpc::register_factory).
     pub fn backend(mut self, name: impl Into<String>) -> Self {
         self.backend = name.into();
         self
-    }
-
-    /// Makes the env.
-    ///
-    /// # Errors
-    /// There is no such backend; a setting cannot be, or asks for authentication or encryption, which envs do
-    /// not have ([`Conf::validate`](crate::Conf::validate)); or the env cannot be started.
-    pub fn build(self) -> Result<RpcEnv, RpcError> {
-        factory::find(&self.backend)?.create(self.config)
     }
 }

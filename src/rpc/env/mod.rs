@@ -1,25 +1,25 @@
 //! [`RpcEnv`]: endpoints by name, here and in other envs.
 
 mod config;
-mod factory;
 mod setup;
 pub(crate) mod start;
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::ask::block_on;
+use super::call::RpcCallContext;
 use super::decode_context::DecodeContext;
-use super::dispatcher::{is_host_thread, may_block};
+use super::dispatcher::is_host_thread;
+use super::endpoint::EndpointContext;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
-use super::inbox::EndpointMetrics;
+use super::message::Payload;
+use super::metrics::EndpointMetrics;
 use super::shared::EnvShared;
-use super::verifier;
 use super::{RpcAddress, RpcEndpointAddress};
 
-pub use config::{RpcEnvBuilder, RpcEnvConfig};
-pub use factory::{RpcEnvFactory, register_factory};
+pub(crate) use config::DEFAULT_BACKEND;
+pub use config::{RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory};
 pub use setup::{EndpointOptions, Placement};
 
 /// Endpoints by name, and the way to those of other envs (Spark: `RpcEnv`). Cheap to clone.
@@ -76,7 +76,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.shut_down();
         if !is_host_thread() {
-            self.shared.termination().wait();
+            self.shared.termination.wait();
         }
     }
 }
@@ -128,7 +128,7 @@ impl RpcEnv {
     /// # Errors
     /// There is none of this name.
     pub fn endpoint_ref(&self, name: &str) -> Result<RpcEndpointRef, RpcError> {
-        if !self.shared.registry().has(name) {
+        if !self.shared.registry.has(name) {
             return Err(RpcError::CouldNotFind { name: name.into() });
         }
         Ok(RpcEndpointRef::new(self.shared.own_ref(name.into())))
@@ -141,55 +141,6 @@ impl RpcEnv {
     pub fn ref_at(&self, address: &RpcAddress, name: &str) -> Result<RpcEndpointRef, RpcError> {
         let target = self.shared.ref_at(address.clone(), name.into())?;
         Ok(RpcEndpointRef::new(target))
-    }
-
-    /// A ref to the endpoint with this URI, once its env has said that it exists (Spark:
-    /// `asyncSetupEndpointRefByURI`). Takes up to `ringrail.rpc.lookupTimeout`.
-    ///
-    /// # Errors
-    /// The text is no URI, there is no such endpoint, or its env does not answer.
-    pub async fn setup_endpoint_ref_by_uri(&self, uri: &str) -> Result<RpcEndpointRef, RpcError> {
-        let address: RpcEndpointAddress = uri.parse()?;
-        verifier::look_up(&self.shared, address).await
-    }
-
-    /// As [`setup_endpoint_ref_by_uri`](Self::setup_endpoint_ref_by_uri), blocking this thread.
-    ///
-    /// # Errors
-    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
-    pub fn setup_endpoint_ref_by_uri_blocking(
-        &self,
-        uri: &str,
-    ) -> Result<RpcEndpointRef, RpcError> {
-        may_block("setup_endpoint_ref_by_uri_blocking")?;
-        block_on(self.setup_endpoint_ref_by_uri(uri))
-    }
-
-    /// A ref to an endpoint at an address, once its env has said that it exists (Spark:
-    /// `setupEndpointRef`).
-    ///
-    /// # Errors
-    /// There is no such endpoint, or its env does not answer.
-    pub async fn setup_endpoint_ref(
-        &self,
-        address: &RpcAddress,
-        name: &str,
-    ) -> Result<RpcEndpointRef, RpcError> {
-        let address = RpcEndpointAddress::new(Some(address.clone()), name);
-        verifier::look_up(&self.shared, address).await
-    }
-
-    /// As [`setup_endpoint_ref`](Self::setup_endpoint_ref), blocking this thread.
-    ///
-    /// # Errors
-    /// As there; [`RpcError::WouldBlock`] on a thread that runs endpoints.
-    pub fn setup_endpoint_ref_blocking(
-        &self,
-        address: &RpcAddress,
-        name: &str,
-    ) -> Result<RpcEndpointRef, RpcError> {
-        may_block("setup_endpoint_ref_blocking")?;
-        block_on(self.setup_endpoint_ref(address, name))
     }
 
     /// The URI of an endpoint (Spark: `uriOf`).
@@ -206,13 +157,13 @@ impl RpcEnv {
 
     /// Metrics of every endpoint of this env, one entry per instance.
     pub fn metrics(&self) -> Vec<EndpointMetrics> {
-        self.shared.registry().metrics()
+        self.shared.registry.metrics()
     }
 
     /// Messages that were sent without a reply wanted, taken, and not handled, as far as this env knows; see
     /// [`RpcEnvBuilder::on_lost`].
     pub fn messages_lost(&self) -> u64 {
-        self.shared.losses().count()
+        self.shared.losses.count()
     }
 
     /// Begins the end: what endpoints have is handled, then they are stopped. Does not wait for it.
@@ -235,7 +186,7 @@ impl RpcEnv {
             let what = "await_termination";
             return Err(RpcError::WouldBlock { what });
         }
-        self.shared.termination().wait();
+        self.shared.termination.wait();
         Ok(())
     }
 
@@ -250,7 +201,7 @@ impl RpcEnv {
 
     /// Whether it has come to its end.
     pub fn is_terminated(&self) -> bool {
-        self.shared.termination().is_over()
+        self.shared.termination.is_over()
     }
 }
 
@@ -260,5 +211,19 @@ impl fmt::Debug for RpcEnv {
             Some(address) => write!(f, "RpcEnv({} at {address})", self.name()),
             None => write!(f, "RpcEnv({})", self.name()),
         }
+    }
+}
+
+impl<R: Payload> RpcCallContext<'_, R> {
+    /// The endpoint's env.
+    pub fn env(&self) -> RpcEnv {
+        RpcEnv::of_shared(Arc::clone(self.shared_env()))
+    }
+}
+
+impl<E> EndpointContext<E> {
+    /// Its env. Does not keep it alive.
+    pub fn env(&self) -> RpcEnv {
+        RpcEnv::of_shared(Arc::clone(self.me.target().env()))
     }
 }

@@ -4,14 +4,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringrail_codec::native::FailureCode;
+
 use crate::rpc::address::is_name;
-use crate::rpc::dispatcher::{Dispatcher, ThreadHandle, dispatcher_of, start_thread};
+use crate::rpc::dispatcher::{Dispatcher, dispatcher_of, start_thread};
 use crate::rpc::endpoint::RpcEndpoint;
-use crate::rpc::endpoint_ref::{Place, RefTarget, RpcEndpointRef};
+use crate::rpc::endpoint_ref::RpcEndpointRef;
 use crate::rpc::error::{ENV_HAS_STOPPED, RpcError};
-use crate::rpc::inbox::{Inbox, InboxMetrics, NewInbox};
+use crate::rpc::inbox::{Inbox, NewInbox, Supervisor};
+use crate::rpc::metrics::InboxMetrics;
 use crate::rpc::route::{MessageSet, RouteTable};
 use crate::rpc::shared::{EnvShared, Registration, next_serial};
+use crate::rpc::supervision::Supervision;
+use crate::rpc::target::{Place, RefTarget};
+use crate::rpc::thread::ThreadHandle;
 
 use super::RpcEnv;
 
@@ -34,6 +40,9 @@ pub struct EndpointOptions {
     pub placement: Placement,
     /// Messages that may wait for it; `ringrail.rpc.inbox.capacity` where `None`.
     pub inbox_capacity: Option<usize>,
+    /// What becomes of it when it panics. For isolated endpoints that can be made again:
+    /// [`setup_supervised`](RpcEnv::setup_supervised).
+    pub supervision: Supervision,
 }
 
 impl EndpointOptions {
@@ -84,6 +93,45 @@ impl RpcEnv {
     ) -> Result<RpcEndpointRef<E>, RpcError> {
         let env = self.shared();
         check::<E>(env, name)?;
+        if options.supervision != Supervision::GoOn {
+            let text =
+                "a supervised endpoint is set up by setup_supervised, which can make it again";
+            return Err(RpcError::failure(FailureCode::InvalidArgument, text));
+        }
+        self.add_one(name, options, move || (make(), None))
+    }
+
+    /// As [`setup_endpoint_with`](Self::setup_endpoint_with), for an [isolated](Placement::Isolated) endpoint that
+    /// [`options`](EndpointOptions::supervision) say is stopped or made anew when it panics.
+    ///
+    /// # Errors
+    /// As there; also that the options place it on a shard: what a restart waits for would hold up others.
+    pub fn setup_supervised<E: RpcEndpoint>(
+        &self,
+        name: &str,
+        options: EndpointOptions,
+        mut make: impl FnMut() -> E + Send + 'static,
+    ) -> Result<RpcEndpointRef<E>, RpcError> {
+        check::<E>(self.shared(), name)?;
+        if options.placement != Placement::Isolated {
+            let text = "a supervised endpoint has a thread of its own: EndpointOptions::isolated";
+            return Err(RpcError::failure(FailureCode::InvalidArgument, text));
+        }
+        self.add_one(name, options, move || {
+            let first = make();
+            let supervisor = Supervisor::new(options.supervision, Box::new(make));
+            let goes_on = options.supervision == Supervision::GoOn;
+            (first, (!goes_on).then_some(supervisor))
+        })
+    }
+
+    fn add_one<E: RpcEndpoint>(
+        &self,
+        name: &str,
+        options: EndpointOptions,
+        make: impl FnOnce() -> Made<E> + Send + 'static,
+    ) -> Result<RpcEndpointRef<E>, RpcError> {
+        let env = self.shared();
         let isolated = options.placement == Placement::Isolated;
         let host = match options.placement {
             Placement::Any => env.next_shard()?,
@@ -98,25 +146,12 @@ impl RpcEnv {
                 host
             }
         };
-        let of_thread = Arc::clone(&host);
-        let added = add(
-            env,
-            name,
-            vec![Arc::clone(&host)],
-            isolated,
-            |new, metrics| {
-                let (with, metrics) = ((options, new.serial), metrics.clone());
-                let target = Arc::clone(&new.target);
-                of_thread.put_control(move |dispatcher| {
-                    if let Some(metrics) = metrics.into_iter().next() {
-                        set_up(dispatcher, target, (with.0, with.1, metrics), make);
-                    }
-                });
-            },
-        );
-        let ready = added.and_then(|new| {
-            stopped_meanwhile(env, &new)?;
-            Ok(RpcEndpointRef::new(new.target))
+        let mut make = Some(make);
+        let ready = add(env, name, vec![Arc::clone(&host)], options, || {
+            let Some(make) = make.take() else {
+                unreachable!("one thread makes one instance");
+            };
+            make
         });
         if isolated && ready.is_err() {
             // Nobody else knows of its thread, or the env has looked for its threads before this one was there.
@@ -140,18 +175,14 @@ impl RpcEnv {
         let env = self.shared();
         check::<E>(env, name)?;
         let make = Arc::new(make);
-        let hosts = env.shards().to_vec();
-        let new = add(env, name, hosts, false, |new, metrics| {
-            for (host, metrics) in env.shards().iter().zip(metrics) {
-                let (of_host, make) = (Arc::clone(&new.target), Arc::clone(&make));
-                let with = (options, new.serial, Arc::clone(metrics));
-                host.put_control(move |dispatcher| {
-                    set_up(dispatcher, of_host, with, move || make())
-                });
-            }
-        })?;
-        stopped_meanwhile(env, &new)?;
-        Ok(RpcEndpointRef::new(new.target))
+        let options = EndpointOptions {
+            placement: Placement::Any,
+            ..options
+        };
+        add(env, name, env.shards().to_vec(), options, || {
+            let make = Arc::clone(&make);
+            move || (make(), None)
+        })
     }
 
     /// Stops an endpoint of this env: what is queued is handled, then `on_stop` is called (Spark: `stop`). Does
@@ -167,7 +198,7 @@ impl RpcEnv {
             );
             return;
         }
-        let removed = env.registry().remove(target.id(), |registration| {
+        let removed = env.registry.remove(target.id(), |registration| {
             let (serial, isolated) = (registration.serial, registration.isolated);
             for host in registration.hosts.iter() {
                 host.put_control(move |dispatcher| {
@@ -199,51 +230,45 @@ fn check<E: RpcEndpoint>(env: &EnvShared, name: &str) -> Result<(), RpcError> {
     let mut table = RouteTable::<E>::new();
     E::Messages::add_to(&mut table);
     table.declare()?;
-    env.registry().check_free(name)
+    env.registry.check_free(name)
 }
 
-/// An endpoint that has been registered.
-struct Added {
-    target: Arc<RefTarget>,
-    serial: u64,
-}
+/// An endpoint, and its supervisor where it has one.
+type Made<E> = (E, Option<Supervisor<E>>);
 
-/// Registers an endpoint; `set_up` posts its set-up, with the counters of each of its hosts.
-fn add(
+/// Registers an endpoint, and has each of these threads make its instance by what `maker` gives for it.
+fn add<E: RpcEndpoint, F: FnOnce() -> Made<E> + Send + 'static>(
     env: &Arc<EnvShared>,
     name: &str,
     hosts: Vec<Arc<ThreadHandle>>,
-    isolated: bool,
-    set_up: impl FnOnce(&Added, &Vec<Arc<InboxMetrics>>),
-) -> Result<Added, RpcError> {
-    let name: Arc<str> = name.into();
-    let metrics: Vec<_> = hosts.iter().map(|_| Arc::default()).collect();
-    let added = Added {
-        target: env.own_ref(Arc::clone(&name)),
-        serial: next_serial(),
-    };
+    options: EndpointOptions,
+    mut maker: impl FnMut() -> F,
+) -> Result<RpcEndpointRef<E>, RpcError> {
+    let (target, serial) = (env.own_ref(name.into()), next_serial());
+    let metrics: Vec<Arc<InboxMetrics>> = hosts.iter().map(|_| Arc::default()).collect();
     let registration = Registration {
-        name,
-        serial: added.serial,
+        name: target.name_arc(),
+        serial,
         hosts: hosts.clone().into(),
         metrics: metrics.clone(),
-        isolated,
+        isolated: options.placement == Placement::Isolated,
     };
-    let registry = env.registry();
-    registry.add(registration, || set_up(&added, &metrics))?;
+    env.registry.add(registration, || {
+        for (host, metrics) in hosts.iter().zip(metrics) {
+            let (target, make) = (Arc::clone(&target), maker());
+            let with = (options, serial, metrics);
+            host.put_control(move |dispatcher| set_up(dispatcher, target, with, make));
+        }
+    })?;
     for host in &hosts {
         host.posted();
     }
-    Ok(added)
-}
-
-/// An env that was stopped while an endpoint was being added has not seen it.
-fn stopped_meanwhile(env: &EnvShared, added: &Added) -> Result<(), RpcError> {
     if env.is_stopped() {
-        env.registry().forget(added.target.id(), added.serial);
+        // It was stopped meanwhile, and may have looked for its endpoints before this one was there.
+        env.registry.forget(target.id(), serial);
         return Err(ENV_HAS_STOPPED);
     }
-    Ok(())
+    Ok(RpcEndpointRef::new(target))
 }
 
 /// On the endpoint's thread: makes it, and its inbox.
@@ -251,27 +276,28 @@ fn set_up<E: RpcEndpoint>(
     dispatcher: &Rc<Dispatcher>,
     target: Arc<RefTarget>,
     (options, serial, metrics): (EndpointOptions, u64, Arc<InboxMetrics>),
-    make: impl FnOnce() -> E,
+    make: impl FnOnce() -> Made<E>,
 ) {
     let id = target.id();
-    let Ok(endpoint) = catch_unwind(AssertUnwindSafe(make)) else {
+    let Ok((endpoint, supervisor)) = catch_unwind(AssertUnwindSafe(make)) else {
         tracing::error!(target: "ringrail::rpc", endpoint = %target, "making the endpoint panicked");
-        dispatcher.env().registry().forget(id, serial);
+        dispatcher.env().registry.forget(id, serial);
         return;
     };
     if let Err(error) = endpoint.routes().declare() {
         // Only those of functions get here.
         tracing::error!(target: "ringrail::rpc", endpoint = %target, %error, "the endpoint is not set up");
-        dispatcher.env().registry().forget(id, serial);
+        dispatcher.env().registry.forget(id, serial);
         return;
     }
-    let capacity = dispatcher.env().settings().inbox_capacity;
+    let capacity = dispatcher.env().settings.inbox_capacity;
     let inbox = Inbox::new(
         dispatcher,
         NewInbox {
             me: RpcEndpointRef::new(target),
             serial,
             endpoint,
+            supervisor,
             capacity: options.inbox_capacity.unwrap_or(capacity),
             metrics,
         },

@@ -6,9 +6,8 @@ use crate::rpc::RpcAddress;
 use crate::rpc::error::RpcError;
 use crate::rpc::lost::Losses;
 use crate::rpc::shared::EnvShared;
-use crate::rpc::{inspector, verifier};
 
-use super::{RpcEnv, RpcEnvConfig};
+use super::RpcEnvConfig;
 
 /// An env, stopped again where making it fails half way.
 ///
@@ -25,10 +24,4 @@ pub(crate) fn shared(config: &RpcEnvConfig) -> Result<Arc<EnvShared>, RpcError> 
 pub(crate) fn advertised(config: &RpcEnvConfig, port: u16) -> RpcAddress {
     let host = config.advertise_host.as_deref();
     RpcAddress::new(host.unwrap_or(&config.bind_host), port)
-}
-
-/// Sets up the endpoints that every env has.
-pub(crate) fn built_in(env: &RpcEnv) -> Result<(), RpcError> {
-    verifier::set_up(env)?;
-    inspector::set_up(env)
 }

@@ -15,9 +15,7 @@ use crate::rpc::ask::block_on;
 use crate::rpc::dispatcher::may_block;
 use crate::rpc::error::ENV_STOPPED;
 use crate::rpc::shared::FileSource;
-use crate::rpc::{RpcEnv, RpcError};
-
-use super::uri;
+use crate::rpc::{RpcEnv, RpcError, uri};
 
 /// Bytes taken at once from a file of the same process.
 const LOCAL_READ: usize = 64 << 10;
@@ -62,19 +60,13 @@ impl RpcEnv {
         let clients = match network.file_source(&address, &name)? {
             FileSource::Stream(clients) => clients,
             FileSource::File(file) => {
-                let source = match file {
-                    Ok(file) => Source::Local(file),
-                    Err(error) => Source::Failed(Some(error)),
-                };
+                let source = file.map_or_else(|error| Source::Failed(Some(error)), Source::Local);
                 return Ok(RpcChannel { source });
             }
         };
         drop(network);
         let connected = clients.create_client(&address.to_string()).await;
-        let client = connected.map_err(|error| RpcError::Connect {
-            address: address.clone(),
-            detail: error.to_string().into(),
-        })?;
+        let client = connected.map_err(|error| RpcError::not_connected(&address, &error))?;
         let stream = client.stream(name, 0).await.map_err(RpcError::from)?;
         let source = Source::Remote {
             stream,

@@ -9,15 +9,11 @@
 //! Files travel as streams of the data plane, over other connections than messages do: straight from
 //! the page cache, without a copy in user space.
 
-mod beneath;
 mod channel;
-mod registry;
 mod server;
 mod streams;
-mod uri;
 
 pub use channel::RpcChannel;
-pub use server::{FileServerError, RpcEnvFileServer};
+pub use server::RpcEnvFileServer;
 
-pub(crate) use registry::Registry as FileRegistry;
 pub(crate) use streams::FileStreams;

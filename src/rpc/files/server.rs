@@ -1,14 +1,12 @@
 //! [`RpcEnvFileServer`]: what an env gives out.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::rpc::RpcEnv;
+use crate::rpc::file_table::{FileServerError, Shelf};
 use crate::rpc::shared::EnvShared;
-
-use super::registry::{MAX_NAMES, Shelf};
-use super::uri::escaped;
+use crate::rpc::uri::escaped;
 
 /// Files that an env gives out to others (Spark: `RpcEnvFileServer`). Made by
 /// [`RpcEnv::file_server`].
@@ -18,56 +16,6 @@ use super::uri::escaped;
 pub struct RpcEnvFileServer {
     env: Arc<EnvShared>,
     url: String,
-}
-
-/// Why a file is not given out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileServerError {
-    /// The env does not listen, so nobody could fetch anything.
-    #[error("the env {env} listens nowhere (client mode): it cannot give out files")]
-    ClientMode {
-        /// The env.
-        env: String,
-    },
-    /// The name cannot be one.
-    #[error(
-        "`{name}` is no name to give out: no empty parts, `.` or `..`; `files` and `jars` are taken"
-    )]
-    BadName {
-        /// The name.
-        name: String,
-    },
-    /// Something else has the name.
-    #[error(
-        "{name} was already registered with a different path (old path = {}, new path = {}): remove \
-         it first, or choose another name", there.display(), new.display()
-    )]
-    Taken {
-        /// The name.
-        name: String,
-        /// The path that has it.
-        there: PathBuf,
-        /// The path that was to have it.
-        new: PathBuf,
-    },
-    /// There is something else than a regular file.
-    #[error("{} is not a regular file", path.display())]
-    NotAFile {
-        /// Its path.
-        path: PathBuf,
-    },
-    /// There are as many names as can be.
-    #[error("{MAX_NAMES} names are given out already: remove some, or give out their directory")]
-    TooMany,
-    /// The file system refuses.
-    #[error("cannot give out {}: {source}", path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 impl RpcEnv {
@@ -144,27 +92,27 @@ impl RpcEnvFileServer {
         path: impl AsRef<Path>,
     ) -> Result<String, FileServerError> {
         let base = base.trim_matches('/');
-        self.env.files().add_directory(base, path.as_ref())?;
+        self.env.files.add_directory(base, path.as_ref())?;
         Ok(format!("{}/{}", self.url, escaped(base)))
     }
 
     /// No longer gives out a file; false where there is none of this name.
     pub fn remove_file(&self, name: &str) -> bool {
-        self.env.files().remove(Shelf::Files, name)
+        self.env.files.remove(Shelf::Files, name)
     }
 
     /// No longer gives out a file of code; false where there is none of this name.
     pub fn remove_jar(&self, name: &str) -> bool {
-        self.env.files().remove(Shelf::Jars, name)
+        self.env.files.remove(Shelf::Jars, name)
     }
 
     /// No longer gives out a directory; false where there is none of this base.
     pub fn remove_directory(&self, base: &str) -> bool {
-        self.env.files().remove_directory(base.trim_matches('/'))
+        self.env.files.remove_directory(base.trim_matches('/'))
     }
 
     fn add(&self, shelf: Shelf, name: &str, path: &Path) -> Result<String, FileServerError> {
-        self.env.files().add(shelf, name, path)?;
+        self.env.files.add(shelf, name, path)?;
         Ok(format!("{}/{}/{}", self.url, shelf.base(), escaped(name)))
     }
 }

@@ -40,7 +40,7 @@ impl StreamManager for FileStreams {
         _from: &Connection,
         name: &str,
     ) -> Result<Option<ManagedBuffer>, RpcFailure> {
-        let opened = self.env.files().open(name);
+        let opened = self.env.files.open(name);
         let sized = opened.and_then(|file| {
             file.map(|file| ManagedBuffer::whole_file(Arc::new(file)))
                 .transpose()

@@ -1,20 +1,16 @@
 //! The items of an inbox.
 
-use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::rpc::body::{BodyBuf, BodyRef};
-use crate::rpc::dispatcher::Dispatcher;
-use crate::rpc::endpoint_ref::RefTarget;
-use crate::rpc::error::ENV_STOPPED;
+use crate::rpc::dispatcher::{Dispatcher, Unrouted};
+use crate::rpc::event::NetworkEvent;
 use crate::rpc::id::MessageId;
 use crate::rpc::lost::LostMessage;
-use crate::rpc::message::Lane;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::Reply;
-use crate::rpc::route::FromPeer;
-use crate::rpc::{RpcAddress, RpcError};
+use crate::rpc::reply::{FromPeer, Reply};
+use crate::rpc::target::RefTarget;
 
 /// One thing that an endpoint is to handle.
 pub(super) enum Item {
@@ -26,15 +22,6 @@ pub(super) enum Item {
     Remote,
     /// Something happened to a connection.
     Event(Rc<NetworkEvent>),
-}
-
-/// A value of this process that the endpoint has no route for.
-pub(crate) struct Unrouted {
-    pub(crate) id: MessageId,
-    pub(crate) lane: Lane,
-    pub(crate) name: &'static str,
-    pub(crate) value: Box<dyn Any>,
-    pub(crate) reply: Reply<'static>,
 }
 
 /// A peer's message that is kept until its turn comes.
@@ -65,12 +52,12 @@ impl RemoteItem {
     /// Nobody will handle it.
     pub(super) fn abandon(self, dispatcher: &Dispatcher, endpoint: &RefTarget) {
         match self.reply {
-            reply if !reply.is_one_way() => reply.fail(&ENV_STOPPED),
-            _ => dispatcher.env().losses().note(&LostMessage {
-                endpoint: endpoint.to_string().into(),
-                message: self.peer.message_name(self.id),
-                cause: ENV_STOPPED,
-            }),
+            reply if !reply.is_one_way() => reply.fail(&dispatcher.cause_of_end()),
+            _ => dispatcher.env().losses.note(&LostMessage::new(
+                endpoint.to_string(),
+                self.peer.message_name(self.id),
+                dispatcher.cause_of_end(),
+            )),
         }
     }
 
@@ -90,12 +77,4 @@ impl RemoteItem {
 fn from_peer<'a>(body: &'a BodyBuf, peer: &'a Arc<Peer>, reply: Reply<'a>) -> FromPeer<'a> {
     let body = BodyRef::of_kept(body);
     FromPeer { body, peer, reply }
-}
-
-/// Something that happened to a connection; every endpoint is told.
-#[derive(Clone, Debug)]
-pub(crate) enum NetworkEvent {
-    Connected(RpcAddress),
-    Disconnected(RpcAddress),
-    Failed(RpcError, RpcAddress),
 }

@@ -10,7 +10,7 @@
 //! its handlers is running; then nothing is queued, kept or allocated for a message.
 
 mod item;
-mod metrics;
+mod supervision;
 mod work;
 
 use std::any::Any;
@@ -20,20 +20,21 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 
+use item::{Item, RemoteItem};
+
 use super::any::EndpointFace;
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{AnyInbox, Dispatcher, Unrouted};
 use super::endpoint::RpcEndpoint;
 use super::endpoint_ref::RpcEndpointRef;
 use super::error::RpcError;
+use super::event::NetworkEvent;
 use super::id::{EndpointId, MessageId};
-use super::message::{Lane, Message};
-use super::reply::Reply;
-use super::route::{FromPeer, HandlerFuture, RouteEntry, TypedRoute};
+use super::message::Lane;
+use super::metrics::InboxMetrics;
+use super::reply::{FromPeer, Reply};
+use super::route::RouteEntry;
 
-use item::{Item, RemoteItem};
-pub(crate) use item::{NetworkEvent, Unrouted};
-pub use metrics::EndpointMetrics;
-pub(crate) use metrics::InboxMetrics;
+pub(crate) use supervision::Supervisor;
 
 /// Places for messages of the liveness lane, beside those of `ringrail.rpc.inbox.capacity`.
 pub const LIVENESS_PLACES: usize = 1024;
@@ -50,6 +51,8 @@ enum Phase {
     /// A handler's future is not done.
     Awaiting,
     /// `on_stop` has been called.
+    /// A handler has panicked: the supervisor is next.
+    Broken,
     Stopped,
 }
 
@@ -70,7 +73,10 @@ pub(crate) struct Inbox<E: RpcEndpoint> {
     phase: Cell<Phase>,
     stopping: Cell<bool>,
     scheduled: Cell<bool>,
-    future: RefCell<Option<(HandlerFuture, &'static str)>>,
+    supervisor: RefCell<Option<Supervisor<E>>>,
+    /// A handler of a supervised endpoint has panicked.
+    broken: Cell<bool>,
+    future: Cell<Option<usize>>,
     /// The future has asked to be polled.
     woken: Cell<bool>,
     waker: Waker,
@@ -95,56 +101,9 @@ pub(crate) struct NewInbox<E: RpcEndpoint> {
     /// Of its registration.
     pub(crate) serial: u64,
     pub(crate) endpoint: E,
+    pub(crate) supervisor: Option<Supervisor<E>>,
     pub(crate) capacity: usize,
     pub(crate) metrics: Arc<InboxMetrics>,
-}
-
-/// An inbox of an endpoint of any type.
-pub(crate) trait AnyInbox {
-    /// The number of its registration, which no other inbox of its thread has.
-    fn serial(&self) -> u64;
-
-    /// A peer's message; its call is taken out. By reference, for it passes through several hands.
-    ///
-    /// # Errors
-    /// It wants no reply, and was not taken; an ask is failed.
-    fn receive(
-        &self,
-        dispatcher: &Rc<Dispatcher>,
-        id: MessageId,
-        message: &mut FromPeer<'_>,
-    ) -> Result<(), RpcError>;
-
-    /// Whether another message may be queued.
-    ///
-    /// # Errors
-    /// The endpoint is stopped, or has as many waiting as it may.
-    fn check_room(&self, lane: Lane) -> Result<(), RpcError>;
-
-    /// The `Rc<dyn TypedRoute<M>>` of the message with this id.
-    fn typed(&self, id: MessageId) -> Option<&dyn Any>;
-
-    /// A value of this process that no route takes.
-    fn post_unrouted(&self, dispatcher: &Rc<Dispatcher>, message: Unrouted)
-    -> Result<(), RpcError>;
-
-    /// Something happened to a connection.
-    fn post_event(&self, dispatcher: &Rc<Dispatcher>, event: &Rc<NetworkEvent>);
-
-    /// Handles up to `budget` messages; true where more wait.
-    fn run(&self, dispatcher: &Rc<Dispatcher>, budget: usize) -> bool;
-
-    /// Handles what waits, then `on_stop`.
-    fn stop(&self, dispatcher: &Rc<Dispatcher>);
-
-    /// Ends at once: fails what waits.
-    fn abandon(&self, dispatcher: &Rc<Dispatcher>);
-
-    /// Takes no more.
-    fn is_stopping(&self) -> bool;
-
-    /// A future of its handlers can go on.
-    fn wake(&self, dispatcher: &Rc<Dispatcher>);
 }
 
 impl<E: RpcEndpoint> Inbox<E> {
@@ -175,7 +134,9 @@ impl<E: RpcEndpoint> Inbox<E> {
                 phase: Cell::new(Phase::Starting),
                 stopping: Cell::new(false),
                 scheduled: Cell::new(false),
-                future: RefCell::new(None),
+                supervisor: RefCell::new(new.supervisor),
+                broken: Cell::new(false),
+                future: Cell::new(None),
                 woken: Cell::new(false),
                 waker,
                 metrics: new.metrics,
@@ -199,9 +160,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     /// The endpoint is stopped, or has as many waiting as it may.
     pub(crate) fn admit(&self, lane: Lane) -> Result<(), RpcError> {
         if self.stopping.get() {
-            return Err(RpcError::CouldNotFind {
-                name: self.me.target().name_arc(),
-            });
+            return Err(RpcError::no_endpoint(&self.me.target().name_arc()));
         }
         let (len, limit) = match lane {
             Lane::Normal => {
@@ -215,11 +174,11 @@ impl<E: RpcEndpoint> Inbox<E> {
             return Ok(());
         }
         self.metrics.refused.add(1);
-        Err(RpcError::Busy {
-            what: "the endpoint's inbox",
-            limit: limit as u64,
-            key: super::settings::INBOX_KEY,
-        })
+        Err(RpcError::busy(
+            "the endpoint's inbox",
+            limit,
+            super::settings::INBOX_KEY,
+        ))
     }
 
     /// A value was left in a route's queue.
@@ -255,7 +214,10 @@ impl<E: RpcEndpoint> Inbox<E> {
 
     /// Has it run in the dispatcher's next round, unless it waits for something else.
     fn schedule(&self, dispatcher: &Rc<Dispatcher>) {
-        let may_run = matches!(self.phase.get(), Phase::Starting | Phase::Ready);
+        let may_run = matches!(
+            self.phase.get(),
+            Phase::Starting | Phase::Ready | Phase::Broken
+        );
         if may_run && !self.scheduled.replace(true) {
             self.surely_schedule(dispatcher);
         }
@@ -397,15 +359,13 @@ impl<E: RpcEndpoint> AnyInbox for Inbox<E> {
         if self.phase.get() != Phase::Awaiting {
             return;
         }
+        if self.future.get().is_none() {
+            // It wakes itself while it is polled: it goes on in the next turn, so others are served in between.
+            return dispatcher.handle().wake_inbox(self.serial);
+        }
         self.woken.set(true);
         if !self.scheduled.replace(true) {
             self.surely_schedule(dispatcher);
         }
     }
-}
-
-/// The route of `M`, where the endpoint has one.
-#[inline]
-pub(crate) fn typed_route<M: Message>(inbox: &dyn AnyInbox) -> Option<&Rc<dyn TypedRoute<M>>> {
-    inbox.typed(M::ID)?.downcast_ref()
 }

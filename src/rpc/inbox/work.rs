@@ -1,6 +1,7 @@
 //! Handling: what an inbox does with what it has.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,17 +9,17 @@ use std::task::{Context, Poll};
 
 use crate::rpc::any::{AnyCallContext, AnyForm, AnyMessage};
 use crate::rpc::call::{Answering, Call, RpcCallContext};
-use crate::rpc::dispatcher::Dispatcher;
+use crate::rpc::dispatcher::{Dispatcher, Unrouted};
 use crate::rpc::endpoint::{EndpointContext, RpcEndpoint};
-use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::error::RpcError;
+use crate::rpc::event::NetworkEvent;
 use crate::rpc::id::MessageId;
 use crate::rpc::message::{Lane, Payload};
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::Reply;
-use crate::rpc::route::{FromPeer, HandlerFuture};
+use crate::rpc::reply::{FromPeer, Reply};
 
-use super::item::{Item, NetworkEvent, Unrouted};
-use super::{AnyInbox, Inbox, Phase};
+use super::item::Item;
+use super::{Inbox, Phase};
 
 /// The outcome of a handler or hook: its own error, or a panic.
 type Ran = std::thread::Result<Result<(), RpcError>>;
@@ -33,6 +34,7 @@ impl<E: RpcEndpoint> Inbox<E> {
             _ if dispatcher.handle().is_cut_off() => false,
             Phase::Ready => self.depth.get() > 0 || self.stopping.get(),
             Phase::Awaiting => self.woken.get(),
+            Phase::Broken => true,
             Phase::Starting | Phase::Handling | Phase::Stopped => false,
         };
         self.scheduled.set(more);
@@ -47,10 +49,17 @@ impl<E: RpcEndpoint> Inbox<E> {
             }
             match self.phase.get() {
                 Phase::Starting => self.start(),
+                Phase::Broken => {
+                    self.supervise(dispatcher);
+                    continue;
+                }
                 Phase::Awaiting if !self.woken.replace(false) => return,
                 Phase::Awaiting if !self.poll_future(dispatcher) => return,
                 Phase::Handling | Phase::Stopped => return,
                 Phase::Ready | Phase::Awaiting => {}
+            }
+            if self.phase.get() == Phase::Broken {
+                continue;
             }
             let Some((queued, lane)) = self.pop() else {
                 if self.stopping.get() && self.phase.get() == Phase::Ready {
@@ -115,8 +124,10 @@ impl<E: RpcEndpoint> Inbox<E> {
     #[cold]
     fn failed<'r, A: Answering<'r>>(&self, ran: Ran, name: &str, call: &Call<'r, A>) {
         if let Some(error) = self.outcome(ran, name) {
+            // Counted before the caller hears of it.
+            self.metrics.failed.add(1);
             call.finish(Some(&error), || self.no_reply());
-            self.on_error(error);
+            self.tell_error(error);
         }
     }
 
@@ -129,8 +140,8 @@ impl<E: RpcEndpoint> Inbox<E> {
     /// A handler has returned: what came meanwhile has its turn.
     #[inline]
     fn returned(&self, dispatcher: &Rc<Dispatcher>) {
-        self.phase.set(Phase::Ready);
-        if self.depth.get() > 0 || self.stopping.get() {
+        self.rest();
+        if self.depth.get() > 0 || self.stopping.get() || self.broken.get() {
             self.schedule(dispatcher);
         }
     }
@@ -148,8 +159,20 @@ impl<E: RpcEndpoint> Inbox<E> {
         match ran {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
-            Err(panic) => Some(panicked(&*panic, name)),
+            Err(panic) => {
+                self.broken.set(self.supervisor.borrow().is_some());
+                Some(panicked(&*panic, name))
+            }
         }
+    }
+
+    /// Nothing of the endpoint is on the stack any more.
+    #[inline]
+    fn rest(&self) {
+        self.phase.set(match self.broken.get() {
+            true => Phase::Broken,
+            false => Phase::Ready,
+        });
     }
 
     /// Calls a hook; errors go to `on_error`.
@@ -159,13 +182,17 @@ impl<E: RpcEndpoint> Inbox<E> {
         if let Some(error) = self.outcome(ran, name) {
             self.on_error(error);
         }
-        self.phase.set(Phase::Ready);
+        self.rest();
     }
 
     /// Tells the endpoint; what it has to say to that is logged.
     #[cold]
     pub(crate) fn on_error(&self, error: RpcError) {
         self.metrics.failed.add(1);
+        self.tell_error(error);
+    }
+
+    fn tell_error(&self, error: RpcError) {
         let ran = self.with_endpoint(|endpoint| endpoint.on_error(error));
         if let Some(error) = self.outcome(ran, "on_error") {
             let endpoint = &*self.face.text;
@@ -199,48 +226,56 @@ impl<E: RpcEndpoint> Inbox<E> {
         }
     }
 
-    /// Begins a handler's future, and drives it as far as it goes.
-    pub(crate) fn run_future(
-        &self,
-        dispatcher: &Rc<Dispatcher>,
-        name: &'static str,
-        make: impl FnOnce(Rc<std::cell::RefCell<Option<E>>>) -> HandlerFuture,
-    ) {
+    /// A handler's future begins: the endpoint that it borrows.
+    pub(crate) fn begin_future(&self) -> Rc<RefCell<Option<E>>> {
         assert_eq!(self.phase.get(), Phase::Ready, "one handler at a time");
-        let future = make(Rc::clone(&self.endpoint));
-        let before = self.future.replace(Some((future, name)));
-        assert!(before.is_none(), "one future at a time");
+        assert!(self.future.get().is_none(), "one future at a time");
         self.phase.set(Phase::Awaiting);
         self.woken.set(false);
-        let this = self.weak.upgrade();
-        dispatcher.begin_future(self.serial, this.map(|this| this as Rc<dyn AnyInbox>));
-        self.poll_future(dispatcher);
+        Rc::clone(&self.endpoint)
     }
 
-    /// Drives the handler's future; true where it is done.
-    fn poll_future(&self, dispatcher: &Rc<Dispatcher>) -> bool {
-        let Some((mut future, name)) = self.future.borrow_mut().take() else {
-            return true;
-        };
+    /// Drives the future of a route's handler, and answers with what it returns; gives the right to answer back
+    /// where it is pending.
+    pub(crate) fn drive_future<'r, R: Payload>(
+        &self,
+        dispatcher: &Rc<Dispatcher>,
+        (route, name): (usize, &str),
+        reply: Reply<'r>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<Result<Option<R>, RpcError>>,
+    ) -> Option<Reply<'r>> {
         let mut context = Context::from_waker(&self.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
-        let ran = match polled {
+        let ran = match catch_unwind(AssertUnwindSafe(|| poll(&mut context))) {
             Ok(Poll::Pending) => {
-                *self.future.borrow_mut() = Some((future, name));
-                return false;
+                self.future.set(Some(route));
+                return Some(reply);
             }
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
-        // Lets go of the endpoint before it is told of an error.
-        drop(future);
-        dispatcher.end_future(self.serial);
         self.metrics.handled.add(1);
-        if let Some(error) = self.outcome(ran, name) {
-            self.on_error(error);
+        match ran {
+            Ok(Ok(Some(value))) => reply.reply(value),
+            Ok(Ok(None)) => {}
+            // The caller's alone.
+            Ok(Err(error)) if !reply.is_one_way() => reply.fail(&error),
+            ran => {
+                if let Some(error) = self.outcome(ran.map(|ran| ran.map(drop)), name) {
+                    reply.fail(&error);
+                    self.on_error(error);
+                }
+            }
         }
         self.returned(dispatcher);
-        true
+        None
+    }
+
+    /// Drives the handler's future, which has been woken; true where it is done.
+    fn poll_future(&self, dispatcher: &Rc<Dispatcher>) -> bool {
+        if let Some(route) = self.future.take() {
+            self.routes[route].route.go_on(self, dispatcher);
+        }
+        self.phase.get() != Phase::Awaiting
     }
 
     /// A peer's message that no route takes.
@@ -295,17 +330,22 @@ impl<E: RpcEndpoint> Inbox<E> {
             "on_stop comes last"
         );
         assert!(
-            self.future.borrow().is_none(),
+            self.future.get().is_none(),
             "on_stop comes after every handler"
         );
         self.hook("on_stop", RpcEndpoint::on_stop);
         self.phase.set(Phase::Stopped);
+        self.drop_endpoint();
+        dispatcher.inbox_ended(self.serial);
+    }
+
+    pub(super) fn drop_endpoint(&self) {
+        self.broken.set(false);
         let endpoint = self.endpoint.borrow_mut().take();
         // A panic of the endpoint's own drop is its own.
         if catch_unwind(AssertUnwindSafe(|| drop(endpoint))).is_err() {
             tracing::error!(target: "ringrail::rpc", endpoint = %self.face.text, "its drop panicked");
         }
-        dispatcher.inbox_ended(self.serial);
     }
 
     /// Ends without handling what waits.
@@ -313,8 +353,9 @@ impl<E: RpcEndpoint> Inbox<E> {
         if self.phase.get() == Phase::Stopped {
             return;
         }
-        drop(self.future.borrow_mut().take());
-        dispatcher.end_future(self.serial);
+        if let Some(route) = self.future.take() {
+            self.routes[route].route.drop_future();
+        }
         // Asks of this process are failed by their tables.
         while let Some((queued, _)) = self.pop() {
             let dropped = match queued.item {
@@ -323,7 +364,8 @@ impl<E: RpcEndpoint> Inbox<E> {
                 Item::Remote | Item::Event(_) => None,
             };
             if let Some(name) = dropped {
-                dispatcher.env().lost(self.me.target(), name, ENV_STOPPED);
+                let cause = dispatcher.cause_of_end();
+                dispatcher.env().lost(self.me.target(), name, cause);
             }
         }
         for lines in [&self.urgent, &self.queue] {

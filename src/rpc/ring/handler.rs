@@ -9,16 +9,14 @@ use ringrail_transport::{
     TransportContext,
 };
 
-use crate::rpc::RpcAddress;
 use crate::rpc::body::BodyRef;
-use crate::rpc::connection;
 use crate::rpc::dispatcher::{Dispatcher, dispatcher_of};
 use crate::rpc::error::{ENV_STOPPED, RpcError};
 use crate::rpc::files::FileStreams;
 use crate::rpc::peer::Peer;
-use crate::rpc::reply::Reply;
-use crate::rpc::route::FromPeer;
+use crate::rpc::reply::{FromPeer, Reply};
 use crate::rpc::shared::EnvShared;
+use crate::rpc::{RpcAddress, connection};
 
 /// The env's servers, or its clients; `greets` says whether a connection greets its peer as soon as it is
 /// open, or only when somebody has prepared it.

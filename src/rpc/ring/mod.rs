@@ -18,12 +18,12 @@ use std::thread;
 use ringrail_transport::sys::socket::SocketError;
 use ringrail_transport::{Addr, Engine, TransportClientFactory, TransportContext, TransportServer};
 
-use super::RpcAddress;
-use super::dispatcher::ThreadHandle;
 use super::env::{RpcEnv, RpcEnvConfig, RpcEnvFactory, start};
 use super::error::{ENV_STOPPED, RpcError};
 use super::shared::{EnvShared, FileSource, ListenError, Network, start_on_port};
-use crate::rpc::sync::Unpoisoned;
+use super::sync::Unpoisoned;
+use super::thread::ThreadHandle;
+use super::{RpcAddress, inspector, verifier};
 
 /// Makes envs over the engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,15 +79,12 @@ impl Network for Ring {
         let client = self
             .clients
             .create_unmanaged_client_on_blocking(shard, &to.to_string())
-            .map_err(|error| RpcError::Connect {
-                address: to.clone(),
-                detail: error.to_string().into(),
-            })?;
+            .map_err(|error| RpcError::not_connected(to, &error))?;
         let (id, to) = (client.id(), to.clone());
         let ordered = host.run(move |dispatcher| {
-            let link = dispatcher.link(id).ok_or_else(|| RpcError::Disconnected {
-                address: to.clone(),
-            });
+            let link = dispatcher
+                .link(id)
+                .ok_or_else(|| RpcError::disconnected(&to));
             dispatcher.connected(&to, link);
         });
         if !ordered {
@@ -135,7 +132,8 @@ fn create(config: &RpcEnvConfig) -> Result<RpcEnv, RpcError> {
     if !config.client_mode {
         let server = listen(config, &env, &context)?;
         *ring.server() = Some(server);
-        start::built_in(&owned)?;
+        verifier::set_up(&owned)?;
+        inspector::set_up(&owned)?;
     }
     Ok(owned)
 }
@@ -163,7 +161,7 @@ fn warn_of_ignored(config: &RpcEnvConfig, engine: &Engine) -> Result<(), RpcErro
 
 fn start_engine(config: &RpcEnvConfig, env: &EnvShared) -> Result<Engine, RpcError> {
     let conf = config.source.transport()?;
-    let shards = match config.thread_count(env.settings().shards)? {
+    let shards = match config.thread_count(env.settings.shards)? {
         0 => thread::available_parallelism().map_or(1, |count| count.get().min(MOST_SHARDS)),
         count => count,
     };
@@ -180,7 +178,7 @@ fn listen(
     env: &EnvShared,
     context: &TransportContext,
 ) -> Result<TransportServer, RpcError> {
-    let retries = env.settings().port_max_retries;
+    let retries = env.settings.port_max_retries;
     let server = start_on_port(&config.name, config.port, retries, |port| {
         let at = RpcAddress::new(&config.bind_host, port);
         let addr = Addr::resolve(&at.to_string()).map_err(|error| ListenError {

@@ -9,9 +9,10 @@ use ringrail_transport::shard::{ShardTask, TaskContext, TaskTimer};
 use ringrail_transport::{Engine, ShardHandle};
 
 use crate::rpc::clock;
-use crate::rpc::dispatcher::{Dispatcher, Executor, ThreadHandle, ThreadWaker};
+use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::error::RpcError;
 use crate::rpc::shared::EnvShared;
+use crate::rpc::thread::{Executor, ThreadHandle, ThreadWaker};
 
 use super::failed;
 
@@ -116,7 +117,7 @@ fn start_dispatcher(
 ) -> Result<Arc<ThreadHandle>, RpcError> {
     let handle = Arc::new(ThreadHandle::new(
         format!("{}-{}", env.name(), shard.index()),
-        env.settings().mailbox_capacity,
+        env.settings.mailbox_capacity,
         false,
         Box::new(ShardWaker(shard.clone())),
     ));

@@ -12,20 +12,18 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use crate::rpc::dispatcher::ThreadHandle;
-use crate::rpc::endpoint_ref::{Place, RefTarget};
-use crate::rpc::error::{ENV_STOPPED, RpcError};
-use crate::rpc::files::FileRegistry;
-use crate::rpc::lost::{Losses, LostMessage};
-use crate::rpc::peer::Peer;
-use crate::rpc::settings::{RpcSettings, SettingsSource};
-use crate::rpc::sync::Unpoisoned;
-use crate::rpc::{RpcAddress, clock};
-
 use connector::Connector;
 use registry::Registry;
 use shutdown::Shutdown;
 use timers::Timers;
+
+use super::error::{ENV_STOPPED, RpcError};
+use super::file_table::FileTable;
+use super::lost::Losses;
+use super::settings::{RpcSettings, SettingsSource};
+use super::sync::Unpoisoned;
+use super::thread::ThreadHandle;
+use super::{RpcAddress, clock};
 
 pub(crate) use network::{FileSource, Network};
 pub(crate) use ports::{ListenError, start_on_port};
@@ -53,21 +51,21 @@ pub(crate) struct EnvShared {
     id: u64,
     name: Box<str>,
     source: Arc<dyn SettingsSource>,
-    settings: RpcSettings,
+    pub(crate) settings: RpcSettings,
     address: OnceLock<RpcAddress>,
-    registry: Registry,
+    pub(crate) registry: Registry,
     /// Every thread with endpoints; those of the network first.
     hosts: RwLock<Vec<Arc<ThreadHandle>>>,
     /// The threads that connections live on.
     shards: OnceLock<Vec<Arc<ThreadHandle>>>,
     turn: AtomicUsize,
     stopped: AtomicBool,
-    timers: Arc<Timers>,
-    connector: Arc<Connector>,
+    pub(crate) timers: Arc<Timers>,
+    pub(crate) connector: Arc<Connector>,
     network: Mutex<Option<Arc<dyn Network>>>,
-    files: FileRegistry,
-    termination: Shutdown,
-    losses: Losses,
+    pub(crate) files: FileTable,
+    pub(crate) termination: Shutdown,
+    pub(crate) losses: Losses,
 }
 
 impl EnvShared {
@@ -91,7 +89,7 @@ impl EnvShared {
             stopped: AtomicBool::new(false),
             timers: Arc::default(),
             network: Mutex::new(None),
-            files: FileRegistry::default(),
+            files: FileTable::default(),
             termination: Shutdown::default(),
             losses,
         })
@@ -110,43 +108,9 @@ impl EnvShared {
         &*self.source
     }
 
-    pub(crate) fn settings(&self) -> &RpcSettings {
-        &self.settings
-    }
-
     /// The address that the env listens at.
     pub(crate) fn address(&self) -> Option<&RpcAddress> {
         self.address.get()
-    }
-
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    pub(crate) fn timers(&self) -> &Arc<Timers> {
-        &self.timers
-    }
-
-    pub(crate) fn connector(&self) -> &Arc<Connector> {
-        &self.connector
-    }
-
-    pub(crate) fn termination(&self) -> &Shutdown {
-        &self.termination
-    }
-
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    /// A message that wanted no reply cannot be delivered.
-    #[cold]
-    pub(crate) fn lost(&self, endpoint: &RefTarget, message: &'static str, cause: RpcError) {
-        self.losses.note(&LostMessage {
-            endpoint: endpoint.to_string().into(),
-            message: message.into(),
-            cause,
-        });
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -194,11 +158,6 @@ impl EnvShared {
         }
     }
 
-    /// The files that it gives out.
-    pub(crate) fn files(&self) -> &FileRegistry {
-        &self.files
-    }
-
     /// The threads that connections live on.
     pub(crate) fn shards(&self) -> &[Arc<ThreadHandle>] {
         self.shards.get().map_or(&[], Vec::as_slice)
@@ -238,59 +197,6 @@ impl EnvShared {
             .unpoisoned()
             .retain(|other| !Arc::ptr_eq(other, host));
         self.termination.changed();
-    }
-
-    /// A ref to an endpoint of this env.
-    pub(crate) fn own_ref(self: &Arc<Self>, name: Arc<str>) -> Arc<RefTarget> {
-        let place = Place::Here(OnceLock::new());
-        let address = self.address().cloned();
-        RefTarget::new(Arc::clone(self), address, name, (self.id, place))
-    }
-
-    /// A ref to an endpoint at an address.
-    pub(crate) fn ref_at(
-        self: &Arc<Self>,
-        address: RpcAddress,
-        name: Arc<str>,
-    ) -> Result<Arc<RefTarget>, RpcError> {
-        if self.address() == Some(&address) {
-            return Ok(self.own_ref(name));
-        }
-        let shards = self.shards();
-        let at = (address.key() >> 7) as usize % shards.len().max(1);
-        let host = shards.get(at).cloned().ok_or(ENV_STOPPED)?;
-        let place = Place::Remote {
-            address: address.clone(),
-            host,
-        };
-        let target = RefTarget::new(Arc::clone(self), Some(address), name, (0, place));
-        Ok(target)
-    }
-
-    /// A ref that came in a message, over the connection to `peer`.
-    pub(crate) fn read_ref(
-        self: &Arc<Self>,
-        address: Option<RpcAddress>,
-        name: &str,
-        owner: u64,
-        peer: Option<Arc<Peer>>,
-    ) -> Arc<RefTarget> {
-        let name: Arc<str> = name.into();
-        if owner == self.id {
-            return self.own_ref(name);
-        }
-        if let Some(address) = address {
-            if let Ok(target) = self.ref_at(address.clone(), Arc::clone(&name)) {
-                return target;
-            }
-            let owner = (owner, Place::Nowhere);
-            return RefTarget::new(Arc::clone(self), Some(address), name, owner);
-        }
-        let place = match peer {
-            Some(peer) if peer.env_id() == Some(owner) => Place::Connection(peer),
-            _ => Place::Nowhere,
-        };
-        RefTarget::new(Arc::clone(self), None, name, (owner, place))
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ringrail_transport::TransportClientFactory;
 
 use crate::rpc::RpcAddress;
-use crate::rpc::dispatcher::ThreadHandle;
 use crate::rpc::error::{ENV_STOPPED, RpcError};
+use crate::rpc::thread::ThreadHandle;
 
 use super::EnvShared;
 
@@ -54,7 +54,7 @@ impl EnvShared {
                 of_job.run(move |dispatcher| dispatcher.connected(&to, Err(error)));
             }
         };
-        if !self.connector().run(Box::new(job)) {
+        if !self.connector.run(Box::new(job)) {
             let to = address.clone();
             host.run(move |dispatcher| dispatcher.connected(&to, Err(ENV_STOPPED)));
         }

@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::rpc::dispatcher::ThreadHandle;
 use crate::rpc::error::RpcError;
 use crate::rpc::id::EndpointId;
-use crate::rpc::inbox::{EndpointMetrics, InboxMetrics};
+use crate::rpc::metrics::{EndpointMetrics, InboxMetrics};
 use crate::rpc::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, Unpoisoned};
+use crate::rpc::thread::ThreadHandle;
 
 /// An endpoint of the env.
 #[derive(Clone)]

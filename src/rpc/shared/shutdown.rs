@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::EnvShared;
 use crate::rpc::sync::{Condvar, Mutex, MutexGuard, Unpoisoned, thread};
+
+use super::EnvShared;
 
 /// How long threads that were cut off are waited for.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
@@ -85,13 +86,13 @@ impl EnvShared {
 
     fn end(self: &Arc<Self>) {
         let hosts = self.hosts();
-        self.registry().remove_all();
+        self.registry.remove_all();
         for host in &hosts {
             host.run(|dispatcher| dispatcher.shut_down(false));
         }
-        let termination = self.termination();
+        let termination = &self.termination;
         let quiet = || hosts.iter().all(|host| host.is_quiet());
-        if !termination.wait_until(self.settings().drain_timeout, quiet) {
+        if !termination.wait_until(self.settings.drain_timeout, quiet) {
             tracing::warn!(
                 target: "ringrail::rpc",
                 env = self.name(),
@@ -114,8 +115,8 @@ impl EnvShared {
             }
         }
         self.end_network();
-        self.connector().stop();
-        self.timers().stop();
-        self.termination().end();
+        self.connector.stop();
+        self.timers.stop();
+        self.termination.end();
     }
 }

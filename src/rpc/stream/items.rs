@@ -1,7 +1,6 @@
 //! The reader of a stream.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -116,8 +115,4 @@ impl<T: StreamItem> Iterator for Items<T> {
     }
 }
 
-impl<T: StreamItem> fmt::Debug for Items<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Items(of {}, {} ready)", self.source, self.ready.len())
-    }
-}
+debug_text!([T: StreamItem] Items<T>, |this| "Items(of {}, {} ready)", this.source, this.ready.len());

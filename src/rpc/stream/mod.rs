@@ -13,7 +13,6 @@ mod items;
 mod source;
 mod wire;
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -91,11 +90,7 @@ impl<T: Schema> Schema for StreamRef<T> {
         .finish();
 }
 
-impl<T> fmt::Debug for StreamRef<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StreamRef({})", self.source)
-    }
-}
+debug_text!([T] StreamRef<T>, |this| "StreamRef({})", this.source);
 
 /// A type that streams may carry: every type that messages may.
 pub trait StreamItem: Payload + Schema {

@@ -23,10 +23,10 @@ use ringrail_codec::archive::Encode;
 
 use crate::rpc::body::{AlignedBytes, encode_aligned};
 use crate::rpc::error::RpcError;
-use crate::rpc::reply::{Reply, SendReply};
 use crate::rpc::settings::REMEMBERED_KEY;
+use crate::rpc::thread::ThreadHandle;
 
-use super::ThreadHandle;
+use super::{Reply, SendReply};
 
 enum Entry {
     /// Being handled, or waiting for it.
@@ -55,7 +55,7 @@ pub(crate) struct ReplyCache {
 }
 
 impl ReplyCache {
-    pub(super) fn new(limit: usize, limit_len: usize) -> Rc<Self> {
+    pub(crate) fn new(limit: usize, limit_len: usize) -> Rc<Self> {
         Rc::new(Self {
             limit,
             limit_len,
@@ -66,7 +66,7 @@ impl ReplyCache {
     }
 
     /// The call, if it is to be handled; else it is answered from here, now or later.
-    pub(super) fn admit<'r>(self: &Rc<Self>, token: u64, call: Reply<'r>) -> Option<Reply<'r>> {
+    pub(crate) fn admit<'r>(self: &Rc<Self>, token: u64, call: Reply<'r>) -> Option<Reply<'r>> {
         let mut entries = self.entries.borrow_mut();
         let (known, done) = (entries.len(), self.done.borrow().len());
         assert!(
@@ -77,11 +77,11 @@ impl ReplyCache {
         match entries.get_mut(&token) {
             None if running >= self.limit => {
                 drop(entries);
-                call.fail(&RpcError::Busy {
-                    what: "the table of repeatable requests that are being handled",
-                    limit: self.limit as u64,
-                    key: REMEMBERED_KEY,
-                });
+                call.fail(&RpcError::busy(
+                    "the table of repeatable requests that are being handled",
+                    self.limit,
+                    REMEMBERED_KEY,
+                ));
                 None
             }
             None => {
@@ -281,9 +281,9 @@ impl Drop for OnceCall {
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests {
+    use super::super::Answer;
     use super::*;
-    use crate::rpc::dispatcher::{Job, ThreadWaker};
-    use crate::rpc::memory::Answer;
+    use crate::rpc::thread::{Job, ThreadWaker};
 
     struct Silent;
 

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use ringrail_transport::{RequestError, ResponseHandler};
 
-use crate::rpc::connection::{Connection, Paused};
-use crate::rpc::dispatcher::{Dispatcher, IdMap, Replies};
-use crate::rpc::endpoint_ref::RefTarget;
-use crate::rpc::error::RpcError;
-use crate::rpc::hello;
-use crate::rpc::id::EndpointId;
-use crate::rpc::message::Message;
-use crate::rpc::peer::{MAX_PEER_NAMES, Peer};
-use crate::rpc::schema::{self, Schema};
-use crate::rpc::wire::{Envelope, Enveloped};
+use super::connection::{Connection, Paused};
+use super::error::RpcError;
+use super::hello::{Hello, Lost, Names, Notice, Schemas};
+use super::id::{EndpointId, IdMap};
+use super::lost::LostMessage;
+use super::message::Message;
+use super::peer::{MAX_PEER_NAMES, Peer};
+use super::replies::{Replies, SentOn};
+use super::schema::{self, Schema};
+use super::target::RefTarget;
+use super::wire::{Envelope, Enveloped};
 
 /// One connection.
 pub(crate) struct Link {
@@ -66,9 +67,36 @@ impl Link {
         &self.peer
     }
 
-    /// True the first time.
-    pub(crate) fn is_first_greeting(&self) -> bool {
-        !self.greeted.replace(true)
+    /// Sends one of the envs' own messages; that it cannot be sent is logged.
+    fn tell<N: Notice>(&self, notice: &N) {
+        if let Err(error) = self.send_raw(N::TO, notice) {
+            let peer = self.peer.address();
+            tracing::debug!(target: "ringrail::rpc", %peer, message = N::NAME, %error, "not told");
+        }
+    }
+
+    /// Tells a new peer who we are, once.
+    pub(crate) fn greet(&self) {
+        if self.greeted.replace(true) {
+            return;
+        }
+        let env = self.peer.env();
+        let address = env.address();
+        self.tell(&Hello {
+            env: env.id(),
+            name: env.name().to_owned(),
+            address: address.map(|address| (address.host().to_owned(), address.port())),
+        });
+    }
+
+    /// Tells the peer that a message of its env is lost.
+    pub(crate) fn tell_lost(&self, lost: &LostMessage) {
+        self.tell(&Lost {
+            endpoint: lost.endpoint.to_string(),
+            message: lost.message.to_string(),
+            cause: lost.cause.to_string(),
+            code: lost.cause.code().to_wire(),
+        });
     }
 
     /// A thread has no room for its messages, or has room again.
@@ -133,7 +161,7 @@ impl Link {
     #[inline]
     pub(crate) fn ask<M: Message>(
         self: &Rc<Self>,
-        (dispatcher, replies): (&Dispatcher, &Rc<Replies<M::Reply>>),
+        (now_ns, replies): (u64, &Rc<Replies<M::Reply>>),
         target: &RefTarget,
         message: &M,
         (key, deadline_ns, token): Asking,
@@ -145,10 +173,10 @@ impl Link {
             token,
         };
         let body = self.enveloped(envelope, message);
-        let left = Duration::from_nanos(deadline_ns.saturating_sub(dispatcher.now_ns()));
+        let left = Duration::from_nanos(deadline_ns.saturating_sub(now_ns));
         let asked = (key, deadline_ns, left);
         match self.connection.request(&body, asked, replies) {
-            Ok(sent) => replies.sent(key, self, sent),
+            Ok(sent) => replies.sent(key, Rc::clone(self) as Rc<dyn SentOn>, sent),
             Err(error) => replies.settle(key, Err(self.refused(error))),
         }
     }
@@ -183,7 +211,7 @@ impl Link {
     }
 
     fn enveloped<'a, M: Message>(&self, envelope: Envelope, message: &'a M) -> Enveloped<'a, M> {
-        let max_len = self.peer.env().settings().message_max;
+        let max_len = self.peer.env().settings.message_max;
         Enveloped {
             envelope,
             message,
@@ -202,11 +230,6 @@ impl Link {
         }
     }
 
-    /// Retracts an ask.
-    pub(crate) fn cancel(&self, call: u64) {
-        self.connection.cancel(call);
-    }
-
     /// Tells the peer what endpoint and message are called, the first time, so that its errors can
     /// say so.
     #[inline]
@@ -214,31 +237,41 @@ impl Link {
         let pair = (target.id().to_wire(), M::ID.to_wire());
         if self.last_told.get() != pair {
             self.last_told.set(pair);
-            self.tell(target, &Schema::of::<M>());
+            self.tell_new_names(target, &Schema::of::<M>());
         }
     }
 
     #[cold]
-    fn tell(&self, target: &RefTarget, schema: &Schema) {
+    fn tell_new_names(&self, target: &RefTarget, schema: &Schema) {
         let (endpoint, message) = (target.id().to_wire(), schema.id.to_wire());
-        let is_new = !self.told.borrow().contains_key(&message);
-        let mut new = Vec::new();
-        {
-            let mut told = self.told.borrow_mut();
-            for (id, name) in [(endpoint, target.name()), (message, schema.name)] {
-                if told.len() < MAX_PEER_NAMES && told.insert(id, ()).is_none() {
-                    new.push((id, name.to_owned()));
-                }
+        let mut told = self.told.borrow_mut();
+        let is_new = !told.contains_key(&message);
+        let mut names = Vec::new();
+        for (id, name) in [(endpoint, target.name()), (message, schema.name)] {
+            if told.len() < MAX_PEER_NAMES && told.insert(id, ()).is_none() {
+                names.push((id, name.to_owned()));
             }
         }
-        if !new.is_empty() {
-            hello::tell_names(self, new);
+        drop(told);
+        if !names.is_empty() {
+            self.tell(&Names { names });
         }
         if is_new {
             if let Err(error) = schema::declare(*schema) {
                 tracing::error!(target: "ringrail::rpc", %error, "a peer may take one for the other");
             }
-            hello::tell_schema(self, schema);
+            let schemas = vec![(message, schema.fingerprint)];
+            self.tell(&Schemas { schemas });
         }
+    }
+}
+
+impl SentOn for Link {
+    fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    fn cancel(&self, number: u64) {
+        self.connection.cancel(number);
     }
 }

@@ -17,21 +17,16 @@
 //! next message makes a new one and connects again. A message that nobody waits for any more (timed
 //! out, aborted, dropped) leaves the queue and is never sent.
 
-mod link;
-mod outgoing;
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::dispatcher::Dispatcher;
-use super::endpoint_ref::RefTarget;
 use super::error::RpcError;
+use super::link::Link;
+use super::target::RefTarget;
 use super::{RpcAddress, settings};
-
-pub(crate) use link::Link;
-pub(crate) use outgoing::Outgoing;
 
 /// A message that is to go out over a connection.
 pub(crate) trait Sendable {
@@ -144,7 +139,7 @@ impl Outbox {
         if matches!(*self.state.borrow(), State::Stopped) {
             return message.refuse(dispatcher, RpcError::OutboxStopped);
         }
-        let limit = dispatcher.env().settings().outbox_capacity;
+        let limit = dispatcher.env().settings.outbox_capacity;
         if self.queue.borrow().len() >= limit {
             // Asks that were let go have been in their places until now.
             dispatcher.purge_let_go();
@@ -152,11 +147,7 @@ impl Outbox {
         if self.queue.borrow().len() >= limit {
             return message.refuse(
                 dispatcher,
-                RpcError::Busy {
-                    what: "the outbox of the address",
-                    limit: limit as u64,
-                    key: settings::OUTBOX_KEY,
-                },
+                RpcError::busy("the outbox of the address", limit, settings::OUTBOX_KEY),
             );
         }
         message.waits(dispatcher);

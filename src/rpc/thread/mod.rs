@@ -15,19 +15,21 @@
 //!
 //! The poster wakes the thread by its [`ThreadWaker`]; the thread arms it, looks once more, and sleeps.
 
+mod job;
+
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use ringrail_transport::RpcFailure;
 
-use crate::rpc::body::BodyBuf;
-use crate::rpc::error::RpcError;
-use crate::rpc::settings::MAILBOX_KEY;
-use crate::rpc::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
+use super::body::BodyBuf;
+use super::dispatcher::Dispatcher;
+use super::error::RpcError;
+use super::settings::MAILBOX_KEY;
+use super::sync::{ArrayQueue, AtomicBool, AtomicUsize, SegQueue};
 
-use super::Dispatcher;
-use super::mailbox::Job;
+pub(crate) use job::{AnyPeerMessage, AnyPendingAsk, Job};
 
 /// Wakers that wait for a host's turn; further ones are woken from where they are.
 const WAKES: usize = 1024;
@@ -262,7 +264,7 @@ impl ThreadHandle {
     }
 
     /// Its endpoints have all ended.
-    pub(super) fn set_quiet(&self) {
+    pub(crate) fn set_quiet(&self) {
         self.quiet.store(true, Ordering::SeqCst);
     }
 

@@ -3,24 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};
 
-use crate::rpc::error::RpcError;
-use crate::rpc::memory::LocalFactory;
-use crate::rpc::ring::RingFactory;
-use crate::rpc::sync::Unpoisoned;
-
-use super::{RpcEnv, RpcEnvConfig};
-
-/// The backend that is used where none is named.
-pub(super) const DEFAULT: &str = "ring";
-
-/// Makes envs over one kind of network (Spark: `RpcEnvFactory`).
-pub trait RpcEnvFactory: Send + Sync {
-    /// Makes an env.
-    ///
-    /// # Errors
-    /// Why it cannot be made.
-    fn create(&self, config: RpcEnvConfig) -> Result<RpcEnv, RpcError>;
-}
+use super::RpcEnv;
+use super::env::{DEFAULT_BACKEND, RpcEnvBuilder, RpcEnvFactory};
+use super::error::RpcError;
+use super::memory::LocalFactory;
+use super::ring::RingFactory;
+use super::sync::Unpoisoned;
 
 type Factories = HashMap<String, Arc<dyn RpcEnvFactory>>;
 
@@ -28,7 +16,7 @@ fn factories() -> &'static RwLock<Factories> {
     static FACTORIES: OnceLock<RwLock<Factories>> = OnceLock::new();
     FACTORIES.get_or_init(|| {
         let mut factories: Factories = HashMap::new();
-        factories.insert(DEFAULT.into(), Arc::new(RingFactory));
+        factories.insert(DEFAULT_BACKEND.into(), Arc::new(RingFactory));
         factories.insert("local".into(), Arc::new(LocalFactory));
         RwLock::new(factories)
     })
@@ -45,7 +33,7 @@ pub fn register_factory(
 
 /// # Errors
 /// There is none; says which there are.
-pub(super) fn find(name: &str) -> Result<Arc<dyn RpcEnvFactory>, RpcError> {
+fn find(name: &str) -> Result<Arc<dyn RpcEnvFactory>, RpcError> {
     let factories = factories().read().unpoisoned();
     if let Some(factory) = factories.get(name) {
         return Ok(Arc::clone(factory));
@@ -56,4 +44,15 @@ pub(super) fn find(name: &str) -> Result<Arc<dyn RpcEnvFactory>, RpcError> {
     Err(RpcError::Start(
         format!("there is no backend called {name:?}; there are: {known}").into(),
     ))
+}
+
+impl RpcEnvBuilder {
+    /// Makes the env.
+    ///
+    /// # Errors
+    /// There is no such backend; a setting cannot be, or asks for authentication or encryption, which envs do
+    /// not have ([`Conf::validate`](crate::Conf::validate)); or the env cannot be started.
+    pub fn build(self) -> Result<RpcEnv, RpcError> {
+        find(&self.backend)?.create(self.config)
+    }
 }

@@ -3,13 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 
-use crate::rpc::endpoint_ref::Accepts;
+use crate::rpc::dispatcher::Dispatcher;
 use crate::rpc::error::RpcError;
-use crate::rpc::local_ref::LocalRef;
-use crate::rpc::message::{Message, Payload};
+use crate::rpc::message::Payload;
 use crate::rpc::received::Received;
-
-use super::Dispatcher;
 
 /// Takes replies on the thread that asked, without an allocation per ask: the fastest way.
 ///
@@ -36,19 +33,6 @@ impl<'a, R: Payload> ReplyContext<'a, R> {
     /// The handler that is being called.
     pub fn handler(&self) -> &'a Rc<dyn ReplyHandler<R>> {
         self.handler
-    }
-
-    /// Asks `to`; the reply comes to the handler that is being called, with `token`.
-    ///
-    /// # Errors
-    /// As [`LocalRef::ask_with`]: the ask was not taken in, and the handler is not called for it.
-    #[inline]
-    pub fn ask<E, M, How>(&self, to: &LocalRef<E>, message: M, token: u64) -> Result<(), RpcError>
-    where
-        M: Message<Reply = R>,
-        E: Accepts<M, How>,
-    {
-        to.ask_with(message, self.handler, token)
     }
 }
 

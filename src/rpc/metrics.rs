@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::rpc::clock;
+use super::clock;
 
 /// Counters of one instance of an endpoint.
 #[derive(Debug, Default)]

@@ -10,8 +10,9 @@ use crate::rpc::error::RpcError;
 use crate::rpc::shared::EnvShared;
 use crate::rpc::sync::mpsc;
 use crate::rpc::sync::thread::{self, Thread};
+use crate::rpc::thread::{Executor, ThreadHandle, ThreadWaker};
 
-use super::{Dispatcher, Executor, ThreadHandle, ThreadWaker};
+use super::Dispatcher;
 
 /// Wakes the thread if it sleeps: a wake-up that comes before the sleep ends that at once.
 struct Unparker(Arc<OnceLock<Thread>>);
@@ -54,7 +55,7 @@ pub(crate) fn start_thread(
 ) -> Result<Arc<ThreadHandle>, RpcError> {
     let place = Arc::new(OnceLock::new());
     let waker = Box::new(Unparker(Arc::clone(&place)));
-    let capacity = env.settings().mailbox_capacity;
+    let capacity = env.settings.mailbox_capacity;
     let handle = Arc::new(ThreadHandle::new(name.clone(), capacity, may_block, waker));
     let (env, of_thread) = (Arc::clone(env), Arc::clone(&handle));
     // The waker is complete when somebody may ring it.

@@ -1,9 +1,12 @@
-//! URIs of files: `rail://host:port/files/a%20name`.
+//! Reading of addresses and URIs: `rail://name@host:port` of endpoints, `rail://host:port/files/a%20name` of files.
 
-use crate::rpc::{RpcAddress, RpcError};
+use std::str::FromStr;
+
+use super::address::{SCHEME, SPARK_SCHEME, is_name};
+use super::{RpcAddress, RpcEndpointAddress, RpcError};
 
 /// The path of a file as it stands in a URI: everything but letters, digits and `-._~/` is escaped.
-pub(super) fn escaped(path: &str) -> String {
+pub(crate) fn escaped(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for &byte in path.as_bytes() {
         match byte {
@@ -20,12 +23,9 @@ pub(super) fn escaped(path: &str) -> String {
 ///
 /// # Errors
 /// [`RpcError::InvalidUri`].
-pub(super) fn split(uri: &str) -> Result<(RpcAddress, String), RpcError> {
+pub(crate) fn split(uri: &str) -> Result<(RpcAddress, String), RpcError> {
     let invalid = || RpcError::invalid_uri(uri);
-    let rest = uri
-        .strip_prefix("rail://")
-        .or_else(|| uri.strip_prefix("spark://"))
-        .ok_or_else(invalid)?;
+    let rest = without_scheme(uri).ok_or_else(invalid)?;
     let at = rest.find('/').ok_or_else(invalid)?;
     let (address, path) = rest.split_at(at);
     let unusual = path.contains(['?', '#']) || address.contains('@') || path == "/";
@@ -51,6 +51,56 @@ fn unescaped(path: &str) -> Option<String> {
     String::from_utf8(out)
         .ok()
         .filter(|path| !path.contains('\0'))
+}
+
+/// The text behind one of the schemes that are read.
+fn without_scheme(uri: &str) -> Option<&str> {
+    let rest = uri.strip_prefix(SCHEME);
+    rest.or_else(|| uri.strip_prefix(SPARK_SCHEME))
+}
+
+impl FromStr for RpcAddress {
+    type Err = RpcError;
+
+    fn from_str(text: &str) -> Result<Self, RpcError> {
+        let rest = without_scheme(text).unwrap_or(text);
+        parse_host_port(rest).ok_or_else(|| RpcError::invalid_uri(text))
+    }
+}
+
+/// `host:port` or `[v6]:port`, nothing before or behind.
+fn parse_host_port(text: &str) -> Option<RpcAddress> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, port.strip_prefix(':')?)
+        }
+        None => text.rsplit_once(':')?,
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%:".contains(c);
+    if host.is_empty() || !host.chars().all(plain) || (host.contains(':') && !text.starts_with('['))
+    {
+        return None;
+    }
+    if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(RpcAddress::new(host, port.parse().ok()?))
+}
+
+impl FromStr for RpcEndpointAddress {
+    type Err = RpcError;
+
+    fn from_str(uri: &str) -> Result<Self, RpcError> {
+        let (name, host_port) = without_scheme(uri)
+            .and_then(|rest| rest.split_once('@'))
+            .ok_or_else(|| RpcError::invalid_uri(uri))?;
+        match parse_host_port(host_port) {
+            Some(address) if is_name(name) => Ok(Self::new(Some(address), name)),
+            _ => Err(RpcError::invalid_uri(uri)),
+        }
+    }
 }
 
 #[cfg(test)]

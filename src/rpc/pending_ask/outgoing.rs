@@ -4,12 +4,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::rpc::dispatcher::Dispatcher;
-use crate::rpc::endpoint_ref::RefTarget;
-use crate::rpc::error::{AskPhase, RpcError};
+use crate::rpc::error::RpcError;
+use crate::rpc::link::Link;
 use crate::rpc::message::Message;
-use crate::rpc::pending_ask::PendingAsk;
+use crate::rpc::outbox::{Sendable, Sent};
+use crate::rpc::replies::AnyReplies;
+use crate::rpc::target::RefTarget;
+use crate::rpc::timeout::AskPhase;
 
-use super::{Link, Sendable, Sent};
+use super::PendingAsk;
 
 /// A message that is to go out over a connection.
 pub(crate) struct Outgoing<M: Message> {
@@ -35,7 +38,12 @@ impl<M: Message> Outgoing<M> {
             return link.send_one_way(&self.target, &self.message);
         };
         let (replies, asking) = (dispatcher.replies(), (key, self.deadline_ns, self.token));
-        link.ask((dispatcher, &replies), &self.target, &self.message, asking);
+        link.ask(
+            (dispatcher.now_ns(), &replies),
+            &self.target,
+            &self.message,
+            asking,
+        );
         Ok(())
     }
 

@@ -3,74 +3,31 @@
 //! The asker holds one end (an [`Ask`](super::Ask)), the host that the target lives on the other.
 //! The one lock on the way is its own, held by two parties for the time of a move.
 
+mod outgoing;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
-use super::dispatcher::{
-    Dispatcher, Job, NewAsk, PostError, Sink, ThreadHandle, Way, dispatcher_of,
-};
-use super::endpoint_ref::{Place, RefTarget};
-use super::error::{AskPhase, ENV_STOPPED, RpcError};
-use super::message::{Message, Payload};
-use super::outbox::Outgoing;
+use super::dispatcher::{Dispatcher, Way, dispatcher_of};
+use super::error::{ENV_STOPPED, RpcError};
+use super::message::Message;
 use super::received::Owned;
+use super::replies::{Asked, Asking, NewAsk, Sink};
 use super::shared::Timed;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Unpoisoned};
+use super::target::{Place, RefTarget};
+use super::thread::{AnyPendingAsk, Job, PostError, ThreadHandle};
+use super::timeout::AskPhase;
 use super::{RpcTimeout, clock};
 
-/// A pending ask of any message type, on its way to a host.
-pub(crate) trait AnyPendingAsk: Send + Sync {
-    /// It is on the thread of its host: goes to its endpoint, or to the connection.
-    fn deliver(self: Arc<Self>, dispatcher: &Rc<Dispatcher>);
-
-    /// The thread that it was posted to has ended.
-    fn turn_away(self: Arc<Self>);
-
-    /// It cannot be delivered.
-    fn fail(&self, error: RpcError);
-}
-
-/// The asking end of a pending ask that waits for a reply of this type; its host answers it.
-pub(crate) trait Asked<R: Payload>: Timed {
-    /// The reply, or why there is none. The first one counts.
-    fn complete(&self, outcome: Result<Owned<R>, RpcError>);
-
-    /// Nobody waits any more.
-    fn is_gone(&self) -> bool;
-
-    /// The target of the ask.
-    fn target(&self) -> &Arc<RefTarget>;
-
-    /// The outcome, if it is there.
-    fn poll(&self, waker: &Waker) -> Poll<Result<Owned<R>, RpcError>>;
-
-    /// Lets go: the message is not delivered, or not answered.
-    fn abandon(&self);
-
-    /// Fails it, and lets go of it.
-    fn abort(&self, error: RpcError);
-
-    /// When its time is up.
-    fn deadline_ns(&self) -> u64;
-
-    /// The thread that has it.
-    fn host(&self) -> &Arc<ThreadHandle>;
-}
+pub(crate) use outgoing::Outgoing;
 
 /// A message, and later its reply.
 pub(crate) struct PendingAsk<M: Message> {
-    target: Arc<RefTarget>,
-    host: Arc<ThreadHandle>,
-    /// The caller's own time; the env's where `None`.
-    timeout: Option<RpcTimeout>,
-    deadline_ns: u64,
-    one_way: bool,
-    /// Its sender waits until it is taken.
-    confirms: bool,
-    token: Option<u64>,
-    gone: AtomicBool,
+    asking: Asking,
+    options: SendOptions,
     /// Its number among the host's outstanding asks, once it has one.
     entry: AtomicU64,
     state: Mutex<State<M>>,
@@ -87,13 +44,33 @@ struct State<M: Message> {
 /// The task that awaits a reply: its waker, and its thread where that has a dispatcher of the env.
 type Asker = (Waker, Option<Arc<ThreadHandle>>);
 
+/// Wakes it, on its own thread where that is known.
+fn wake((waker, home): Asker) {
+    match home {
+        None => waker.wake(),
+        Some(home) => home.wake(waker),
+    }
+}
+
 /// How a message is to be sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SendOptions {
     pub(crate) one_way: bool,
+    /// Its sender waits until it is taken.
     pub(crate) confirms: bool,
+    /// The caller's own time; the env's where `None`.
     pub(crate) timeout: Option<RpcTimeout>,
     pub(crate) token: Option<u64>,
+}
+
+impl SendOptions {
+    /// An ask with a time of its own.
+    pub(crate) fn within(timeout: RpcTimeout) -> Self {
+        Self {
+            timeout: Some(timeout),
+            ..Self::default()
+        }
+    }
 }
 
 impl<M: Message> PendingAsk<M> {
@@ -121,18 +98,17 @@ impl<M: Message> PendingAsk<M> {
         options: SendOptions,
     ) -> Result<Arc<Self>, RpcError> {
         let host = target.host()?;
-        let settings = target.env().settings();
+        let settings = &target.env().settings;
         let timeout = options.timeout.as_ref().unwrap_or(&settings.ask_timeout);
         let deadline_ns = clock::now_ns().saturating_add(clock::ns(timeout.duration()));
         Ok(Arc::new(Self {
-            target: Arc::clone(target),
-            host,
-            timeout: options.timeout,
-            deadline_ns,
-            one_way: options.one_way,
-            confirms: options.confirms,
-            token: options.token,
-            gone: AtomicBool::new(false),
+            asking: Asking {
+                target: Arc::clone(target),
+                host,
+                deadline_ns,
+                gone: AtomicBool::new(false),
+            },
+            options,
             entry: AtomicU64::new(0),
             state: Mutex::new(State {
                 message: Some(message),
@@ -146,28 +122,19 @@ impl<M: Message> PendingAsk<M> {
     /// # Errors
     /// It was not taken, and may be posted again.
     pub(crate) fn post_to_host(self: &Arc<Self>) -> Result<(), RpcError> {
-        match dispatcher_of(self.target.env().id()) {
+        match dispatcher_of(self.asking.target.env().id()) {
             // Its own thread's: nothing that this thread sends in another way may overtake it.
-            Some(dispatcher) if Arc::ptr_eq(dispatcher.handle(), &self.host) => {
+            Some(dispatcher) if Arc::ptr_eq(dispatcher.handle(), &self.asking.host) => {
                 self.deliver_at_once(&dispatcher)
             }
-            _ => self.post_to(&self.host),
+            _ => self.post_to(&self.asking.host),
         }
     }
 
     /// Whether this is its host's thread.
     pub(crate) fn is_at_home(&self) -> bool {
-        let dispatcher = dispatcher_of(self.target.env().id());
-        dispatcher.is_some_and(|dispatcher| Arc::ptr_eq(dispatcher.handle(), &self.host))
-    }
-
-    pub(crate) fn target_arc(&self) -> &Arc<RefTarget> {
-        &self.target
-    }
-
-    /// Its sender lets go: it is not delivered, unless it has been.
-    pub(crate) fn retract_unsent(&self) {
-        self.gone.store(true, Ordering::SeqCst);
+        let dispatcher = dispatcher_of(self.asking.target.env().id());
+        dispatcher.is_some_and(|dispatcher| Arc::ptr_eq(dispatcher.handle(), &self.asking.host))
     }
 
     /// It was not taken, and may be tried again.
@@ -188,19 +155,16 @@ impl<M: Message> PendingAsk<M> {
 
     /// Tells whoever waits for it whether it was taken; false where nobody does.
     fn confirm(&self, taken: Result<(), RpcError>) -> bool {
-        if !self.confirms {
+        if !self.options.confirms {
             return false;
         }
         let mut state = self.lock();
-        let Some((waker, home)) = state.waker.take() else {
+        let Some(asker) = state.waker.take() else {
             return false;
         };
         state.taken = Some(taken);
         drop(state);
-        match home {
-            None => waker.wake(),
-            Some(home) => home.wake(waker),
-        }
+        wake(asker);
         true
     }
 
@@ -209,9 +173,9 @@ impl<M: Message> PendingAsk<M> {
     /// # Errors
     /// It was not taken.
     fn deliver_at_once(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
-        if let Place::Here(_) = self.target.place() {
+        if let Place::Here(_) = self.asking.target.place() {
             // Its set-up may only have been posted.
-            dispatcher.find_inbox(self.target.id());
+            dispatcher.find_inbox(self.asking.target.id());
         }
         self.hand_over(dispatcher)
     }
@@ -220,38 +184,32 @@ impl<M: Message> PendingAsk<M> {
         match host.post(Job::Ask(Arc::clone(self) as Arc<dyn AnyPendingAsk>)) {
             Ok(()) => Ok(()),
             Err(PostError::Closed(_)) => Err(self.nobody()),
-            Err(PostError::Full(_)) => Err(RpcError::Busy {
-                what: "the mailbox of the target's thread",
-                limit: host.capacity() as u64,
-                key: super::settings::MAILBOX_KEY,
-            }),
+            Err(PostError::Full(_)) => Err(host.full("the mailbox of the target's thread")),
         }
     }
 
     /// Why nobody takes it on a thread that has ended.
     fn nobody(&self) -> RpcError {
-        if self.target.env().is_stopped() {
+        if self.asking.target.env().is_stopped() {
             return ENV_STOPPED;
         }
-        RpcError::CouldNotFind {
-            name: self.target.name_arc(),
-        }
+        RpcError::no_endpoint(&self.asking.target.name_arc())
     }
 
     /// Has its entry among the host's outstanding asks removed.
     fn retract(&self) {
         let key = self.entry.load(Ordering::SeqCst);
         if key != 0 {
-            self.host.cancel(key);
+            self.asking.host.cancel(key);
         }
     }
 
     /// The dispatcher of this thread, where replies are to be brought to it: one that never blocks, and is
     /// not where they are made.
     fn home(&self) -> Option<Arc<ThreadHandle>> {
-        let dispatcher = dispatcher_of(self.target.env().id())?;
+        let dispatcher = dispatcher_of(self.asking.target.env().id())?;
         let home = dispatcher.handle();
-        let elsewhere = !home.may_block() && !Arc::ptr_eq(home, &self.host);
+        let elsewhere = !home.may_block() && !Arc::ptr_eq(home, &self.asking.host);
         elsewhere.then(|| Arc::clone(home))
     }
 
@@ -268,21 +226,21 @@ impl<M: Message> PendingAsk<M> {
     /// # Errors
     /// There is no room.
     fn enter(self: &Arc<Self>, dispatcher: &Dispatcher) -> Result<Option<u64>, RpcError> {
-        if self.one_way {
+        if self.options.one_way {
             return Ok(None);
         }
         let ask = NewAsk {
             sink: Sink::Foreign(Arc::clone(self) as Arc<dyn Asked<M::Reply>>),
-            deadline_ns: self.deadline_ns,
-            timeout: self.timeout.clone().map(Box::new),
+            deadline_ns: self.asking.deadline_ns,
+            timeout: self.options.timeout.clone().map(Box::new),
             target: None,
         };
         let key = dispatcher.new_ask(&dispatcher.replies::<M::Reply>(), ask)?;
-        if Arc::ptr_eq(&self.host, dispatcher.handle()) {
+        if Arc::ptr_eq(&self.asking.host, dispatcher.handle()) {
             let before = self.entry.swap(key, Ordering::SeqCst);
             assert_eq!(before, 0, "an ask is entered once");
             // An asker that let go just before found no entry to retract.
-            if self.is_gone() {
+            if self.asking.is_gone() {
                 dispatcher.cancel(key);
             }
         }
@@ -294,7 +252,7 @@ impl<M: Message> PendingAsk<M> {
     /// # Errors
     /// It was not taken.
     fn hand_over(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
-        if let Place::Here(_) = self.target.place() {
+        if let Place::Here(_) = self.asking.target.place() {
             return self.hand_over_here(dispatcher);
         }
         let key = self.enter(dispatcher)?;
@@ -303,13 +261,13 @@ impl<M: Message> PendingAsk<M> {
         };
         let out = Outgoing {
             message,
-            target: Arc::clone(&self.target),
+            target: Arc::clone(&self.asking.target),
             key,
-            deadline_ns: self.deadline_ns,
-            token: self.token,
-            from: self.confirms.then(|| Arc::clone(self)),
+            deadline_ns: self.asking.deadline_ns,
+            token: self.options.token,
+            from: self.options.confirms.then(|| Arc::clone(self)),
         };
-        let error = match dispatcher.way_to(&self.target) {
+        let error = match dispatcher.way_to(&self.asking.target) {
             Way::Outbox(outbox) => return outbox.send(dispatcher, Box::new(out)),
             Way::None(error) => error,
             Way::Link(link) => match out.transmit(dispatcher, &link) {
@@ -317,7 +275,7 @@ impl<M: Message> PendingAsk<M> {
                 Err(error) => error,
             },
         };
-        match self.target.place() {
+        match self.asking.target.place() {
             // Behind it everything for this address waits until there is room.
             Place::Remote { address, .. } if error.wants_room() => {
                 dispatcher.outbox(address).send(dispatcher, Box::new(out))
@@ -328,13 +286,13 @@ impl<M: Message> PendingAsk<M> {
 
     /// To an endpoint of this env.
     fn hand_over_here(self: &Arc<Self>, dispatcher: &Rc<Dispatcher>) -> Result<(), RpcError> {
-        let Some(inbox) = dispatcher.inbox(self.target.id()) else {
-            return match dispatcher.elsewhere(self.target.id()) {
+        let Some(inbox) = dispatcher.inbox(self.asking.target.id()) else {
+            return match dispatcher.elsewhere(self.asking.target.id()) {
                 Some(host) => self.post_to(&host),
                 None => Err(self.nobody()),
             };
         };
-        if self.confirms {
+        if self.options.confirms {
             // A sender that waits for room tries again, and needs the message for it.
             inbox.check_room(M::LANE)?;
         }
@@ -355,14 +313,14 @@ impl<M: Message> PendingAsk<M> {
 impl<M: Message> AnyPendingAsk for PendingAsk<M> {
     fn deliver(self: Arc<Self>, dispatcher: &Rc<Dispatcher>) {
         debug_assert!(
-            Arc::ptr_eq(&self.host, dispatcher.handle())
-                || matches!(self.target.place(), Place::Here(_)),
+            Arc::ptr_eq(&self.asking.host, dispatcher.handle())
+                || matches!(self.asking.target.place(), Place::Here(_)),
             "only endpoints move, connections do not"
         );
-        if self.is_gone() {
+        if self.asking.is_gone() {
             return;
         }
-        if !self.one_way && self.deadline_ns <= dispatcher.now_ns() {
+        if !self.options.one_way && self.asking.deadline_ns <= dispatcher.now_ns() {
             return self.time_out();
         }
         match self.hand_over(dispatcher) {
@@ -374,9 +332,9 @@ impl<M: Message> AnyPendingAsk for PendingAsk<M> {
     }
 
     fn turn_away(self: Arc<Self>) {
-        let registry = self.target.env().registry();
-        let next = match self.target.place() {
-            Place::Here(_) => registry.host_of(self.target.id()),
+        let registry = &self.asking.target.env().registry;
+        let next = match self.asking.target.place() {
+            Place::Here(_) => registry.host_of(self.asking.target.id()),
             _ => None,
         };
         match next.filter(|next| !next.is_closed()) {
@@ -386,13 +344,16 @@ impl<M: Message> AnyPendingAsk for PendingAsk<M> {
     }
 
     fn fail(&self, error: RpcError) {
-        if self.one_way {
+        if self.options.one_way {
             if self.confirm(Err(error.clone())) {
                 return;
             }
             let message = self.lock().message.take();
             drop(message);
-            self.target.env().lost(&self.target, M::NAME, error);
+            self.asking
+                .target
+                .env()
+                .lost(&self.asking.target, M::NAME, error);
         } else {
             self.complete(Err(error));
         }
@@ -400,29 +361,23 @@ impl<M: Message> AnyPendingAsk for PendingAsk<M> {
 }
 
 impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
+    fn asking(&self) -> &Asking {
+        &self.asking
+    }
+
     fn complete(&self, outcome: Result<Owned<M::Reply>, RpcError>) {
         let mut state = self.lock();
         // Dropped outside of the lock.
         let _message = state.message.take();
-        if state.outcome.is_some() || self.gone.swap(true, Ordering::AcqRel) {
+        if state.outcome.is_some() || self.asking.gone.swap(true, Ordering::AcqRel) {
             return;
         }
         state.outcome = Some(outcome);
         let asker = state.waker.take();
         drop(state);
-        match asker {
-            None => {}
-            Some((waker, None)) => waker.wake(),
-            Some((waker, Some(home))) => home.wake(waker),
+        if let Some(asker) = asker {
+            wake(asker);
         }
-    }
-
-    fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::SeqCst)
-    }
-
-    fn target(&self) -> &Arc<RefTarget> {
-        &self.target
     }
 
     fn poll(&self, waker: &Waker) -> Poll<Result<Owned<M::Reply>, RpcError>> {
@@ -441,7 +396,7 @@ impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
     }
 
     fn abandon(&self) {
-        if self.gone.swap(true, Ordering::SeqCst) {
+        if self.asking.gone.swap(true, Ordering::SeqCst) {
             return;
         }
         // Dropped outside of the lock.
@@ -454,28 +409,24 @@ impl<M: Message> Asked<M::Reply> for PendingAsk<M> {
         self.complete(Err(error));
         self.retract();
     }
-
-    fn deadline_ns(&self) -> u64 {
-        self.deadline_ns
-    }
-
-    fn host(&self) -> &Arc<ThreadHandle> {
-        &self.host
-    }
 }
 
 impl<M: Message> Timed for PendingAsk<M> {
     fn time_out(&self) {
-        let settings = self.target.env().settings();
-        let timeout = self.timeout.as_ref().unwrap_or(&settings.ask_timeout);
+        let settings = &self.asking.target.env().settings;
+        let timeout = self
+            .options
+            .timeout
+            .as_ref()
+            .unwrap_or(&settings.ask_timeout);
         let phase = if self.lock().message.is_some() {
             AskPhase::Posted
-        } else if matches!(self.target.place(), Place::Here(_)) {
+        } else if matches!(self.asking.target.place(), Place::Here(_)) {
             AskPhase::Delivered
         } else {
             AskPhase::Sent
         };
-        let error = RpcError::timed_out(self.target.place_text(), timeout, phase);
+        let error = RpcError::timed_out(self.asking.target.place_text(), timeout, phase);
         self.complete(Err(error));
     }
 

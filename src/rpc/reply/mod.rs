@@ -3,11 +3,15 @@
 //! ```text
 //! connection ─► Reply ─┬─ handler returns: reply, fail
 //!                      ├─ hold ─► Reply<'static>, on this thread
-//!                      └─ send ─► SendReply ─► (any thread) ─► arrived ─► Reply<'static>
+//!                      └─ send ─► SendReply ─► (any thread) ─► Dispatcher::reply_of ─► Reply<'static>
 //! ```
 //!
 //! A call that may be repeated carries its token in the handle ([`Reply::Once`]), so that every answer goes
 //! through the replies that are remembered.
+
+mod answer;
+mod cache;
+mod from_peer;
 
 use std::any::Any;
 use std::rc::Rc;
@@ -19,11 +23,15 @@ use ringrail_transport::Responder;
 use ringrail_transport::server::{DeferredResponder, HeldResponder};
 
 use super::body::AlignedBytes;
-use super::dispatcher::{AnyReplies, Dispatcher, OnceCall, Replies, ThreadHandle};
 use super::error::RpcError;
-use super::memory::Answer;
 use super::message::Payload;
 use super::received::Received;
+use super::replies::{AnyReplies, Replies};
+use super::thread::ThreadHandle;
+
+pub(crate) use answer::{Answer, NewAnswer};
+pub(crate) use cache::{OnceCall, ReplyCache};
+pub(crate) use from_peer::{FromPeer, PeerMessage};
 
 /// The destination of the answer to one call.
 #[derive(Default)]
@@ -133,7 +141,7 @@ impl Reply<'_> {
             Reply::Deferred(deferred) => deferred.is_retracted(),
             Reply::Memory(answer) => answer.is_retracted(),
             Reply::Once(call) => call.is_retracted(),
-            Reply::Pending(replies, key) => !replies.waits_for(*key),
+            Reply::Pending(replies, key) => !replies.is_wanted(*key),
         }
     }
 
@@ -215,26 +223,6 @@ pub(crate) enum SendReply {
 }
 
 impl SendReply {
-    /// On the thread that is to answer it, which is the one that it names if it names one.
-    pub(crate) fn arrived(self, dispatcher: &Rc<Dispatcher>) -> Reply<'static> {
-        match self {
-            SendReply::OneWay => Reply::OneWay,
-            SendReply::Deferred(deferred) => Reply::Deferred(deferred),
-            SendReply::Memory(answer) => Reply::Memory(answer),
-            SendReply::Once { token, reply, .. } => {
-                let reply = reply.arrived(dispatcher);
-                Reply::Once(Box::new(OnceCall::new(
-                    dispatcher.reply_cache(),
-                    token,
-                    reply,
-                )))
-            }
-            SendReply::Pending { key, .. } => dispatcher
-                .table(key)
-                .map_or(Reply::OneWay, |table| Reply::Pending(table, key)),
-        }
-    }
-
     /// Answers where that can be done: here, or on the thread that the handle names. Where that has ended, it
     /// has failed all its asks.
     fn answer(self, answer: impl FnOnce(Reply<'static>) + Send + 'static) {
@@ -244,7 +232,7 @@ impl SendReply {
             SendReply::Memory(call) => answer(Reply::Memory(call)),
             SendReply::Once { ref host, .. } | SendReply::Pending { ref host, .. } => {
                 let host = Arc::clone(host);
-                host.run(move |dispatcher| answer(self.arrived(dispatcher)));
+                host.run(move |dispatcher| answer(dispatcher.reply_of(self)));
             }
         }
     }

@@ -4,6 +4,9 @@
 //! asked of (an endpoint here, a peer) and whoever asks (a callback, a future on this thread, a
 //! future elsewhere). Entries are used again, so an ask allocates nothing once the table has grown.
 
+mod ends;
+mod handler;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -11,24 +14,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
-use slab::Slab;
-
 use ringrail_transport::{
     ReceivedBytes as WireBody, RequestError, ResponseContext, ResponseHandler, RpcFailure,
 };
+use slab::Slab;
 
-use crate::rpc::body::{BodyBuf, BodyRef};
-use crate::rpc::connection::SentRequest;
-use crate::rpc::error::{AskPhase, RpcError};
-use crate::rpc::local_ref::LocalTarget;
-use crate::rpc::message::Payload;
-use crate::rpc::outbox::Link;
-use crate::rpc::pending_ask::Asked;
-use crate::rpc::received::{Owned, Received};
-use crate::rpc::{RpcAddress, RpcTimeout};
+use super::body::{BodyBuf, BodyRef};
+use super::dispatcher::Dispatcher;
+use super::error::RpcError;
+use super::message::Payload;
+use super::peer::Peer;
+use super::received::{Owned, Received};
+use super::target::LocalTarget;
+use super::timeout::AskPhase;
+use super::{RpcAddress, RpcTimeout};
 
-use super::reply_handler::call_back;
-use super::{Dispatcher, ReplyHandler};
+pub(crate) use ends::{Asked, Asking, SentOn, SentRequest};
+pub(crate) use handler::call_back;
+pub use handler::{ReplyContext, ReplyHandler};
 
 /// The receiver of a reply.
 pub(crate) enum Sink<R: Payload> {
@@ -50,9 +53,19 @@ struct AskEntry<R: Payload> {
     target: Option<Rc<LocalTarget>>,
     phase: AskPhase,
     /// The connection that it went out on, and its number there.
-    sent_on: Option<(Rc<Link>, u64)>,
+    sent_on: Option<(Rc<dyn SentOn>, u64)>,
     /// Told when nobody waits any more.
     retracted: Option<Arc<AtomicBool>>,
+}
+
+impl<R: Payload> AskEntry<R> {
+    /// Tells other threads that nobody waits for the reply any more.
+    #[inline]
+    fn retract(&self) {
+        if let Some(retracted) = &self.retracted {
+            retracted.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// The asks of one reply type.
@@ -114,11 +127,10 @@ impl<R: Payload> Replies<R> {
     pub(crate) fn insert(&self, ask: NewAsk<R>) -> Result<u64, RpcError> {
         let mut pending = self.pending.borrow_mut();
         if pending.len() >= MAX_OUTSTANDING {
-            return Err(RpcError::Busy {
-                what: "the table of outstanding asks",
-                limit: MAX_OUTSTANDING as u64,
-                key: "nothing: it is fixed",
-            });
+            return Err(RpcError::too_many(
+                "the table of outstanding asks",
+                MAX_OUTSTANDING,
+            ));
         }
         // Never 0, so that no ask's number is.
         let generation = self.generation.get().wrapping_add(1).max(1);
@@ -153,17 +165,6 @@ impl<R: Payload> Replies<R> {
         (entry.generation == key as u32).then(|| pending.remove(slot))
     }
 
-    /// Whether somebody waits for this reply.
-    #[inline]
-    pub(crate) fn is_wanted(&self, key: u64) -> bool {
-        self.with(key, |entry| match &entry.sink {
-            Sink::Callback(..) | Sink::Future(_) => true,
-            Sink::Ready => false,
-            Sink::Foreign(asker) => !asker.is_gone(),
-        })
-        .unwrap_or(false)
-    }
-
     /// How far it has come.
     #[inline]
     pub(crate) fn reached(&self, key: u64, phase: AskPhase) {
@@ -172,11 +173,11 @@ impl<R: Payload> Replies<R> {
 
     /// It went out on this connection.
     #[inline]
-    pub(crate) fn sent(&self, key: u64, link: &Rc<Link>, sent: SentRequest) {
+    pub(crate) fn sent(&self, key: u64, link: Rc<dyn SentOn>, sent: SentRequest) {
         self.with(key, |entry| {
             debug_assert!(entry.sent_on.is_none(), "an ask goes out once");
             entry.phase = AskPhase::Sent;
-            entry.sent_on = Some((Rc::clone(link), sent.number));
+            entry.sent_on = Some((link, sent.number));
             if sent.timed {
                 entry.deadline_ns = u64::MAX;
             }
@@ -204,9 +205,7 @@ impl<R: Payload> Replies<R> {
                 let waker = waker.take();
                 entry.sink = Sink::Ready;
                 entry.deadline_ns = u64::MAX;
-                if let Some(retracted) = &entry.retracted {
-                    retracted.store(true, Ordering::Release);
-                }
+                entry.retract();
                 drop(pending);
                 self.keep(slot, outcome.map(Received::keep), waker);
             }
@@ -230,9 +229,7 @@ impl<R: Payload> Replies<R> {
 
     #[inline]
     fn finish(&self, entry: AskEntry<R>, outcome: Result<Received<'_, R>, RpcError>) {
-        if let Some(retracted) = &entry.retracted {
-            retracted.store(true, Ordering::Release);
-        }
+        entry.retract();
         match entry.sink {
             Sink::Callback(handler, token) => call_back(&self.dispatcher, &handler, token, outcome),
             Sink::Foreign(asker) => asker.complete(outcome.map(Received::keep)),
@@ -263,28 +260,12 @@ impl<R: Payload> Replies<R> {
         self.outcomes.borrow_mut().get_mut(slot_of(key))?.take()
     }
 
-    /// The asker lets go.
-    pub(crate) fn cancel(&self, key: u64) {
-        let Some(entry) = self.remove(key) else {
-            return;
-        };
-        if matches!(entry.sink, Sink::Ready) {
-            drop(self.take_outcome(key));
-        }
-        if let Some(retracted) = &entry.retracted {
-            retracted.store(true, Ordering::Release);
-        }
-        if let Some((link, call)) = &entry.sent_on {
-            link.cancel(*call);
-        }
-    }
-
     fn time_out(&self, key: u64, default: &RpcTimeout) {
         let Some((text, link)) = self.with(key, |entry| {
             let timeout = entry.timeout.as_deref().unwrap_or(default);
             let from = match (&entry.target, &entry.sink) {
                 (Some(target), _) => target.place_text(),
-                (None, Sink::Foreign(asker)) => asker.target().place_text(),
+                (None, Sink::Foreign(asker)) => asker.asking().target.place_text(),
                 (None, _) => String::from("this env"),
             };
             let error = RpcError::timed_out(from, timeout, entry.phase);
@@ -341,7 +322,7 @@ pub(crate) fn translate(
             };
             let from = address.map_or_else(|| peer.to_string(), |address| address.to_string());
             let default =
-                dispatcher.map(|dispatcher| dispatcher.env().settings().ask_timeout.clone());
+                dispatcher.map(|dispatcher| dispatcher.env().settings.ask_timeout.clone());
             match timeout.map(|timeout| *timeout).or(default) {
                 Some(timeout) => RpcError::timed_out(from, &timeout, phase),
                 None => RpcError::OutboxStopped,
@@ -372,8 +353,8 @@ impl<R: Payload> Replies<R> {
     fn settle_body(&self, key: u64, body: BodyRef<'_>) {
         let link = self.with(key, |entry| entry.sent_on.take()).flatten();
         let peer = link.as_ref().map(|(link, _)| link.peer());
-        let outcome =
-            Received::archived(body, peer).map_err(|error| RpcError::bad_reply(peer, &error));
+        let outcome = Received::archived(body, peer)
+            .map_err(|error| RpcError::bad_reply(peer.map(|peer| peer.address()), &error));
         self.settle(key, outcome);
     }
 }
@@ -396,7 +377,7 @@ pub(crate) trait AnyReplies: Any {
     fn fail(&self, key: u64, error: RpcError);
 
     /// Whether somebody waits for this reply.
-    fn waits_for(&self, key: u64) -> bool;
+    fn is_wanted(&self, key: u64) -> bool;
 
     /// The deadline of the ask that waits for this reply, in ns of the monotonic clock.
     fn deadline_ns(&self, key: u64) -> u64;
@@ -405,10 +386,10 @@ pub(crate) trait AnyReplies: Any {
     fn retraction(&self, key: u64) -> Arc<AtomicBool>;
 
     /// Fails what was sent over this connection.
-    fn fail_link(&self, link: &Rc<Link>, error: &RpcError);
+    fn fail_over(&self, peer: &Arc<Peer>, error: &RpcError);
 
     /// The asker lets go.
-    fn cancel_any(&self, key: u64);
+    fn cancel(&self, key: u64);
 }
 
 impl<R: Payload> AnyReplies for Replies<R> {
@@ -452,8 +433,13 @@ impl<R: Payload> AnyReplies for Replies<R> {
         self.settle(key, Err(error));
     }
 
-    fn waits_for(&self, key: u64) -> bool {
-        self.is_wanted(key)
+    fn is_wanted(&self, key: u64) -> bool {
+        self.with(key, |entry| match &entry.sink {
+            Sink::Callback(..) | Sink::Future(_) => true,
+            Sink::Ready => false,
+            Sink::Foreign(asker) => !asker.asking().is_gone(),
+        })
+        .unwrap_or(false)
     }
 
     fn deadline_ns(&self, key: u64) -> u64 {
@@ -469,17 +455,26 @@ impl<R: Payload> AnyReplies for Replies<R> {
         .unwrap_or_else(|| Arc::new(AtomicBool::new(true)))
     }
 
-    fn fail_link(&self, link: &Rc<Link>, error: &RpcError) {
+    fn fail_over(&self, peer: &Arc<Peer>, error: &RpcError) {
         let sent_on = |entry: &AskEntry<R>| {
             let on = entry.sent_on.as_ref();
-            on.is_some_and(|(on, _)| Rc::ptr_eq(on, link))
+            on.is_some_and(|(on, _)| Arc::ptr_eq(on.peer(), peer))
         };
         for key in self.keys(sent_on) {
             self.settle(key, Err(error.clone()));
         }
     }
 
-    fn cancel_any(&self, key: u64) {
-        self.cancel(key);
+    fn cancel(&self, key: u64) {
+        let Some(entry) = self.remove(key) else {
+            return;
+        };
+        if matches!(entry.sink, Sink::Ready) {
+            drop(self.take_outcome(key));
+        }
+        entry.retract();
+        if let Some((link, call)) = &entry.sent_on {
+            link.cancel(*call);
+        }
     }
 }

@@ -1,27 +1,79 @@
 //! The files that an env gives out, by name.
 
+mod beneath;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::beneath::{Root, file_at};
-use super::server::FileServerError;
-use crate::rpc::sync::Unpoisoned;
+use beneath::{Root, file_at};
+
+use super::sync::Unpoisoned;
+
+/// Why a file is not given out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileServerError {
+    /// The env does not listen, so nobody could fetch anything.
+    #[error("the env {env} listens nowhere (client mode): it cannot give out files")]
+    ClientMode {
+        /// The env.
+        env: String,
+    },
+    /// The name cannot be one.
+    #[error(
+        "`{name}` is no name to give out: no empty parts, `.` or `..`; `files` and `jars` are taken"
+    )]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// Something else has the name.
+    #[error(
+        "{name} was already registered with a different path (old path = {}, new path = {}): remove \
+         it first, or choose another name", there.display(), new.display()
+    )]
+    Taken {
+        /// The name.
+        name: String,
+        /// The path that has it.
+        there: PathBuf,
+        /// The path that was to have it.
+        new: PathBuf,
+    },
+    /// There is something else than a regular file.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// There are as many names as can be.
+    #[error("{MAX_NAMES} names are given out already: remove some, or give out their directory")]
+    TooMany,
+    /// The file system refuses.
+    #[error("cannot give out {}: {source}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
 
 /// Names of one kind that an env gives out at most.
-pub(super) const MAX_NAMES: usize = 65_536;
+pub(crate) const MAX_NAMES: usize = 65_536;
 
 /// The two kinds of single files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shelf {
+pub(crate) enum Shelf {
     Files,
     Jars,
 }
 
 impl Shelf {
-    pub(super) fn base(self) -> &'static str {
+    pub(crate) fn base(self) -> &'static str {
         match self {
             Shelf::Files => "files",
             Shelf::Jars => "jars",
@@ -31,34 +83,17 @@ impl Shelf {
 
 #[derive(Default)]
 struct Names {
-    files: HashMap<String, PathBuf>,
-    jars: HashMap<String, PathBuf>,
+    shelves: [HashMap<String, PathBuf>; 2],
     directories: HashMap<String, (PathBuf, Arc<Root>)>,
-}
-
-impl Names {
-    fn shelf(&self, shelf: Shelf) -> &HashMap<String, PathBuf> {
-        match shelf {
-            Shelf::Files => &self.files,
-            Shelf::Jars => &self.jars,
-        }
-    }
-
-    fn shelf_mut(&mut self, shelf: Shelf) -> &mut HashMap<String, PathBuf> {
-        match shelf {
-            Shelf::Files => &mut self.files,
-            Shelf::Jars => &mut self.jars,
-        }
-    }
 }
 
 /// The files that an env gives out.
 #[derive(Default)]
-pub(crate) struct Registry {
+pub(crate) struct FileTable {
     names: RwLock<Names>,
 }
 
-impl Registry {
+impl FileTable {
     fn read(&self) -> RwLockReadGuard<'_, Names> {
         self.names.read().unpoisoned()
     }
@@ -67,7 +102,7 @@ impl Registry {
         self.names.write().unpoisoned()
     }
 
-    pub(super) fn add(&self, shelf: Shelf, name: &str, path: &Path) -> Result<(), FileServerError> {
+    pub(crate) fn add(&self, shelf: Shelf, name: &str, path: &Path) -> Result<(), FileServerError> {
         if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
             return Err(FileServerError::BadName { name: name.into() });
         }
@@ -78,7 +113,7 @@ impl Registry {
             Err(source) => return Err(failed(&path, source)),
         }
         let mut names = self.write();
-        let shelf = names.shelf_mut(shelf);
+        let shelf = &mut names.shelves[shelf as usize];
         match shelf.get(name) {
             Some(there) if *there == path => return Ok(()),
             Some(there) => {
@@ -95,11 +130,11 @@ impl Registry {
         Ok(())
     }
 
-    pub(super) fn remove(&self, shelf: Shelf, name: &str) -> bool {
-        self.write().shelf_mut(shelf).remove(name).is_some()
+    pub(crate) fn remove(&self, shelf: Shelf, name: &str) -> bool {
+        self.write().shelves[shelf as usize].remove(name).is_some()
     }
 
-    pub(super) fn add_directory(&self, base: &str, path: &Path) -> Result<(), FileServerError> {
+    pub(crate) fn add_directory(&self, base: &str, path: &Path) -> Result<(), FileServerError> {
         let taken = base == Shelf::Files.base() || base == Shelf::Jars.base();
         let parts_are_names = base
             .split('/')
@@ -126,7 +161,7 @@ impl Registry {
         Ok(())
     }
 
-    pub(super) fn remove_directory(&self, base: &str) -> bool {
+    pub(crate) fn remove_directory(&self, base: &str) -> bool {
         self.write().directories.remove(base).is_some()
     }
 
@@ -141,7 +176,7 @@ impl Registry {
         for shelf in [Shelf::Files, Shelf::Jars] {
             let rest = name.strip_prefix(shelf.base());
             if let Some(file) = rest.and_then(|rest| rest.strip_prefix('/')) {
-                let path = self.read().shelf(shelf).get(file).cloned();
+                let path = self.read().shelves[shelf as usize].get(file).cloned();
                 return path.map_or(Ok(None), |path| file_at(&path));
             }
         }

@@ -1,6 +1,8 @@
 //! A connection as this layer sees it: one of the engine's, or one in memory. What differs between the two
 //! is here; everything above sends, cancels, pauses and closes by [`Connection`] alone.
 
+mod memory;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,10 +11,11 @@ use ringrail_transport::server::Pause;
 use ringrail_transport::{self as transport, ResponseHandler};
 
 use super::body::{AlignedBytes, encode_aligned};
-use super::dispatcher::{AnyReplies, Replies};
 use super::error::RpcError;
-use super::memory::End;
 use super::message::Payload;
+use super::replies::{AnyReplies, Replies, SentRequest};
+
+pub(crate) use memory::{Channel, End};
 
 /// A connection.
 #[derive(Clone, Debug)]
@@ -21,14 +24,6 @@ pub(crate) enum Connection {
     Ring(transport::Connection),
     /// In memory.
     Memory(End),
-}
-
-/// A request that was sent.
-pub(crate) struct SentRequest {
-    /// The connection's number for it.
-    pub(crate) number: u64,
-    /// The connection fails it when its time is up.
-    pub(crate) timed: bool,
 }
 
 /// As long as it lives, its connection hands out no messages.
@@ -126,8 +121,5 @@ impl Connection {
 }
 
 fn encode(body: &impl Encode) -> Result<AlignedBytes, RpcError> {
-    encode_aligned(body).map_err(|error| RpcError::Encode {
-        message: "the message",
-        detail: error.to_string().into(),
-    })
+    encode_aligned(body).map_err(|error| RpcError::unserialisable("the message", &error))
 }
