@@ -24,6 +24,7 @@ mod drains;
 mod faults;
 mod ground;
 mod handshake;
+mod hot_path;
 mod letters;
 mod memory;
 mod misdeeds;
