@@ -14,6 +14,15 @@ const CRATE: &[(&str, &[&str])] = &[
     ("conf", &["block", "rpc", "shuffle"]),
 ];
 
+/// The modules of the transport, each using only those before it. There are no exceptions.
+const TRANSPORT: &[&str] = &[
+    "sync", "metrics", "buf", "sys", "failure", "error", "conf", "spark", "conn", "shard",
+    "server", "client", "context",
+];
+
+/// Modules of the transport that are tests.
+const TRANSPORT_TESTS: &[&str] = &["scenarios", "metrics_tests"];
+
 /// The modules of `src/rpc`, each using only those before it.
 const RPC: &[&str] = &[
     "sync",
@@ -407,6 +416,25 @@ fn no_module_of_rpc_uses_a_later_one_but_for_the_exceptions() {
             "{from} -> {to} is gone: so is its exception"
         );
     }
+}
+
+#[test]
+fn no_module_of_the_transport_uses_a_later_one() {
+    let found = uses("transport/src", &[], TRANSPORT_TESTS);
+    let place = |module: &str| TRANSPORT.iter().position(|known| *known == module);
+    for ((from, to), files) in &found {
+        let from_at = place(from).unwrap_or_else(|| panic!("{from} has no place in the order"));
+        let Some(to_at) = place(to) else {
+            // The root's own names: macros and inline items.
+            continue;
+        };
+        assert!(
+            to_at < from_at,
+            "{from} uses {to}, which comes after it: {files:?}"
+        );
+    }
+    let edge = |from: &str, to: &str| found.contains_key(&(from.to_owned(), to.to_owned()));
+    assert!(edge("shard", "conn") && edge("client", "shard") && edge("conn", "buf"));
 }
 
 #[test]

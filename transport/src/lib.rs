@@ -41,13 +41,13 @@ pub use client::{
 #[cfg(not(loom))]
 pub use conf::{Checksum, ParkMode, Pin, TransportConf};
 #[cfg(not(loom))]
-pub use conn::{Outcome, ReceivedBytes, Reply, ResponseHandler};
-#[cfg(not(loom))]
 pub use context::TransportContext;
 #[cfg(not(loom))]
 pub use error::{CloseReason, ConnectError, EngineError, Reached, RequestError, RpcFailure};
 #[cfg(not(loom))]
 pub use server::{Responder, RpcHandler, TransportServer};
+#[cfg(not(loom))]
+pub use shard::conn::{Outcome, ReceivedBytes, Reply, ResponseHandler};
 #[cfg(not(loom))]
 pub use shard::{Engine, ShardHandle};
 #[cfg(not(loom))]

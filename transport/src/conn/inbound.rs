@@ -9,11 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringrail_codec::native::{Assembly, GrantWindow};
 
-use crate::buf::LeaseMut;
-use crate::server::UploadSink;
-
-use super::gate::Waiting;
 use super::ids::IdState;
+use super::request_queue::RequestQueue;
+use crate::buf::LeaseMut;
 
 /// A large incoming request or one-way message.
 #[derive(Debug)]
@@ -105,9 +103,9 @@ pub(crate) struct StalledIn {
 }
 
 /// An incoming upload.
-pub(crate) struct UploadIn {
+pub(crate) struct UploadIn<U> {
     /// `None` while the handler processes a slice.
-    pub(crate) sink: Option<Box<dyn UploadSink>>,
+    pub(crate) sink: Option<U>,
     pub(crate) assembly: Assembly,
     pub(crate) window: GrantWindow,
     pub(crate) deadline_ns: u64,
@@ -119,20 +117,32 @@ pub(crate) struct UploadIn {
 pub(crate) type Retracted = Arc<AtomicBool>;
 
 /// The pending requests of the peer.
-#[derive(Default)]
-pub(crate) struct Inbound {
+pub(crate) struct Inbound<U> {
     /// Number of unanswered requests.
     pub(crate) active: usize,
     pub(crate) requests: SlicedTable,
     pub(crate) one_ways: SlicedTable,
-    pub(crate) uploads: HashMap<u64, UploadIn>,
+    pub(crate) uploads: HashMap<u64, UploadIn<U>>,
     /// Requests whose handlers reply later; with a flag if that may be on another thread.
     pub(crate) deferred: HashMap<u64, Option<Retracted>, IdState>,
     /// Number of requests that have not been given to the handler yet.
-    pub(crate) waiting: Waiting,
+    pub(crate) waiting: RequestQueue,
 }
 
-impl Inbound {
+impl<U> Default for Inbound<U> {
+    fn default() -> Self {
+        Self {
+            active: 0,
+            requests: SlicedTable::default(),
+            one_ways: SlicedTable::default(),
+            uploads: HashMap::new(),
+            deferred: HashMap::default(),
+            waiting: RequestQueue::default(),
+        }
+    }
+}
+
+impl<U> Inbound<U> {
     /// Removes a request that the peer cancelled; true if there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
         if let Some(flag) = self.deferred.remove(&id) {
@@ -199,7 +209,7 @@ impl Inbound {
     }
 
     /// Marks all deferred replies as abandoned; returns the uploads to fail.
-    pub(crate) fn abandon(&mut self) -> Vec<UploadIn> {
+    pub(crate) fn abandon(&mut self) -> Vec<UploadIn<U>> {
         for flag in self.deferred.drain().filter_map(|(_, flag)| flag) {
             flag.store(true, Ordering::Release);
         }

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::client::ResponseContext;
-use crate::conn::{ReceivedBytes, ResponseHandler};
 use crate::error::RequestError;
+use crate::shard::conn::{ReceivedBytes, ResponseHandler};
 use crate::sys::sim::{Faults, Link};
 
 use super::cluster::Cluster;

@@ -13,10 +13,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::conf::{ParkMode, Pin, TransportConf};
-use crate::conn::Speaks;
 use crate::error::EngineError;
 use crate::metrics::MetricsSnapshot;
-use crate::server::{HandlerFactory, ServerBootstrap};
+use crate::shard::conn::Protocol;
+use crate::shard::conn::user::{HandlerFactory, ServerBootstrap};
 use crate::sys::affinity::{CpuBudget, pin_current_thread};
 use crate::sys::driver::{Driver, Listening};
 use crate::sys::socket::{Addr, ListenSpec, SocketError};
@@ -446,7 +446,7 @@ impl Engine {
         addr: Addr,
         handlers: &Arc<HandlerFactory>,
         bootstraps: &Arc<[Arc<dyn ServerBootstrap>]>,
-        speaks: &Speaks,
+        speaks: &Protocol,
     ) -> Result<(ListenerId, Addr), SocketError> {
         refuse_on_shard("create_server");
         let spec = ListenSpec {

@@ -14,9 +14,9 @@ use slab::Slab;
 
 use crate::buf::Pool;
 use crate::conf::TransportConf;
-use crate::conn::Conn;
 use crate::conn::file_sums::FileSums;
 use crate::metrics::ShardMetrics;
+use crate::shard::conn::Conn;
 
 use super::command::Command;
 use super::executor::{Executor, Sleepers};
@@ -144,8 +144,6 @@ pub(crate) struct ShardLocal {
     pub(crate) transfers: Rc<Cell<usize>>,
     /// Its turn is being run: what is marked now is looked at before it ends.
     pub(crate) in_turn: Cell<bool>,
-    /// Until when files are read by workers alone; see `conn::compose`.
-    pub(crate) disk_busy_until_ns: Cell<u64>,
     /// Checksums of the files that are sent.
     pub(crate) file_sums: RefCell<FileSums>,
 }
@@ -189,7 +187,6 @@ impl ShardLocal {
             draining: Cell::new(false),
             transfers: Rc::default(),
             in_turn: Cell::new(false),
-            disk_busy_until_ns: Cell::new(0),
             file_sums: RefCell::new(FileSums::new(conf.checksum_cache)),
             conf,
         })

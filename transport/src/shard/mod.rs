@@ -12,6 +12,8 @@ mod coalesce;
 #[cfg(not(loom))]
 pub(crate) mod command;
 #[cfg(not(loom))]
+pub(crate) mod conn;
+#[cfg(not(loom))]
 mod engine;
 #[cfg(not(loom))]
 pub(crate) mod executor;

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use crate::conn::sink::Sink;
-use crate::conn::{Conn, State};
 use crate::error::{CloseReason, RequestError};
 use crate::shard::command::{Ask, Command, StreamOrder};
+use crate::shard::conn::reply_to::ReplyTo;
+use crate::shard::conn::{Conn, State};
 use crate::shard::local::ConnKey;
 use crate::shard::remote_sink::RemoteSink;
 use crate::sys::driver::Driver;
@@ -59,7 +59,7 @@ impl<D: Driver> Pump<D> {
                 let sent = self
                     .local
                     .conn(key)
-                    .map(|conn| conn.send_one_way(crate::conn::RpcBody::Shared(body)));
+                    .map(|conn| conn.send_one_way(crate::shard::conn::RpcBody::Shared(body)));
                 if let Some(Err(error)) = sent {
                     tracing::warn!(target: "ringrail::client", %error, "one-way message dropped");
                 }
@@ -114,7 +114,7 @@ impl<D: Driver> Pump<D> {
             let _ = order.begun.send(Err(RequestError::NotConnected));
             return;
         };
-        let sink = || Sink::Stream(order.feed);
+        let sink = || ReplyTo::Stream(order.feed);
         let opened = conn.open_stream(&order.name, order.offset, order.credit, order.timeout, sink);
         let id = opened.as_ref().ok().copied();
         if let (Err(_), Some(id)) = (order.begun.send(opened), id) {
@@ -145,9 +145,13 @@ fn ask_on(conn: &Rc<Conn>, mut sink: RemoteSink) {
         return;
     };
     let mut done = Some(sink);
-    let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
+    let mut sink = || done.take().map_or(ReplyTo::Future(None), ReplyTo::Remote);
     let sent = match ask {
-        Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, &mut sink),
+        Ask::Rpc { body } => conn.send_rpc(
+            crate::shard::conn::RpcBody::Shared(body),
+            timeout,
+            &mut sink,
+        ),
         Ask::Chunk { chunk, range, wish } => {
             conn.fetch_chunk(chunk, range, wish, timeout, &mut sink)
         }

@@ -1,6 +1,6 @@
 //! Release of the buffers that idle connections hold.
 
-use crate::conn::State;
+use crate::shard::conn::State;
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::Driver;

@@ -9,6 +9,7 @@
 
 mod commands;
 mod end;
+mod files;
 mod idle;
 mod listen;
 mod open;
@@ -24,9 +25,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::conn::compose_file::ReadOrder;
 use crate::error::CloseReason;
-use crate::server::{HandlerFactory, RpcHandler};
+use crate::shard::conn::user::{HandlerFactory, RpcHandler};
 use crate::sys::driver::{Completion, Driver, Park};
 
 use super::coalesce::Coalescer;
@@ -34,6 +34,7 @@ use super::handle::Turn;
 use super::letters::RETRY_NS;
 use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
+use files::ReadOrder;
 use listen::{ListenerLogs, ListenerState};
 use token::For;
 use waiters::MemoryWaiters;
@@ -51,6 +52,8 @@ pub(crate) struct Pump<D> {
     listener_logs: ListenerLogs,
     handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
     reads: Vec<ReadOrder>,
+    /// Until then files are read by workers alone; see `files`.
+    disk_busy_until_ns: u64,
     waiters: MemoryWaiters,
     /// Connections whose parse continues in the next turn.
     backlog: VecDeque<ConnKey>,
@@ -77,6 +80,7 @@ impl<D: Driver> Pump<D> {
             listener_logs: ListenerLogs::default(),
             handlers: HashMap::new(),
             reads: Vec::new(),
+            disk_busy_until_ns: 0,
             waiters: MemoryWaiters::default(),
             backlog: VecDeque::new(),
             drained: Vec::new(),

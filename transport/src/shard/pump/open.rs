@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::conn::{Conn, State};
 use crate::error::{CloseReason, ConnectError};
-use crate::server::{HandlerFactory, RpcHandler};
 use crate::shard::command::ConnectOrder;
+use crate::shard::conn::user::{HandlerFactory, RpcHandler};
+use crate::shard::conn::{Conn, State};
 use crate::shard::link::Link;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Sock};

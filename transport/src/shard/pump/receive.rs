@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use crate::buf::LeaseMut;
-use crate::conn::State;
-use crate::conn::progress::Sight;
-use crate::conn::rx::{Next, PORTION_LEN, Rx};
 use crate::error::CloseReason;
+use crate::shard::conn::State;
+use crate::shard::conn::progress::SocketStatus;
+use crate::shard::conn::rx::{Next, PORTION_LEN, Rx};
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Payload, Sock, is_passing};
@@ -194,7 +194,7 @@ impl<D: Driver> Pump<D> {
         if link.conn.key != key {
             return;
         }
-        let sight = Sight {
+        let sight = SocketStatus {
             moved: self.driver.moved(link.sock),
             within_a_frame: link.rx.is_within_a_frame(),
             body_id: link.rx.body_id(),

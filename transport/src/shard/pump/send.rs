@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use crate::conn::compose::{BULK_LEN, Outgoing};
-use crate::conn::compose_file::ReadOrder;
-use crate::conn::{Conn, State};
 use crate::error::CloseReason;
+use crate::shard::conn::compose::{BULK_LEN, Outgoing};
+use crate::shard::conn::{Conn, State};
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Payload, is_passing};
 
+use super::files::ReadOrder;
 use super::token::For;
 use super::{Pump, ring_full};
 
@@ -82,7 +82,7 @@ impl<D: Driver> Pump<D> {
     }
 
     pub(super) fn post_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
-        let outgoing = conn.compose(&self.driver, &mut self.reads);
+        let outgoing = self.compose(conn);
         if outgoing.is_bulk() || !self.reads.is_empty() {
             self.hurry();
         }
@@ -127,7 +127,7 @@ impl<D: Driver> Pump<D> {
     pub(super) fn post_reads(&mut self, key: ConnKey) {
         for order in std::mem::take(&mut self.reads) {
             let ReadOrder {
-                transfer,
+                body: transfer,
                 range,
                 into,
             } = order;
