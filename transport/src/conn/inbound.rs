@@ -120,6 +120,8 @@ pub(crate) type Retracted = Arc<AtomicBool>;
 pub(crate) struct Inbound<U> {
     /// Number of unanswered requests.
     pub(crate) active: usize,
+    /// Id of the request that came last.
+    pub(crate) last_id: u64,
     pub(crate) requests: SlicedTable,
     pub(crate) one_ways: SlicedTable,
     pub(crate) uploads: HashMap<u64, UploadIn<U>>,
@@ -133,6 +135,7 @@ impl<U> Default for Inbound<U> {
     fn default() -> Self {
         Self {
             active: 0,
+            last_id: 0,
             requests: SlicedTable::default(),
             one_ways: SlicedTable::default(),
             uploads: HashMap::new(),

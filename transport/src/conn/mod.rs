@@ -15,12 +15,17 @@
 //! The tables are generic over what belongs to user code: the place an answer goes to, the sink of an upload.
 //! So they can be tested without a shard.
 
+pub(crate) mod backpressure;
 pub(crate) mod batch_sizer;
+pub(crate) mod body_forecast;
 pub(crate) mod body_queue;
 pub(crate) mod composer;
+pub(crate) mod deadlines;
 pub(crate) mod file_sums;
 pub(crate) mod ids;
 pub(crate) mod inbound;
+pub(crate) mod lifecycle;
+pub(crate) mod liveness;
 pub(crate) mod pending;
 pub(crate) mod request_queue;
 pub(crate) mod send_queue;

@@ -2,15 +2,14 @@
 
 use crate::error::RequestError;
 
-use super::{Conn, State};
+use super::Conn;
 
 impl Conn {
     #[inline(always)]
     pub(super) fn admit(&self) -> Result<(), RequestError> {
-        let admitted = self.state.get() == State::Open
+        let admitted = self.life.get().may_ask()
             && self.calls.borrow().len() < self.terms.get().max_outstanding as usize
-            && self.queued() <= self.local.conf.request_queue
-            && self.peer_drains.borrow().is_none();
+            && self.queued() <= self.local.conf.request_queue;
         match admitted {
             true => Ok(()),
             false => Err(self.refusal()),
@@ -20,7 +19,7 @@ impl Conn {
     /// The error for the first limit that a new request exceeds.
     #[cold]
     fn refusal(&self) -> RequestError {
-        if self.state.get() != State::Open {
+        if !self.is_open() {
             return self.closed_error();
         }
         let limit = self.terms.get().max_outstanding as usize;
@@ -32,7 +31,7 @@ impl Conn {
         if self.queued() > limit {
             return self.busy("the send queue", limit, "requestQueue");
         }
-        let text = self.peer_drains.borrow();
+        let text = self.peer_drain_text.borrow();
         self.draining_error(text.as_deref().unwrap_or_default())
     }
 

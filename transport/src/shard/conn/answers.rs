@@ -59,7 +59,7 @@ impl Conn {
         if received > granted {
             return Err(beyond_credit(received, granted));
         }
-        self.chunk_hint.set(self.chunk_hint.get().max(body.len()));
+        self.forecast.borrow_mut().raise_len(body.len());
         let Some(call) = calls.get(frame.id) else {
             return Ok(());
         };

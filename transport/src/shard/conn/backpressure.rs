@@ -18,18 +18,12 @@ use std::rc::Rc;
 use ringrail_codec::native::FailureCode;
 
 use crate::buf::Lease;
+use crate::conn::backpressure::{Accumulated, Place, is_backpressured, place, stops_reading};
 use crate::conn::request_queue::Queued;
 use crate::error::{CloseReason, RpcFailure};
 
 use super::Conn;
 use super::received::ReceivedBytes;
-
-/// Answers may always be queued up to this size, in bytes, whatever the settings are.
-const LEAST_ROOM: usize = 1024;
-
-/// Additional limit for answers to frames that are never held (pings, refused uploads), in bytes,
-/// before the peer is no longer read.
-const UNHELD_ROOM: usize = 64 << 10;
 
 impl Conn {
     /// Holds a request whose handler has paused the connection, before all others.
@@ -42,7 +36,7 @@ impl Conn {
     #[inline(always)]
     fn is_clogged(&self) -> bool {
         let answers = self.tx.borrow().answers();
-        answers > LEAST_ROOM && answers > self.local.send_queue_limit()
+        is_backpressured(answers, || self.local.send_queue_limit())
     }
 
     /// True if a new request has to be held.
@@ -67,26 +61,25 @@ impl Conn {
 
     #[cold]
     fn is_overfull(&self) -> bool {
-        let (answers, limit) = (self.tx.borrow().answers(), self.local.send_queue_limit());
-        if self.waits_for_peer() {
-            return answers > limit + self.local.conf.request_queue;
-        }
-        answers > limit + UNHELD_ROOM || self.inbound.borrow().waiting.bytes() > limit
+        stops_reading(&self.accumulated())
     }
 
-    fn waits_for_peer(&self) -> bool {
-        self.calls.borrow().len() > 0
+    fn accumulated(&self) -> Accumulated {
+        Accumulated {
+            answers: self.tx.borrow().answers(),
+            limit: self.local.send_queue_limit(),
+            request_queue: self.local.conf.request_queue,
+            queued_bytes: self.inbound.borrow().waiting.bytes(),
+            waits_for_peer: self.calls.borrow().len() > 0,
+        }
     }
 
     /// Holds a request that is in `source`.
     #[cold]
     pub(crate) fn hold(self: &Rc<Self>, held: Queued, source: &Lease) {
-        let limit = self.local.send_queue_limit();
         // Spark's protocol announces no limit and has no refusals: beyond the limit the peer is not
         // read.
-        let full = self.inbound.borrow().waiting.bytes() > limit
-            && self.waits_for_peer()
-            && self.spark().is_none();
+        let full = place(&self.accumulated()) == Place::Refuse && self.spark().is_none();
         match (held, full) {
             // A one-way message has no answer, so it cannot be refused; it adds none to the queue
             // either.

@@ -13,7 +13,7 @@ use crate::error::{CloseReason, RequestError};
 use super::Conn;
 use super::received::ReceivedBytes;
 use super::recv_body::BodyPlan;
-use super::requests::deadline_from;
+use crate::conn::deadlines::deadline_from;
 use crate::conn::transfer::{Carries, Transfer, TransferKey};
 
 pub(super) type Handled = Result<(), Box<CloseReason>>;

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use ringrail_codec::native::{Drain, DrainReason, FailureCode, Kind};
 
+use crate::conn::lifecycle::{Lifecycle, UnderWay};
 use crate::error::{CloseReason, RequestError, RpcFailure};
 use crate::shard::local::TimerFor;
 
@@ -20,11 +21,11 @@ use super::Conn;
 impl Conn {
     /// Takes no further requests, answers those under way, then closes. The peer is notified.
     pub(crate) fn drain(&self, text: &str) {
-        if !self.is_open() || self.draining.replace(true) {
+        if !self.step(Lifecycle::begin_drain) {
             return;
         }
         let drain = Drain {
-            last_id: self.last_request_id.get(),
+            last_id: self.inbound.borrow().last_id,
             reason: DrainReason::Shutdown,
             text,
         };
@@ -36,24 +37,28 @@ impl Conn {
 
     #[inline]
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.life.get().is_draining()
     }
 
     /// Some work has completed: the drain may be complete, too.
     #[inline]
     pub(crate) fn note_end(&self) {
-        if self.draining.get() {
+        if self.is_draining() {
             self.mark_dirty();
         }
     }
 
     /// Closes a draining connection once nothing is under way.
     pub(crate) fn finish_drain(&self) {
-        if !self.draining.get() || !self.is_open() {
+        if !self.is_draining() {
             return;
         }
-        let busy = self.inbound.borrow().active > 0 || self.calls.borrow().waiting() > 0;
-        if !busy && self.tx.borrow().transfers.is_empty() {
+        let under_way = UnderWay {
+            of_peer: self.inbound.borrow().active,
+            of_ours: self.calls.borrow().waiting(),
+            bodies: self.tx.borrow().transfers.len(),
+        };
+        if self.life.get().is_drained(under_way) {
             self.close_after_flush(CloseReason::Shutdown);
         }
     }
@@ -78,16 +83,17 @@ impl Conn {
     /// The peer takes no further requests.
     pub(super) fn on_drain(&self, drain: &Drain<'_>) {
         tracing::debug!(target: "ringrail::conn", peer = %self.peer, text = drain.text, "peer drains");
-        *self.peer_drains.borrow_mut() = Some(drain.text.into());
+        *self.peer_drain_text.borrow_mut() = Some(drain.text.into());
+        self.step(Lifecycle::peer_begins_drain);
         self.active.store(false, Ordering::Release);
     }
 
     /// The close reason that the end of the stream stands for, if a drain was announced.
     pub(super) fn farewell(&self) -> Option<CloseReason> {
-        if self.draining.get() {
+        if self.is_draining() {
             return Some(CloseReason::Shutdown);
         }
-        let text = self.peer_drains.borrow().as_deref()?.to_owned();
+        let text = self.peer_drain_text.borrow().as_deref()?.to_owned();
         Some(CloseReason::Drained { text })
     }
 

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use ringrail_codec::native::FrameError;
 use ringrail_codec::spark::FrameError as SparkFrameError;
 
+use crate::conn::lifecycle::{Ending, Lifecycle};
 use crate::error::{CloseReason, ConnectError, RequestError};
 use crate::metrics::ErrorKind;
 
-use super::{Conn, State};
+use super::Conn;
 
 impl Conn {
     /// The reason of the connection's end, once it has ended.
@@ -30,16 +31,26 @@ impl Conn {
 
     /// Closes the connection: every request fails with the reason, the pump closes the socket.
     pub(crate) fn close(&self, reason: CloseReason) {
-        self.end(State::Closed, reason);
+        let ending = self.step(Lifecycle::close);
+        if ending == Ending::Already {
+            return;
+        }
+        self.mark_dirty();
+        if let Some(timer) = self.end_timer.take() {
+            self.local.cancel_timer(timer);
+        }
+        self.tell_end(ending, reason);
     }
 
     /// Closes the connection for requests; queued data is sent before the socket closes, for at
     /// most the time limit of a drain.
     pub(crate) fn close_after_flush(&self, reason: CloseReason) {
-        if matches!(self.state.get(), State::Flushing | State::Closed) {
+        let ending = self.step(Lifecycle::flush);
+        if ending == Ending::Already {
             return;
         }
-        self.end(State::Flushing, reason);
+        self.mark_dirty();
+        self.tell_end(ending, reason);
         if !self.arm_end_timer() {
             self.close(CloseReason::Local);
         }
@@ -57,22 +68,12 @@ impl Conn {
         }
     }
 
-    fn end(&self, state: State, reason: CloseReason) {
-        let before = self.state.get();
-        if before == State::Closed {
-            return;
-        }
-        self.state.set(state);
+    /// Tells everybody who waits, once.
+    fn tell_end(&self, ending: Ending, reason: CloseReason) {
         self.active.store(false, Ordering::Release);
-        self.mark_dirty();
-        if state == State::Closed
-            && let Some(timer) = self.end_timer.take()
-        {
-            self.local.cancel_timer(timer);
-        }
-        if before == State::Flushing {
+        let Ending::Ends { was_open } = ending else {
             return;
-        }
+        };
         self.count(&reason);
         let reason = Arc::new(reason);
         tracing::debug!(target: "ringrail::conn", peer = %self.peer, %reason, "connection ends");
@@ -89,7 +90,7 @@ impl Conn {
                 sink.on_failure(&self.closed_error());
             }
         }
-        if before == State::Open {
+        if was_open {
             self.notify_inactive();
         }
     }

@@ -71,7 +71,7 @@ impl Conn {
         let mut tx = self.tx.borrow_mut();
         let written = tx.frame(&self.local.pool, &request.header(), &request.body());
         drop(tx);
-        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.forecast.borrow_mut().begin();
         self.sent_request(id, written, timeout, RequestKind::Chunk)
     }
 
@@ -118,7 +118,7 @@ impl Conn {
                 let fits = request.encode_body(body).is_ok();
                 Ok::<_, Infallible>(fits.then(|| request.header()))
             });
-        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.forecast.borrow_mut().begin();
         self.sent_request(id, written.map(|_| ()), timeout, RequestKind::Stream)
     }
 

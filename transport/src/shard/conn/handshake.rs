@@ -14,7 +14,9 @@ use crate::shard::conn::user::Connection;
 use crate::shard::local::TimerFor;
 use crate::sys::socket::Addr;
 
-use super::{Conn, PeerTerms, State};
+use crate::conn::lifecycle::{Lifecycle, Phase};
+
+use super::{Conn, PeerTerms};
 
 /// Longest Hello or refusal that this side writes, in bytes.
 const HELLO_ROOM: usize = 4096;
@@ -53,7 +55,7 @@ impl Conn {
 
     pub(crate) fn on_opening_timer(&self) {
         self.opening_timer.set(None);
-        if self.state() != State::Opening {
+        if self.phase() != Phase::Opening {
             return;
         }
         let conf = &self.local.conf;
@@ -171,7 +173,7 @@ impl Conn {
 
     pub(super) fn open(self: &Rc<Self>, terms: PeerTerms) {
         self.terms.set(terms);
-        self.state.set(State::Open);
+        self.step(Lifecycle::open);
         self.active
             .store(true, std::sync::atomic::Ordering::Release);
         if let Some(timer) = self.opening_timer.take() {

@@ -1,49 +1,53 @@
 //! Keepalive: pings, dead peers, idle connections.
 
 use std::rc::Rc;
-use std::time::Duration;
 
+use ringrail_codec::native::Ping;
+
+use crate::conn::liveness::{Load, SocketStatus, TimeLimits, Verdict};
 use crate::error::CloseReason;
 use crate::shard::local::TimerFor;
 
 use super::Conn;
-use super::progress::SocketStatus;
 
 impl Conn {
     /// The keepalive timer fired: sends a ping, closes the connection of a dead peer, or closes an
     /// idle one.
-    pub(crate) fn on_silence_timer(self: &Rc<Self>, sight: &SocketStatus) {
+    pub(crate) fn on_silence_timer(self: &Rc<Self>, status: &SocketStatus) {
         if !self.is_open() {
             return;
         }
-        self.note_moved(sight);
-        let after = self.local.conf.connection_timeout;
-        let now = self.local.now_ns();
-        let since = |at: u64| Duration::from_nanos(now.saturating_sub(at));
-        let silent = since(self.last_in_ns.get());
-        let outstanding = self.calls.borrow().waiting();
-        // A peer without pings in its protocol may be silent while no request to it is pending.
-        if silent >= after && (outstanding > 0 || self.spark().is_none()) {
-            self.close(CloseReason::Stalled { after, outstanding });
-            return;
+        let (conf, now_ns) = (&self.local.conf, self.local.now_ns());
+        let excused = status.stuck || self.is_paused();
+        if excused {
+            self.inbound.borrow_mut().excuse(now_ns);
         }
-        if let Some(reason) = self.standstill(sight) {
-            return self.close(reason);
+        let limits = TimeLimits {
+            connection_timeout: conf.connection_timeout,
+            progress_timeout: conf.progress_timeout,
+            close_idle: conf.close_idle,
+            has_pings: self.spark().is_none(),
+        };
+        let load = Load {
+            outstanding: self.calls.borrow().waiting(),
+            busy: self.inbound.borrow().active > 0 || !self.tx.borrow().is_empty(),
+        };
+        let mut liveness = self.liveness.borrow_mut();
+        let verdict = liveness.check(now_ns, status, excused, &limits, load);
+        drop(liveness);
+        match verdict {
+            Verdict::Close(reason) => self.close(reason),
+            Verdict::Idle { after } => self.close_after_flush(CloseReason::Idle { after }),
+            Verdict::Alive { ping } => {
+                self.sweep_overdue();
+                self.sweep_stalled(status);
+                if ping {
+                    let ping = Ping { opaque: now_ns };
+                    self.control(&ping.header(), &[]);
+                }
+                self.arm_silence_timer();
+            }
         }
-        let unused = since(self.last_request_ns.get()) >= after
-            && outstanding == 0
-            && self.inbound.borrow().active == 0
-            && self.tx.borrow().is_empty();
-        if self.local.conf.close_idle && unused {
-            self.close_after_flush(CloseReason::Idle { after });
-            return;
-        }
-        self.sweep_overdue();
-        self.sweep_stalled(sight);
-        if silent >= after / 2 {
-            self.control(&ringrail_codec::native::Ping { opaque: now }.header(), &[]);
-        }
-        self.arm_silence_timer();
     }
 
     pub(crate) fn arm_silence_timer(&self) {

@@ -55,20 +55,23 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use ringrail_codec::native::{ALIGN, Header, Negotiated};
 use tokio::sync::oneshot;
 
+use crate::conn::backpressure::Pauses;
 use crate::conn::batch_sizer::{self, BatchSizer};
+use crate::conn::body_forecast::BodyForecast;
+use crate::conn::deadlines::Deadlines;
 use crate::conn::inbound;
+use crate::conn::lifecycle::{Lifecycle, Phase};
+use crate::conn::liveness::Liveness;
 use crate::conn::pending;
 use crate::conn::send_queue::{self, SendQueue};
 use crate::error::{CloseReason, ConnectError};
 use crate::shard::conn::user::{RpcHandler, UploadSink};
 use crate::shard::local::{ConnKey, ShardLocal};
 use crate::shard::timer::TimerKey;
-use crate::sys::driver::Moved;
 use crate::sys::socket::Addr;
 
 pub(crate) use outbound::RpcBody;
@@ -77,7 +80,6 @@ pub use received::{ReceivedBytes, Reply};
 use reply_to::ReplyTo;
 pub use reply_to::{Outcome, ResponseHandler};
 pub(crate) use spark::{ChunkCount, Protocol};
-use timeouts::Timeout;
 
 /// Requests of this side, by the place of their answer.
 pub(crate) type PendingTable = pending::PendingTable<ReplyTo>;
@@ -113,19 +115,6 @@ impl From<Negotiated> for PeerTerms {
     }
 }
 
-/// The lifecycle state of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Being connected, or waiting for the peer's Hello.
-    Opening,
-    /// Carrying frames.
-    Open,
-    /// Sends what is queued, then closes.
-    Flushing,
-    /// Over; the pump is taking it down.
-    Closed,
-}
-
 /// A connection for other threads: its key, and whether it still takes requests.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnHandle {
@@ -145,7 +134,7 @@ pub(crate) struct Conn {
     /// This side connected.
     pub(crate) is_client: bool,
     pub(crate) local: Rc<ShardLocal>,
-    state: Cell<State>,
+    life: Cell<Lifecycle>,
     tx: RefCell<SendQueue>,
     calls: RefCell<PendingTable>,
     inbound: RefCell<Inbound>,
@@ -164,35 +153,18 @@ pub(crate) struct Conn {
     dirty: Cell<bool>,
     /// Open and taking requests, for other threads to see.
     active: Arc<AtomicBool>,
-    /// Pauses that live: no requests are handed out.
-    pauses: Cell<u32>,
-    /// The peer takes no further requests.
-    peer_drains: RefCell<Option<Box<str>>>,
-    /// This side takes no further requests.
-    draining: Cell<bool>,
-    last_in_ns: Cell<u64>,
-    /// When bytes that wait to be sent moved last.
-    last_out_ns: Cell<u64>,
-    /// Bytes that the socket had moved when the keepalive timer fired last.
-    moved: Cell<Moved>,
-    last_request_ns: Cell<u64>,
-    /// When an RPC last travelled here, in either direction.
-    last_rpc_ns: Cell<u64>,
-    /// The timer of the request whose time is up first, and when that is.
+    pauses: Cell<Pauses>,
+    /// What the peer said when it announced its drain.
+    peer_drain_text: RefCell<Option<Box<str>>>,
+    liveness: RefCell<Liveness>,
+    deadlines: RefCell<Deadlines>,
+    /// The timer of the request whose time is up first.
     call_timer: Cell<Option<TimerKey>>,
-    call_timer_ns: Cell<u64>,
-    default_timeout: Timeout,
-    /// The timeout that was given last, as it was given and in the units that requests need.
-    last_timeout: Cell<(Duration, Timeout)>,
-    /// Requests whose answers, or uploads whose slices, may be large: receive exactly.
-    bulk_expected: Cell<usize>,
+    forecast: RefCell<BodyForecast>,
     pace: BatchSizer,
-    /// Length of the chunk that came last: what the next request leases memory for.
-    chunk_hint: Cell<usize>,
     copied_out: Cell<retain::CopiedOut>,
     /// Length of the archive that did not fit the send buffer last.
     archive_hint: Cell<usize>,
-    last_request_id: Cell<u64>,
     client_id: RefCell<Option<Rc<str>>>,
     /// The embedder's own.
     pub(crate) extension: OnceCell<Rc<dyn Any>>,
@@ -214,7 +186,7 @@ impl Conn {
             peer,
             is_client,
             local: Rc::clone(local),
-            state: Cell::new(State::Opening),
+            life: Cell::new(Lifecycle::new()),
             tx: RefCell::new(SendQueue::new(Rc::clone(&local.transfers))),
             calls: RefCell::new(PendingTable::new()),
             inbound: RefCell::default(),
@@ -230,32 +202,31 @@ impl Conn {
             end_timer: Cell::new(None),
             dirty: Cell::new(false),
             active: Arc::default(),
-            pauses: Cell::new(0),
-            peer_drains: RefCell::new(None),
-            draining: Cell::new(false),
-            last_in_ns: Cell::new(now),
-            last_out_ns: Cell::new(now),
-            moved: Cell::default(),
-            last_request_ns: Cell::new(now),
-            last_rpc_ns: Cell::new(0),
+            pauses: Cell::default(),
+            peer_drain_text: RefCell::new(None),
+            liveness: RefCell::new(Liveness::new(now)),
+            deadlines: RefCell::new(Deadlines::new(local.conf.request_timeout)),
             call_timer: Cell::new(None),
-            call_timer_ns: Cell::new(u64::MAX),
-            default_timeout: Timeout::new(local.conf.request_timeout),
-            last_timeout: Cell::new((Duration::ZERO, Timeout::new(Duration::ZERO))),
-            bulk_expected: Cell::new(0),
+            forecast: RefCell::default(),
             pace: BatchSizer::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
-            chunk_hint: Cell::new(0),
             copied_out: Cell::default(),
             archive_hint: Cell::new(0),
-            last_request_id: Cell::new(0),
             client_id: RefCell::new(None),
             extension: OnceCell::new(),
         })
     }
 
     #[inline]
-    pub(crate) fn state(&self) -> State {
-        self.state.get()
+    pub(crate) fn phase(&self) -> Phase {
+        self.life.get().phase()
+    }
+
+    /// Takes a step of the lifecycle.
+    pub(super) fn step<T>(&self, step: impl FnOnce(&mut Lifecycle) -> T) -> T {
+        let mut life = self.life.get();
+        let outcome = step(&mut life);
+        self.life.set(life);
+        outcome
     }
 
     /// Work still under way in either direction, for tests that expect none.
@@ -275,7 +246,7 @@ impl Conn {
             ),
             ("bodies on their way out", tx.transfers.len()),
             ("bytes to be sent", tx.queued()),
-            ("large bodies expected", self.bulk_expected.get()),
+            ("large bodies expected", self.forecast.borrow().expected()),
         ];
         counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
@@ -290,18 +261,18 @@ impl Conn {
 
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.state.get() == State::Open
+        self.life.get().is_open()
     }
 
     /// Over for what the peer sends.
     #[inline]
     pub(crate) fn is_ending(&self) -> bool {
-        matches!(self.state.get(), State::Flushing | State::Closed)
+        self.life.get().is_ending()
     }
 
     /// Open, and the peer still takes requests.
     pub(crate) fn is_active(&self) -> bool {
-        self.is_open() && self.peer_drains.borrow().is_none()
+        self.life.get().may_ask()
     }
 
     #[inline(always)]
@@ -369,24 +340,32 @@ impl Conn {
 
     /// True where bodies are to be received into leases of their own.
     pub(crate) fn expects_bulk(&self) -> bool {
-        self.bulk_expected.get() > 0 && self.chunk_hint.get() >= self.local.conf.exact_min
+        self.forecast
+            .borrow()
+            .expects(self.local.conf.exact_min)
     }
 
     /// Records a request in either direction, for the idle timer.
     #[inline]
     pub(crate) fn note_use(&self) {
-        self.last_request_ns.set(self.local.now_ns());
+        let now_ns = self.local.now_ns();
+        self.liveness.borrow_mut().requested(now_ns);
     }
 
     #[inline]
     pub(crate) fn note_rpc(&self) {
-        self.last_rpc_ns.set(self.local.now_ns());
+        let now_ns = self.local.now_ns();
+        self.liveness.borrow_mut().rpc(now_ns);
     }
 
     /// Bytes of bodies in a frame and in a send: fewer while RPCs would wait for them.
     pub(crate) fn portions(&self) -> (u32, usize) {
         let conf = &self.local.conf;
-        if self.local.now_ns().saturating_sub(self.last_rpc_ns.get()) < MIXED_FOR_NS {
+        if self
+            .liveness
+            .borrow()
+            .since_rpc_ns(self.local.now_ns())
+            < MIXED_FOR_NS {
             let slice = conf.mixed_slice_len.min(conf.slice_len);
             return (slice, slice as usize);
         }
@@ -413,7 +392,8 @@ impl Conn {
     }
 
     pub(crate) fn note_received(&self) {
-        self.last_in_ns.set(self.local.now_ns());
+        let now_ns = self.local.now_ns();
+        self.liveness.borrow_mut().received(now_ns);
     }
 
     pub(crate) fn max_peer_rpc_len(&self) -> u64 {

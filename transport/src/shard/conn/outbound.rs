@@ -12,7 +12,7 @@ use crate::metrics::RequestKind;
 use super::Conn;
 use super::archive::{Archived, Unwritten};
 use super::reply_to::ReplyTo;
-use super::timeouts::Timeout;
+use crate::conn::deadlines::Timeout;
 use crate::conn::pending::CallKind;
 use crate::conn::send_queue::NoMemory;
 use crate::conn::transfer::Carries;
@@ -238,10 +238,12 @@ impl Conn {
         }
         let now = self.local.now_ns();
         self.expect_by(now.saturating_add(timeout.ns));
-        self.last_request_ns.set(now);
+        let mut liveness = self.liveness.borrow_mut();
+        liveness.requested(now);
         if kind == RequestKind::Rpc {
-            self.last_rpc_ns.set(now);
+            liveness.rpc(now);
         }
+        drop(liveness);
         self.local.metrics.requests_out(kind).increment();
         self.local.metrics.frames_out.increment();
         self.mark_dirty();

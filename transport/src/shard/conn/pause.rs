@@ -43,7 +43,9 @@ impl fmt::Debug for Pause {
 impl Conn {
     /// Hands out no requests until the pause is dropped.
     pub(crate) fn pause(self: &Rc<Self>) -> Pause {
-        self.pauses.set(self.pauses.get() + 1);
+        let mut pauses = self.pauses.get();
+        pauses.begin();
+        self.pauses.set(pauses);
         Pause {
             shard: self.local.handle.clone(),
             key: self.key,
@@ -52,13 +54,15 @@ impl Conn {
 
     /// A pause has ended.
     pub(crate) fn resume(&self) {
-        self.pauses.set(self.pauses.get().saturating_sub(1));
+        let mut pauses = self.pauses.get();
+        pauses.end();
+        self.pauses.set(pauses);
         self.mark_dirty();
     }
 
     /// True while a pause exists.
     #[inline]
     pub(super) fn is_paused(&self) -> bool {
-        self.pauses.get() > 0
+        self.pauses.get().is_paused()
     }
 }

@@ -17,7 +17,7 @@ use super::Conn;
 use super::claim::grown;
 use super::dispatch::{beyond_credit, broken};
 use super::recv_body::{BodyPlan, Finish};
-use super::requests::deadline_from;
+use crate::conn::deadlines::deadline_from;
 use crate::conn::inbound::SlicedIn;
 
 impl Conn {

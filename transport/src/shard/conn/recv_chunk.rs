@@ -18,7 +18,7 @@ use super::recv_body::{BodyPlan, Finish};
 impl Conn {
     /// Leases memory for a chunk before its request; returns the credit for the request.
     pub(crate) fn lease_for_chunk(&self, id: u64, hint: Option<u64>, max_len: u64) -> u64 {
-        let guess = hint.unwrap_or(self.chunk_hint.get() as u64).min(max_len);
+        let guess = hint.unwrap_or(self.forecast.borrow().len() as u64).min(max_len);
         // A length beyond the pool cannot be right: the sender announces the true one.
         let guess = if self.local.pool.could_hold(guess) {
             guess
@@ -45,7 +45,7 @@ impl Conn {
     /// The next chunk is probably as long.
     pub(super) fn expect_chunks_of(&self, len: u64) {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        self.chunk_hint.set(len.min(MAX_LEASE_LEN));
+        self.forecast.borrow_mut().set_len(len.min(MAX_LEASE_LEN));
     }
 
     /// Accounts for a slice of a chunk; returns its place, or `None` if the chunk is no longer

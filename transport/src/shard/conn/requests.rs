@@ -6,6 +6,7 @@ use ringrail_codec::archive::Phase;
 use ringrail_codec::native::{ChunkRequest, FailureCode, Header, Kind, StreamRequest};
 
 use crate::buf::ManagedBuffer;
+use crate::conn::deadlines::deadline_from;
 use crate::error::{CloseReason, RpcFailure};
 use crate::metrics::RequestKind;
 use crate::shard::conn::user::Connection;
@@ -25,9 +26,9 @@ impl Conn {
     pub(crate) fn begin_request(&self, header: &Header) -> bool {
         let mut inbound = self.inbound.borrow_mut();
         inbound.active += 1;
+        inbound.last_id = header.id;
         let fits = inbound.active <= self.local.conf.limits.max_outstanding as usize;
         drop(inbound);
-        self.last_request_id.set(header.id);
         self.note_use();
         if !fits {
             self.refuse_beyond(*header);
@@ -259,15 +260,6 @@ impl Conn {
             }
             Some(data) => Ok(data.slice(offset, data.len() - offset)),
         }
-    }
-}
-
-/// The end of a deadline that arrived in a frame, in ns of the shard's clock.
-#[inline]
-pub(crate) fn deadline_from(arrived_ns: u64, deadline_us: u32) -> u64 {
-    match deadline_us {
-        0 => u64::MAX,
-        us => arrived_ns.saturating_add(u64::from(us) * 1000),
     }
 }
 

@@ -29,8 +29,7 @@ impl Conn {
     fn note_call_over(&self, kind: CallKind) {
         self.note_end();
         if matches!(kind, CallKind::Chunk | CallKind::Stream) {
-            self.bulk_expected
-                .set(self.bulk_expected.get().saturating_sub(1));
+            self.forecast.borrow_mut().end();
         }
     }
 

@@ -3,51 +3,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringrail_codec::native::deadline_us;
-
 use crate::error::{Reached, RequestError};
 use crate::shard::local::TimerFor;
 
 use super::Conn;
+use crate::conn::deadlines::Timeout;
 use crate::conn::pending::Due;
-
-/// A timeout, converted to the units that a request needs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeout {
-    pub(super) ns: u64,
-    pub(super) us: u32,
-    pub(super) ms: u32,
-}
-
-impl Timeout {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        Self {
-            ns: u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX),
-            us: deadline_us(Some(timeout)),
-            ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
-        }
-    }
-}
 
 impl Conn {
     #[inline]
     pub(super) fn timeout(&self, timeout: Option<Duration>) -> Timeout {
-        let Some(timeout) = timeout else {
-            return self.default_timeout;
-        };
-        let (last, converted) = self.last_timeout.get();
-        match last == timeout {
-            true => converted,
-            false => self.convert_timeout(timeout),
-        }
-    }
-
-    /// Cached, because callers repeat the same timeout and its conversion takes long divisions.
-    #[cold]
-    fn convert_timeout(&self, timeout: Duration) -> Timeout {
-        let converted = Timeout::new(timeout);
-        self.last_timeout.set((timeout, converted));
-        converted
+        self.deadlines.borrow_mut().timeout(timeout)
     }
 
     #[inline]
@@ -63,7 +29,7 @@ impl Conn {
     /// connection: with equal timeouts it is set once per timeout, not once per request.
     #[inline]
     pub(super) fn expect_by(&self, deadline_ns: u64) {
-        if deadline_ns < self.call_timer_ns.get() {
+        if self.deadlines.borrow().is_late_for(deadline_ns) {
             self.set_call_timer(Some(deadline_ns));
         }
     }
@@ -76,7 +42,7 @@ impl Conn {
         let after =
             deadline_ns.map(|at| Duration::from_nanos(at.saturating_sub(self.local.now_ns())));
         let timer = after.and_then(|after| self.local.set_timer(after, TimerFor::Calls(self.key)));
-        self.call_timer_ns.set(timer.map_or(u64::MAX, |(_, at)| at));
+        self.deadlines.borrow_mut().armed(timer.map(|(_, at)| at));
         self.call_timer.set(timer.map(|(key, _)| key));
     }
 

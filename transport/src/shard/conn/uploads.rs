@@ -16,7 +16,7 @@ use super::Conn;
 use super::dispatch::{Handled, beyond_credit, broken};
 use super::failures::panicked;
 use super::received::ReceivedBytes;
-use super::requests::deadline_from;
+use crate::conn::deadlines::deadline_from;
 use crate::shard::conn::UploadIn;
 
 impl Conn {
@@ -56,7 +56,7 @@ impl Conn {
                     grew_ns: self.local.now_ns(),
                 };
                 self.inbound.borrow_mut().uploads.insert(upload.id, entry);
-                self.bulk_expected.set(self.bulk_expected.get() + 1);
+                self.forecast.borrow_mut().begin();
             }
         }
         Ok(())
@@ -87,7 +87,7 @@ impl Conn {
             return Ok(());
         };
         drop(inbound);
-        self.chunk_hint.set(self.chunk_hint.get().max(body.len()));
+        self.forecast.borrow_mut().raise_len(body.len());
         let lease = self.keep(ReceivedBytes::new(body, source));
         match self.guarded(|| sink.on_data(lease)) {
             Some(Ok(())) => self.took_slice(frame.id, sink, u64::from(header.body_len)),
@@ -144,8 +144,7 @@ impl Conn {
 
     pub(super) fn end_upload(&self, id: u64) -> Option<UploadIn> {
         let upload = self.inbound.borrow_mut().uploads.remove(&id)?;
-        self.bulk_expected
-            .set(self.bulk_expected.get().saturating_sub(1));
+        self.forecast.borrow_mut().end();
         Some(upload)
     }
 

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use crate::error::{CloseReason, RequestError};
 use crate::shard::command::{Ask, Command, StreamOrder};
 use crate::shard::conn::reply_to::ReplyTo;
-use crate::shard::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
+use crate::shard::conn::Conn;
 use crate::shard::local::ConnKey;
 use crate::shard::remote_sink::RemoteSink;
 use crate::sys::driver::Driver;
@@ -126,10 +127,10 @@ impl<D: Driver> Pump<D> {
         self.unlisten(|_| true);
         self.local.draining.set(true);
         for conn in self.local.all_conns() {
-            match conn.state() {
-                State::Open => conn.drain("this side is shutting down"),
-                State::Opening => conn.close(CloseReason::Shutdown),
-                State::Flushing | State::Closed => {}
+            match conn.phase() {
+                Phase::Open => conn.drain("this side is shutting down"),
+                Phase::Opening => conn.close(CloseReason::Shutdown),
+                Phase::Flushing | Phase::Closed => {}
             }
         }
         self.drained.push(done);

@@ -1,6 +1,6 @@
 //! Release of the buffers that idle connections hold.
 
-use crate::shard::conn::State;
+use crate::conn::lifecycle::Phase;
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::Driver;
@@ -21,7 +21,7 @@ impl<D: Driver> Pump<D> {
             _ => return,
         };
         let conn = &link.conn;
-        let idle = conn.state() == State::Open && conn.spark().is_none() && !conn.expects_bulk();
+        let idle = conn.phase() == Phase::Open && conn.spark().is_none() && !conn.expects_bulk();
         if idle && link.rx.leave_exact() {
             self.driver.cancel(op);
         }

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use crate::buf::LeaseMut;
 use crate::error::CloseReason;
-use crate::shard::conn::State;
-use crate::shard::conn::progress::SocketStatus;
+use crate::conn::lifecycle::Phase;
+use crate::conn::liveness::SocketStatus;
 use crate::shard::conn::rx::{Next, PORTION_LEN, Rx};
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
@@ -27,7 +27,7 @@ impl<D: Driver> Pump<D> {
             let header = link.recv_header.take();
             link.recv = header.map(|op| (op, Receiving::Header));
         }
-        if conn.state() == State::Closed {
+        if conn.phase() == Phase::Closed {
             conn.mark_dirty();
             return;
         }
@@ -72,7 +72,7 @@ impl<D: Driver> Pump<D> {
         let yielded = link.rx.has_yielded();
         let frames = conn.local.metrics.frames_in.get() - frames;
         self.note_frames(key, frames, exact);
-        if conn.state() == State::Flushing
+        if conn.phase() == Phase::Flushing
             && matches!(&parsed, Err(reason) if matches!(**reason, CloseReason::Peer))
         {
             if let Some(link) = self.link_of(key) {
@@ -129,11 +129,11 @@ impl<D: Driver> Pump<D> {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
         };
-        let state = link.conn.state();
-        if link.conn.key != key || state == State::Closed || link.peer_ended {
+        let state = link.conn.phase();
+        if link.conn.key != key || state == Phase::Closed || link.peer_ended {
             return;
         }
-        if state == State::Flushing {
+        if state == Phase::Flushing {
             // The connection is closed: later bytes are dropped.
             link.rx = Rx::default();
         }

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use crate::error::CloseReason;
 use crate::shard::conn::compose::{BULK_LEN, Outgoing};
-use crate::shard::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
+use crate::shard::conn::Conn;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Payload, is_passing};
 
@@ -27,7 +28,7 @@ impl<D: Driver> Pump<D> {
             return;
         };
         let conn = &link.conn;
-        let is_last = conn.state() == State::Open && conn.is_flushed();
+        let is_last = conn.phase() == Phase::Open && conn.is_flushed();
         if !is_last || link.rx.is_clogged() || conn.can_serve_held() {
             self.driver.return_at_first();
         }
@@ -40,10 +41,10 @@ impl<D: Driver> Pump<D> {
         let conn = Rc::clone(&link.conn);
         conn.clear_dirty();
         conn.finish_drain();
-        if conn.state() == State::Flushing && link.connect.is_some() {
+        if conn.phase() == Phase::Flushing && link.connect.is_some() {
             conn.close(CloseReason::Local);
         }
-        if conn.state() == State::Closed {
+        if conn.phase() == Phase::Closed {
             return self.take_down(key);
         }
         if link.connect.is_some() {
@@ -52,7 +53,7 @@ impl<D: Driver> Pump<D> {
         if link.send.is_none() {
             self.post_send(key, &conn);
         }
-        if conn.state() == State::Flushing && conn.is_flushed() {
+        if conn.phase() == Phase::Flushing && conn.is_flushed() {
             return self.linger(key, &conn);
         }
         let link = self.link_of(key);
@@ -163,7 +164,7 @@ impl<D: Driver> Pump<D> {
         let Payload::Gather(mut gather) = done.payload else {
             return;
         };
-        if conn.state() == State::Closed {
+        if conn.phase() == Phase::Closed {
             conn.mark_dirty();
             return;
         }
@@ -245,7 +246,7 @@ impl<D: Driver> Pump<D> {
     pub(super) fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         // The common case: an answer has left, nothing else is queued, and no waiter depends on it.
         let clogged = self.link_of(key).is_some_and(|link| link.rx.is_clogged());
-        let done = conn.state() == State::Open && conn.is_flushed();
+        let done = conn.phase() == Phase::Open && conn.is_flushed();
         if !done || clogged || conn.can_serve_held() {
             self.service(key);
         }

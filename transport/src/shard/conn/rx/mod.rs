@@ -19,7 +19,9 @@ use ringrail_codec::native::{HEADER_LEN, Header};
 use crate::buf::LeaseMut;
 use crate::error::CloseReason;
 
-use super::{Conn, State};
+use crate::conn::lifecycle::Phase;
+
+use super::Conn;
 use body::BodyIn;
 use held::Unparsed;
 
@@ -126,7 +128,7 @@ impl Rx {
 
     /// True if the connection should receive exactly now, though a multishot may be armed.
     pub(crate) fn wants_exact(&mut self, conn: &Conn) -> bool {
-        if conn.state() != State::Open {
+        if conn.phase() != Phase::Open {
             return false;
         }
         if let Some(side) = conn.spark() {

@@ -9,7 +9,8 @@ use crate::buf::Lease;
 use crate::error::CloseReason;
 use crate::shard::conn::dispatch::broken;
 use crate::shard::conn::handshake::HelloRead;
-use crate::shard::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
+use crate::shard::conn::Conn;
 
 use super::{Rx, Taken};
 
@@ -44,8 +45,8 @@ impl Rx {
         let mut left = FRAMES_PER_TURN;
         let half = half_way(conn, data, at);
         while at < data.len() && !self.starved {
-            let (state, bytes) = (conn.state(), &data[at..]);
-            if matches!(state, State::Flushing | State::Closed) {
+            let (state, bytes) = (conn.phase(), &data[at..]);
+            if matches!(state, Phase::Flushing | Phase::Closed) {
                 return Ok(data.len());
             }
             if self.body.is_some() {
@@ -59,7 +60,7 @@ impl Rx {
                 }
                 continue;
             }
-            if state == State::Opening {
+            if state == Phase::Opening {
                 match conn.on_hello(bytes)? {
                     HelloRead::Done(consumed) => at += consumed,
                     HelloRead::Spark => return self.parse_spark(conn, data, at),

@@ -6,7 +6,8 @@ use ringrail_codec::native::HEADER_LEN;
 
 use crate::buf::LeaseMut;
 use crate::shard::conn::handshake::HelloRead;
-use crate::shard::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
+use crate::shard::conn::Conn;
 
 use super::parse::read_header;
 use super::{Parsed, Rx, Taken};
@@ -47,8 +48,8 @@ impl Rx {
             self.stash = Some(stash);
             return Ok(());
         }
-        match conn.state() {
-            State::Opening => match conn.on_hello(stash.as_slice())? {
+        match conn.phase() {
+            Phase::Opening => match conn.on_hello(stash.as_slice())? {
                 HelloRead::Done(_) => Ok(()),
                 HelloRead::Spark => {
                     self.need = stash.len();
@@ -60,8 +61,8 @@ impl Rx {
                 }
                 HelloRead::NeedMore(need) => self.regrow(conn, stash, need),
             },
-            State::Open => self.stashed_frame(conn, stash),
-            State::Flushing | State::Closed => Ok(()),
+            Phase::Open => self.stashed_frame(conn, stash),
+            Phase::Flushing | Phase::Closed => Ok(()),
         }
     }
 

@@ -16,7 +16,8 @@ use ringrail_codec::spark::{Frame, Head, Kind, RpcRequest, RpcResponse};
 use crate::error::{CloseReason, RpcFailure};
 use crate::metrics::ErrorKind;
 use crate::shard::conn::dispatch::Handled;
-use crate::shard::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
+use crate::shard::conn::Conn;
 use crate::spark::{ClientAuthentication, ServerAuthentication};
 
 use ringrail_codec::native::FailureCode;
@@ -324,7 +325,7 @@ impl Conn {
         head: &Head<'_>,
     ) -> CloseReason {
         if let Frame::RpcRequest(request) = &head.frame
-            && self.state() == State::Opening
+            && self.phase() == Phase::Opening
         {
             // The connection ends whether or not the refusal can be sent.
             let _ = self.refuse_auth(side, request.request_id, &AuthError::ExpectedSasl);

@@ -248,7 +248,7 @@ impl Conn {
                     grew_ns: self.local.now_ns(),
                 };
                 self.inbound.borrow_mut().uploads.insert(id, entry);
-                self.bulk_expected.set(self.bulk_expected.get() + 1);
+                self.forecast.borrow_mut().begin();
                 Ok(Plan::Pieces(PiecesOf::Upload { id }))
             }
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ringrail_codec::native::{Sniff, sniff};
 
 use crate::error::CloseReason;
-use crate::shard::conn::{Conn, PeerTerms, State};
+use crate::conn::lifecycle::Phase;
+use crate::shard::conn::{Conn, PeerTerms};
 use crate::spark::{ClientAuthentication, ServerAuthentication};
 
 use super::Auth;
@@ -72,7 +73,7 @@ impl Conn {
     }
 
     pub(super) fn open_spark(self: &Rc<Self>) {
-        if self.state() != State::Opening {
+        if self.phase() != Phase::Opening {
             return;
         }
         let limits = &self.local.conf.limits;

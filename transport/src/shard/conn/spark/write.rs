@@ -239,7 +239,7 @@ impl Conn {
             stream_id: chunk.0,
             chunk_index: chunk.1,
         };
-        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.forecast.borrow_mut().begin();
         let pool = &self.local.pool;
         let written = self
             .tx
@@ -286,7 +286,7 @@ impl Conn {
         if let Some(bulk) = self.calls.borrow_mut().bulk(id) {
             bulk.granted = credit;
         }
-        self.bulk_expected.set(self.bulk_expected.get() + 1);
+        self.forecast.borrow_mut().begin();
         let request = StreamRequest { stream_id: name };
         let written = self.say(request.encoded_len(), false, |out| request.encode(out));
         if written.is_ok() {

@@ -237,7 +237,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({}, {:?})", self.conn.peer, self.conn.state())
+        write!(f, "Connection({}, {:?})", self.conn.peer, self.conn.phase())
     }
 }
 
