@@ -114,7 +114,10 @@ pub(crate) struct Pauses(u32);
 
 impl Pauses {
     pub(crate) fn begin(&mut self) {
-        self.0 = self.0.checked_add(1).expect("fewer pauses than bytes of memory");
+        self.0 = self
+            .0
+            .checked_add(1)
+            .expect("fewer pauses than bytes of memory");
     }
 
     /// One has been dropped.

@@ -231,7 +231,11 @@ mod tests {
         assert!(life.begin_drain() && !life.begin_drain());
         for busy in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
             let (of_peer, of_ours, bodies) = busy;
-            let under_way = UnderWay { of_peer, of_ours, bodies };
+            let under_way = UnderWay {
+                of_peer,
+                of_ours,
+                bodies,
+            };
             assert!(!life.is_drained(under_way), "{under_way:?}");
         }
         assert!(life.is_drained(UnderWay::default()));

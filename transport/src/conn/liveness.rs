@@ -203,51 +203,106 @@ mod tests {
     #[test]
     fn half_of_the_timeout_is_pinged_and_the_whole_of_it_is_deadly() {
         let mut alive = Liveness::new(0);
-        assert!(matches!(check(&mut alive, 19, QUIET, IDLE), Verdict::Alive { ping: false }));
-        assert!(matches!(check(&mut alive, 20, QUIET, IDLE), Verdict::Alive { ping: true }));
+        assert!(matches!(
+            check(&mut alive, 19, QUIET, IDLE),
+            Verdict::Alive { ping: false }
+        ));
+        assert!(matches!(
+            check(&mut alive, 20, QUIET, IDLE),
+            Verdict::Alive { ping: true }
+        ));
         alive.received(25 * SECOND);
-        assert!(matches!(check(&mut alive, 40, QUIET, IDLE), Verdict::Alive { ping: false }));
+        assert!(matches!(
+            check(&mut alive, 40, QUIET, IDLE),
+            Verdict::Alive { ping: false }
+        ));
         let dead = check(&mut alive, 65, QUIET, IDLE);
-        assert!(matches!(dead, Verdict::Close(CloseReason::Stalled { outstanding: 0, .. })));
+        assert!(matches!(
+            dead,
+            Verdict::Close(CloseReason::Stalled { outstanding: 0, .. })
+        ));
     }
 
     #[test]
     fn bytes_count_where_the_socket_tells_of_them_and_time_without_reading_does_not() {
         let mut alive = Liveness::new(0);
         let came = |received| SocketStatus {
-            moved: Some(Moved { received, ..Moved::default() }),
+            moved: Some(Moved {
+                received,
+                ..Moved::default()
+            }),
             ..QUIET
         };
         for at_s in [30, 60, 90] {
-            assert!(matches!(check(&mut alive, at_s, came(at_s), IDLE), Verdict::Alive { .. }));
+            assert!(matches!(
+                check(&mut alive, at_s, came(at_s), IDLE),
+                Verdict::Alive { .. }
+            ));
         }
-        let stuck = SocketStatus { stuck: true, ..came(90) };
-        assert!(matches!(check(&mut alive, 900, stuck, IDLE), Verdict::Alive { ping: false }));
-        assert!(matches!(check(&mut alive, 940, came(90), IDLE), Verdict::Close(_)));
+        let stuck = SocketStatus {
+            stuck: true,
+            ..came(90)
+        };
+        assert!(matches!(
+            check(&mut alive, 900, stuck, IDLE),
+            Verdict::Alive { ping: false }
+        ));
+        assert!(matches!(
+            check(&mut alive, 940, came(90), IDLE),
+            Verdict::Close(_)
+        ));
     }
 
     #[test]
     fn a_frame_that_stands_still_and_a_peer_that_does_not_read_are_told_apart() {
         let mut alive = Liveness::new(0);
-        let within = SocketStatus { within_a_frame: true, ..QUIET };
-        assert!(matches!(check(&mut alive, 9, within, IDLE), Verdict::Alive { .. }));
+        let within = SocketStatus {
+            within_a_frame: true,
+            ..QUIET
+        };
+        assert!(matches!(
+            check(&mut alive, 9, within, IDLE),
+            Verdict::Alive { .. }
+        ));
         let verdict = check(&mut alive, 10, within, IDLE);
-        assert!(matches!(verdict, Verdict::Close(CloseReason::NoProgress { .. })));
-        let sending = SocketStatus { sending: true, ..QUIET };
+        assert!(matches!(
+            verdict,
+            Verdict::Close(CloseReason::NoProgress { .. })
+        ));
+        let sending = SocketStatus {
+            sending: true,
+            ..QUIET
+        };
         alive.received(45 * SECOND);
         let verdict = check(&mut alive, 50, sending, IDLE);
-        assert!(matches!(verdict, Verdict::Close(CloseReason::NotRead { .. })));
+        assert!(matches!(
+            verdict,
+            Verdict::Close(CloseReason::NotRead { .. })
+        ));
     }
 
     #[test]
     fn a_peer_without_pings_may_be_silent_while_nothing_is_asked_of_it() {
-        let silent = TimeLimits { has_pings: false, close_idle: true, ..limits() };
-        let waits = Load { outstanding: 1, busy: false };
-        let busy = Load { outstanding: 0, busy: true };
+        let silent = TimeLimits {
+            has_pings: false,
+            close_idle: true,
+            ..limits()
+        };
+        let waits = Load {
+            outstanding: 1,
+            busy: false,
+        };
+        let busy = Load {
+            outstanding: 0,
+            busy: true,
+        };
         let mut alive = Liveness::new(0);
         let mut at = |load| alive.check(41 * SECOND, &QUIET, false, &silent, load);
         assert!(matches!(at(busy), Verdict::Alive { .. }));
         assert!(matches!(at(IDLE), Verdict::Idle { .. }));
-        assert!(matches!(at(waits), Verdict::Close(CloseReason::Stalled { outstanding: 1, .. })));
+        assert!(matches!(
+            at(waits),
+            Verdict::Close(CloseReason::Stalled { outstanding: 1, .. })
+        ));
     }
 }

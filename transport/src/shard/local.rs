@@ -22,6 +22,7 @@ use super::command::Command;
 use super::executor::{Executor, Sleepers};
 use super::handle::ShardHandle;
 use super::letters::Letters;
+use super::memory_waiters::{MemoryWaiters, Need};
 use super::remote_sink::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
@@ -122,10 +123,7 @@ pub(crate) struct ShardLocal {
     conns: RefCell<Slab<Rc<Conn>>>,
     generation: Cell<u32>,
     dirty: RefCell<Vec<ConnKey>>,
-    /// Chunks that wait for memory, in order.
-    grant_waiters: RefCell<VecDeque<(ConnKey, u64)>>,
-    /// Connections that wait for memory to send from.
-    send_waiters: RefCell<Vec<ConnKey>>,
+    pub(crate) memory_waiters: RefCell<MemoryWaiters>,
     /// Work that code on the shard leaves for the pump.
     pub(crate) errands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
@@ -175,8 +173,7 @@ impl ShardLocal {
             conns: RefCell::new(Slab::new()),
             generation: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
-            grant_waiters: RefCell::new(VecDeque::new()),
-            send_waiters: RefCell::new(Vec::new()),
+            memory_waiters: RefCell::default(),
             errands: RefCell::new(VecDeque::new()),
             letters: RefCell::default(),
             tasks: RefCell::new(Slab::new()),
@@ -335,31 +332,9 @@ impl ShardLocal {
         !self.dirty.borrow().is_empty() || !self.errands.borrow().is_empty()
     }
 
-    /// Queues a chunk that waits for memory.
-    pub(crate) fn push_grant_waiter(&self, key: ConnKey, call: u64) {
-        self.grant_waiters.borrow_mut().push_back((key, call));
-    }
-
-    pub(crate) fn pop_grant_waiter(&self) -> Option<(ConnKey, u64)> {
-        self.grant_waiters.borrow_mut().pop_front()
-    }
-
-    pub(crate) fn return_grant_waiter(&self, key: ConnKey, call: u64) {
-        self.grant_waiters.borrow_mut().push_front((key, call));
-    }
-
-    /// Queues a connection that waits for memory to send from.
-    pub(crate) fn wait_for_memory(&self, key: ConnKey) {
-        self.send_waiters.borrow_mut().push(key);
-    }
-
-    pub(crate) fn take_send_waiters(&self) -> Vec<ConnKey> {
-        self.send_waiters.take()
-    }
-
-    /// True if a connection waits for memory.
-    pub(crate) fn has_memory_waiters(&self) -> bool {
-        !self.grant_waiters.borrow().is_empty() || !self.send_waiters.borrow().is_empty()
+    /// Queues a connection behind all others that wait for memory.
+    pub(crate) fn wait_for_memory(&self, key: ConnKey, need: Need) {
+        self.memory_waiters.borrow_mut().push(key, need);
     }
 
     /// Limit of memory that the unfinished requests of one peer may hold, in bytes.

@@ -29,6 +29,8 @@ pub(crate) mod local;
 #[cfg(not(loom))]
 mod log_gate;
 #[cfg(not(loom))]
+pub(crate) mod memory_waiters;
+#[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]
 pub(crate) mod pump;

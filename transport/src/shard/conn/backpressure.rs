@@ -34,7 +34,7 @@ impl Conn {
 
     /// True if too many answers are queued for requests to be handled.
     #[inline(always)]
-    fn is_clogged(&self) -> bool {
+    fn is_backpressured(&self) -> bool {
         let answers = self.tx.borrow().answers();
         is_backpressured(answers, || self.local.send_queue_limit())
     }
@@ -42,13 +42,14 @@ impl Conn {
     /// True if a new request has to be held.
     #[inline(always)]
     pub(crate) fn holds_back(&self) -> bool {
-        self.is_paused() || self.is_clogged() || !self.inbound.borrow().waiting.is_empty()
+        self.is_paused() || self.is_backpressured() || !self.inbound.borrow().waiting.is_empty()
     }
 
     /// True if the peer is not to be read.
     #[inline(always)]
     pub(crate) fn is_blocked(&self) -> bool {
-        ((self.is_clogged() || self.is_paused()) && self.is_overfull()) || self.has_all_it_may_ask()
+        ((self.is_backpressured() || self.is_paused()) && self.is_overfull())
+            || self.has_all_it_may_ask()
     }
 
     /// True if a peer of Spark's protocol, which is told no limit, has reached the limit of
@@ -102,12 +103,12 @@ impl Conn {
 
     /// True if held requests could be handled now.
     pub(crate) fn can_serve_held(&self) -> bool {
-        !self.inbound.borrow().waiting.is_empty() && !self.is_clogged() && !self.is_paused()
+        !self.inbound.borrow().waiting.is_empty() && !self.is_backpressured() && !self.is_paused()
     }
 
     /// Handles held requests while there is space for the answers.
     pub(crate) fn serve_held(self: &Rc<Self>) -> Result<(), Box<CloseReason>> {
-        while self.is_open() && !self.is_clogged() && !self.is_paused() {
+        while self.is_open() && !self.is_backpressured() && !self.is_paused() {
             let next = self.inbound.borrow_mut().waiting.pop();
             match next {
                 None => break,

@@ -71,6 +71,7 @@ use crate::conn::send_queue::{self, SendQueue};
 use crate::error::{CloseReason, ConnectError};
 use crate::shard::conn::user::{RpcHandler, UploadSink};
 use crate::shard::local::{ConnKey, ShardLocal};
+use crate::shard::memory_waiters::Need;
 use crate::shard::timer::TimerKey;
 use crate::sys::socket::Addr;
 
@@ -151,6 +152,8 @@ pub(crate) struct Conn {
     /// The time limit of a drain, or of the last send.
     end_timer: Cell<Option<TimerKey>>,
     dirty: Cell<bool>,
+    /// Queued among those that wait for memory, to send from.
+    waits_to_send: Cell<bool>,
     /// Open and taking requests, for other threads to see.
     active: Arc<AtomicBool>,
     pauses: Cell<Pauses>,
@@ -201,6 +204,7 @@ impl Conn {
             silence_timer: Cell::new(None),
             end_timer: Cell::new(None),
             dirty: Cell::new(false),
+            waits_to_send: Cell::new(false),
             active: Arc::default(),
             pauses: Cell::default(),
             peer_drain_text: RefCell::new(None),
@@ -306,6 +310,21 @@ impl Conn {
         }
     }
 
+    /// Queues the connection for memory to send from.
+    #[cold]
+    pub(crate) fn wait_to_send(&self) {
+        if !self.waits_to_send.replace(true) {
+            self.local.wait_for_memory(self.key, Need::Send);
+        }
+    }
+
+    /// There may be memory to send from.
+    pub(crate) fn retry_send(&self) {
+        let waited = self.waits_to_send.replace(false);
+        assert!(waited, "a connection that sends without waiting was queued");
+        self.mark_dirty();
+    }
+
     /// The pump is looking.
     pub(crate) fn clear_dirty(&self) {
         self.dirty.set(false);
@@ -340,9 +359,7 @@ impl Conn {
 
     /// True where bodies are to be received into leases of their own.
     pub(crate) fn expects_bulk(&self) -> bool {
-        self.forecast
-            .borrow()
-            .expects(self.local.conf.exact_min)
+        self.forecast.borrow().expects(self.local.conf.exact_min)
     }
 
     /// Records a request in either direction, for the idle timer.
@@ -361,11 +378,7 @@ impl Conn {
     /// Bytes of bodies in a frame and in a send: fewer while RPCs would wait for them.
     pub(crate) fn portions(&self) -> (u32, usize) {
         let conf = &self.local.conf;
-        if self
-            .liveness
-            .borrow()
-            .since_rpc_ns(self.local.now_ns())
-            < MIXED_FOR_NS {
+        if self.liveness.borrow().since_rpc_ns(self.local.now_ns()) < MIXED_FOR_NS {
             let slice = conf.mixed_slice_len.min(conf.slice_len);
             return (slice, slice as usize);
         }

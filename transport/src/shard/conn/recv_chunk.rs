@@ -10,6 +10,7 @@ use ringrail_codec::native::{Assembly, ChunkData, Credit, Header, padded_len};
 
 use crate::buf::MAX_LEASE_LEN;
 use crate::error::CloseReason;
+use crate::shard::memory_waiters::Need;
 
 use super::Conn;
 use super::dispatch::{beyond_credit, broken};
@@ -18,7 +19,9 @@ use super::recv_body::{BodyPlan, Finish};
 impl Conn {
     /// Leases memory for a chunk before its request; returns the credit for the request.
     pub(crate) fn lease_for_chunk(&self, id: u64, hint: Option<u64>, max_len: u64) -> u64 {
-        let guess = hint.unwrap_or(self.forecast.borrow().len() as u64).min(max_len);
+        let guess = hint
+            .unwrap_or(self.forecast.borrow().len() as u64)
+            .min(max_len);
         // A length beyond the pool cannot be right: the sender announces the true one.
         let guess = if self.local.pool.could_hold(guess) {
             guess
@@ -129,7 +132,8 @@ impl Conn {
     /// Grants the rest of a chunk whose length has become known, once there is memory for it.
     pub(crate) fn grant_chunk(&self, id: u64) {
         if !self.try_grant_chunk(id) {
-            self.local.push_grant_waiter(self.key, id);
+            self.local
+                .wait_for_memory(self.key, Need::Grant { call: id });
         }
     }
 

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
+use crate::conn::lifecycle::Phase;
 use crate::error::{CloseReason, RequestError};
 use crate::shard::command::{Ask, Command, StreamOrder};
-use crate::shard::conn::reply_to::ReplyTo;
-use crate::conn::lifecycle::Phase;
 use crate::shard::conn::Conn;
+use crate::shard::conn::reply_to::ReplyTo;
 use crate::shard::local::ConnKey;
 use crate::shard::remote_sink::RemoteSink;
 use crate::sys::driver::Driver;

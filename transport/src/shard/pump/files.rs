@@ -103,7 +103,7 @@ impl<D: Driver> Pump<D> {
         }
         let way = match self.local.pool.lease(range.len) {
             None => {
-                self.local.wait_for_memory(conn.key);
+                conn.wait_to_send();
                 Way::NoMemory
             }
             Some(into) if resident == Some(false) => {

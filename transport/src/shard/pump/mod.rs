@@ -37,7 +37,7 @@ use super::local::{ConnKey, ShardLocal, TimerFor};
 use files::ReadOrder;
 use listen::{ListenerLogs, ListenerState};
 use token::For;
-use waiters::MemoryWaiters;
+use waiters::Retries;
 
 /// Frames after which a turn takes no further completions, so that answers leave, and sleeping
 /// peers get work, before all connections have been served.
@@ -54,7 +54,7 @@ pub(crate) struct Pump<D> {
     reads: Vec<ReadOrder>,
     /// Until then files are read by workers alone; see `files`.
     disk_busy_until_ns: u64,
-    waiters: MemoryWaiters,
+    waiters: Retries,
     /// Connections whose parse continues in the next turn.
     backlog: VecDeque<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
@@ -81,7 +81,7 @@ impl<D: Driver> Pump<D> {
             handlers: HashMap::new(),
             reads: Vec::new(),
             disk_busy_until_ns: 0,
-            waiters: MemoryWaiters::default(),
+            waiters: Retries::default(),
             backlog: VecDeque::new(),
             drained: Vec::new(),
             stopping: false,

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::conn::lifecycle::Phase;
 use crate::error::{CloseReason, ConnectError};
 use crate::shard::command::ConnectOrder;
-use crate::shard::conn::user::{HandlerFactory, RpcHandler};
-use crate::conn::lifecycle::Phase;
 use crate::shard::conn::Conn;
+use crate::shard::conn::user::{HandlerFactory, RpcHandler};
 use crate::shard::link::Link;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Sock};

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use crate::buf::LeaseMut;
-use crate::error::CloseReason;
 use crate::conn::lifecycle::Phase;
 use crate::conn::liveness::SocketStatus;
+use crate::error::CloseReason;
 use crate::shard::conn::rx::{Next, PORTION_LEN, Rx};
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
@@ -146,13 +146,13 @@ impl<D: Driver> Pump<D> {
                 *cancelled = true;
                 self.driver.cancel(*op);
             }
-            if link.rx.is_starved() {
+            if link.rx.waits_for_memory() {
                 self.wait_for_lease(key);
             }
             return;
         }
         let next = link.rx.next(conn);
-        if matches!(next, Next::Nothing) && link.rx.is_starved() {
+        if matches!(next, Next::Nothing) && link.rx.waits_for_memory() {
             return self.wait_for_lease(key);
         }
         if matches!(next, Next::Multi) && link.waits_for_buffer {

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::error::CloseReason;
-use crate::shard::conn::compose::{BULK_LEN, Outgoing};
 use crate::conn::lifecycle::Phase;
+use crate::error::CloseReason;
 use crate::shard::conn::Conn;
+use crate::shard::conn::compose::{BULK_LEN, Outgoing};
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Payload, is_passing};
 
@@ -29,7 +29,7 @@ impl<D: Driver> Pump<D> {
         };
         let conn = &link.conn;
         let is_last = conn.phase() == Phase::Open && conn.is_flushed();
-        if !is_last || link.rx.is_clogged() || conn.can_serve_held() {
+        if !is_last || link.rx.is_backpressured() || conn.can_serve_held() {
             self.driver.return_at_first();
         }
     }
@@ -57,8 +57,8 @@ impl<D: Driver> Pump<D> {
             return self.linger(key, &conn);
         }
         let link = self.link_of(key);
-        let unclogged = link.is_some_and(|link| link.rx.is_clogged()) && !conn.is_blocked();
-        if unclogged || conn.can_serve_held() {
+        let goes_on = link.is_some_and(|link| link.rx.is_backpressured()) && !conn.is_blocked();
+        if goes_on || conn.can_serve_held() {
             return self.resume(key);
         }
         self.post_receive(key);
@@ -245,9 +245,11 @@ impl<D: Driver> Pump<D> {
 
     pub(super) fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         // The common case: an answer has left, nothing else is queued, and no waiter depends on it.
-        let clogged = self.link_of(key).is_some_and(|link| link.rx.is_clogged());
+        let backpressured = self
+            .link_of(key)
+            .is_some_and(|link| link.rx.is_backpressured());
         let done = conn.phase() == Phase::Open && conn.is_flushed();
-        if !done || clogged || conn.can_serve_held() {
+        if !done || backpressured || conn.can_serve_held() {
             self.service(key);
         }
     }

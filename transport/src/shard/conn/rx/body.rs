@@ -5,6 +5,7 @@ use std::rc::Rc;
 use ringrail_codec::native::{Flags, Header, RunningCrc};
 
 use crate::buf::LeaseMut;
+use crate::conn::backpressure::Blocked;
 use crate::shard::conn::Conn;
 use crate::shard::conn::claim::grown;
 use crate::shard::conn::recv_body::{BodyPlan, Finish};
@@ -151,7 +152,7 @@ impl Rx {
         }
         let header = *header;
         self.waiting = None;
-        self.starved = false;
+        self.blocked.remove(Blocked::MEMORY);
         conn.give_up_body(&header)?;
         self.body = Some(BodyIn::nowhere(header));
         Ok(())
@@ -174,7 +175,7 @@ impl Rx {
             }
             BodyPlan::NoMemory => {
                 self.waiting = Some((header, conn.local.now_ns()));
-                self.starved = true;
+                self.blocked.add(Blocked::MEMORY);
                 return Ok(());
             }
         };
@@ -234,7 +235,7 @@ impl Rx {
             Some(_) => {}
         }
         body.buf = Some(buf);
-        self.starved = true;
+        self.blocked.add(Blocked::MEMORY);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use ringrail_codec::native::ALIGN;
 
 use crate::buf::{Lease, LeaseMut};
+use crate::conn::backpressure::Blocked;
 use crate::shard::conn::Conn;
 
 use super::{Parsed, Rx, Taken};
@@ -60,7 +61,11 @@ impl Rx {
     /// Ethernet at multiples of 1,448 bytes), and frames are multiples of 16 bytes.
     fn align(&mut self, conn: &Rc<Conn>, data: &mut LeaseMut) -> Taken {
         let mut at = 0;
-        while at < data.len() && self.is_within_a_frame() && !self.starved && conn.is_open() {
+        while at < data.len()
+            && self.is_within_a_frame()
+            && !self.blocked.is_for(Blocked::MEMORY)
+            && conn.is_open()
+        {
             let bytes = &data.as_slice()[at..];
             at += match self.body.is_some() {
                 true => self.feed_body(conn, bytes)?,
@@ -101,22 +106,20 @@ impl Rx {
     /// True if bytes are to be held in a buffer of their own, so that the receive buffer is free again: not
     /// if they are a large part of it, nor if they are parsed in a moment, unless memory is short.
     fn is_worth_a_copy(&self, conn: &Conn, len: usize, of: usize) -> bool {
-        let soon = self.yielded && !conn.local.pool.is_filled(1);
+        let soon = self.blocked.is_for(Blocked::TURN) && !conn.local.pool.is_filled(1);
         !soon && (len <= of / 2 || of < SMALL_LEN)
     }
 
     /// Continues with the held bytes, now that memory or space may be available.
     pub(crate) fn resume(&mut self, conn: &Rc<Conn>) -> Parsed {
-        self.clogged = false;
-        self.starved = false;
-        self.yielded = false;
+        self.blocked = Blocked::default();
         conn.serve_held()?;
         self.resume_body(conn)?;
         if let Some(side) = conn.spark() {
             self.grow_flow(conn, side);
             self.spark_stash_grew(conn, side)?;
         }
-        while !self.is_stuck() && !self.yielded {
+        while self.blocked.is_clear() {
             match self.held.pop_front() {
                 None => break,
                 Some(Unparsed::Fresh(data)) => self.take(conn, data)?,

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use ringrail_codec::native::{HEADER_LEN, Header};
 
 use crate::buf::LeaseMut;
+use crate::conn::backpressure::Blocked;
 use crate::error::CloseReason;
 
 use crate::conn::lifecycle::Phase;
@@ -77,9 +78,8 @@ pub(crate) struct Rx {
     scarce_since_ns: Option<u64>,
     exact: bool,
     calm: u32,
-    clogged: bool,
-    starved: bool,
-    yielded: bool,
+    /// Why nothing is parsed at present.
+    blocked: Blocked,
     /// The peer has sent faster than its frames are handled. A multishot would have the kernel copy, in one
     /// call, all that the socket holds, megabytes, into the buffers of the group that all connections share.
     in_portions: bool,
@@ -94,17 +94,17 @@ impl Rx {
     /// True if nothing more is to be received: parsing stopped for lack of memory or of space for answers,
     /// or the peer sends faster than its frames are handled. TCP backpressure then reaches the peer.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.clogged || self.starved || self.is_flooded()
+        self.blocked.is_for(Blocked::BACKPRESSURE | Blocked::MEMORY) || self.is_flooded()
     }
 
     /// True where so much waits to be parsed that no more is to be received by a multishot.
     fn is_flooded(&self) -> bool {
-        self.yielded && self.held.len() > HELD_BUFFERS
+        self.blocked.is_for(Blocked::TURN) && self.held.len() > HELD_BUFFERS
     }
 
     /// A portion has come and been parsed. One whose frames were all handled in its turn ends the portions.
     pub(crate) fn portion_came(&mut self) {
-        self.in_portions = self.yielded;
+        self.in_portions = self.blocked.is_for(Blocked::TURN);
     }
 
     /// True if the next bytes belong to a frame that has begun.
@@ -113,17 +113,17 @@ impl Rx {
     }
 
     /// True if parsing stopped because the peer does not read its answers.
-    pub(crate) fn is_clogged(&self) -> bool {
-        self.clogged
+    pub(crate) fn is_backpressured(&self) -> bool {
+        self.blocked.is_for(Blocked::BACKPRESSURE)
     }
 
-    pub(crate) fn is_starved(&self) -> bool {
-        self.starved
+    pub(crate) fn waits_for_memory(&self) -> bool {
+        self.blocked.is_for(Blocked::MEMORY)
     }
 
     /// True if parsing stopped so that answers are sent first: [`resume`](Self::resume) it.
     pub(crate) fn has_yielded(&self) -> bool {
-        self.yielded
+        self.blocked.is_for(Blocked::TURN)
     }
 
     /// True if the connection should receive exactly now, though a multishot may be armed.

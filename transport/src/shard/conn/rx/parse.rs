@@ -6,11 +6,12 @@ use std::rc::Rc;
 use ringrail_codec::native::{ALIGN, FrameError, HEADER_LEN, Header, check_header};
 
 use crate::buf::Lease;
+use crate::conn::backpressure::Blocked;
+use crate::conn::lifecycle::Phase;
 use crate::error::CloseReason;
+use crate::shard::conn::Conn;
 use crate::shard::conn::dispatch::broken;
 use crate::shard::conn::handshake::HelloRead;
-use crate::conn::lifecycle::Phase;
-use crate::shard::conn::Conn;
 
 use super::{Rx, Taken};
 
@@ -44,7 +45,7 @@ impl Rx {
         }
         let mut left = FRAMES_PER_TURN;
         let half = half_way(conn, data, at);
-        while at < data.len() && !self.starved {
+        while at < data.len() && !self.blocked.is_for(Blocked::MEMORY) {
             let (state, bytes) = (conn.phase(), &data[at..]);
             if matches!(state, Phase::Flushing | Phase::Closed) {
                 return Ok(data.len());
@@ -69,11 +70,11 @@ impl Rx {
                 continue;
             }
             if conn.is_blocked() {
-                self.clogged = true;
+                self.blocked.add(Blocked::BACKPRESSURE);
                 break;
             }
             if left == 0 || (at >= half && HALF_FRAMES.contains(&(FRAMES_PER_TURN - left))) {
-                self.yielded = true;
+                self.blocked.add(Blocked::TURN);
                 break;
             }
             left -= 1;
@@ -132,7 +133,7 @@ impl Rx {
         body: &[u8],
     ) -> Result<bool, Box<CloseReason>> {
         let Some(mut copy) = conn.lease_for_frame(body.len()) else {
-            self.starved = true;
+            self.blocked.add(Blocked::MEMORY);
             return Ok(false);
         };
         copy.put(body);

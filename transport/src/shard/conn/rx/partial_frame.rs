@@ -5,9 +5,10 @@ use std::rc::Rc;
 use ringrail_codec::native::HEADER_LEN;
 
 use crate::buf::LeaseMut;
-use crate::shard::conn::handshake::HelloRead;
+use crate::conn::backpressure::Blocked;
 use crate::conn::lifecycle::Phase;
 use crate::shard::conn::Conn;
+use crate::shard::conn::handshake::HelloRead;
 
 use super::parse::read_header;
 use super::{Parsed, Rx, Taken};
@@ -16,7 +17,7 @@ impl Rx {
     /// Keeps the beginning of an item of `need` bytes; returns the number of bytes taken.
     pub(super) fn stash(&mut self, conn: &Rc<Conn>, bytes: &[u8], need: usize) -> usize {
         let Some(mut stash) = conn.lease_for_frame(need) else {
-            self.starved = true;
+            self.blocked.add(Blocked::MEMORY);
             return 0;
         };
         let metrics = &conn.local.metrics;
@@ -96,7 +97,7 @@ impl Rx {
         }
         let Some(mut larger) = conn.lease_for_frame(need) else {
             self.stash = Some(stash);
-            self.starved = true;
+            self.blocked.add(Blocked::MEMORY);
             return Ok(());
         };
         larger.put(stash.as_slice());

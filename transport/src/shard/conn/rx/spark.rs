@@ -9,6 +9,7 @@ use std::rc::Rc;
 use ringrail_codec::spark::{Head, Kind, Step, decode_head};
 
 use crate::buf::{Lease, LeaseMut};
+use crate::conn::backpressure::Blocked;
 use crate::error::CloseReason;
 use crate::shard::conn::claim::grown;
 use crate::shard::conn::spark::{PiecesOf, Plan, SparkState, WholeOf};
@@ -60,7 +61,10 @@ impl Rx {
             return Ok(data.len());
         };
         let mut left = FRAMES_PER_TURN;
-        while at < data.len() && !self.starved && !self.clogged {
+        while at < data.len()
+            && !self.blocked.is_for(Blocked::MEMORY)
+            && !self.blocked.is_for(Blocked::BACKPRESSURE)
+        {
             if conn.is_ending() {
                 return Ok(data.len());
             }
@@ -73,11 +77,11 @@ impl Rx {
                 continue;
             }
             if conn.is_blocked() {
-                self.clogged = true;
+                self.blocked.add(Blocked::BACKPRESSURE);
                 break;
             }
             if left == 0 {
-                self.yielded = true;
+                self.blocked.add(Blocked::TURN);
                 break;
             }
             left -= 1;
@@ -146,7 +150,7 @@ impl Rx {
         }
         let plan = conn.plan_spark(side, head);
         if matches!(plan, Plan::NoMemory) && !self.is_given_up(conn, side, head) {
-            self.starved = true;
+            self.blocked.add(Blocked::MEMORY);
             return Ok(Extent::NoMemory);
         }
         self.begin_flow(conn, side, plan, head);
@@ -208,7 +212,7 @@ impl Rx {
             To::Pieces(of) => {
                 take = take.min(conn.piece_room(of));
                 if take == 0 {
-                    self.clogged = true;
+                    self.blocked.add(Blocked::BACKPRESSURE);
                     return Ok(0);
                 }
                 conn.take_piece(of, data.slice(at..at + take));
@@ -243,7 +247,7 @@ impl Rx {
         let since_ns = *self.scarce_since_ns.get_or_insert(now_ns);
         if now_ns < since_ns + SCARCE_NS {
             flow.buf = Some(buf);
-            self.starved = true;
+            self.blocked.add(Blocked::MEMORY);
             return;
         }
         self.scarce_since_ns = None;
@@ -385,7 +389,7 @@ impl Rx {
         {
             let most = PIECE_LEN.min(conn.piece_room(of));
             if most == 0 {
-                self.clogged = true;
+                self.blocked.add(Blocked::BACKPRESSURE);
                 return Next::Nothing;
             }
             let want = usize::try_from(flow.left).map_or(most, |left| left.min(most));
@@ -410,7 +414,7 @@ impl Rx {
                 }
             }
             None => {
-                self.starved = true;
+                self.blocked.add(Blocked::MEMORY);
                 Next::Nothing
             }
         }

@@ -13,11 +13,11 @@ use ringrail_codec::spark::auth::{
 };
 use ringrail_codec::spark::{Frame, Head, Kind, RpcRequest, RpcResponse};
 
+use crate::conn::lifecycle::Phase;
 use crate::error::{CloseReason, RpcFailure};
 use crate::metrics::ErrorKind;
-use crate::shard::conn::dispatch::Handled;
-use crate::conn::lifecycle::Phase;
 use crate::shard::conn::Conn;
+use crate::shard::conn::dispatch::Handled;
 use crate::spark::{ClientAuthentication, ServerAuthentication};
 
 use ringrail_codec::native::FailureCode;

@@ -31,7 +31,7 @@ impl Conn {
         };
         let Some(gather) = gather else {
             if running {
-                self.local.wait_for_memory(self.key);
+                self.wait_to_send();
             }
             return Composing::Done(Outgoing::Nothing);
         };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ringrail_codec::native::{Sniff, sniff};
 
-use crate::error::CloseReason;
 use crate::conn::lifecycle::Phase;
+use crate::error::CloseReason;
 use crate::shard::conn::{Conn, PeerTerms};
 use crate::spark::{ClientAuthentication, ServerAuthentication};
 

@@ -67,7 +67,7 @@ impl Conn {
     #[cold]
     fn seal_later(&self, side: &SparkState, gather: Gather) -> Outgoing {
         *side.unsealed.borrow_mut() = Some(gather);
-        self.local.wait_for_memory(self.key);
+        self.wait_to_send();
         Outgoing::Nothing
     }
 
