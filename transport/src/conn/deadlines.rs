@@ -36,7 +36,7 @@ pub(crate) fn deadline_from(arrived_ns: u64, deadline_us: u32) -> u64 {
 ///
 /// With equal timeouts the timer is set once per timeout, not once per request: a request whose deadline is
 /// later than the armed one changes nothing.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     default: Timeout,
     /// The timeout that was given last: callers repeat the same one, and its conversion takes long divisions.
@@ -55,20 +55,18 @@ impl Deadlines {
         }
     }
 
-    /// The timeout of a request.
-    #[inline]
-    pub(crate) fn timeout(&mut self, given: Option<Duration>) -> Timeout {
-        let Some(given) = given else {
-            return self.default;
-        };
-        match self.last.0 == given {
-            true => self.last.1,
-            false => self.convert(given),
+    /// The timeout of a request, where no conversion is needed.
+    #[inline(always)]
+    pub(crate) fn known(&self, given: Option<Duration>) -> Option<Timeout> {
+        match given {
+            None => Some(self.default),
+            Some(given) => (self.last.0 == given).then_some(self.last.1),
         }
     }
 
+    /// Converts a timeout, and knows it from now on.
     #[cold]
-    fn convert(&mut self, given: Duration) -> Timeout {
+    pub(crate) fn convert(&mut self, given: Duration) -> Timeout {
         let converted = Timeout::new(given);
         self.last = (given, converted);
         converted
@@ -109,7 +107,12 @@ mod tests {
     fn a_timeout_is_converted_as_it_was_given() {
         let mut deadlines = Deadlines::new(Duration::from_millis(7));
         for given in [None, Some(3), Some(3), Some(9), None, Some(0)] {
-            let timeout = deadlines.timeout(given.map(Duration::from_millis));
+            let given_as = given.map(Duration::from_millis);
+            let timeout = match (deadlines.known(given_as), given_as) {
+                (Some(timeout), _) => timeout,
+                (None, given) => deadlines.convert(given.expect("the default is known")),
+            };
+            assert!(deadlines.known(given_as).is_some(), "it is converted once");
             let ms = given.unwrap_or(7);
             assert_eq!((timeout.ms as u64, timeout.ns), (ms, ms * 1_000_000));
         }

@@ -44,6 +44,7 @@ pub(crate) struct Load {
     pub(crate) outstanding: usize,
     /// Anything of the peer's without an answer, or anything to be sent.
     pub(crate) busy: bool,
+    pub(crate) activity: Activity,
 }
 
 /// What is to be done when the keepalive timer has fired.
@@ -65,32 +66,22 @@ pub(crate) struct Liveness {
     sent_ns: u64,
     /// Bytes that the socket had moved at the last look.
     moved: Moved,
+}
+
+/// When requests travelled last, in ns of the shard's clock. A copy of two numbers, for the hot path writes them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Activity {
     request_ns: u64,
-    /// When an RPC last travelled, in either direction; 0 for never.
+    /// 0 for never.
     rpc_ns: u64,
 }
 
-impl Liveness {
+impl Activity {
     pub(crate) fn new(now_ns: u64) -> Self {
         Self {
-            received_ns: now_ns,
-            sent_ns: now_ns,
-            moved: Moved::default(),
             request_ns: now_ns,
             rpc_ns: 0,
         }
-    }
-
-    /// Bytes have come.
-    #[inline]
-    pub(crate) fn received(&mut self, now_ns: u64) {
-        self.received_ns = now_ns;
-    }
-
-    /// Some bytes of a send have been moved.
-    #[inline]
-    pub(crate) fn sent(&mut self, now_ns: u64) {
-        self.sent_ns = now_ns;
     }
 
     /// A request travels, in either direction.
@@ -107,8 +98,30 @@ impl Liveness {
 
     /// Time since the last RPC.
     #[inline]
-    pub(crate) fn since_rpc_ns(&self, now_ns: u64) -> u64 {
+    pub(crate) fn since_rpc_ns(self, now_ns: u64) -> u64 {
         now_ns.saturating_sub(self.rpc_ns)
+    }
+}
+
+impl Liveness {
+    pub(crate) fn new(now_ns: u64) -> Self {
+        Self {
+            received_ns: now_ns,
+            sent_ns: now_ns,
+            moved: Moved::default(),
+        }
+    }
+
+    /// Bytes have come.
+    #[inline]
+    pub(crate) fn received(&mut self, now_ns: u64) {
+        self.received_ns = now_ns;
+    }
+
+    /// Some bytes of a send have been moved.
+    #[inline]
+    pub(crate) fn sent(&mut self, now_ns: u64) {
+        self.sent_ns = now_ns;
     }
 
     /// The keepalive timer has fired. `excused`: this side has not read, so nothing could come.
@@ -138,7 +151,7 @@ impl Liveness {
         if status.sending && since(self.sent_ns) >= after {
             return Verdict::Close(CloseReason::NotRead { after });
         }
-        let unused = outstanding == 0 && !load.busy && since(self.request_ns) >= after;
+        let unused = outstanding == 0 && !load.busy && since(load.activity.request_ns) >= after;
         if limits.close_idle && unused {
             return Verdict::Idle { after };
         }
@@ -185,6 +198,10 @@ mod tests {
     const IDLE: Load = Load {
         outstanding: 0,
         busy: false,
+        activity: Activity {
+            request_ns: 0,
+            rpc_ns: 0,
+        },
     };
 
     fn limits() -> TimeLimits {
@@ -290,12 +307,9 @@ mod tests {
         };
         let waits = Load {
             outstanding: 1,
-            busy: false,
+            ..IDLE
         };
-        let busy = Load {
-            outstanding: 0,
-            busy: true,
-        };
+        let busy = Load { busy: true, ..IDLE };
         let mut alive = Liveness::new(0);
         let mut at = |load| alive.check(41 * SECOND, &QUIET, false, &silent, load);
         assert!(matches!(at(busy), Verdict::Alive { .. }));

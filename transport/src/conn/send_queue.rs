@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING, padded_len};
+use ringrail_codec::native::{HEADER_LEN, Header, Kind, PADDING, encode_frame, padded_len};
 
 use crate::buf::{Body, Gather, MIN_LEASE_LEN, Pool};
 use crate::error::RpcFailure;
@@ -115,15 +115,11 @@ impl SendQueue {
         header: &Header,
         body: &[u8],
     ) -> Result<(), NoMemory> {
-        debug_assert_eq!(header.body_len as usize, body.len());
         let len = header.frame_len();
         let gather = self.room(pool, len)?;
-        gather.put_with(len, |out| {
-            out[..HEADER_LEN].copy_from_slice(&header.encode());
-            let (text, padding) = out[HEADER_LEN..].split_at_mut(body.len());
-            text.copy_from_slice(body);
-            padding.fill(0);
-        });
+        // No closure: it would be a call for every frame.
+        let written = encode_frame(header, body, gather.extend(len));
+        debug_assert_eq!(written, Ok(len), "the room was made for it");
         self.count(header.kind, len);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Memory for bodies that a peer has announced and not sent yet.
 //!
 //! A header costs its sender nothing, so its length does not decide how much is leased. A body begins
-//! in a buffer of [`Conn::first_claim`] bytes; a full buffer is replaced by one of [`GROWTH`] times the
+//! in a buffer of [`Conn::first_claim`] bytes; a full buffer is replaced by one of a multiple of the
 //! received bytes. While little of the pool is in use the first buffer holds a whole frame, and nothing is
 //! copied; the more of the pool is in use, the less a claim gets. The total memory of one peer's unfinished
 //! requests is bounded by its share, `ringrail.transport.connectionShare`.
@@ -10,50 +10,20 @@
 //! request, or when their credit is granted.
 
 use crate::buf::LeaseMut;
+use crate::conn::claim::{PoolUse, SHORT_LEN, first_claim};
 
 use super::Conn;
-
-/// First lease of a claim while less than a quarter of the pool is in use, in bytes: the longest frame,
-/// unless `ringrail.transport.maxBodyLen` was raised.
-const AT_EASE_LEN: usize = 1 << 20;
-
-/// The same with a quarter of the pool in use, in bytes.
-const PRESSED_LEN: usize = 16 << 10;
-
-/// The same with half of the pool in use, in bytes.
-const SHORT_LEN: usize = 4 << 10;
-
-/// Ratio of a body's next buffer to the received bytes.
-const GROWTH: usize = 4;
-
-/// Capacity of a growing body's next buffer, with `have` bytes received of at most `limit`.
-///
-/// Half of the body or more is rounded up to the whole, because the last two buffers exist at the same time
-/// while one is copied into the other.
-pub(in crate::shard::conn) fn grown(have: usize, limit: usize) -> usize {
-    let next = have.saturating_mul(GROWTH).max(SHORT_LEN);
-    match next >= limit / 2 {
-        true => limit,
-        false => next,
-    }
-}
 
 impl Conn {
     /// Bytes leased for a body of `total` bytes before any of it has arrived.
     pub(in crate::shard::conn) fn first_claim(&self, total: usize) -> usize {
         let pool = &self.local.pool;
-        // An eighth of a longer body suffices to reach a buffer of its whole length, see `grown`: a larger
-        // first lease would need two large buffers at once.
-        let at_ease = match total <= AT_EASE_LEN {
-            true => total,
-            false => AT_EASE_LEN.min(total / 8),
+        let use_of_pool = match () {
+            () if pool.is_filled(2) => PoolUse::Half,
+            () if pool.is_filled(1) => PoolUse::Quarter,
+            () => PoolUse::Low,
         };
-        let most = match () {
-            () if pool.is_filled(2) => SHORT_LEN,
-            () if pool.is_filled(1) => PRESSED_LEN,
-            () => at_ease,
-        };
-        total.min(most)
+        first_claim(total, use_of_pool)
     }
 
     /// True if a body of so many bytes fits into this peer's empty share.
@@ -105,19 +75,5 @@ impl Conn {
         metrics.copies_grown.increment();
         metrics.copies_grown_bytes.add(have as u64);
         Ok(larger)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_grows_with_what_has_come_and_not_beyond_its_end() {
-        assert_eq!(grown(0, 1 << 30), SHORT_LEN);
-        assert_eq!(grown(1 << 20, 1 << 30), 4 << 20);
-        assert_eq!(grown(1 << 20, (1 << 20) + 16), (1 << 20) + 16);
-        assert_eq!(grown(16 << 20, 128 << 20), 128 << 20);
-        assert_eq!(grown(usize::MAX, 77), 77);
     }
 }

@@ -31,6 +31,7 @@ impl Conn {
         let load = Load {
             outstanding: self.calls.borrow().waiting(),
             busy: self.inbound.borrow().active > 0 || !self.tx.borrow().is_empty(),
+            activity: self.activity.get(),
         };
         let mut liveness = self.liveness.borrow_mut();
         let verdict = liveness.check(now_ns, status, excused, &limits, load);

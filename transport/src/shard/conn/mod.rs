@@ -65,7 +65,7 @@ use crate::conn::body_forecast::BodyForecast;
 use crate::conn::deadlines::Deadlines;
 use crate::conn::inbound;
 use crate::conn::lifecycle::{Lifecycle, Phase};
-use crate::conn::liveness::Liveness;
+use crate::conn::liveness::{Activity, Liveness};
 use crate::conn::pending;
 use crate::conn::send_queue::{self, SendQueue};
 use crate::error::{CloseReason, ConnectError};
@@ -160,7 +160,8 @@ pub(crate) struct Conn {
     /// What the peer said when it announced its drain.
     peer_drain_text: RefCell<Option<Box<str>>>,
     liveness: RefCell<Liveness>,
-    deadlines: RefCell<Deadlines>,
+    activity: Cell<Activity>,
+    deadlines: Cell<Deadlines>,
     /// The timer of the request whose time is up first.
     call_timer: Cell<Option<TimerKey>>,
     forecast: RefCell<BodyForecast>,
@@ -209,7 +210,8 @@ impl Conn {
             pauses: Cell::default(),
             peer_drain_text: RefCell::new(None),
             liveness: RefCell::new(Liveness::new(now)),
-            deadlines: RefCell::new(Deadlines::new(local.conf.request_timeout)),
+            activity: Cell::new(Activity::new(now)),
+            deadlines: Cell::new(Deadlines::new(local.conf.request_timeout)),
             call_timer: Cell::new(None),
             forecast: RefCell::default(),
             pace: BatchSizer::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
@@ -363,22 +365,29 @@ impl Conn {
     }
 
     /// Records a request in either direction, for the idle timer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_use(&self) {
         let now_ns = self.local.now_ns();
-        self.liveness.borrow_mut().requested(now_ns);
+        self.note_activity(|activity| activity.requested(now_ns));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_rpc(&self) {
         let now_ns = self.local.now_ns();
-        self.liveness.borrow_mut().rpc(now_ns);
+        self.note_activity(|activity| activity.rpc(now_ns));
+    }
+
+    #[inline(always)]
+    pub(super) fn note_activity(&self, note: impl FnOnce(&mut Activity)) {
+        let mut activity = self.activity.get();
+        note(&mut activity);
+        self.activity.set(activity);
     }
 
     /// Bytes of bodies in a frame and in a send: fewer while RPCs would wait for them.
     pub(crate) fn portions(&self) -> (u32, usize) {
         let conf = &self.local.conf;
-        if self.liveness.borrow().since_rpc_ns(self.local.now_ns()) < MIXED_FOR_NS {
+        if self.activity.get().since_rpc_ns(self.local.now_ns()) < MIXED_FOR_NS {
             let slice = conf.mixed_slice_len.min(conf.slice_len);
             return (slice, slice as usize);
         }

@@ -238,12 +238,12 @@ impl Conn {
         }
         let now = self.local.now_ns();
         self.expect_by(now.saturating_add(timeout.ns));
-        let mut liveness = self.liveness.borrow_mut();
-        liveness.requested(now);
-        if kind == RequestKind::Rpc {
-            liveness.rpc(now);
-        }
-        drop(liveness);
+        self.note_activity(|activity| {
+            activity.requested(now);
+            if kind == RequestKind::Rpc {
+                activity.rpc(now);
+            }
+        });
         self.local.metrics.requests_out(kind).increment();
         self.local.metrics.frames_out.increment();
         self.mark_dirty();

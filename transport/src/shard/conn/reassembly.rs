@@ -14,11 +14,11 @@ use crate::buf::LeaseMut;
 use crate::error::CloseReason;
 
 use super::Conn;
-use super::claim::grown;
 use super::dispatch::{beyond_credit, broken};
 use super::recv_body::{BodyPlan, Finish};
+use crate::conn::claim::grown;
 use crate::conn::deadlines::deadline_from;
-use crate::conn::inbound::SlicedIn;
+use crate::conn::reassembly::{Grant, SliceError, SlicedIn};
 
 impl Conn {
     pub(super) fn plan_reply(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
@@ -81,15 +81,12 @@ impl Conn {
             return Ok(BodyPlan::Discard);
         };
         let now_ns = self.local.now_ns();
-        let sliced = SlicedIn {
-            buf: None,
-            capacity: buf.capacity(),
-            // The first slice is free.
-            granted: u64::from(header.body_len) + self.local.conf.limits.initial_credit,
-            assembly: Assembly::rpc(total_len, header.body_len),
-            deadline_ns: deadline_from(now_ns, deadline_us),
-            grew_ns: now_ns,
-        };
+        let sliced = SlicedIn::begin(
+            (total_len, header.body_len),
+            buf.capacity(),
+            self.local.conf.limits.initial_credit,
+            (deadline_from(now_ns, deadline_us), now_ns),
+        );
         let mut inbound = self.inbound.borrow_mut();
         inbound.sliced(one_way).insert(header.id, sliced);
         Ok(BodyPlan::Into {
@@ -115,48 +112,42 @@ impl Conn {
         }
     }
 
-    /// A slice has come: grants more once half of what was granted is there, and leases memory for that.
+    /// A slice has come: grants more where that is due, and leases memory for it.
     pub(super) fn grant_sliced(self: &Rc<Self>, id: u64, one_way: bool) {
         let mut inbound = self.inbound.borrow_mut();
         let Some(sliced) = inbound.sliced(one_way).get_mut(id) else {
             return;
         };
-        let received = sliced.assembly.received();
-        let total_len = sliced.assembly.total_len().unwrap_or(received);
-        let granted = sliced.granted;
-        if granted >= total_len || received < granted / 2 {
-            return;
-        }
-        let Some(buf) = sliced.buf.take() else {
+        let Some(window) = sliced.window() else {
             return;
         };
-        drop(inbound);
-        let window = grown(received as usize, total_len as usize);
-        let len = padded_len(window);
-        let (buf, window) = match buf.capacity() >= len {
-            true => (buf, window as u64),
-            false => match self.enlarge(buf, received as usize, len) {
-                Ok(larger) => (larger, window as u64),
-                Err(buf) => (buf, granted),
-            },
-        };
-        let mut inbound = self.inbound.borrow_mut();
-        let table = inbound.sliced(one_way);
-        table.put_back(id, buf, self.local.turn_ns());
-        if let Some(sliced) = table.get_mut(id) {
-            sliced.granted = window.max(granted);
+        if sliced.capacity < window.capacity
+            && let Some(buf) = sliced.buf.take()
+        {
+            drop(inbound);
+            let grown = self.enlarge(buf, window.received, window.capacity);
+            let buf = grown.unwrap_or_else(|buf| buf);
+            inbound = self.inbound.borrow_mut();
+            inbound
+                .sliced(one_way)
+                .put_back(id, buf, self.local.turn_ns());
         }
+        let sliced = inbound.sliced(one_way).get_mut(id);
+        let grant = sliced.map_or(Grant::Later, |sliced| sliced.grant(window));
         drop(inbound);
-        if window > granted {
-            let credit = Credit {
-                id,
-                bytes: window - granted,
-                by_responder: true,
-            };
-            self.control(&credit.header(), &[]);
-        } else if received >= granted {
-            // Nothing more will come without credit, and others may wait for the memory that this one holds.
-            self.refuse_sliced(id, one_way, total_len);
+        match grant {
+            Grant::Credit(bytes) => {
+                let by_responder = true;
+                let credit = Credit {
+                    id,
+                    bytes,
+                    by_responder,
+                };
+                self.control(&credit.header(), &[]);
+            }
+            Grant::Later => {}
+            // Others may wait for the memory that this one holds.
+            Grant::GiveUp { total_len } => self.refuse_sliced(id, one_way, total_len),
         }
     }
 
@@ -222,27 +213,18 @@ impl Conn {
         }
         let mut inbound = self.inbound.borrow_mut();
         let table = inbound.sliced(slice.of != SliceOf::Request);
-        // A request that was refused or retracted may still send what was granted.
-        let Some(sliced) = table.get_mut(header.id) else {
-            return Ok(BodyPlan::Discard);
-        };
-        let Some(buf) = sliced.buf.take() else {
-            return Ok(BodyPlan::Discard);
-        };
-        let place = sliced
-            .assembly
-            .rpc_slice(&slice, header.body_len)
-            .map_err(broken)?;
-        let received = sliced.assembly.received();
-        if received > sliced.granted {
-            return Err(beyond_credit(received, sliced.granted));
+        match table.accept(header.id, &slice, header.body_len) {
+            Ok(None) => Ok(BodyPlan::Discard),
+            Ok(Some(slot)) => Ok(BodyPlan::Into {
+                buf: slot.buf,
+                at: slot.at,
+                finish: finish(slot.complete),
+                limit: slot.limit,
+            }),
+            Err(SliceError::Order(error)) => Err(broken(error)),
+            Err(SliceError::BeyondCredit { received, granted }) => {
+                Err(beyond_credit(received, granted))
+            }
         }
-        let total_len = sliced.assembly.total_len().unwrap_or(received);
-        Ok(BodyPlan::Into {
-            buf,
-            at: place.offset as usize,
-            finish: finish(place.complete),
-            limit: padded_len(total_len as usize),
-        })
     }
 }

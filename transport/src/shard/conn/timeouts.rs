@@ -13,7 +13,16 @@ use crate::conn::pending::Due;
 impl Conn {
     #[inline]
     pub(super) fn timeout(&self, timeout: Option<Duration>) -> Timeout {
-        self.deadlines.borrow_mut().timeout(timeout)
+        let known = self.deadlines.get().known(timeout);
+        known.unwrap_or_else(|| self.convert_timeout(timeout.unwrap_or_default()))
+    }
+
+    #[cold]
+    fn convert_timeout(&self, timeout: Duration) -> Timeout {
+        let mut deadlines = self.deadlines.get();
+        let converted = deadlines.convert(timeout);
+        self.deadlines.set(deadlines);
+        converted
     }
 
     #[inline]
@@ -29,7 +38,7 @@ impl Conn {
     /// connection: with equal timeouts it is set once per timeout, not once per request.
     #[inline]
     pub(super) fn expect_by(&self, deadline_ns: u64) {
-        if self.deadlines.borrow().is_late_for(deadline_ns) {
+        if self.deadlines.get().is_late_for(deadline_ns) {
             self.set_call_timer(Some(deadline_ns));
         }
     }
@@ -42,7 +51,9 @@ impl Conn {
         let after =
             deadline_ns.map(|at| Duration::from_nanos(at.saturating_sub(self.local.now_ns())));
         let timer = after.and_then(|after| self.local.set_timer(after, TimerFor::Calls(self.key)));
-        self.deadlines.borrow_mut().armed(timer.map(|(_, at)| at));
+        let mut deadlines = self.deadlines.get();
+        deadlines.armed(timer.map(|(_, at)| at));
+        self.deadlines.set(deadlines);
         self.call_timer.set(timer.map(|(key, _)| key));
     }
 

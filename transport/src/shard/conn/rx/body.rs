@@ -6,8 +6,8 @@ use ringrail_codec::native::{Flags, Header, RunningCrc};
 
 use crate::buf::LeaseMut;
 use crate::conn::backpressure::Blocked;
+use crate::conn::claim::grown;
 use crate::shard::conn::Conn;
-use crate::shard::conn::claim::grown;
 use crate::shard::conn::recv_body::{BodyPlan, Finish};
 
 use super::{Parsed, Rx, Taken};

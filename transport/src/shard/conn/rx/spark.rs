@@ -10,8 +10,8 @@ use ringrail_codec::spark::{Head, Kind, Step, decode_head};
 
 use crate::buf::{Lease, LeaseMut};
 use crate::conn::backpressure::Blocked;
+use crate::conn::claim::grown;
 use crate::error::CloseReason;
-use crate::shard::conn::claim::grown;
 use crate::shard::conn::spark::{PiecesOf, Plan, SparkState, WholeOf};
 use crate::shard::conn::{Conn, ReceivedBytes};
 

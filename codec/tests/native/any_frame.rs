@@ -1,12 +1,10 @@
-//! Any frame: for those who handle all kinds alike (tests, the simulation, a protocol dump).
+//! Any frame with its fields by name, for tests and fuzz targets that handle all kinds alike.
 
-use super::super::{FrameError, Header, Kind};
-use super::*;
+use ringrail_codec::native::*;
 
 /// A frame with its fields by name; the bodies that have no structure of their own are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the type of the same name")]
-pub enum Frame<'a> {
+pub(crate) enum Frame<'a> {
     RpcRequest(RpcRequest),
     RpcReply(RpcReply),
     RpcFailure(RpcFailure),
@@ -30,11 +28,11 @@ pub enum Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the fields of a frame that [`decode_frame`](super::super::decode_frame) found.
+    /// Reads the fields of a frame that [`decode_frame`] found.
     ///
     /// # Errors
     /// Any [`FrameError`] of the frame's own type.
-    pub fn parse(header: &Header, body: &'a [u8]) -> Result<Self, FrameError> {
+    pub(crate) fn parse(header: &Header, body: &'a [u8]) -> Result<Self, FrameError> {
         Ok(match header.kind {
             Kind::RpcRequest => Frame::RpcRequest(RpcRequest::from_header(header)?),
             Kind::RpcReply => Frame::RpcReply(RpcReply::from_header(header)?),
@@ -61,7 +59,7 @@ impl<'a> Frame<'a> {
 
     /// The header in front of a body of `body_len` bytes. Kinds that know the length of their body
     /// themselves do not look at it.
-    pub const fn header(&self, body_len: u32) -> Header {
+    pub(crate) const fn header(&self, body_len: u32) -> Header {
         match self {
             Frame::RpcRequest(frame) => frame.header(body_len),
             Frame::RpcReply(frame) => frame.header(body_len),
