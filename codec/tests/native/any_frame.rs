@@ -3,6 +3,10 @@
 use ringrail_codec::native::*;
 
 /// A frame with its fields by name; the bodies that have no structure of their own are left out.
+#[allow(
+    dead_code,
+    reason = "not every test that includes this file writes headers"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     RpcRequest(RpcRequest),
@@ -57,6 +61,10 @@ impl<'a> Frame<'a> {
         })
     }
 
+    #[allow(
+        dead_code,
+        reason = "not every test that includes this file writes headers"
+    )]
     /// The header in front of a body of `body_len` bytes. Kinds that know the length of their body
     /// themselves do not look at it.
     pub(crate) const fn header(&self, body_len: u32) -> Header {

@@ -33,3 +33,4 @@ pub(crate) mod request_queue;
 pub(crate) mod send_queue;
 pub(crate) mod spark;
 pub(crate) mod transfer;
+pub(crate) mod wire;

@@ -117,7 +117,7 @@ impl Conn {
             len: 0,
         };
         let arena = &mut self.local.arena.borrow_mut();
-        let written = if self.spark().is_some() {
+        let written = if !self.wire().frames_in_place() {
             // Frames of another protocol: the archive is written to a buffer of its own, and the
             // sender frames it.
             encode_or_spill(value, &mut [], &mut spill, arena).map(|_| false)
@@ -149,7 +149,10 @@ impl Conn {
     ) -> Result<Archived, Unwritten> {
         self.archive_hint.set(usize::try_from(len).unwrap_or(0));
         let lease = match lease {
-            Some(lease) => lease.freeze(),
+            Some(lease) => {
+                assert_eq!(lease.len() as u64, len, "every byte of an archive is kept");
+                lease.freeze()
+            }
             None => self.write_again(value, len)?,
         };
         Ok(Archived::Apart(lease))

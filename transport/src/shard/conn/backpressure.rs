@@ -57,7 +57,7 @@ impl Conn {
     #[inline]
     fn has_all_it_may_ask(&self) -> bool {
         let limit = self.local.conf.limits.max_outstanding as usize;
-        self.spark().is_some() && self.inbound.borrow().active >= limit
+        !self.wire().announces_limits() && self.inbound.borrow().active >= limit
     }
 
     #[cold]
@@ -80,7 +80,7 @@ impl Conn {
     pub(crate) fn hold(self: &Rc<Self>, held: Queued, source: &Lease) {
         // Spark's protocol announces no limit and has no refusals: beyond the limit the peer is not
         // read.
-        let full = place(&self.accumulated()) == Place::Refuse && self.spark().is_none();
+        let full = self.wire().has_refusals() && place(&self.accumulated()) == Place::Refuse;
         match (held, full) {
             // A one-way message has no answer, so it cannot be refused; it adds none to the queue
             // either.

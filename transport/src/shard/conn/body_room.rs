@@ -52,8 +52,8 @@ impl Conn {
 
     #[cold]
     fn admit_long_reply(&self, id: u64) -> bool {
-        if self.spark().is_some() {
-            // `push_spark` checks this itself.
+        if !self.wire().has_refusals() {
+            // `push_spark` closes the connection instead.
             return true;
         }
         if self

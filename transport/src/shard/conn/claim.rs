@@ -67,6 +67,11 @@ impl Conn {
         have: usize,
         len: usize,
     ) -> Result<LeaseMut, LeaseMut> {
+        assert!(
+            have <= body.capacity() && have <= len,
+            "{have} bytes move from {} to {len}",
+            body.capacity()
+        );
         let Some(mut larger) = self.claim(len, body.capacity()) else {
             return Err(body);
         };

@@ -138,6 +138,10 @@ impl Conn {
         metrics.requests_timed_out.add(counts.timed_out);
         metrics.bytes_out_summed.add(counts.summed);
         metrics.bytes_out_sum_known.add(counts.sum_known);
+        assert!(
+            direct.is_none() || !gather.is_empty() || self.spark().is_some(),
+            "a range of a file has a header in front of it"
+        );
         let some_ended = !ended.is_empty();
         for (transfer, failure) in ended.drain(..) {
             self.end_transfer(&transfer, failure);

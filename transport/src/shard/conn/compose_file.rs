@@ -24,6 +24,7 @@ impl Conn {
                 let lease = read.map(|count| {
                     self.local.metrics.bytes_out_file_read.add(count as u64);
                     let mut into = into;
+                    assert!(count <= into.capacity(), "a read went beyond its buffer");
                     into.set_len(count);
                     into.freeze()
                 });

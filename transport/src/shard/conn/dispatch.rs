@@ -169,6 +169,7 @@ impl Conn {
                 let Some(mut buf) = self.room_for_part(header, buf, at, limit) else {
                     return Ok(());
                 };
+                assert_eq!(body.len(), header.body_len as usize, "a part is here whole");
                 buf.buffer_mut()[at..at + body.len()].copy_from_slice(body);
                 let metrics = &self.local.metrics;
                 metrics.copies_coalesced.increment();

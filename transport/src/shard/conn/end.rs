@@ -128,6 +128,11 @@ impl Conn {
                 },
             );
         }
+        assert_eq!(
+            self.calls.borrow().waiting(),
+            0,
+            "a request outlives its connection"
+        );
         let transfers = self.tx.borrow_mut().transfers.take_all();
         let streams: Vec<u64> = transfers.iter().filter_map(|it| it.stream()).collect();
         self.chunks_sent(&streams);

@@ -128,7 +128,10 @@ impl Conn {
                 negotiated,
                 consumed,
                 ..
-            }) => (negotiated, consumed),
+            }) => {
+                assert!(consumed <= bytes.len(), "a Hello longer than what has come");
+                (negotiated, consumed)
+            }
             Err(error) => {
                 drop(place);
                 return Err(self.refuse(&error));

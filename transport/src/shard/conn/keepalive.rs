@@ -26,7 +26,7 @@ impl Conn {
             connection_timeout: conf.connection_timeout,
             progress_timeout: conf.progress_timeout,
             close_idle: conf.close_idle,
-            has_pings: self.spark().is_none(),
+            has_pings: self.wire().has_pings(),
         };
         let load = Load {
             outstanding: self.calls.borrow().waiting(),

@@ -337,7 +337,7 @@ impl Conn {
     /// closed: otherwise the peer would wait for this frame forever.
     #[inline]
     pub(crate) fn control(&self, header: &Header, body: &[u8]) {
-        if self.spark().is_some() {
+        if !self.wire().has_control_frames() {
             return self.mark_dirty();
         }
         let written = self.tx.borrow_mut().frame(&self.local.pool, header, body);

@@ -75,6 +75,10 @@ impl Conn {
         sum: Option<u32>,
     ) -> Result<(), Box<CloseReason>> {
         let len = header.body_len as usize;
+        assert!(
+            at + len <= buf.capacity(),
+            "a body was received beyond its buffer"
+        );
         buf.set_len(at + len);
         if let Some(Err(error)) = sum.map(|sum| header.check_crc(sum)) {
             return self.damaged(header, &error.to_string());

@@ -87,12 +87,19 @@ impl Conn {
         };
         let mut calls = self.calls.borrow_mut();
         match calls.bulk(header.id).and_then(|bulk| bulk.lend()) {
-            Some(buf) => Ok(BodyPlan::Into {
-                limit: buf.capacity(),
-                buf,
-                at: offset as usize,
-                finish: Finish::Part { complete },
-            }),
+            Some(buf) => {
+                let end = offset as usize + header.body_len as usize;
+                assert!(
+                    end <= buf.capacity(),
+                    "a chunk has memory for what was granted"
+                );
+                Ok(BodyPlan::Into {
+                    limit: buf.capacity(),
+                    buf,
+                    at: offset as usize,
+                    finish: Finish::Part { complete },
+                })
+            }
             None => Ok(BodyPlan::Discard),
         }
     }
@@ -173,6 +180,10 @@ impl Conn {
                 self.local.metrics.copies_coalesced_bytes.add(copied as u64);
             }
         }
+        assert!(
+            bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need),
+            "credit is granted with memory"
+        );
         let bytes = total_len - bulk.granted;
         bulk.granted = total_len;
         bulk.grew_ns = self.local.turn_ns();

@@ -110,8 +110,9 @@ impl ReplyTo {
         match self {
             ReplyTo::Remote(sink) => sink.send(outcome),
             ReplyTo::Stream(feed) => feed.end(outcome.map(|_| ())),
-            // Futures on the shard find their answer in the table.
-            ReplyTo::Future(_) | ReplyTo::Ready(_) | ReplyTo::Callback { .. } => {}
+            ReplyTo::Future(_) | ReplyTo::Ready(_) | ReplyTo::Callback { .. } => {
+                unreachable!("futures on the shard find their answer in the table")
+            }
         }
     }
 }

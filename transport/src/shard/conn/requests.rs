@@ -269,7 +269,12 @@ fn range_of(data: ManagedBuffer, request: &ChunkRequest) -> Result<ManagedBuffer
         let text = format!("offset {} of a chunk of {len} bytes", request.offset);
         return Err(RpcFailure::new(FailureCode::InvalidArgument, text));
     }
-    Ok(data.slice(request.offset, request.max_len.min(len - request.offset)))
+    let part = data.slice(request.offset, request.max_len.min(len - request.offset));
+    assert!(
+        part.len() <= request.max_len,
+        "a part is longer than was asked for"
+    );
+    Ok(part)
 }
 
 fn no_streams() -> RpcFailure {

@@ -153,7 +153,7 @@ impl Conn {
         }
         match calls.remove(id)?.0 {
             ReplyTo::Ready(outcome) => Some(outcome.map(Reply::new).map_err(|error| *error)),
-            _ => Some(Err(RequestError::Cancelled)),
+            _ => unreachable!("a future polls a request of a callback, or of another thread"),
         }
     }
 }

@@ -47,6 +47,7 @@ impl Conn {
         // May use the reserve: the copy frees a larger buffer.
         let mut copy = self.local.pool.lease_reserved(own)?;
         copy.put(body.bytes());
+        assert!(own >= body.len(), "a copy has room for its body");
         let bytes = spent + own;
         self.copied_out.set(CopiedOut { buffer, bytes });
         let metrics = &self.local.metrics;

@@ -55,7 +55,8 @@ impl Conn {
                     deadline_ns: deadline_from(self.local.now_ns(), upload.deadline_us),
                     grew_ns: self.local.now_ns(),
                 };
-                self.inbound.borrow_mut().uploads.insert(upload.id, entry);
+                let before = self.inbound.borrow_mut().uploads.insert(upload.id, entry);
+                assert!(before.is_none(), "two uploads under one id");
                 self.forecast.borrow_mut().begin();
             }
         }

@@ -161,19 +161,23 @@ impl<D: Driver> Pump<D> {
         let Some((op, receiving, header)) = operation(link.sock, next) else {
             return;
         };
+        assert!(
+            link.recv_header.is_none(),
+            "two receives would share the bytes"
+        );
         self.local.metrics.recvs.increment();
         match self.driver.submit(For::Receive(key).token(), op) {
             Ok(op) => link.recv = Some((op, receiving)),
             Err(_) => return conn.close(ring_full()),
         }
         let Some(buf) = header else { return };
-        let (len, whole) = Rx::header_len(conn);
+        let header = conn.wire().next_header();
         let op = Op::Recv {
             sock: link.sock,
             buf,
             at: 0,
-            len,
-            whole,
+            len: header.len,
+            whole: header.whole,
             linked: false,
         };
         self.local.metrics.recvs.increment();

@@ -83,6 +83,10 @@ impl<D: Driver> Pump<D> {
     }
 
     pub(super) fn post_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
+        debug_assert!(
+            self.link_of(key).is_none_or(|link| link.send.is_none()),
+            "one send at a time, or their bytes interleave"
+        );
         let outgoing = self.compose(conn);
         if outgoing.is_bulk() || !self.reads.is_empty() {
             self.hurry();

@@ -159,6 +159,7 @@ impl Rx {
     }
 
     pub(super) fn begin_body(&mut self, conn: &Rc<Conn>, header: Header) -> Parsed {
+        assert!(self.body.is_none(), "a body begins within another");
         self.calm = 0;
         self.exact = true;
         let (buf, at, finish, limit) = match conn.plan_body(&header)? {
@@ -254,6 +255,10 @@ impl Rx {
             }
             metrics.copies_prefix_bytes.add(fits as u64);
         }
+        assert!(
+            take <= bytes.len(),
+            "bytes of the next frame are taken for a body"
+        );
         body.got += take;
         self.body_grew(conn)?;
         Ok(take)

@@ -86,6 +86,11 @@ impl Rx {
 
     fn go_on(&mut self, conn: &Rc<Conn>, data: Lease, at: usize) -> Parsed {
         let done = self.parse(conn, &data, at)?;
+        assert!(
+            done >= at && done <= data.len(),
+            "{done} of {} bytes",
+            data.len()
+        );
         if done < data.len() {
             self.hold_rest(conn, data, done);
         }
@@ -95,6 +100,7 @@ impl Rx {
     /// Holds the rest of a buffer, before later buffers.
     pub(super) fn hold_rest(&mut self, conn: &Rc<Conn>, data: Lease, at: usize) {
         let rest = &data[at..];
+        assert!(!rest.is_empty(), "a buffer without bytes is held for ever");
         let held = match self.is_worth_a_copy(conn, rest.len(), data.len()) {
             true => copied(conn, rest).map(|copy| Unparsed::Begun(copy.freeze(), 0)),
             false => None,

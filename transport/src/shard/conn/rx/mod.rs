@@ -217,20 +217,9 @@ impl Rx {
         }
     }
 
-    /// The receive for the header after the body: its length, and whether all of it is required.
-    pub(crate) fn header_len(conn: &Conn) -> (usize, bool) {
-        match conn.spark() {
-            Some(_) => (spark::HEAD_LEN, false),
-            None => (HEADER_LEN, true),
-        }
-    }
-
     /// The receive of the header after the body is posted.
     pub(crate) fn header_posted(&mut self, conn: &Conn) {
-        self.need = match conn.spark() {
-            Some(_) => 1,
-            None => HEADER_LEN,
-        };
+        self.need = conn.wire().next_header().need;
     }
 
     /// The request or message whose body is being received.
@@ -248,8 +237,15 @@ impl Rx {
         }
         match self.body.as_mut() {
             Some(body) => {
+                assert!(body.buf.is_none(), "a receive owned the buffer of the body");
                 body.buf = Some(buf);
                 body.got += count;
+                assert!(
+                    body.got <= body.need(),
+                    "a receive went on beyond its body: {} of {} bytes",
+                    body.got,
+                    body.need()
+                );
                 conn.local.metrics.bytes_in_exact.add(count as u64);
                 self.body_grew(conn)
             }

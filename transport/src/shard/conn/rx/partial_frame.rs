@@ -20,6 +20,8 @@ impl Rx {
             self.blocked.add(Blocked::MEMORY);
             return 0;
         };
+        assert!(self.stash.is_none(), "two frames are incomplete");
+        assert!(bytes.len() <= need, "the item is here whole");
         let metrics = &conn.local.metrics;
         metrics.copies_straddle.increment();
         metrics.copies_straddle_bytes.add(bytes.len() as u64);

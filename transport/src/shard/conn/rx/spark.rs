@@ -11,6 +11,7 @@ use ringrail_codec::spark::{Head, Kind, Step, decode_head};
 use crate::buf::{Lease, LeaseMut};
 use crate::conn::backpressure::Blocked;
 use crate::conn::claim::grown;
+use crate::conn::wire::SPARK_HEAD_LEN;
 use crate::error::CloseReason;
 use crate::shard::conn::spark::{PiecesOf, Plan, SparkState, WholeOf};
 use crate::shard::conn::{Conn, ReceivedBytes};
@@ -18,10 +19,6 @@ use crate::shard::conn::{Conn, ReceivedBytes};
 use super::body::SCARCE_NS;
 use super::parse::FRAMES_PER_TURN;
 use super::{Next, Parsed, Rx, Taken};
-
-/// Bytes in which a head is first looked for: every head with a body of its own is at least as
-/// long.
-pub(super) const HEAD_LEN: usize = 21;
 
 /// Length of a piece of a stream or upload, in bytes.
 const PIECE_LEN: usize = 256 << 10;
@@ -170,6 +167,7 @@ impl Rx {
     }
 
     fn begin_flow(&mut self, conn: &Rc<Conn>, side: &SparkState, plan: Plan, head: &Head<'_>) {
+        assert!(self.flow.is_none(), "a body begins within another");
         self.scarce_since_ns = None;
         conn.local.metrics.frames_in.increment();
         let (to, buf, want) = match plan {
@@ -263,6 +261,7 @@ impl Rx {
         };
         match (flow.to, flow.buf) {
             (To::Whole(of), Some(mut buf)) => {
+                assert_eq!(flow.got, flow.want, "a body is as long as its head says");
                 buf.set_len(flow.got);
                 conn.finish_spark(side, of, buf.freeze());
             }
@@ -402,7 +401,7 @@ impl Rx {
         match flow.buf.take() {
             Some(buf) => {
                 let header = match last {
-                    true => conn.local.pool.lease_reserved(HEAD_LEN),
+                    true => conn.local.pool.lease_reserved(SPARK_HEAD_LEN),
                     false => None,
                 };
                 Next::Fill {
@@ -425,12 +424,12 @@ impl Rx {
             Some(stash) => Some(stash),
             None => {
                 self.need = 1;
-                conn.local.pool.lease_reserved(HEAD_LEN)
+                conn.local.pool.lease_reserved(SPARK_HEAD_LEN)
             }
         };
         let Some(buf) = stash else { return Next::Multi };
         let at = buf.len();
-        let len = self.need.max(HEAD_LEN).saturating_sub(at).max(1);
+        let len = self.need.max(SPARK_HEAD_LEN).saturating_sub(at).max(1);
         let len = len.min(buf.capacity() - at);
         Next::Fill {
             buf,
@@ -470,6 +469,10 @@ impl Rx {
         buf.set_len(from + count);
         let mut buf = conn.unseal(side, buf, from)?;
         conn.local.metrics.bytes_in_exact.add(count as u64);
+        assert!(
+            count as u64 <= flow.left,
+            "a receive went on beyond its body"
+        );
         flow.got += count;
         flow.left -= count as u64;
         match flow.to {

@@ -247,7 +247,8 @@ impl Conn {
                     deadline_ns: u64::MAX,
                     grew_ns: self.local.now_ns(),
                 };
-                self.inbound.borrow_mut().uploads.insert(id, entry);
+                let before = self.inbound.borrow_mut().uploads.insert(id, entry);
+                assert!(before.is_none(), "numbers of requests are not used twice");
                 self.forecast.borrow_mut().begin();
                 Ok(Plan::Pieces(PiecesOf::Upload { id }))
             }

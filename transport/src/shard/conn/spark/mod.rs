@@ -41,6 +41,7 @@ use ringrail_codec::spark::auth::{Opener, Sealer};
 use crate::buf::Gather;
 use crate::conn::spark::chunk_calls::ChunkCalls;
 use crate::conn::spark::requests::PeerRequests;
+use crate::conn::wire::Wire;
 
 #[cfg(feature = "spark")]
 use auth::Auth;
@@ -127,6 +128,15 @@ impl Conn {
     #[inline]
     pub(crate) fn spark(&self) -> Option<&SparkState> {
         self.spark.get().map(|side| &**side)
+    }
+
+    /// The protocol of the connection, by what it can say.
+    #[inline(always)]
+    pub(crate) fn wire(&self) -> Wire {
+        match self.spark.get() {
+            None => Wire::Native,
+            Some(_) => Wire::Spark,
+        }
     }
 
     /// True if bodies must pass through memory of this side before they are sent.

@@ -41,6 +41,7 @@ impl Conn {
                 Some(mut lease) => {
                     gather.slices().for_each(|part| lease.put(part));
                     let len = lease.len();
+                    assert_eq!(len, gather.total(), "all of a send is encrypted");
                     stream.apply(&mut lease.buffer_mut()[..len]);
                     Ok(Body::Lease(lease.freeze()))
                 }
