@@ -15,12 +15,15 @@
 //! The tables are generic over what belongs to user code: the place an answer goes to, the sink of an upload.
 //! So they can be tested without a shard.
 
+pub(crate) mod answer_body;
 pub(crate) mod backpressure;
 pub(crate) mod batch_sizer;
 pub(crate) mod body_forecast;
 pub(crate) mod body_queue;
 pub(crate) mod claim;
 pub(crate) mod composer;
+#[cfg(test)]
+mod composer_tests;
 pub(crate) mod deadlines;
 pub(crate) mod file_sums;
 pub(crate) mod ids;

@@ -11,10 +11,7 @@
 
 use slab::Slab;
 
-use ringrail_codec::native::Assembly;
-
-use crate::buf::{LeaseMut, Reservation};
-use crate::error::Reached;
+use super::answer_body::AnswerBody;
 
 /// Low bits of an id that name the slot.
 const SLOT_BITS: u32 = 24;
@@ -62,78 +59,13 @@ pub(crate) struct Call<S> {
     pub(crate) bulk: Option<u32>,
 }
 
-/// A body on its way in.
-#[derive(Debug, Default)]
-pub(crate) struct BulkIn {
-    /// The buffer that it goes to; out while a receive is writing to it.
-    pub(crate) buf: Option<LeaseMut>,
-    /// It is out.
-    pub(crate) lent: bool,
-    /// Memory promised for it, while nothing has come.
-    pub(crate) promised: Option<Reservation>,
-    /// Known from the first slice on.
-    pub(crate) assembly: Option<Assembly>,
-    /// Bytes granted to the sender so far.
-    pub(crate) granted: u64,
-    /// When the last slice of a chunk came.
-    pub(crate) grew_ns: u64,
-}
-
-impl BulkIn {
-    /// Gives out the buffer for a slice to be received into.
-    pub(crate) fn lend(&mut self) -> Option<LeaseMut> {
-        self.lent = self.buf.is_some();
-        self.buf.take()
-    }
-
-    /// Takes it back.
-    pub(crate) fn put_back(&mut self, buf: LeaseMut) {
-        self.lent = false;
-        self.buf = Some(buf);
-    }
-
-    /// Goes on in a larger buffer; how many bytes had to be copied.
-    pub(crate) fn move_to(&mut self, mut larger: LeaseMut) -> usize {
-        let begun = self.buf.take();
-        let begun = begun.as_ref().map_or(&[][..], LeaseMut::as_slice);
-        larger.put(begun);
-        self.buf = Some(larger);
-        begun.len()
-    }
-
-    /// True for a chunk of which nothing has come since `since_ns`, though there is credit for more.
-    fn stands_still(&self, since_ns: u64) -> bool {
-        let Some(assembly) = &self.assembly else {
-            return false;
-        };
-        let received = assembly.received();
-        let begun = self.grew_ns > 0 && received < self.granted && !assembly.is_complete();
-        begun && self.grew_ns <= since_ns
-    }
-
-    /// How far the body has come.
-    pub(crate) fn progress(&self) -> Reached {
-        match &self.assembly {
-            Some(assembly)
-                if assembly
-                    .total_len()
-                    .is_some_and(|total| total > self.granted) =>
-            {
-                Reached::WaitingForMemory
-            }
-            Some(assembly) if assembly.received() > 0 => Reached::Receiving,
-            _ => Reached::Sent,
-        }
-    }
-}
-
 /// The outstanding table.
 pub(crate) struct PendingTable<S> {
     slots: Vec<Call<S>>,
     /// The slot that was freed last.
     free: u64,
     len: usize,
-    bulks: Slab<BulkIn>,
+    bulks: Slab<AnswerBody>,
     count: u64,
 }
 
@@ -268,13 +200,13 @@ impl<S: Waiter> PendingTable<S> {
     }
 
     /// The place of a body in slices, made on first use.
-    pub(crate) fn bulk(&mut self, id: u64) -> Option<&mut BulkIn> {
+    pub(crate) fn bulk(&mut self, id: u64) -> Option<&mut AnswerBody> {
         let slot = (id & SLOT_MASK) as usize;
         let call = self.slots.get_mut(slot);
         let call = call.filter(|call| call.id == id && id != 0)?;
         let key = *call
             .bulk
-            .get_or_insert_with(|| self.bulks.insert(BulkIn::default()) as u32);
+            .get_or_insert_with(|| self.bulks.insert(AnswerBody::default()) as u32);
         self.bulks.get_mut(key as usize)
     }
 

@@ -315,7 +315,7 @@ mod tests {
         let buf = pool.lease(4096).unwrap();
         table.insert(
             1,
-            SlicedIn::begin((1 << 20, 1024), 4096, 1024, (u64::MAX, 0)),
+            SlicedIn::begin((1 << 20, 2048), 4096, 2048, (u64::MAX, 0)),
         );
         table.put_back(1, buf, 0);
         let sliced = table.get_mut(1).unwrap();
@@ -326,7 +326,7 @@ mod tests {
             "the rest of the credit may still come"
         );
         let slot = table
-            .accept(1, &slice(1024, 1, true), 1024)
+            .accept(1, &slice(2048, 1, true), 2048)
             .unwrap()
             .unwrap();
         table.put_back(1, slot.buf, 0);
@@ -334,8 +334,8 @@ mod tests {
         let window = sliced.window().unwrap();
         let total_len = 1 << 20;
         assert_eq!(sliced.grant(window), Grant::GiveUp { total_len });
-        let error = table.accept(1, &slice(2048, 2, true), 16).unwrap_err();
-        let (received, granted) = (2064, 2048);
+        let error = table.accept(1, &slice(4096, 2, true), 16).unwrap_err();
+        let (received, granted) = (4112, 4096);
         assert_eq!(error, SliceError::BeyondCredit { received, granted });
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Link {
     /// The peer has shut down its direction of the stream.
     pub(super) peer_ended: bool,
     /// This side has shut down its direction.
-    pub(super) muted: bool,
+    pub(super) write_closed: bool,
 }
 
 impl Link {
@@ -70,7 +70,7 @@ impl Link {
             reads: Vec::new(),
             cancelled: false,
             peer_ended: false,
-            muted: false,
+            write_closed: false,
         }
     }
 

@@ -21,8 +21,8 @@ use crate::shard::conn::Conn;
 use super::command::Command;
 use super::executor::{Executor, Sleepers};
 use super::handle::ShardHandle;
-use super::letters::Letters;
 use super::memory_waiters::{MemoryWaiters, Need};
+use super::remote_overflow::RemoteOverflow;
 use super::remote_sink::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
@@ -49,7 +49,7 @@ pub(crate) enum TimerFor {
     /// Connecting and the handshake.
     Opening(ConnKey),
     /// Keepalive of a connection.
-    Silence(ConnKey),
+    Keepalive(ConnKey),
     /// The time limit of a drain.
     Drain(ConnKey),
     /// A future that sleeps.
@@ -77,7 +77,7 @@ impl TimerFor {
         let (kind, slot, low) = match self {
             TimerFor::Calls(key) => (0, key.slot, key.generation),
             TimerFor::Opening(key) => (1, key.slot, key.generation),
-            TimerFor::Silence(key) => (2, key.slot, key.generation),
+            TimerFor::Keepalive(key) => (2, key.slot, key.generation),
             TimerFor::Drain(key) => (3, key.slot, key.generation),
             TimerFor::Task { slot, token } => (4, slot, token),
             TimerFor::Sleep { slot } => (5, 0, slot),
@@ -96,7 +96,7 @@ impl TimerFor {
         match token >> KIND_SHIFT {
             0 => TimerFor::Calls(key),
             1 => TimerFor::Opening(key),
-            2 => TimerFor::Silence(key),
+            2 => TimerFor::Keepalive(key),
             3 => TimerFor::Drain(key),
             5 => TimerFor::Sleep { slot: low },
             6 => TimerFor::Accept(key.slot),
@@ -125,9 +125,9 @@ pub(crate) struct ShardLocal {
     dirty: RefCell<Vec<ConnKey>>,
     pub(crate) memory_waiters: RefCell<MemoryWaiters>,
     /// Work that code on the shard leaves for the pump.
-    pub(crate) errands: RefCell<VecDeque<Command>>,
+    pub(crate) local_commands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
-    pub(crate) letters: RefCell<Letters>,
+    pub(crate) remote_overflow: RefCell<RemoteOverflow>,
     /// Tasks of embedders, run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     /// Callers on other threads that this turn has answers for.
@@ -174,8 +174,8 @@ impl ShardLocal {
             generation: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
             memory_waiters: RefCell::default(),
-            errands: RefCell::new(VecDeque::new()),
-            letters: RefCell::default(),
+            local_commands: RefCell::new(VecDeque::new()),
+            remote_overflow: RefCell::default(),
             tasks: RefCell::new(Slab::new()),
             deliveries: RefCell::default(),
             executor: Executor::new(conf.max_futures),
@@ -312,15 +312,15 @@ impl ShardLocal {
 
     /// Code on the shard's thread has left work: between turns the shard itself may be asleep.
     #[inline]
-    pub(crate) fn rouse_between_turns(&self) {
+    pub(crate) fn wake_between_turns(&self) {
         if !self.in_turn.get() {
-            self.handle.rouse();
+            self.handle.wake_local();
         }
     }
 
     /// Marks this connection for the pump: it has data to send, or is to be closed.
     pub(crate) fn push_dirty(&self, key: ConnKey) {
-        self.rouse_between_turns();
+        self.wake_between_turns();
         self.dirty.borrow_mut().push(key);
     }
 
@@ -329,7 +329,7 @@ impl ShardLocal {
     }
 
     pub(crate) fn has_dirty(&self) -> bool {
-        !self.dirty.borrow().is_empty() || !self.errands.borrow().is_empty()
+        !self.dirty.borrow().is_empty() || !self.local_commands.borrow().is_empty()
     }
 
     /// Queues a connection behind all others that wait for memory.
@@ -377,7 +377,7 @@ mod tests {
         for what in [
             TimerFor::Calls(key),
             TimerFor::Opening(key),
-            TimerFor::Silence(key),
+            TimerFor::Keepalive(key),
             TimerFor::Drain(key),
             TimerFor::Sleep { slot: u32::MAX },
             TimerFor::Accept(7),

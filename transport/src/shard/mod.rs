@@ -21,8 +21,6 @@ pub(crate) mod executor;
 pub(crate) mod handle;
 pub mod inbox;
 #[cfg(not(loom))]
-pub(crate) mod letters;
-#[cfg(not(loom))]
 mod link;
 #[cfg(not(loom))]
 pub(crate) mod local;
@@ -36,6 +34,8 @@ mod park;
 pub(crate) mod pump;
 #[cfg_attr(loom, allow(dead_code, reason = "the models use a part of it"))]
 pub(crate) mod remote;
+#[cfg(not(loom))]
+pub(crate) mod remote_overflow;
 #[cfg(not(loom))]
 pub(crate) mod remote_sink;
 #[cfg(not(loom))]

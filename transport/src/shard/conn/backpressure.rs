@@ -28,7 +28,7 @@ use super::received::ReceivedBytes;
 impl Conn {
     /// Holds a request whose handler has paused the connection, before all others.
     #[cold]
-    pub(crate) fn hold_first(&self, held: Queued) {
+    pub(crate) fn queue_first(&self, held: Queued) {
         self.inbound.borrow_mut().waiting.push_first(held);
     }
 
@@ -41,7 +41,7 @@ impl Conn {
 
     /// True if a new request has to be held.
     #[inline(always)]
-    pub(crate) fn holds_back(&self) -> bool {
+    pub(crate) fn queues_requests(&self) -> bool {
         self.is_paused() || self.is_backpressured() || !self.inbound.borrow().waiting.is_empty()
     }
 
@@ -77,7 +77,7 @@ impl Conn {
 
     /// Holds a request that is in `source`.
     #[cold]
-    pub(crate) fn hold(self: &Rc<Self>, held: Queued, source: &Lease) {
+    pub(crate) fn queue_request(self: &Rc<Self>, held: Queued, source: &Lease) {
         // Spark's protocol announces no limit and has no refusals: beyond the limit the peer is not
         // read.
         let full = self.wire().has_refusals() && place(&self.accumulated()) == Place::Refuse;
@@ -87,12 +87,12 @@ impl Conn {
             (Queued::OneWay { body }, true) => {
                 self.handle_one_way(ReceivedBytes::new(&body, &body))
             }
-            (held, true) => self.refuse_held(&held),
+            (held, true) => self.refuse_queued(&held),
             (held, false) => self.inbound.borrow_mut().waiting.push(held, source),
         }
     }
 
-    fn refuse_held(&self, held: &Queued) {
+    fn refuse_queued(&self, held: &Queued) {
         let text = "too many answers wait for this peer to read them \
                     (ringrail.transport.sendQueue); ask again later";
         let failure = RpcFailure::new(FailureCode::Busy, text).with_retryable(true);
@@ -102,12 +102,12 @@ impl Conn {
     }
 
     /// True if held requests could be handled now.
-    pub(crate) fn can_serve_held(&self) -> bool {
+    pub(crate) fn can_serve_queued(&self) -> bool {
         !self.inbound.borrow().waiting.is_empty() && !self.is_backpressured() && !self.is_paused()
     }
 
     /// Handles held requests while there is space for the answers.
-    pub(crate) fn serve_held(self: &Rc<Self>) -> Result<(), Box<CloseReason>> {
+    pub(crate) fn serve_queued(self: &Rc<Self>) -> Result<(), Box<CloseReason>> {
         while self.is_open() && !self.is_backpressured() && !self.is_paused() {
             let next = self.inbound.borrow_mut().waiting.pop();
             match next {

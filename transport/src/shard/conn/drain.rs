@@ -89,7 +89,7 @@ impl Conn {
     }
 
     /// The close reason that the end of the stream stands for, if a drain was announced.
-    pub(super) fn farewell(&self) -> Option<CloseReason> {
+    pub(super) fn end_reason(&self) -> Option<CloseReason> {
         if self.is_draining() {
             return Some(CloseReason::Shutdown);
         }

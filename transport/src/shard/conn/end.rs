@@ -61,7 +61,7 @@ impl Conn {
     pub(crate) fn fail(&self, reason: CloseReason) {
         match reason {
             CloseReason::Peer | CloseReason::Io(_) => {
-                let told = self.farewell().or_else(|| self.auth_farewell());
+                let told = self.end_reason().or_else(|| self.auth_end_reason());
                 self.close(told.unwrap_or(reason));
             }
             reason => self.close_after_flush(self.meet_stray(reason)),
@@ -78,7 +78,7 @@ impl Conn {
         let reason = Arc::new(reason);
         tracing::debug!(target: "ringrail::conn", peer = %self.peer, %reason, "connection ends");
         *self.reason.borrow_mut() = Some(Arc::clone(&reason));
-        let timers = [&self.opening_timer, &self.silence_timer, &self.call_timer];
+        let timers = [&self.opening_timer, &self.keepalive_timer, &self.call_timer];
         for timer in timers.into_iter().filter_map(Cell::take) {
             self.local.cancel_timer(timer);
         }

@@ -182,7 +182,7 @@ impl Conn {
         if let Some(timer) = self.opening_timer.take() {
             self.local.cancel_timer(timer);
         }
-        self.arm_silence_timer();
+        self.arm_keepalive_timer();
         tracing::debug!(target: "ringrail::conn", peer = %self.peer, "connection open");
         let handler = self.handler();
         let connection = Connection::new(Rc::clone(self));

@@ -13,7 +13,7 @@ use super::Conn;
 impl Conn {
     /// The keepalive timer fired: sends a ping, closes the connection of a dead peer, or closes an
     /// idle one.
-    pub(crate) fn on_silence_timer(self: &Rc<Self>, status: &SocketStatus) {
+    pub(crate) fn on_keepalive_timer(self: &Rc<Self>, status: &SocketStatus) {
         if !self.is_open() {
             return;
         }
@@ -46,15 +46,15 @@ impl Conn {
                     let ping = Ping { opaque: now_ns };
                     self.control(&ping.header(), &[]);
                 }
-                self.arm_silence_timer();
+                self.arm_keepalive_timer();
             }
         }
     }
 
-    pub(crate) fn arm_silence_timer(&self) {
+    pub(crate) fn arm_keepalive_timer(&self) {
         let conf = &self.local.conf;
         let every = conf.connection_timeout.min(conf.progress_timeout) / 4;
-        let timer = self.local.set_timer(every, TimerFor::Silence(self.key));
-        self.silence_timer.set(timer.map(|(key, _)| key));
+        let timer = self.local.set_timer(every, TimerFor::Keepalive(self.key));
+        self.keepalive_timer.set(timer.map(|(key, _)| key));
     }
 }

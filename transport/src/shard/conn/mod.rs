@@ -1,18 +1,42 @@
-//! One connection: a state machine over bytes, without sockets.
+//! The connections of a shard: the shell around the machines of [`conn`](crate::conn).
 //!
-//! [`Conn`] is shared by everything on the shard that talks over it: handlers, futures, callbacks.
-//! It takes requests in ([`call`], [`fetch`]), frames from the wire ([`dispatch`], [`bulk`]) and gives
-//! bytes to send ([`compose`]). The shard's pump owns the socket and moves the bytes: `rx` parses what
-//! it received, `compose` cuts what it sends. No borrow of the state is held while user code runs, so
-//! a handler may send on the very connection it is called for.
+//! [`Conn`] is shared by everything on the shard that talks over it: handlers, futures, callbacks. It owns the
+//! machines, leases memory for what they ask, sets the timers that they want, and calls user code. The pump
+//! owns the socket and moves the bytes.
+//!
+//! # The way of a request of the peer, and of its reply
 //!
 //! ```text
-//! pump ── rx ── dispatch ─┬─ requests, uploads ─ handler ── reply ─────┐
-//!                         └─ answers ─ resolve ─ sink                  │
-//! pump ◄─ compose ◄─ tx: control frames first, then slices ◄── call ◄──┘
+//!  kernel ── buffer ──► pump::receive ──► Rx::received          (rx/held)
+//!                                           │ parse: frames where they lie   (rx/parse)
+//!                                           ▼
+//!                                  Conn::on_frame               (dispatch)
+//!                                           │ begin_request: Inbound counts  (requests)
+//!                         backpressured ┌───┴───┐ not
+//!                                       ▼       ▼
+//!                              RequestQueue   RpcHandler::receive   ◄── no machine is borrowed
+//!                                       │       │ Responder::reply
+//!                         answers leave ▼       ▼
+//!                             serve_queued ──► SendQueue::frame ──► mark_dirty
+//!                                                                      │ end of the turn
+//!  kernel ◄── one gathered send ◄── pump::send ◄── Composer ◄──────────┘
 //! ```
 //!
-//! A connection begins in [`opening`] and ends in [`end`], by way of [`drain`] where it can.
+//! The way of a request of this side: `outbound` enters it into the
+//! [`PendingTable`](crate::conn::pending::PendingTable) and writes it; its answer comes through `dispatch` to
+//! `resolve`, which takes the entry out and gives the body to its [`ReplyTo`].
+//!
+//! # Rules
+//!
+//! - No machine is borrowed while user code runs: a handler may send on, pause or close the connection that it
+//!   is called for. So methods take what they need out of a machine, drop the borrow, and call then.
+//! - A machine that returns something to do has already changed: whoever gets it does it, in the same call.
+//! - Memory that cannot be leased is waited for in one queue ([`memory_waiters`](super::memory_waiters)); bytes
+//!   that cannot be parsed stay in `rx`, with the reason in its set [`Blocked`](crate::conn::backpressure::Blocked).
+//! - The end is told once: [`Lifecycle`] says to whom, `end` tells.
+//!
+//! A connection begins in `handshake` and ends in `end`, by way of `drain` where it can. `spark` has what
+//! Spark's protocol does in another way; [`wire`](crate::conn::wire) says what a protocol is able to.
 
 mod admit;
 mod answers;
@@ -148,7 +172,7 @@ pub(crate) struct Conn {
     spark: OnceCell<Box<spark::SparkState>>,
     opened: RefCell<Option<Opened>>,
     opening_timer: Cell<Option<TimerKey>>,
-    silence_timer: Cell<Option<TimerKey>>,
+    keepalive_timer: Cell<Option<TimerKey>>,
     /// The time limit of a drain, or of the last send.
     end_timer: Cell<Option<TimerKey>>,
     dirty: Cell<bool>,
@@ -202,7 +226,7 @@ impl Conn {
             spark: OnceCell::new(),
             opened: RefCell::new(opened),
             opening_timer: Cell::new(None),
-            silence_timer: Cell::new(None),
+            keepalive_timer: Cell::new(None),
             end_timer: Cell::new(None),
             dirty: Cell::new(false),
             waits_to_send: Cell::new(false),

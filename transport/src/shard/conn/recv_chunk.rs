@@ -6,9 +6,10 @@
 //! connection ever holds a half-received chunk while it waits for memory that other half-received
 //! chunks hold.
 
-use ringrail_codec::native::{Assembly, ChunkData, Credit, Header, padded_len};
+use ringrail_codec::native::{ChunkData, Credit, Header, padded_len};
 
 use crate::buf::MAX_LEASE_LEN;
+use crate::conn::answer_body::ChunkError;
 use crate::error::CloseReason;
 use crate::shard::memory_waiters::Need;
 
@@ -30,18 +31,19 @@ impl Conn {
         };
         let mut calls = self.calls.borrow_mut();
         let Some(bulk) = calls.bulk(id) else { return 0 };
-        bulk.assembly = Some(Assembly::chunk(max_len));
+        bulk.begin_chunk(max_len);
         if let Some(hint) = hint {
             self.expect_chunks_of(hint);
         }
         // Small chunks arrive whole in a receive buffer and stay there.
+        let mut promised = None;
         if guess >= self.local.conf.exact_min as u64 {
-            bulk.promised = self.local.pool.reserve(padded_len(guess as usize));
-            if bulk.promised.is_none() {
+            promised = self.local.pool.reserve(padded_len(guess as usize));
+            if promised.is_none() {
                 return 0;
             }
         }
-        bulk.granted = guess;
+        bulk.promise(guess, promised);
         guess
     }
 
@@ -62,19 +64,18 @@ impl Conn {
         let Some(bulk) = calls.bulk(header.id) else {
             return Ok(None);
         };
-        let Some(assembly) = bulk.assembly.as_mut() else {
-            return Ok(None);
-        };
-        let accepted = assembly
-            .chunk_data(&frame, header.body_len)
-            .map_err(broken)?;
-        let (received, granted) = (assembly.received(), bulk.granted);
-        bulk.grew_ns = self.local.turn_ns();
-        if received > granted {
-            return Err(beyond_credit(received, granted));
+        match bulk.accept_chunk(&frame, header.body_len, self.local.turn_ns()) {
+            Ok(None) => Ok(None),
+            Ok(Some(accepted)) => {
+                drop(calls);
+                self.expect_chunks_of(frame.total_len);
+                Ok(Some((accepted.offset, accepted.complete)))
+            }
+            Err(ChunkError::Order(error)) => Err(broken(error)),
+            Err(ChunkError::BeyondCredit { received, granted }) => {
+                Err(beyond_credit(received, granted))
+            }
         }
-        self.expect_chunks_of(frame.total_len);
-        Ok(Some((accepted.offset, accepted.complete)))
     }
 
     pub(super) fn plan_chunk(&self, header: &Header) -> Result<BodyPlan, Box<CloseReason>> {
@@ -112,10 +113,9 @@ impl Conn {
             return true;
         };
         // The granted bytes fit the pool; the length that the peer announces may not.
-        let need = padded_len(bulk.granted.min(total_len) as usize);
-        if bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need) {
+        let Some(need) = bulk.lacks(total_len) else {
             return true;
-        }
+        };
         let fits = self.local.pool.could_hold(total_len);
         let all = fits.then(|| padded_len(total_len as usize));
         let promised = bulk.promised.take();
@@ -150,19 +150,9 @@ impl Conn {
         let Some(bulk) = calls.bulk(id) else {
             return true;
         };
-        if bulk.lent {
-            // The slice being received retries at its end.
-            return true;
-        }
-        let Some(assembly) = &bulk.assembly else {
+        let Some(total_len) = bulk.awaits_grant() else {
             return true;
         };
-        let Some(total_len) = assembly.total_len() else {
-            return true;
-        };
-        if bulk.granted >= total_len || assembly.is_complete() {
-            return true;
-        }
         if !self.local.pool.could_hold(total_len) {
             drop(calls);
             self.let_go(id, total_len);
@@ -180,13 +170,7 @@ impl Conn {
                 self.local.metrics.copies_coalesced_bytes.add(copied as u64);
             }
         }
-        assert!(
-            bulk.buf.as_ref().is_some_and(|buf| buf.capacity() >= need),
-            "credit is granted with memory"
-        );
-        let bytes = total_len - bulk.granted;
-        bulk.granted = total_len;
-        bulk.grew_ns = self.local.turn_ns();
+        let bytes = bulk.grant_rest(total_len, self.local.turn_ns());
         drop(calls);
         self.control(
             &Credit {

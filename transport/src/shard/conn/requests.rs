@@ -55,14 +55,14 @@ impl Conn {
         if self.is_draining() {
             return self.refuse_draining(Kind::RpcFailure, id);
         }
-        if self.holds_back() {
+        if self.queues_requests() {
             let (source, body) = (body.source(), body.keep());
             let held = Queued::Rpc {
                 id,
                 deadline_ns,
                 body,
             };
-            return self.hold(held, source);
+            return self.queue_request(held, source);
         }
         self.handle_rpc(id, deadline_ns, body);
     }
@@ -70,9 +70,9 @@ impl Conn {
     pub(crate) fn accept_one_way(self: &Rc<Self>, body: ReceivedBytes<'_>) {
         self.local.metrics.requests_in_one_way.increment();
         self.note_use();
-        if self.holds_back() {
+        if self.queues_requests() {
             let (source, body) = (body.source(), body.keep());
-            return self.hold(Queued::OneWay { body }, source);
+            return self.queue_request(Queued::OneWay { body }, source);
         }
         self.handle_one_way(body);
     }
@@ -92,14 +92,14 @@ impl Conn {
             self.refuse_draining(failure_kind(header.kind), header.id);
             return Ok(());
         }
-        if self.holds_back() {
+        if self.queues_requests() {
             let (source, body, header) = (body.source(), body.keep(), *header);
             let held = Queued::Frame {
                 header,
                 body,
                 arrived_ns,
             };
-            self.hold(held, source);
+            self.queue_request(held, source);
             return Ok(());
         }
         self.serve_frame(header, body, arrived_ns)
@@ -230,7 +230,7 @@ impl Conn {
     /// Holds a request whose handler has paused the connection.
     #[cold]
     fn keep_frame(&self, header: &Header, body: ReceivedBytes<'_>, arrived_ns: u64) {
-        self.hold_first(Queued::Frame {
+        self.queue_first(Queued::Frame {
             header: *header,
             body: self.keep(body),
             arrived_ns,

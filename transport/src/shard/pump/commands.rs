@@ -22,17 +22,17 @@ const INBOX_BUDGET: usize = 1024;
 impl<D: Driver> Pump<D> {
     pub(super) fn take_commands(&mut self) -> bool {
         let mut worked = false;
-        if !self.local.letters.borrow().is_empty() {
+        if !self.local.remote_overflow.borrow().is_empty() {
             let mut dead = Vec::new();
-            worked |= self.local.letters.borrow_mut().post(&mut dead);
+            worked |= self.local.remote_overflow.borrow_mut().post(&mut dead);
             drop(dead);
         }
-        if self.local.errands.borrow().is_empty() && self.local.handle.inbox().is_empty() {
+        if self.local.local_commands.borrow().is_empty() && self.local.handle.inbox().is_empty() {
             return worked;
         }
         self.local.handle.inbox().note_depth();
         for _ in 0..INBOX_BUDGET {
-            let errand = self.local.errands.borrow_mut().pop_front();
+            let errand = self.local.local_commands.borrow_mut().pop_front();
             let Some(command) = errand.or_else(|| self.local.handle.inbox().pop()) else {
                 break;
             };
@@ -40,7 +40,7 @@ impl<D: Driver> Pump<D> {
             self.command(command);
         }
         // Commands of other threads are not delayed by moderation.
-        self.hurry();
+        self.suppress_moderation();
         worked
     }
 

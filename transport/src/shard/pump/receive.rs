@@ -97,7 +97,7 @@ impl<D: Driver> Pump<D> {
             return;
         };
         if exact || (frames > 0 && link.batch.is_one_at_a_time(frames, sleeps)) {
-            self.hurry();
+            self.suppress_moderation();
         }
     }
 
@@ -205,7 +205,7 @@ impl<D: Driver> Pump<D> {
             stuck: link.rx.is_stuck(),
             sending: link.send.is_some(),
         };
-        Rc::clone(&link.conn).on_silence_timer(&sight);
+        Rc::clone(&link.conn).on_keepalive_timer(&sight);
     }
 
     pub(super) fn resume(&mut self, key: ConnKey) {
@@ -213,7 +213,7 @@ impl<D: Driver> Pump<D> {
             return;
         };
         let conn = Rc::clone(&link.conn);
-        let waits = link.rx.is_stuck() || link.rx.has_yielded() || conn.can_serve_held();
+        let waits = link.rx.is_stuck() || link.rx.has_yielded() || conn.can_serve_queued();
         if waits && let Err(reason) = link.rx.resume(&conn) {
             conn.fail(*reason);
             return;

@@ -29,7 +29,7 @@ impl<D: Driver> Pump<D> {
         };
         let conn = &link.conn;
         let is_last = conn.phase() == Phase::Open && conn.is_flushed();
-        if !is_last || link.rx.is_backpressured() || conn.can_serve_held() {
+        if !is_last || link.rx.is_backpressured() || conn.can_serve_queued() {
             self.driver.return_at_first();
         }
     }
@@ -54,11 +54,11 @@ impl<D: Driver> Pump<D> {
             self.post_send(key, &conn);
         }
         if conn.phase() == Phase::Flushing && conn.is_flushed() {
-            return self.linger(key, &conn);
+            return self.half_close(key, &conn);
         }
         let link = self.link_of(key);
         let goes_on = link.is_some_and(|link| link.rx.is_backpressured()) && !conn.is_blocked();
-        if goes_on || conn.can_serve_held() {
+        if goes_on || conn.can_serve_queued() {
             return self.resume(key);
         }
         self.post_receive(key);
@@ -66,7 +66,7 @@ impl<D: Driver> Pump<D> {
 
     /// The send queue is empty: shuts down the write half once everything has left, and waits for
     /// the peer to shut down its own.
-    pub(super) fn linger(&mut self, key: ConnKey, conn: &Rc<Conn>) {
+    pub(super) fn half_close(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
         };
@@ -75,7 +75,7 @@ impl<D: Driver> Pump<D> {
                 conn.close(CloseReason::Local);
                 return self.take_down(key);
             }
-            if !std::mem::replace(&mut link.muted, true) {
+            if !std::mem::replace(&mut link.write_closed, true) {
                 self.driver.shutdown(link.sock, false);
             }
         }
@@ -89,7 +89,7 @@ impl<D: Driver> Pump<D> {
         );
         let outgoing = self.compose(conn);
         if outgoing.is_bulk() || !self.reads.is_empty() {
-            self.hurry();
+            self.suppress_moderation();
         }
         self.post_reads(key);
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
@@ -163,7 +163,7 @@ impl<D: Driver> Pump<D> {
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
         if done.result > BULK_LEN as i32 {
-            self.hurry();
+            self.suppress_moderation();
         }
         let Payload::Gather(mut gather) = done.payload else {
             return;
@@ -253,7 +253,7 @@ impl<D: Driver> Pump<D> {
             .link_of(key)
             .is_some_and(|link| link.rx.is_backpressured());
         let done = conn.phase() == Phase::Open && conn.is_flushed();
-        if !done || backpressured || conn.can_serve_held() {
+        if !done || backpressured || conn.can_serve_queued() {
             self.service(key);
         }
     }

@@ -6,10 +6,10 @@
 //! [`Rx`] holds what is half received and tells the pump what to post next; it posts nothing itself.
 
 mod body;
-mod held;
 mod parse;
 mod partial_frame;
 mod spark;
+mod unparsed;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ use crate::conn::lifecycle::Phase;
 
 use super::Conn;
 use body::BodyIn;
-use held::Unparsed;
+use unparsed::Unparsed;
 
 /// Small frames in a row before a connection that received exactly goes back to multishot.
 const CALM_FRAMES: u32 = 16;

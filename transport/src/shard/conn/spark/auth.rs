@@ -307,7 +307,7 @@ impl Conn {
     /// The close reason for an end of stream during a client's handshake, if it is more specific
     /// than a plain end.
     #[cold]
-    pub(in crate::shard::conn) fn auth_farewell(&self) -> Option<CloseReason> {
+    pub(in crate::shard::conn) fn auth_end_reason(&self) -> Option<CloseReason> {
         let auth = self.spark()?.auth.borrow();
         let Some(Auth::Client(client)) = auth.as_ref() else {
             return None;

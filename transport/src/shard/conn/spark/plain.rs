@@ -59,7 +59,7 @@ impl Conn {
         CloseReason::Authentication(String::from("this program is built without it"))
     }
 
-    pub(in crate::shard::conn) fn auth_farewell(&self) -> Option<CloseReason> {
+    pub(in crate::shard::conn) fn auth_end_reason(&self) -> Option<CloseReason> {
         None
     }
 

@@ -72,8 +72,8 @@ impl Conn {
         if self.is_draining() {
             return self.drop_spark_request(side, id);
         }
-        if self.holds_back() {
-            return self.hold(Queued::Spark { id }, frame.source());
+        if self.queues_requests() {
+            return self.queue_request(Queued::Spark { id }, frame.source());
         }
         self.serve_spark(id);
     }
@@ -91,7 +91,7 @@ impl Conn {
         };
         match served {
             Ok(()) => {}
-            Err(_) if self.is_paused() => self.hold_first(Queued::Spark { id }),
+            Err(_) if self.is_paused() => self.queue_first(Queued::Spark { id }),
             Err(failure) => self.answer_failure(id, &failure),
         }
     }
@@ -150,9 +150,9 @@ impl Conn {
             shuffle_merge_id: request.shuffle_merge_id,
             reduce_id: request.reduce_id,
         };
-        if self.holds_back() {
+        if self.queues_requests() {
             let asked = Box::new(asked);
-            return self.hold(Queued::Merged { id, asked }, frame.source());
+            return self.queue_request(Queued::Merged { id, asked }, frame.source());
         }
         self.serve_merged(id, &asked);
     }
@@ -173,7 +173,7 @@ impl Conn {
             Ok((lead, data)) => self.push_spark(id, Carries::Merged, lead, data),
             Err(_) if self.is_paused() => {
                 let asked = Box::new(asked.clone());
-                self.hold_first(Queued::Merged { id, asked });
+                self.queue_first(Queued::Merged { id, asked });
             }
             Err(failure) => self.answer_failure(id, &failure),
         }

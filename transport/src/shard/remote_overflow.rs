@@ -25,12 +25,12 @@ struct Bag {
 
 /// Messages for other shards, and connections there that have lost some.
 #[derive(Default)]
-pub(crate) struct Letters {
+pub(crate) struct RemoteOverflow {
     bags: HashMap<usize, Bag>,
     count: usize,
 }
 
-impl Letters {
+impl RemoteOverflow {
     /// True if no message waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.bags.is_empty()
@@ -134,32 +134,32 @@ mod tests {
     #[test]
     fn messages_keep_their_order_and_nothing_is_lost_in_silence() {
         let shard = ShardHandle::new(3, 2);
-        let mut letters = Letters::default();
+        let mut overflow = RemoteOverflow::default();
         for id in 0..4 {
-            assert!(letters.keep(&shard, grant(id), 4).is_none());
+            assert!(overflow.keep(&shard, grant(id), 4).is_none());
         }
-        assert!(letters.holds_for(&shard));
+        assert!(overflow.holds_for(&shard));
         // Beyond the bound: both connections lose messages, any number of them.
         for id in 4..1_000 {
-            assert!(letters.keep(&shard, grant(id), 4).is_some());
+            assert!(overflow.keep(&shard, grant(id), 4).is_some());
         }
         let mut seen = Vec::new();
-        while !letters.is_empty() {
-            letters.post(&mut Vec::new());
+        while !overflow.is_empty() {
+            overflow.post(&mut Vec::new());
             seen.extend(ids(&shard));
         }
         assert_eq!(seen, [0, 1, 2, 3, 1_000, 1_001]);
-        assert!(!letters.holds_for(&shard) && letters.count == 0);
+        assert!(!overflow.holds_for(&shard) && overflow.count == 0);
     }
 
     #[test]
     fn messages_to_a_shard_that_has_ended_are_dropped() {
         let shard = ShardHandle::new(0, 2);
-        let mut letters = Letters::default();
-        assert!(letters.keep(&shard, grant(1), 4).is_none());
+        let mut overflow = RemoteOverflow::default();
+        assert!(overflow.keep(&shard, grant(1), 4).is_none());
         shard.inbox().close();
         let mut dead = Vec::new();
-        letters.post(&mut dead);
-        assert!(letters.is_empty() && dead.len() == 1);
+        overflow.post(&mut dead);
+        assert!(overflow.is_empty() && dead.len() == 1);
     }
 }

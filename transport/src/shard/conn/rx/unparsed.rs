@@ -119,7 +119,7 @@ impl Rx {
     /// Continues with the held bytes, now that memory or space may be available.
     pub(crate) fn resume(&mut self, conn: &Rc<Conn>) -> Parsed {
         self.blocked = Blocked::default();
-        conn.serve_held()?;
+        conn.serve_queued()?;
         self.resume_body(conn)?;
         if let Some(side) = conn.spark() {
             self.grow_flow(conn, side);

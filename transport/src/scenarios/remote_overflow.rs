@@ -41,10 +41,17 @@ fn a_shard_whose_message_does_not_fit_sleeps_until_it_does() {
         }
     }
     let sender = &mut cluster.shards[0].pump;
-    assert!(!sender.local.letters.borrow().is_empty());
+    assert!(!sender.local.remote_overflow.borrow().is_empty());
     assert!(!sender.has_work(), "it does not stay awake for them");
     assert!(sender.next_timer().is_some(), "and looks after them again");
     cluster.until(|_| ran.load(Ordering::Relaxed) == 4 * INBOX as u64);
-    assert!(cluster.shards[0].pump.local.letters.borrow().is_empty());
+    assert!(
+        cluster.shards[0]
+            .pump
+            .local
+            .remote_overflow
+            .borrow()
+            .is_empty()
+    );
     cluster.finish();
 }
