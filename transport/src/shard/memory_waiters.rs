@@ -84,6 +84,7 @@ mod tests {
         waiters.put_back(grant);
         assert_eq!(waiters.pop(), Some(grant));
         waiters.retain(|key| key.slot != 2);
-        assert!(waiters.is_empty() && waiters.len() == 0);
+        assert!(waiters.is_empty());
+        assert_eq!(waiters.pop(), None);
     }
 }

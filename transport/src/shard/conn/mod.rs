@@ -189,7 +189,7 @@ pub(crate) struct Conn {
     /// The timer of the request whose time is up first.
     call_timer: Cell<Option<TimerKey>>,
     forecast: RefCell<BodyForecast>,
-    pace: BatchSizer,
+    batch_sizer: Cell<BatchSizer>,
     copied_out: Cell<retain::CopiedOut>,
     /// Length of the archive that did not fit the send buffer last.
     archive_hint: Cell<usize>,
@@ -208,6 +208,7 @@ impl Conn {
         opened: Option<Opened>,
     ) -> Rc<Self> {
         let now = local.now_ns();
+        let first_batch = local.conf.send_batch.min(local.conf.slice_len as usize);
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             key,
@@ -238,7 +239,7 @@ impl Conn {
             deadlines: Cell::new(Deadlines::new(local.conf.request_timeout)),
             call_timer: Cell::new(None),
             forecast: RefCell::default(),
-            pace: BatchSizer::new(local.conf.send_batch.min(local.conf.slice_len as usize)),
+            batch_sizer: Cell::new(BatchSizer::new(first_batch)),
             copied_out: Cell::default(),
             archive_hint: Cell::new(0),
             client_id: RefCell::new(None),
@@ -415,7 +416,7 @@ impl Conn {
             let slice = conf.mixed_slice_len.min(conf.slice_len);
             return (slice, slice as usize);
         }
-        let batch = self.pace.batch();
+        let batch = self.batch_sizer.get().batch();
         let slice = (conf.slice_len as usize).min(batch) & !(ALIGN - 1);
         (slice.max(ALIGN) as u32, batch)
     }
@@ -423,7 +424,9 @@ impl Conn {
     /// A send of so many bytes is handed to the socket.
     #[inline]
     pub(crate) fn send_began(&self, len: usize) {
-        self.pace.began(len, self.local.now_ns());
+        let mut sizer = self.batch_sizer.get();
+        sizer.began(len, self.local.now_ns());
+        self.batch_sizer.set(sizer);
     }
 
     /// The socket has taken a send, whole.
@@ -434,7 +437,9 @@ impl Conn {
             least: (conf.mixed_slice_len as usize).min(conf.send_batch),
             most: conf.send_batch,
         };
-        self.pace.ended(self.local.now_ns(), bounds);
+        let mut sizer = self.batch_sizer.get();
+        sizer.ended(self.local.now_ns(), bounds);
+        self.batch_sizer.set(sizer);
     }
 
     pub(crate) fn note_received(&self) {

@@ -42,7 +42,7 @@ impl Conn {
             return Composing::Done(outgoing);
         }
         let slice_max = self.local.conf.slice_len;
-        let batch = self.pace.batch().max(slice_max as usize);
+        let batch = self.batch_sizer.get().batch().max(slice_max as usize);
         self.composer(&mut tx, gather, Discipline::InOrder, (slice_max, batch))
     }
 }
