@@ -53,6 +53,11 @@ impl Wire {
         self == Wire::Native
     }
 
+    /// A body is sent whole before the next begins.
+    pub(crate) fn sends_bodies_in_order(self) -> bool {
+        self == Wire::Spark
+    }
+
     /// A header can be written in front of a body of unknown length, in place.
     #[inline(always)]
     pub(crate) fn frames_in_place(self) -> bool {

@@ -14,7 +14,7 @@ use crate::conn::send_queue::SendQueue;
 use crate::conn::transfer::{Carries, FileRange, Transfer};
 use crate::error::{CloseReason, RequestError, RpcFailure};
 
-use super::{Conn, spark};
+use super::Conn;
 
 /// A send on its way to be posted.
 #[derive(Debug)]
@@ -60,10 +60,7 @@ impl Outgoing {
 impl Conn {
     /// Begins the next send: what is queued, then slices of bodies.
     #[inline]
-    pub(crate) fn begin_compose(self: &Rc<Self>) -> Composing {
-        if let Some(side) = self.spark() {
-            return self.begin_compose_spark(side);
-        }
+    pub(super) fn begin_compose_native(&self) -> Composing {
         let mut tx = self.tx.borrow_mut();
         let Some(gather) = tx.take(&self.local.pool) else {
             return Composing::Done(Outgoing::Nothing);
@@ -139,7 +136,7 @@ impl Conn {
         metrics.bytes_out_summed.add(counts.summed);
         metrics.bytes_out_sum_known.add(counts.sum_known);
         assert!(
-            direct.is_none() || !gather.is_empty() || self.spark().is_some(),
+            direct.is_none() || !gather.is_empty() || !self.wire().frames_in_place(),
             "a range of a file has a header in front of it"
         );
         let some_ended = !ended.is_empty();
@@ -157,16 +154,13 @@ impl Conn {
         }
         if gather.is_empty() {
             self.local.pool.recycle(gather);
-            return match self.spark() {
-                // A body that had ended before, and blocked those after it.
-                Some(side) if some_ended => self.begin_compose_spark(side),
-                _ => Composing::Done(Outgoing::Nothing),
+            // In order, a body that had ended before may have blocked those after it.
+            return match some_ended && self.wire().sends_bodies_in_order() {
+                true => self.begin_compose(),
+                false => Composing::Done(Outgoing::Nothing),
             };
         }
-        Composing::Done(match self.spark() {
-            Some(side) => self.sealed(side, gather),
-            None => Outgoing::Gather(gather),
-        })
+        Composing::Done(self.encrypted(gather))
     }
 
     pub(crate) fn sends_crc(&self) -> bool {
@@ -228,7 +222,6 @@ impl Conn {
 
     /// True where nothing is left to be sent.
     pub(crate) fn is_flushed(&self) -> bool {
-        let sealing = self.spark().is_some_and(spark::SparkState::is_sealing);
-        self.tx.borrow().is_empty() && !sealing
+        self.tx.borrow().is_empty() && !self.is_encrypting()
     }
 }

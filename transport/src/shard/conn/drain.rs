@@ -109,9 +109,8 @@ impl Conn {
 
     #[cold]
     pub(super) fn refuse_draining(self: &Rc<Self>, kind: Kind, id: u64) {
-        if let Some(side) = self.spark() {
-            // Spark's clients treat a failure as final, and retry after a closed connection.
-            return self.drop_spark_request(side, id);
+        if !self.wire().has_refusals() {
+            return self.drop_request(id);
         }
         let text = "this side is draining; ask elsewhere or again";
         let failure = RpcFailure::new(FailureCode::ShuttingDown, text);

@@ -18,13 +18,15 @@ impl Conn {
         if !self.answered() {
             return;
         }
-        let (code, retryable) = (failure.code(), failure.retryable());
+        let code = failure.code();
         if code == FailureCode::Unauthorized {
             self.local.metrics.errors_auth.increment();
         }
-        if let Some(side) = self.spark() {
-            return self.answer_spark_failure(side, id, failure);
-        }
+        self.write_failure(kind, id, failure);
+    }
+
+    pub(super) fn write_native_failure(&self, kind: Kind, id: u64, failure: &RpcFailure) {
+        let (code, retryable) = (failure.code(), failure.retryable());
         let mut text = failure.body().clone();
         text.bound(self.local.conf.limits.max_failure_len as usize);
         let mut body = Vec::new();

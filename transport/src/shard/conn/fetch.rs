@@ -38,7 +38,7 @@ impl ChunkWish {
 impl Conn {
     /// Requests a chunk of a stream, from `offset` on, at most `max_len` bytes. Memory for its probable
     /// length is leased before the request leaves.
-    pub(crate) fn fetch_chunk(
+    pub(super) fn fetch_native_chunk(
         &self,
         (stream_id, chunk_index): (u64, u32),
         (offset, max_len): (u64, u64),
@@ -46,10 +46,6 @@ impl Conn {
         timeout: Option<Duration>,
         sink: impl FnOnce() -> ReplyTo,
     ) -> Result<u64, RequestError> {
-        if let Some(side) = self.spark() {
-            let (chunk, range) = ((stream_id, chunk_index), (offset, max_len));
-            return self.fetch_spark_chunk(side, chunk, range, timeout, sink);
-        }
         let timeout = self.timeout(timeout);
         self.admit()?;
         let id = self
@@ -76,17 +72,13 @@ impl Conn {
     }
 
     /// Requests a stream by name, from `offset` on, with a first grant of `credit` bytes.
-    pub(crate) fn open_stream(
+    pub(super) fn open_native_stream(
         &self,
         name: &str,
-        offset: u64,
-        credit: u64,
+        (offset, credit): (u64, u64),
         timeout: Option<Duration>,
         sink: impl FnOnce() -> ReplyTo,
     ) -> Result<u64, RequestError> {
-        if let Some(side) = self.spark() {
-            return self.open_spark_stream(side, name, (offset, credit), timeout, sink);
-        }
         let timeout = self.timeout(timeout);
         let limit = self.local.conf.limits.max_stream_name_len as usize;
         self.admit()?;
@@ -123,17 +115,13 @@ impl Conn {
     }
 
     /// Sends `data` as an upload with `meta` in front (Spark: `uploadStream`).
-    pub(crate) fn upload(
+    pub(super) fn upload_native(
         &self,
         meta: &[u8],
         data: ManagedBuffer,
         timeout: Option<Duration>,
         sink: impl FnOnce() -> ReplyTo,
     ) -> Result<u64, RequestError> {
-        self.admit_own_body(usize::MAX)?;
-        if let Some(side) = self.spark() {
-            return self.upload_spark(side, meta, data, timeout, sink);
-        }
         let timeout = self.timeout(timeout);
         let limit = u64::from(self.local.conf.limits.max_meta_len);
         self.admit()?;

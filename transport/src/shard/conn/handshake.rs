@@ -15,6 +15,7 @@ use crate::shard::local::TimerFor;
 use crate::sys::socket::Addr;
 
 use crate::conn::lifecycle::{Lifecycle, Phase};
+use crate::conn::wire::Wire;
 
 use super::{Conn, PeerTerms};
 
@@ -60,7 +61,7 @@ impl Conn {
         }
         let conf = &self.local.conf;
         self.close(match *self.handshake.borrow() {
-            None if self.spark().is_none() => CloseReason::ConnectTimeout {
+            None if self.wire() == Wire::Native => CloseReason::ConnectTimeout {
                 after: conf.connect_timeout,
             },
             _ => CloseReason::HandshakeTimeout {

@@ -60,6 +60,7 @@ mod out_of_memory;
 mod outbound;
 mod pause;
 pub(crate) mod progress;
+mod protocol;
 mod reassembly;
 mod received;
 mod recv_body;

@@ -166,16 +166,13 @@ impl Conn {
     /// Writes the body of a request, reply or one-way message; its size decides whether it is
     /// copied.
     #[inline]
-    pub(crate) fn write_rpc(
+    pub(super) fn write_native_rpc(
         &self,
         id: u64,
         carries: Carries,
         body: RpcBody<'_>,
         header: impl FnOnce(u32) -> ringrail_codec::native::Header,
     ) -> Result<(), NoMemory> {
-        if let Some(side) = self.spark() {
-            return self.write_spark_rpc(side, id, carries, body);
-        }
         let conf = &self.local.conf;
         let pool = &self.local.pool;
         let body = match body {

@@ -116,7 +116,12 @@ impl<D: Driver> Pump<D> {
             return;
         };
         let sink = || ReplyTo::Stream(order.feed);
-        let opened = conn.open_stream(&order.name, order.offset, order.credit, order.timeout, sink);
+        let opened = conn.open_stream(
+            &order.name,
+            (order.offset, order.credit),
+            order.timeout,
+            sink,
+        );
         let id = opened.as_ref().ok().copied();
         if let (Err(_), Some(id)) = (order.begun.send(opened), id) {
             conn.cancel(id);

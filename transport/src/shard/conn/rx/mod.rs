@@ -8,6 +8,7 @@
 mod body;
 mod parse;
 mod partial_frame;
+mod protocol;
 mod spark;
 mod unparsed;
 
@@ -19,8 +20,6 @@ use ringrail_codec::native::{HEADER_LEN, Header};
 use crate::buf::LeaseMut;
 use crate::conn::backpressure::Blocked;
 use crate::error::CloseReason;
-
-use crate::conn::lifecycle::Phase;
 
 use super::Conn;
 use body::BodyIn;
@@ -126,14 +125,7 @@ impl Rx {
         self.blocked.is_for(Blocked::TURN)
     }
 
-    /// True if the connection should receive exactly now, though a multishot may be armed.
-    pub(crate) fn wants_exact(&mut self, conn: &Conn) -> bool {
-        if conn.phase() != Phase::Open {
-            return false;
-        }
-        if let Some(side) = conn.spark() {
-            return self.wants_exact_spark(conn, side);
-        }
+    fn wants_exact_native(&mut self, conn: &Conn) -> bool {
         let discarding = self.body.as_ref().is_some_and(BodyIn::discards);
         if conn.expects_bulk() {
             self.exact = true;
@@ -170,9 +162,10 @@ impl Rx {
         if self.is_stuck() || !self.held.is_empty() {
             return Next::Nothing;
         }
-        if let Some(side) = conn.spark() {
-            return self.next_spark(conn, side);
-        }
+        self.next_frames(conn)
+    }
+
+    fn next_native(&mut self, conn: &Conn) -> Next {
         if !self.wants_exact(conn) {
             return Next::Multi;
         }
@@ -227,14 +220,7 @@ impl Rx {
         self.body.as_ref().map(BodyIn::id)
     }
 
-    /// Takes the buffer of a [`Next::Fill`] back, with `count` more bytes in it.
-    pub(crate) fn filled(&mut self, conn: &Rc<Conn>, mut buf: LeaseMut, count: usize) -> Parsed {
-        if conn.is_ending() {
-            return Ok(());
-        }
-        if let Some(side) = conn.spark() {
-            return self.filled_spark(conn, side, buf, count);
-        }
+    fn filled_native(&mut self, conn: &Rc<Conn>, mut buf: LeaseMut, count: usize) -> Parsed {
         match self.body.as_mut() {
             Some(body) => {
                 assert!(body.buf.is_none(), "a receive owned the buffer of the body");

@@ -8,6 +8,7 @@ use ringrail_codec::native::{ALIGN, FrameError, HEADER_LEN, Header, check_header
 use crate::buf::Lease;
 use crate::conn::backpressure::Blocked;
 use crate::conn::lifecycle::Phase;
+use crate::conn::wire::Wire;
 use crate::error::CloseReason;
 use crate::shard::conn::Conn;
 use crate::shard::conn::dispatch::broken;
@@ -38,11 +39,7 @@ fn half_way(conn: &Conn, data: &Lease, at: usize) -> usize {
 }
 
 impl Rx {
-    /// Parses `data[at..]`; returns the offset reached.
-    pub(super) fn parse(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
-        if conn.spark().is_some() {
-            return self.parse_spark(conn, data, at);
-        }
+    pub(super) fn parse_native(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
         let mut left = FRAMES_PER_TURN;
         let half = half_way(conn, data, at);
         while at < data.len() && !self.blocked.is_for(Blocked::MEMORY) {
@@ -56,15 +53,16 @@ impl Rx {
             }
             if self.stash.is_some() {
                 at += self.feed_stash(conn, bytes)?;
-                if conn.spark().is_some() {
-                    return self.parse_spark(conn, data, at);
+                if conn.wire() != Wire::Native {
+                    // What was incomplete was the beginning of another protocol.
+                    return self.parse(conn, data, at);
                 }
                 continue;
             }
             if state == Phase::Opening {
                 match conn.on_hello(bytes)? {
                     HelloRead::Done(consumed) => at += consumed,
-                    HelloRead::Spark => return self.parse_spark(conn, data, at),
+                    HelloRead::Spark => return self.parse(conn, data, at),
                     HelloRead::NeedMore(need) => at += self.stash(conn, bytes, need),
                 }
                 continue;

@@ -57,10 +57,7 @@ impl Rx {
                 HelloRead::Spark => {
                     self.need = stash.len();
                     self.stash = Some(stash);
-                    match conn.spark() {
-                        Some(side) => self.spark_stash_grew(conn, side),
-                        None => Ok(()),
-                    }
+                    self.look_again(conn)
                 }
                 HelloRead::NeedMore(need) => self.regrow(conn, stash, need),
             },

@@ -52,11 +52,13 @@ impl Flow {
 }
 
 impl Rx {
-    /// Parses `data[at..]`; returns the offset reached.
-    pub(super) fn parse_spark(&mut self, conn: &Rc<Conn>, data: &Lease, mut at: usize) -> Taken {
-        let Some(side) = conn.spark() else {
-            return Ok(data.len());
-        };
+    pub(super) fn parse_spark(
+        &mut self,
+        conn: &Rc<Conn>,
+        side: &SparkState,
+        data: &Lease,
+        mut at: usize,
+    ) -> Taken {
         let mut left = FRAMES_PER_TURN;
         while at < data.len()
             && !self.blocked.is_for(Blocked::MEMORY)
@@ -368,7 +370,7 @@ impl Rx {
         };
         copy.put(rest);
         let plain = conn.unseal(side, copy, 0)?.freeze();
-        let done = self.parse_spark(conn, &plain, 0)?;
+        let done = self.parse_spark(conn, side, &plain, 0)?;
         if done < plain.len() {
             self.hold_rest(conn, plain, done);
         }

@@ -9,8 +9,10 @@ use ringrail_codec::native::ALIGN;
 
 use crate::buf::{Lease, LeaseMut};
 use crate::conn::backpressure::Blocked;
+use crate::conn::wire::Wire;
 use crate::shard::conn::Conn;
 
+use super::protocol::decrypted;
 use super::{Parsed, Rx, Taken};
 
 /// Shorter remainders are copied, so that they do not retain a receive buffer; in bytes.
@@ -31,10 +33,7 @@ impl Rx {
         if conn.is_ending() {
             return Ok(());
         }
-        let data = match conn.spark() {
-            Some(side) => conn.unseal(side, data, 0)?,
-            None => data,
-        };
+        let data = decrypted(conn, data)?;
         if self.held.is_empty() && !self.is_stuck() {
             return self.take(conn, data);
         }
@@ -49,7 +48,7 @@ impl Rx {
 
     /// Parses a buffer from its beginning.
     fn take(&mut self, conn: &Rc<Conn>, mut data: LeaseMut) -> Parsed {
-        let at = match self.is_within_a_frame() && conn.is_open() && conn.spark().is_none() {
+        let at = match self.is_within_a_frame() && conn.is_open() && conn.wire() == Wire::Native {
             true => self.align(conn, &mut data)?,
             false => 0,
         };
@@ -121,10 +120,7 @@ impl Rx {
         self.blocked = Blocked::default();
         conn.serve_queued()?;
         self.resume_body(conn)?;
-        if let Some(side) = conn.spark() {
-            self.grow_flow(conn, side);
-            self.spark_stash_grew(conn, side)?;
-        }
+        self.look_again(conn)?;
         while self.blocked.is_clear() {
             match self.held.pop_front() {
                 None => break,
