@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 
 use super::local::ConnKey;
 
+/// Waiters among which nobody looks for connections that have ended.
+const LEAST_LOOK: usize = 64;
+
 /// What memory is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -30,6 +33,9 @@ pub(crate) struct Waiter {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryWaiters {
     queue: VecDeque<Waiter>,
+    /// Length from which it is worth looking for connections that have ended: twice that of the last look, so that
+    /// looking costs no more than waiting.
+    look_at: usize,
 }
 
 impl MemoryWaiters {
@@ -39,6 +45,11 @@ impl MemoryWaiters {
 
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// True if connections that have ended may outnumber the others.
+    pub(crate) fn is_worth_a_look(&self) -> bool {
+        self.queue.len() > self.look_at
     }
 
     /// Adds a waiter behind all others.
@@ -59,6 +70,7 @@ impl MemoryWaiters {
     /// Removes those of connections that have ended.
     pub(crate) fn retain(&mut self, is_there: impl Fn(ConnKey) -> bool) {
         self.queue.retain(|waiter| is_there(waiter.key));
+        self.look_at = 2 * self.queue.len().max(LEAST_LOOK);
     }
 }
 
@@ -83,7 +95,9 @@ mod tests {
         let grant = waiters.pop().unwrap();
         waiters.put_back(grant);
         assert_eq!(waiters.pop(), Some(grant));
+        assert!(waiters.is_worth_a_look());
         waiters.retain(|key| key.slot != 2);
+        assert!(!waiters.is_worth_a_look(), "it has been looked at");
         assert!(waiters.is_empty());
         assert_eq!(waiters.pop(), None);
     }

@@ -50,7 +50,7 @@ fn purge<D: Driver>(pump: &mut Pump<D>) {
             .retain(|key| local.conn(*key).is_some());
     }
     let mut waiters = local.memory_waiters.borrow_mut();
-    if waiters.len() > limit {
+    if waiters.is_worth_a_look() {
         waiters.retain(|key| local.conn(key).is_some());
     }
 }
