@@ -269,6 +269,10 @@ impl ShardLocal {
         let generation = self.generation.get().wrapping_add(1);
         self.generation.set(generation);
         let entry = conns.vacant_entry();
+        assert!(
+            entry.key() as u64 <= SLOT_MASK,
+            "a slot has more bits than timers and tokens keep of it"
+        );
         let conn = make(ConnKey {
             slot: entry.key() as u32,
             generation,

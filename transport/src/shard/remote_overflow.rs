@@ -80,7 +80,13 @@ impl RemoteOverflow {
             posted += before - bag.commands.len();
             !bag.commands.is_empty() || !bag.lost.is_empty()
         });
+        assert!(posted <= self.count, "more messages were posted than kept");
         self.count -= posted;
+        assert!(
+            !self.bags.is_empty() || self.count == 0,
+            "{} messages are for nobody",
+            self.count
+        );
         posted > 0
     }
 }

@@ -6,6 +6,7 @@
 //! [`Rx`] holds what is half received and tells the pump what to post next; it posts nothing itself.
 
 mod body;
+mod flow;
 mod parse;
 mod partial_frame;
 mod protocol;
@@ -72,7 +73,7 @@ pub(crate) struct Rx {
     /// Received and not parsed yet.
     held: VecDeque<Unparsed>,
     /// An incoming body of Spark's protocol.
-    flow: Option<spark::Flow>,
+    flow: Option<flow::Flow>,
     /// The time since which such a body has found no memory.
     scarce_since_ns: Option<u64>,
     exact: bool,

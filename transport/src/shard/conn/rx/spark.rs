@@ -13,43 +13,16 @@ use crate::conn::backpressure::Blocked;
 use crate::conn::claim::grown;
 use crate::conn::wire::SPARK_HEAD_LEN;
 use crate::error::CloseReason;
-use crate::shard::conn::spark::{PiecesOf, Plan, SparkState, WholeOf};
+use crate::shard::conn::spark::{Plan, SparkState};
 use crate::shard::conn::{Conn, ReceivedBytes};
 
 use super::body::SCARCE_NS;
+use super::flow::{Flow, To};
 use super::parse::FRAMES_PER_TURN;
 use super::{Next, Parsed, Rx, Taken};
 
 /// Length of a piece of a stream or upload, in bytes.
 const PIECE_LEN: usize = 256 << 10;
-
-/// An incoming body.
-#[derive(Debug)]
-pub(super) struct Flow {
-    to: To,
-    /// Bytes that have not arrived.
-    left: u64,
-    /// The destination of the next bytes: all of a whole body, or the current piece. `None` while a
-    /// receive operation owns it.
-    buf: Option<LeaseMut>,
-    /// Bytes received into it.
-    got: usize,
-    /// Bytes that it will hold when full.
-    want: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum To {
-    Whole(WholeOf),
-    Pieces(PiecesOf),
-    Nowhere,
-}
-
-impl Flow {
-    pub(super) fn discards(&self) -> bool {
-        matches!(self.to, To::Nowhere)
-    }
-}
 
 impl Rx {
     pub(super) fn parse_spark(
