@@ -14,6 +14,60 @@ const CRATE: &[(&str, &[&str])] = &[
     ("conf", &["block", "rpc", "shuffle"]),
 ];
 
+/// The modules of the transport, each using only those before it. There are no exceptions.
+const TRANSPORT: &[&str] = &[
+    "sync", "metrics", "buf", "sys", "failure", "error", "conf", "spark", "conn", "shard",
+    "server", "client", "context",
+];
+
+/// Words of the transport that act, or share: the state of a connection (`conn`) has none of them.
+const ACTING: &[&str] = &[
+    "Cell",
+    "Driver",
+    "Instant",
+    "Pool",
+    "Rc",
+    "RefCell",
+    "TimerKey",
+    "TimerWheel",
+    "tracing",
+];
+
+/// Where it has one all the same: the file, the word, the reason.
+const ACTING_EXCEPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "send_queue.rs",
+        "Pool",
+        "frames are written into gathers, which the pool that is handed in gives",
+    ),
+    (
+        "send_queue.rs",
+        "Cell",
+        "the counter of bodies is handed on to its body queue",
+    ),
+    (
+        "send_queue.rs",
+        "Rc",
+        "the counter of bodies is handed on to its body queue",
+    ),
+    (
+        "body_queue.rs",
+        "Cell",
+        "counts the bodies of all connections of a shard, for the bound on them",
+    ),
+    (
+        "body_queue.rs",
+        "Rc",
+        "counts the bodies of all connections of a shard, for the bound on them",
+    ),
+];
+
+/// Words that the connections of a shard do not know: what drives them.
+const DRIVING: &[&str] = &["Driver", "Pump", "engine", "park", "pump"];
+
+/// Modules of the transport that are tests.
+const TRANSPORT_TESTS: &[&str] = &["scenarios", "metrics_tests"];
+
 /// The modules of `src/rpc`, each using only those before it.
 const RPC: &[&str] = &[
     "sync",
@@ -316,6 +370,71 @@ fn no_module_of_rpc_uses_a_later_one_but_for_the_exceptions() {
             upwards.contains(&(from, to)),
             "{from} -> {to} is gone: so is its exception"
         );
+    }
+}
+
+#[test]
+fn no_module_of_the_transport_uses_a_later_one() {
+    let found = uses("transport/src", &[], TRANSPORT_TESTS);
+    let place = |module: &str| TRANSPORT.iter().position(|known| *known == module);
+    for ((from, to), files) in &found {
+        let from_at = place(from).unwrap_or_else(|| panic!("{from} has no place in the order"));
+        let Some(to_at) = place(to) else {
+            // The root's own names: macros and inline items.
+            continue;
+        };
+        assert!(
+            to_at < from_at,
+            "{from} uses {to}, which comes after it: {files:?}"
+        );
+    }
+    let edge = |from: &str, to: &str| found.contains_key(&(from.to_owned(), to.to_owned()));
+    assert!(edge("shard", "conn") && edge("client", "shard") && edge("conn", "buf"));
+}
+
+/// The words that a source consists of.
+fn words(code: &str) -> BTreeSet<&str> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect()
+}
+
+#[test]
+fn the_state_of_a_connection_neither_acts_nor_shares() {
+    let dir = root().join("transport/src/conn");
+    let mut used = BTreeSet::new();
+    let mut seen = 0;
+    for file in files(&dir, ".rs") {
+        let name = file.to_string_lossy().into_owned();
+        if name.ends_with("_tests.rs") {
+            continue;
+        }
+        seen += 1;
+        let code = code(&dir.join(&file));
+        let words = words(&code);
+        for word in ACTING.iter().filter(|word| words.contains(**word)) {
+            let excepted = |(of, what, _): &&(&str, &str, &str)| *of == name && what == word;
+            let known = ACTING_EXCEPTIONS.iter().find(excepted);
+            assert!(known.is_some(), "conn/{name} uses {word}");
+            used.insert((name.clone(), *word));
+        }
+    }
+    assert!(seen > 15, "{seen} files were looked at");
+    for (file, word, reason) in ACTING_EXCEPTIONS {
+        assert!(!reason.is_empty(), "{file}: {word} has no reason");
+        let is_used = used.contains(&((*file).to_owned(), *word));
+        assert!(is_used, "{file}: {word} is gone: so is its exception");
+    }
+}
+
+#[test]
+fn the_connections_of_a_shard_do_not_know_what_drives_them() {
+    let dir = root().join("transport/src/shard/conn");
+    for file in files(&dir, ".rs") {
+        let code = code(&dir.join(&file));
+        let words = words(&code);
+        for word in DRIVING {
+            assert!(!words.contains(word), "{} uses {word}", file.display());
+        }
     }
 }
 

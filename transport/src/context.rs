@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::client::{ClientBootstrap, TransportClient, TransportClientFactory};
-use crate::conn::Speaks;
 use crate::error::ConnectError;
 use crate::server::{HandlerFactory, NoRpcHandler, RpcHandler, ServerBootstrap, TransportServer};
 use crate::shard::Engine;
+use crate::shard::conn::Protocol;
 use crate::spark::{ClientAuthentication, Protocols, ServerAuthentication};
 use crate::sys::socket::{Addr, SocketError};
 
@@ -122,9 +122,9 @@ impl TransportContext {
         bootstraps: Vec<Arc<dyn ServerBootstrap>>,
     ) -> Result<TransportServer, SocketError> {
         let speaks = match (&self.authentication, self.protocols) {
-            (None, Protocols::Native) => Speaks::Native,
-            (None, Protocols::Either) => Speaks::Either,
-            (authentication, _) => Speaks::SparkServer(authentication.clone()),
+            (None, Protocols::Native) => Protocol::Native,
+            (None, Protocols::Either) => Protocol::Either,
+            (authentication, _) => Protocol::SparkServer(authentication.clone()),
         };
         let (id, addr) = self
             .engine
@@ -165,7 +165,7 @@ impl TransportContext {
         &self,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
     ) -> TransportClientFactory {
-        self.client_factory(bootstraps, Speaks::Native)
+        self.client_factory(bootstraps, Protocol::Native)
     }
 
     /// As [`create_client_factory`](Self::create_client_factory), for connections that speak
@@ -180,14 +180,14 @@ impl TransportContext {
         authentication: Option<ClientAuthentication>,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
     ) -> TransportClientFactory {
-        let speaks = Speaks::SparkClient(authentication.map(Arc::new));
+        let speaks = Protocol::SparkClient(authentication.map(Arc::new));
         self.client_factory(bootstraps, speaks)
     }
 
     fn client_factory(
         &self,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
-        speaks: Speaks,
+        speaks: Protocol,
     ) -> TransportClientFactory {
         let handlers = Arc::clone(&self.handlers);
         TransportClientFactory::new(self.engine.clone(), handlers, bootstraps, speaks)

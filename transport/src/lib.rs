@@ -4,9 +4,9 @@
 //! request's way takes a lock. Frames are parsed where the kernel put them, handlers read bodies
 //! in place, bodies are sent from where they lie.
 //!
-//! Layers, each knowing only those above it in this list: [`buf`] (memory), [`sys`] (the kernel),
-//! `conn` (a connection as a state machine), [`shard`] (the loop), [`server`] and [`client`] (what
-//! programs use), [`TransportContext`] (the way in).
+//! Layers, each knowing only those before it in this list: [`buf`] (memory), [`sys`] (the kernel),
+//! `conn` (the state of a connection, as machines without I/O), [`shard`] (the loop, and the connections
+//! that act), [`server`] and [`client`] (what programs use), [`TransportContext`] (the way in).
 
 pub mod buf;
 #[cfg(not(loom))]
@@ -41,13 +41,13 @@ pub use client::{
 #[cfg(not(loom))]
 pub use conf::{Checksum, IoDriver, ParkMode, Pin, TransportConf};
 #[cfg(not(loom))]
-pub use conn::{Outcome, ReceivedBytes, Reply, ResponseHandler};
-#[cfg(not(loom))]
 pub use context::TransportContext;
 #[cfg(not(loom))]
 pub use error::{CloseReason, ConnectError, EngineError, Reached, RequestError, RpcFailure};
 #[cfg(not(loom))]
 pub use server::{Responder, RpcHandler, TransportServer};
+#[cfg(not(loom))]
+pub use shard::conn::{Outcome, ReceivedBytes, Reply, ResponseHandler};
 #[cfg(not(loom))]
 pub use shard::{Engine, ShardHandle};
 #[cfg(not(loom))]

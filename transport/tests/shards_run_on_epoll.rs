@@ -125,9 +125,11 @@ fn hosted_shards_have_tokio_s_timers() {
 
 #[test]
 fn shards_that_spin_answer() {
-    let mut conf = TransportConf::default();
-    conf.spin_us = 50;
-    conf.driver = IoDriver::Epoll;
+    let conf = TransportConf {
+        spin_us: 50,
+        driver: IoDriver::Epoll,
+        ..TransportConf::default()
+    };
     let engine = Engine::builder(conf).shards(1).start().unwrap();
     let context = TransportContext::client_only(engine);
     let (server, _engine) = serve(IoDriver::Epoll, ParkMode::Bare);

@@ -46,8 +46,11 @@ pub fn decode_frame<'a>(buf: &'a [u8], limits: &Limits) -> Result<Step<'a>, Fram
             at_least: HEADER_LEN,
         });
     };
-    let header = Header::decode(head)?;
-    check_header(&header, limits)?;
+    let header = match Header::decode_checked(head, limits) {
+        Some(header) => header,
+        // For the reason.
+        None => decode_by_step(head, limits)?,
+    };
     let consumed = header.frame_len();
     match rest.get(..header.body_len as usize) {
         Some(body) if consumed <= buf.len() => Ok(Step::Frame {
@@ -57,6 +60,13 @@ pub fn decode_frame<'a>(buf: &'a [u8], limits: &Limits) -> Result<Step<'a>, Fram
         }),
         _ => Ok(Step::NeedMore { at_least: consumed }),
     }
+}
+
+#[cold]
+fn decode_by_step(head: &[u8; HEADER_LEN], limits: &Limits) -> Result<Header, FrameError> {
+    let header = Header::decode(head)?;
+    check_header(&header, limits)?;
+    Ok(header)
 }
 
 /// Checks a header against this side's limits: the length of the body for its kind and of the whole RPC.

@@ -22,6 +22,7 @@ pub struct NoRoom {
 ///
 /// # Panics
 /// If `body` is not of the length that the header announces.
+#[inline(always)]
 pub fn encode_frame(header: &Header, body: &[u8], out: &mut [u8]) -> Result<usize, NoRoom> {
     assert_eq!(
         body.len(),

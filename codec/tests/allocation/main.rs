@@ -1,5 +1,7 @@
 //! No allocation follows from a number that a peer sends, and the hot paths allocate nothing at all.
 
+#[path = "../native/any_frame.rs"]
+mod any_frame;
 #[cfg(feature = "spark")]
 mod java;
 mod native;

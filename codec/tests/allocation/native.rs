@@ -4,6 +4,7 @@ use ringrail_codec::archive::{FailureBody, Phase, access, encode_into};
 use ringrail_codec::native::*;
 use rkyv::util::AlignedVec;
 
+use crate::any_frame::Frame;
 use crate::{Numbers, allocations};
 
 #[test]

@@ -3,6 +3,8 @@
 use ringrail_codec::archive::{FailureBody, Phase, encode_to_vec};
 use ringrail_codec::native::*;
 
+use crate::any_frame::Frame;
+
 use crate::stored::{bytes, fixture, little, number, second_decoder, slow_crc32c, stored};
 
 const RAMP: [u8; 40] = {

@@ -2,6 +2,7 @@
 
 use ringrail_codec::native::*;
 
+use crate::any_frame::Frame;
 use crate::stored::{bytes, fixture};
 
 fn parse(frame: &[u8]) -> Result<(), FrameError> {

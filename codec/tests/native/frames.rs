@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ringrail_codec::native::*;
 
+use crate::any_frame::Frame;
 use crate::strategies::{Sent, any_frame};
 
 /// Reads frames as an engine does: bytes arrive in pieces, the decoder says when it is worth looking.

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ringrail_codec::native::*;
 
+use crate::any_frame::Frame;
 use crate::strategies::any_frame;
 
 fn decode_everything(bytes: &[u8]) {

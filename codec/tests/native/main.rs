@@ -1,5 +1,6 @@
 //! The native protocol: its bytes, its rules and its machines, each checked against something independent.
 
+mod any_frame;
 mod archives;
 mod bulk;
 mod bulk_rules;

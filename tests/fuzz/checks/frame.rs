@@ -1,12 +1,22 @@
-//! A stream of frames: what is accepted means exactly its bytes, and a prefix never means something else.
+//! A stream of frames: what is accepted means exactly its bytes, and a prefix never means something else. The
+//! header is read by what the engine runs, [`Header::decode_checked`], and must be judged as by the checks that
+//! name reasons.
 
 use ringrail_codec::native::*;
+
+#[path = "../../../codec/tests/native/any_frame.rs"]
+mod any_frame;
+
+use any_frame::Frame;
 
 /// Reads frames from `data` until something is wrong or missing.
 pub(crate) fn check(data: &[u8]) {
     let limits = Limits::DEFAULT;
     let mut rest = data;
     loop {
+        if let Some(head) = rest.first_chunk() {
+            check_header_is_judged_alike(head, &limits);
+        }
         match decode_frame(rest, &limits) {
             Ok(Step::Frame {
                 header,
@@ -27,6 +37,14 @@ pub(crate) fn check(data: &[u8]) {
             }
         }
     }
+}
+
+fn check_header_is_judged_alike(head: &[u8; HEADER_LEN], limits: &Limits) {
+    let by_step = Header::decode(head).and_then(|header| {
+        check_header(&header, limits)?;
+        Ok(header)
+    });
+    assert_eq!(Header::decode_checked(head, limits), by_step.ok());
 }
 
 /// An accepted frame, encoded again, gives the same header and body.

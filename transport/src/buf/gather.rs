@@ -156,6 +156,17 @@ impl Gather {
         self.grown(start, len);
     }
 
+    /// Adds `len` bytes to the head buffer, for the caller to write.
+    ///
+    /// # Panics
+    /// If the head buffer has no room for them.
+    #[inline(always)]
+    pub fn extend(&mut self, len: usize) -> &mut [u8] {
+        let start = self.head.len();
+        self.grown(start, len);
+        &mut self.head.buffer_mut()[start..start + len]
+    }
+
     /// `len` more bytes of the head buffer have been written, from `start` on.
     #[inline]
     fn grown(&mut self, start: usize, len: usize) {

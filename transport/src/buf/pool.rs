@@ -1,8 +1,21 @@
 //! The per-shard pool: free lists by size class under a hard budget.
 //!
-//! Only the shard's thread leases. Buffers come back from anywhere: on the owner's thread straight
-//! into the free list (LIFO: the hottest buffer goes out next), elsewhere by way of the
-//! [`ReturnStack`](super::returns::ReturnStack), which the owner empties when a list runs dry.
+//! ```text
+//!                     ┌──────────────── budget ────────────────────────────┐
+//!                     │ data share: lease, reserve  │ reserve:              │
+//!                     │                             │ lease_reserved,       │
+//!                     │                             │ receive buffers       │
+//!                     └─────────────────────────────┴───────────────────────┘
+//!  lease ──► free list of the class, last in first out ──► else map ──► else a larger free buffer
+//!                    ▲                                          └──► else None: the caller waits
+//!  last drop, here ──┤
+//!  last drop, on another thread ──► ReturnStack ──► emptied when a list runs dry
+//! ```
+//!
+//! Only the shard's thread leases. The buffer that came back last goes out next: it is the one that is still in
+//! the cache. Exhaustion is an answer, never an allocation beside the pool. A [`Reservation`] counts against the
+//! budget before it is a buffer, so that who is promised memory gets it. `leased <= mapped <= budget` holds at
+//! all times; the pool may die before its leases, which then free their memory themselves.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use crate::conf::TransportConf;
-use crate::conn::Speaks;
 use crate::error::ConnectError;
-use crate::server::HandlerFactory;
 use crate::shard::Engine;
 use crate::shard::blocking::block_on;
 use crate::shard::command::{Command, ConnectOrder};
+use crate::shard::conn::Protocol;
+use crate::shard::conn::user::HandlerFactory;
 use crate::sys::socket::Addr;
 
 use super::TransportClient;
@@ -74,7 +74,7 @@ struct Inner {
     engine: Engine,
     handlers: Arc<HandlerFactory>,
     bootstraps: Vec<Arc<dyn ClientBootstrap>>,
-    speaks: Speaks,
+    speaks: Protocol,
     /// Keyed by the unresolved address, so that names are looked up again for each connection.
     peers: Mutex<HashMap<String, Arc<PeerPool>>>,
     turn: std::sync::atomic::AtomicUsize,
@@ -95,7 +95,7 @@ impl TransportClientFactory {
         engine: Engine,
         handlers: Arc<HandlerFactory>,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
-        speaks: Speaks,
+        speaks: Protocol,
     ) -> Self {
         let turn = std::sync::atomic::AtomicUsize::new(0);
         let peers = Mutex::new(HashMap::new());

@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::conn::Outcome;
 use crate::error::RequestError;
 use crate::shard::blocking::block_on;
 use crate::shard::command::Command;
+use crate::shard::conn::Outcome;
 use crate::shard::handle::ShardHandle;
 use crate::shard::local::ConnKey;
 use crate::shard::remote::{Caller, Spare, WakeBatch};

@@ -1,4 +1,4 @@
-//! Asking for merged blocks, in Spark's protocol (Spark: `MergedBlockMetaRequest`).
+//! WireId for merged blocks, in Spark's protocol (Spark: `MergedBlockMetaRequest`).
 
 use std::fmt;
 use std::future::Future;
@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::conn::sink::Sink;
-use crate::conn::{Conn, Outcome, Reply};
 use crate::error::RequestError;
-use crate::server::MergedBlocksRequest;
 use crate::shard::ShardHandle;
 use crate::shard::blocking::block_on;
 use crate::shard::command::Command;
+use crate::shard::conn::reply_to::ReplyTo;
+use crate::shard::conn::user::MergedBlocksRequest;
+use crate::shard::conn::{Conn, Outcome, Reply};
 use crate::shard::remote_sink::RemoteSink;
 
 use super::{CallFuture, Connection, RequestFuture, TransportClient};
@@ -169,7 +169,7 @@ impl Question {
             reduce_id,
         };
         let mut sink = Some(self.sink);
-        let place = || sink.take().map_or(Sink::Future(None), Sink::Remote);
+        let place = || sink.take().map_or(ReplyTo::Future(None), ReplyTo::Remote);
         match conn.ask_merged(&asked, &self.num_chunks, self.timeout, place) {
             Ok(id) => conn.tell_id(id),
             Err(error) => {

@@ -4,20 +4,16 @@
 //! futures. [`TransportClient`] is for all other code: `Send + Sync`, cheap to clone, usable from
 //! any executor and from plain threads. [`TransportClientFactory`] pools connections per peer.
 
-mod callbacks;
-mod connection;
 mod factory;
 mod future;
 mod merged;
 mod resolve;
-mod stream;
 mod transport_client;
 
-pub use callbacks::ResponseContext;
-pub use connection::{CallFuture, Connection};
+pub use crate::shard::conn::user::{
+    CallFuture, ChunkOptions, Connection, ResponseContext, StreamReader,
+};
 pub use factory::{ClientBootstrap, TransportClientFactory};
 pub use future::RequestFuture;
 pub use merged::{MergedBlockMeta, MergedBlockMetaFuture};
-pub(crate) use stream::StreamFeed;
-pub use stream::StreamReader;
-pub use transport_client::{ChunkOptions, TransportClient};
+pub use transport_client::TransportClient;

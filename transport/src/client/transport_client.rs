@@ -9,18 +9,18 @@ use tokio::sync::oneshot;
 use ringrail_codec::archive::{Encode, encode_to_vec};
 
 use crate::buf::{Body, ManagedBuffer};
-use crate::conn::Live;
-use crate::conn::fetch::ChunkWish;
 use crate::error::RequestError;
 use crate::shard::blocking::refuse_on_shard;
 use crate::shard::command::{Ask, Command, StreamOrder};
+use crate::shard::conn::ConnHandle;
 use crate::shard::handle::ShardHandle;
 use crate::shard::inbox::PushError;
 use crate::shard::local::ConnKey;
 use crate::shard::remote_sink::RemoteSink;
 use crate::sys::socket::Addr;
 
-use super::{Connection, RequestFuture, StreamFeed, StreamReader};
+use super::{Connection, RequestFuture, StreamReader};
+use crate::shard::conn::user::{ChunkOptions, StreamFeed};
 
 /// Credit of a stream, in bytes: its sender may be that far ahead of its reader.
 const STREAM_WINDOW: u64 = 1 << 20;
@@ -36,47 +36,24 @@ const STREAM_WINDOW: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct TransportClient {
     shard: ShardHandle,
-    live: Live,
+    live: ConnHandle,
     peer: Arc<Addr>,
 }
 
-/// The part of a chunk to fetch, and the options of the fetch.
-#[derive(Clone, Copy, Debug)]
-pub struct ChunkOptions {
-    /// Offset of the first byte wanted, in bytes: the end of an earlier, interrupted attempt.
-    pub offset: u64,
-    /// Upper bound on the bytes fetched.
-    pub max_len: u64,
-    /// Its length if known: memory is leased before the request leaves, which saves a round trip.
-    pub len_hint: Option<u64>,
-    /// Time limit for the answer; `None` for the configured request timeout.
-    pub timeout: Option<Duration>,
-    /// Take checksums (CRC32C) where the connection has them; `false` where a digest that is verified end to end
-    /// covers the chunk, as BLAKE3 does in `ringrail fetch`.
-    pub checksum: bool,
-}
-
-impl ChunkOptions {
-    /// The part of them that the connection needs to know.
-    pub(super) fn wish(&self) -> ChunkWish {
-        ChunkWish::new(self.len_hint, self.checksum)
-    }
-}
-
-impl Default for ChunkOptions {
-    fn default() -> Self {
-        Self {
-            offset: 0,
-            max_len: u64::MAX,
-            len_hint: None,
-            timeout: None,
-            checksum: true,
-        }
+impl Connection {
+    /// A handle to this connection for other threads.
+    pub fn client(&self) -> TransportClient {
+        let local = &self.conn.local;
+        TransportClient::new(
+            local.handle.clone(),
+            self.conn.live(),
+            self.conn.peer.clone(),
+        )
     }
 }
 
 impl TransportClient {
-    pub(crate) fn new(shard: ShardHandle, live: Live, peer: Arc<Addr>) -> Self {
+    pub(crate) fn new(shard: ShardHandle, live: ConnHandle, peer: Arc<Addr>) -> Self {
         Self { shard, live, peer }
     }
 

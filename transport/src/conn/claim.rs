@@ -1,17 +1,4 @@
-//! Memory for bodies that a peer has announced and not sent yet.
-//!
-//! A header costs its sender nothing, so its length does not decide how much is leased. A body begins
-//! in a buffer of [`Conn::first_claim`] bytes; a full buffer is replaced by one of [`GROWTH`] times the
-//! received bytes. While little of the pool is in use the first buffer holds a whole frame, and nothing is
-//! copied; the more of the pool is in use, the less a claim gets. The total memory of one peer's unfinished
-//! requests is bounded by its share, `ringrail.transport.connectionShare`.
-//!
-//! Chunks and other answers to this side's requests are handled elsewhere: their memory is leased with the
-//! request, or when their credit is granted.
-
-use crate::buf::LeaseMut;
-
-use super::Conn;
+//! How much memory a body gets whose length is only announced.
 
 /// First lease of a claim while less than a quarter of the pool is in use, in bytes: the longest frame,
 /// unless `ringrail.transport.maxBodyLen` was raised.
@@ -21,7 +8,7 @@ const AT_EASE_LEN: usize = 1 << 20;
 const PRESSED_LEN: usize = 16 << 10;
 
 /// The same with half of the pool in use, in bytes.
-const SHORT_LEN: usize = 4 << 10;
+pub(crate) const SHORT_LEN: usize = 4 << 10;
 
 /// Ratio of a body's next buffer to the received bytes.
 const GROWTH: usize = 4;
@@ -30,7 +17,7 @@ const GROWTH: usize = 4;
 ///
 /// Half of the body or more is rounded up to the whole, because the last two buffers exist at the same time
 /// while one is copied into the other.
-pub(in crate::conn) fn grown(have: usize, limit: usize) -> usize {
+pub(crate) fn grown(have: usize, limit: usize) -> usize {
     let next = have.saturating_mul(GROWTH).max(SHORT_LEN);
     match next >= limit / 2 {
         true => limit,
@@ -38,74 +25,28 @@ pub(in crate::conn) fn grown(have: usize, limit: usize) -> usize {
     }
 }
 
-impl Conn {
-    /// Bytes leased for a body of `total` bytes before any of it has arrived.
-    pub(in crate::conn) fn first_claim(&self, total: usize) -> usize {
-        let pool = &self.local.pool;
+/// How much of the shard's pool is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PoolUse {
+    /// Less than a quarter.
+    Low,
+    /// A quarter or more.
+    Quarter,
+    /// Half or more.
+    Half,
+}
+
+/// Bytes leased for a body of `total` bytes before any of it has arrived.
+pub(crate) fn first_claim(total: usize, pool: PoolUse) -> usize {
+    let most = match pool {
+        PoolUse::Half => SHORT_LEN,
+        PoolUse::Quarter => PRESSED_LEN,
         // An eighth of a longer body suffices to reach a buffer of its whole length, see `grown`: a larger
         // first lease would need two large buffers at once.
-        let at_ease = match total <= AT_EASE_LEN {
-            true => total,
-            false => AT_EASE_LEN.min(total / 8),
-        };
-        let most = match () {
-            () if pool.is_filled(2) => SHORT_LEN,
-            () if pool.is_filled(1) => PRESSED_LEN,
-            () => at_ease,
-        };
-        total.min(most)
-    }
-
-    /// True if a body of so many bytes fits into this peer's empty share.
-    pub(in crate::conn) fn could_claim(&self, len: u64) -> bool {
-        self.local.pool.could_hold(len) && len <= self.local.connection_share() as u64
-    }
-
-    /// The key that limits a body of so many bytes, for errors.
-    pub(in crate::conn) fn claim_key(&self, len: u64) -> &'static str {
-        match self.local.pool.could_hold(len) && len > self.local.connection_share() as u64 {
-            true => "ringrail.transport.connectionShare",
-            false => "ringrail.transport.poolBudget",
-        }
-    }
-
-    /// A buffer for unsolicited data of a peer, in place of one of `freed` bytes; `None` if its share or
-    /// the pool is used up.
-    pub(in crate::conn) fn claim(&self, len: usize, freed: usize) -> Option<LeaseMut> {
-        let held = self.inbound.borrow().sliced_len().saturating_sub(freed);
-        if held + len > self.local.connection_share() {
-            return None;
-        }
-        self.local.pool.lease(len)
-    }
-
-    /// A buffer for a frame that straddles two receive buffers. A short one may come from the reserve,
-    /// because control frames are short; longer ones may not, or slow senders of such frames could
-    /// exhaust it.
-    pub(in crate::conn) fn lease_for_frame(&self, len: usize) -> Option<LeaseMut> {
-        match len <= SHORT_LEN {
-            true => self.local.pool.lease_reserved(len),
-            false => self.local.pool.lease(len),
-        }
-    }
-
-    /// Moves the first `have` bytes of a body into a buffer of `len` bytes; returns the old buffer if
-    /// there is no memory.
-    pub(in crate::conn) fn enlarge(
-        &self,
-        mut body: LeaseMut,
-        have: usize,
-        len: usize,
-    ) -> Result<LeaseMut, LeaseMut> {
-        let Some(mut larger) = self.claim(len, body.capacity()) else {
-            return Err(body);
-        };
-        larger.buffer_mut()[..have].copy_from_slice(&body.buffer_mut()[..have]);
-        let metrics = &self.local.metrics;
-        metrics.copies_grown.increment();
-        metrics.copies_grown_bytes.add(have as u64);
-        Ok(larger)
-    }
+        PoolUse::Low if total <= AT_EASE_LEN => total,
+        PoolUse::Low => AT_EASE_LEN.min(total / 8),
+    };
+    total.min(most)
 }
 
 #[cfg(test)]
@@ -119,5 +60,15 @@ mod tests {
         assert_eq!(grown(1 << 20, (1 << 20) + 16), (1 << 20) + 16);
         assert_eq!(grown(16 << 20, 128 << 20), 128 << 20);
         assert_eq!(grown(usize::MAX, 77), 77);
+    }
+
+    #[test]
+    fn the_fuller_the_pool_the_less_an_announced_length_gets() {
+        let whole = 128 << 20;
+        assert_eq!(first_claim(whole, PoolUse::Low), AT_EASE_LEN);
+        assert_eq!(first_claim(whole, PoolUse::Quarter), PRESSED_LEN);
+        assert_eq!(first_claim(whole, PoolUse::Half), SHORT_LEN);
+        assert_eq!(first_claim(100, PoolUse::Half), 100);
+        assert_eq!(first_claim(2 << 20, PoolUse::Low), (2 << 20) / 8);
     }
 }

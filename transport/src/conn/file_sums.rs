@@ -51,7 +51,7 @@ struct Entry {
     sums: BlockSums,
     generation: u64,
     made_ns: u64,
-    /// Asked for since the hand last passed it.
+    /// PeerRequests for since the hand last passed it.
     used: bool,
 }
 

@@ -9,93 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringrail_codec::native::{Assembly, GrantWindow};
 
-use crate::buf::LeaseMut;
-use crate::server::UploadSink;
-
-use super::gate::Waiting;
 use super::ids::IdState;
-
-/// A large incoming request or one-way message.
-#[derive(Debug)]
-pub(crate) struct SlicedIn {
-    /// The destination buffer; `None` while a receive operation owns it.
-    pub(crate) buf: Option<LeaseMut>,
-    /// Capacity of that buffer in bytes, also while a receive operation owns it.
-    pub(crate) capacity: usize,
-    /// Bytes that the peer may have sent once all its credit is used.
-    pub(crate) granted: u64,
-    pub(crate) assembly: Assembly,
-    pub(crate) deadline_ns: u64,
-    /// Time of the last slice.
-    pub(crate) grew_ns: u64,
-}
-
-/// Bodies in slices, and their total memory.
-#[derive(Default)]
-pub(crate) struct SlicedTable {
-    entries: HashMap<u64, SlicedIn>,
-    bytes: usize,
-}
-
-impl SlicedTable {
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn contains(&self, id: u64) -> bool {
-        self.entries.contains_key(&id)
-    }
-
-    /// Enters a body under a free id.
-    ///
-    /// # Panics
-    /// If the id is in use: check first.
-    pub(crate) fn insert(&mut self, id: u64, sliced: SlicedIn) {
-        self.bytes += sliced.capacity;
-        let before = self.entries.insert(id, sliced);
-        assert!(before.is_none(), "two bodies in slices under one id");
-    }
-
-    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut SlicedIn> {
-        self.entries.get_mut(&id)
-    }
-
-    /// Takes back the buffer of a body, which may be a larger one by now.
-    pub(crate) fn put_back(&mut self, id: u64, buf: LeaseMut, now_ns: u64) {
-        let Some(sliced) = self.entries.get_mut(&id) else {
-            return;
-        };
-        self.bytes = self.bytes - sliced.capacity + buf.capacity();
-        sliced.capacity = buf.capacity();
-        sliced.buf = Some(buf);
-        sliced.grew_ns = now_ns;
-    }
-
-    pub(crate) fn remove(&mut self, id: u64) -> Option<SlicedIn> {
-        let sliced = self.entries.remove(&id)?;
-        self.bytes -= sliced.capacity;
-        Some(sliced)
-    }
-
-    fn clear(&mut self) {
-        self.entries.clear();
-        self.bytes = 0;
-    }
-
-    /// Ids of those for which `is_over` holds.
-    fn over(&self, is_over: impl Fn(&SlicedIn) -> bool) -> Vec<u64> {
-        let over = self.entries.iter().filter(|(_, it)| is_over(it));
-        over.map(|(id, _)| *id).collect()
-    }
-
-    /// Restarts the measurement of the time without growth for all bodies.
-    fn touch(&mut self, now_ns: u64) {
-        for sliced in self.entries.values_mut() {
-            sliced.grew_ns = now_ns;
-        }
-    }
-}
-
+use super::reassembly::SlicedTable;
+use super::request_queue::RequestQueue;
 /// Ids of bodies without growth for too long.
 #[derive(Debug, Default)]
 pub(crate) struct StalledIn {
@@ -105,9 +21,9 @@ pub(crate) struct StalledIn {
 }
 
 /// An incoming upload.
-pub(crate) struct UploadIn {
+pub(crate) struct UploadIn<U> {
     /// `None` while the handler processes a slice.
-    pub(crate) sink: Option<Box<dyn UploadSink>>,
+    pub(crate) sink: Option<U>,
     pub(crate) assembly: Assembly,
     pub(crate) window: GrantWindow,
     pub(crate) deadline_ns: u64,
@@ -119,20 +35,35 @@ pub(crate) struct UploadIn {
 pub(crate) type Retracted = Arc<AtomicBool>;
 
 /// The pending requests of the peer.
-#[derive(Default)]
-pub(crate) struct Inbound {
+pub(crate) struct Inbound<U> {
     /// Number of unanswered requests.
     pub(crate) active: usize,
+    /// Id of the request that came last.
+    pub(crate) last_id: u64,
     pub(crate) requests: SlicedTable,
     pub(crate) one_ways: SlicedTable,
-    pub(crate) uploads: HashMap<u64, UploadIn>,
+    pub(crate) uploads: HashMap<u64, UploadIn<U>>,
     /// Requests whose handlers reply later; with a flag if that may be on another thread.
     pub(crate) deferred: HashMap<u64, Option<Retracted>, IdState>,
     /// Number of requests that have not been given to the handler yet.
-    pub(crate) waiting: Waiting,
+    pub(crate) waiting: RequestQueue,
 }
 
-impl Inbound {
+impl<U> Default for Inbound<U> {
+    fn default() -> Self {
+        Self {
+            active: 0,
+            last_id: 0,
+            requests: SlicedTable::default(),
+            one_ways: SlicedTable::default(),
+            uploads: HashMap::new(),
+            deferred: HashMap::default(),
+            waiting: RequestQueue::default(),
+        }
+    }
+}
+
+impl<U> Inbound<U> {
     /// Removes a request that the peer cancelled; true if there was one.
     pub(crate) fn retract(&mut self, id: u64) -> bool {
         if let Some(flag) = self.deferred.remove(&id) {
@@ -167,7 +98,7 @@ impl Inbound {
 
     /// Bytes of the buffers of incomplete bodies in slices.
     pub(crate) fn sliced_len(&self) -> usize {
-        self.requests.bytes + self.one_ways.bytes
+        self.requests.bytes() + self.one_ways.bytes()
     }
 
     /// Bodies without growth since `since_ns`, except the one that is `growing`.
@@ -199,7 +130,7 @@ impl Inbound {
     }
 
     /// Marks all deferred replies as abandoned; returns the uploads to fail.
-    pub(crate) fn abandon(&mut self) -> Vec<UploadIn> {
+    pub(crate) fn abandon(&mut self) -> Vec<UploadIn<U>> {
         for flag in self.deferred.drain().filter_map(|(_, flag)| flag) {
             flag.store(true, Ordering::Release);
         }

@@ -12,7 +12,7 @@ use crate::buf::{Body, Gather, Lease, ManagedBuffer, Mapping, Summed, granular_l
 use crate::error::RpcFailure;
 
 use super::file_sums::SumTicket;
-use super::spark::Lead;
+use super::spark::lead::Lead;
 
 /// The kind of message that a body belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ enum Frames {
 }
 
 /// A part of a file, wanted next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FileRange {
     pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
@@ -351,15 +351,24 @@ impl Transfer {
         }
     }
 
-    /// The file and where in it the slice of `len` bytes begins that was cut last, and the ticket under which
-    /// its sums are kept, given out once.
-    pub(crate) fn take_ticket(&mut self, len: usize) -> Option<(SumTicket, &Arc<File>, u64)> {
+    /// The file of a slice that has been read, and whose sums are to be kept.
+    pub(crate) fn file_to_sum(&self) -> Option<Arc<File>> {
+        self.ticket?;
+        match &self.source {
+            ManagedBuffer::File(segment) if self.summed => Some(Arc::clone(&segment.file)),
+            _ => None,
+        }
+    }
+
+    /// The ticket under which the sums of the slice of `len` bytes are kept that was cut last, and where in its
+    /// file it begins; given out once.
+    pub(crate) fn take_ticket(&mut self, len: usize) -> Option<(SumTicket, u64)> {
         let ticket = self.ticket.take()?;
         let ManagedBuffer::File(segment) = &self.source else {
             return None;
         };
         let at = segment.offset + self.slicer.sent() - len as u64;
-        Some((ticket, &segment.file, at))
+        Some((ticket, at))
     }
 
     /// The sums of the next slice, which is to be read, are kept under this ticket, or not at all.

@@ -10,8 +10,8 @@ use ringrail_codec::native::FailureCode;
 use tokio::sync::oneshot;
 
 use crate::client::{ChunkOptions, Connection, ResponseContext, StreamReader, TransportClient};
-use crate::conn::{ReceivedBytes, ResponseHandler};
 use crate::error::RequestError;
+use crate::shard::conn::{ReceivedBytes, ResponseHandler};
 
 use super::content::{self, ChunkName, Deed, Order};
 use super::service::{UploadEnds, UploadPlan};

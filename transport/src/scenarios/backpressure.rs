@@ -12,7 +12,7 @@ use ringrail_codec::native::OneWay;
 use crate::buf::LeaseMut;
 use crate::client::{ChunkOptions, TransportClient};
 use crate::conf::TransportConf;
-use crate::conn::rx::PORTION_LEN;
+use crate::shard::conn::rx::PORTION_LEN;
 use crate::sys::sim::{Faults, Link};
 
 use super::cluster::Cluster;

@@ -10,7 +10,7 @@ use ringrail_codec::spark;
 
 use crate::client::{ChunkOptions, TransportClient};
 use crate::conf::TransportConf;
-use crate::conn::Speaks;
+use crate::shard::conn::Protocol;
 use crate::spark::{ClientAuthentication, ClientMode, Secret, ServerAuthentication, ServerMode};
 use crate::sys::sim::Faults;
 
@@ -41,7 +41,7 @@ fn data_len(conf: &TransportConf) -> usize {
 fn served(seed: u64, spark: bool) -> (Cluster<Simulated>, TransportClient) {
     let mut cluster = Cluster::simulated(seed, Faults::default());
     if spark {
-        cluster.speaks = (Speaks::SparkServer(None), Speaks::SparkClient(None));
+        cluster.speaks = (Protocol::SparkServer(None), Protocol::SparkClient(None));
     }
     let client = cluster.pair(conf(), conf());
     (cluster, client)
@@ -138,7 +138,7 @@ fn a_request_beyond_the_share_fails_alone_and_names_the_key() {
     for spark in [false, true] {
         let mut cluster = Cluster::simulated(1, Faults::default());
         if spark {
-            cluster.speaks = (Speaks::SparkServer(None), Speaks::SparkClient(None));
+            cluster.speaks = (Protocol::SparkServer(None), Protocol::SparkClient(None));
         }
         let frugal = TransportConf {
             connection_share: 64 << 10,
@@ -201,8 +201,8 @@ fn peers_that_must_authenticate_and_do_not_cost_little_and_not_for_long() {
         let server = ServerAuthentication::shared(ServerMode::Sasl, secret());
         let client = ClientAuthentication::new(ClientMode::Sasl, "app", secret());
         cluster.speaks = (
-            Speaks::SparkServer(Some(Arc::new(server))),
-            Speaks::SparkClient(Some(Arc::new(client))),
+            Protocol::SparkServer(Some(Arc::new(server))),
+            Protocol::SparkClient(Some(Arc::new(client))),
         );
         let client = cluster.pair(conf(), conf());
         let at_first = leased(&cluster);

@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 
 use crate::client::{Connection, TransportClient};
 use crate::conf::TransportConf;
-use crate::conn::Speaks;
 use crate::error::ConnectError;
 use crate::metrics::{ErrorKind, MetricsSnapshot};
 use crate::shard::command::{Command, ConnectOrder, ListenOrder, ListenerId};
+use crate::shard::conn::Protocol;
 use crate::sys::driver::{Driver, Listening};
 use crate::sys::epoll::EpollDriver;
 use crate::sys::sim::{Faults, Rng, SimWorld};
@@ -34,7 +34,7 @@ pub(super) struct Cluster<G: Ground> {
     pub(super) rng: Rng,
     drivers: usize,
     /// Protocols of the listeners and of the connecting sides.
-    pub(super) speaks: (Speaks, Speaks),
+    pub(super) speaks: (Protocol, Protocol),
     /// Protocol violations that raw peers commit on purpose.
     pardoned: Vec<ErrorKind>,
 }
@@ -78,7 +78,7 @@ impl<G: Ground> Cluster<G> {
             clock,
             rng,
             drivers: 0,
-            speaks: (Speaks::Native, Speaks::Native),
+            speaks: (Protocol::Native, Protocol::Native),
             pardoned: Vec::new(),
         }
     }

@@ -316,13 +316,13 @@ fn grant<G: Ground>(
     cluster.tell(raw, credit.header(), &[]);
 }
 
-type Asked = tasks::Join<Result<crate::conn::Reply, RequestError>>;
+type PeerRequests = tasks::Join<Result<crate::shard::conn::Reply, RequestError>>;
 
 fn never_granted<G: Ground>(
     cluster: &mut Cluster<G>,
     raw: usize,
     books: &mut Books,
-    (upload, request): (Asked, Asked),
+    (upload, request): (PeerRequests, PeerRequests),
 ) {
     for outcome in [cluster.block_on(upload), cluster.block_on(request)] {
         match outcome.expect_err("nobody took it") {

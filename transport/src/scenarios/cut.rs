@@ -1,7 +1,7 @@
 //! A connection cut at any byte: every request ends, once, and nothing is left.
 //!
 //! One conversation has everything in it: the handshake, calls in both directions, a chunk, a stream,
-//! an upload, bodies in slices, a retraction and a farewell. It is held once undisturbed, which tells
+//! an upload, bodies in slices, a retraction and a end_reason. It is held once undisturbed, which tells
 //! how many bytes go each way, and then once for each of those bytes with the connection cut there.
 
 use crate::client::{ChunkOptions, TransportClient};
@@ -156,7 +156,7 @@ fn cut_everywhere(injury: Injury, step: usize) {
                 }
             });
         }
-        // Those cut in the farewell had everything.
+        // Those cut in the end_reason had everything.
         assert!(complete < 200 / step + 2, "{complete} cuts did no harm");
     }
 }

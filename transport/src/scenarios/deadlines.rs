@@ -53,10 +53,15 @@ fn requests_that_were_held_beyond_their_deadline_are_never_handled() {
         cluster.raws[raw].listens = false;
         let mut hurried = BTreeMap::new();
         for tag in 1..=600 {
-            let hurry = cluster.rng.chance(0.5);
-            hurried.insert(tag, hurry);
+            let suppress_moderation = cluster.rng.chance(0.5);
+            hurried.insert(tag, suppress_moderation);
             let order = Order::new(Deed::Reply, tag, 1000);
-            ask(&mut cluster, raw, order, if hurry { 200_000 } else { 0 });
+            ask(
+                &mut cluster,
+                raw,
+                order,
+                if suppress_moderation { 200_000 } else { 0 },
+            );
         }
         cluster.run_for(400 * MS);
         let board = std::sync::Arc::clone(&cluster.shards[0].board);
@@ -73,9 +78,9 @@ fn requests_that_were_held_beyond_their_deadline_are_never_handled() {
             *answered.entry(header.id).or_default() += 1;
         }
         let mut dropped = 0;
-        for (tag, hurry) in hurried {
+        for (tag, suppress_moderation) in hurried {
             let handled = board.times_handled(tag);
-            let must = early.contains(&tag) || !hurry;
+            let must = early.contains(&tag) || !suppress_moderation;
             // One that was still in the socket has its time from when it was read.
             assert!(handled == 1 || (handled == 0 && !must), "request {tag}");
             assert_eq!(answered.get(&tag).copied().unwrap_or(0), handled);

@@ -155,7 +155,7 @@ fn a_client_that_breaks_a_rule_ends_its_own_connection_and_is_counted() {
 /// A server by hand that answers with `answer`, made from the request: how the request ended.
 fn answered_with(
     seed: u64,
-    ask: impl FnOnce(&mut Cluster<Simulated>, &crate::client::TransportClient) -> Asked,
+    ask: impl FnOnce(&mut Cluster<Simulated>, &crate::client::TransportClient) -> PeerRequests,
     answer: impl FnOnce(&Header, &[u8]) -> Vec<(Header, Vec<u8>)>,
     kind: ErrorKind,
 ) -> RequestError {
@@ -175,7 +175,7 @@ fn answered_with(
     error
 }
 
-type Asked = super::tasks::Join<Result<Vec<u8>, RequestError>>;
+type PeerRequests = super::tasks::Join<Result<Vec<u8>, RequestError>>;
 
 fn reason(error: &RequestError) -> &CloseReason {
     match error {
@@ -184,7 +184,10 @@ fn reason(error: &RequestError) -> &CloseReason {
     }
 }
 
-fn fetch(cluster: &mut Cluster<Simulated>, client: &crate::client::TransportClient) -> Asked {
+fn fetch(
+    cluster: &mut Cluster<Simulated>,
+    client: &crate::client::TransportClient,
+) -> PeerRequests {
     let options = ChunkOptions {
         len_hint: Some(100),
         ..ChunkOptions::default()

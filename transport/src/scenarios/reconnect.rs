@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::client::TransportClientFactory;
 use crate::conf::TransportConf;
-use crate::conn::Speaks;
 use crate::error::{ConnectError, RequestError};
 use crate::server::NoRpcHandler;
 use crate::shard::Engine;
+use crate::shard::conn::Protocol;
 use crate::sys::sim::{Faults, Injury, Script, When};
 use crate::sys::socket::Addr;
 
@@ -39,7 +39,7 @@ fn served<G: Ground>(cluster: &mut Cluster<G>) -> (Addr, TransportClientFactory)
     let asking = [1, 2].map(|shard| cluster.shards[shard].handle());
     let engine = Engine::of_shards(asking.to_vec(), conf());
     let handlers = Arc::new(|| Rc::new(NoRpcHandler) as Rc<_>);
-    let factory = TransportClientFactory::new(engine, handlers, Vec::new(), Speaks::Native);
+    let factory = TransportClientFactory::new(engine, handlers, Vec::new(), Protocol::Native);
     (addr, factory)
 }
 

@@ -10,12 +10,12 @@ use ringrail_codec::native::FailureCode;
 
 use crate::buf::{Lease, ManagedBuffer};
 use crate::client::{Connection, ResponseContext};
-use crate::conn::{ReceivedBytes, ResponseHandler};
 use crate::error::{RequestError, RpcFailure};
 use crate::server::{
     DeferredResponder, HandlerFactory, Responder, RpcHandler, StreamManager, UploadSink,
     UploadStart,
 };
+use crate::shard::conn::{ReceivedBytes, ResponseHandler};
 
 use super::board::{Board, Debt, count};
 use super::content::{self, ChunkName, Deed, MAX_LEN, ORDER_LEN, Order};
@@ -89,7 +89,7 @@ impl RpcHandler for Service {
         if plan.ends == UploadEnds::HangUpAtOnce {
             from.close();
         }
-        Ok(Box::new(Sink {
+        Ok(Box::new(ReplyTo {
             from: from.clone(),
             board: Arc::clone(&self.board),
             plan,
@@ -303,7 +303,7 @@ impl UploadPlan {
     }
 }
 
-struct Sink {
+struct ReplyTo {
     from: Connection,
     board: Arc<Board>,
     plan: UploadPlan,
@@ -311,7 +311,7 @@ struct Sink {
     over: bool,
 }
 
-impl Sink {
+impl ReplyTo {
     fn end(&mut self) {
         if std::mem::replace(&mut self.over, true) {
             self.board.wrong(format!("{:?} ended twice", self.plan));
@@ -319,7 +319,7 @@ impl Sink {
     }
 }
 
-impl Drop for Sink {
+impl Drop for ReplyTo {
     fn drop(&mut self) {
         if !self.over {
             self.board.wrong(format!("{:?} was forgotten", self.plan));
@@ -327,7 +327,7 @@ impl Drop for Sink {
     }
 }
 
-impl UploadSink for Sink {
+impl UploadSink for ReplyTo {
     fn on_data(&mut self, data: Lease) -> Result<(), RpcFailure> {
         match self.plan.ends {
             UploadEnds::PanicAtOnce => {

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::client::{ChunkOptions, TransportClient};
-use crate::conn::Speaks;
 use crate::error::RequestError;
+use crate::shard::conn::Protocol;
 use crate::spark::{
     AuthEngine, Cipher, ClientAuthentication, ClientMode, EngineVersion, Secret,
     ServerAuthentication, ServerMode,
@@ -21,7 +21,7 @@ use super::seeds;
 use super::service::UploadPlan;
 
 /// The protocols of both sides: Spark's, configured or detected, with a random handshake.
-fn spoken(rng: &mut Rng) -> (Speaks, Speaks) {
+fn spoken(rng: &mut Rng) -> (Protocol, Protocol) {
     let engine = AuthEngine {
         version: match rng.chance(0.5) {
             true => EngineVersion::V1,
@@ -34,8 +34,8 @@ fn spoken(rng: &mut Rng) -> (Speaks, Speaks) {
     };
     let sasl_fallback = rng.chance(0.5);
     let (server, client) = match rng.below(4) {
-        0 => return (Speaks::Either, Speaks::SparkClient(None)),
-        1 => return (Speaks::SparkServer(None), Speaks::SparkClient(None)),
+        0 => return (Protocol::Either, Protocol::SparkClient(None)),
+        1 => return (Protocol::SparkServer(None), Protocol::SparkClient(None)),
         2 => (ServerMode::Sasl, ClientMode::Sasl),
         _ => (
             ServerMode::Engine {
@@ -52,8 +52,8 @@ fn spoken(rng: &mut Rng) -> (Speaks, Speaks) {
     let server = ServerAuthentication::shared(server, secret());
     let client = ClientAuthentication::new(client, "app", secret());
     (
-        Speaks::SparkServer(Some(Arc::new(server))),
-        Speaks::SparkClient(Some(Arc::new(client))),
+        Protocol::SparkServer(Some(Arc::new(server))),
+        Protocol::SparkClient(Some(Arc::new(client))),
     )
 }
 

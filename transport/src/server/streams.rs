@@ -7,8 +7,8 @@ use std::rc::Rc;
 use ringrail_codec::native::FailureCode;
 
 use crate::buf::ManagedBuffer;
-use crate::client::Connection;
 use crate::error::RpcFailure;
+use crate::shard::conn::user::Connection;
 use crate::shard::local::ConnKey;
 
 use super::StreamManager;

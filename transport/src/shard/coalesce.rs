@@ -14,7 +14,7 @@
 //!
 //! The wait grows from zero by steps that double, up to `ringrail.transport.coalesceUs`; now and then, and after
 //! every pause, it must prove itself against zero. There is no wait if a single frame arrived since the last sleep,
-//! nor while peers that do not pipeline are served: see [`hurry`](Coalescer::hurry).
+//! nor while peers that do not pipeline are served: see [`suppress_moderation`](Coalescer::suppress_moderation).
 //!
 //! The pump reports each sleep ([`park`](Coalescer::park)) and passes the wait to the driver
 //! ([`Driver::linger`](crate::sys::driver::Driver::linger)).
@@ -191,7 +191,7 @@ impl Coalescer {
 
     /// Urgent work was done (bulk or synchronous calls): disables the minimum wait for some time.
     #[inline]
-    pub(super) fn hurry(&mut self, now_ns: u64) {
+    pub(super) fn suppress_moderation(&mut self, now_ns: u64) {
         self.hurry_until_ns = now_ns.saturating_add(HURRY_NS);
     }
 

@@ -126,7 +126,7 @@ fn calls_that_come_one_at_a_time_are_never_kept() {
 fn nothing_waits_while_there_is_hurry() {
     let mut shard = Shard::new();
     shard.run(SECOND, stream(6_000, 5_000));
-    shard.coalescer.hurry(shard.now_ns);
+    shard.coalescer.suppress_moderation(shard.now_ns);
     shard.run(HURRY_NS - 1_000_000, stream(6_000, 5_000));
     assert_eq!(shard.waited_ns, 0);
     shard.run(SECOND, stream(6_000, 5_000));

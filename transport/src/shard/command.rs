@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::buf::{Body, ManagedBuffer};
-use crate::client::StreamFeed;
-use crate::conn::fetch::ChunkWish;
-use crate::conn::{Opened, Speaks};
 use crate::error::RequestError;
-use crate::server::{HandlerFactory, ServerBootstrap};
+use crate::shard::conn::fetch::ChunkWish;
+use crate::shard::conn::user::StreamFeed;
+use crate::shard::conn::user::{HandlerFactory, ServerBootstrap};
+use crate::shard::conn::{Opened, Protocol};
 use crate::sys::driver::Listening;
 use crate::sys::socket::{Addr, SocketError};
 
@@ -27,7 +27,7 @@ pub(crate) struct ListenOrder {
     pub(crate) on: Listening,
     pub(crate) handlers: Arc<HandlerFactory>,
     pub(crate) bootstraps: Arc<[Arc<dyn ServerBootstrap>]>,
-    pub(crate) speaks: Speaks,
+    pub(crate) speaks: Protocol,
     pub(crate) done: oneshot::Sender<Result<Addr, SocketError>>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct ListenOrder {
 pub(crate) struct ConnectOrder {
     pub(crate) addr: Addr,
     pub(crate) handlers: Arc<HandlerFactory>,
-    pub(crate) speaks: Speaks,
+    pub(crate) speaks: Protocol,
     pub(crate) opened: Opened,
 }
 
@@ -87,7 +87,7 @@ pub(crate) enum Command {
         key: ConnKey,
         id: u64,
         deadline_ns: u64,
-        answer: crate::server::Answer,
+        answer: crate::shard::conn::user::Answer,
     },
     Grant {
         key: ConnKey,

@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::conf::{IoDriver, ParkMode, Pin, TransportConf};
-use crate::conn::Speaks;
 use crate::error::EngineError;
 use crate::metrics::MetricsSnapshot;
-use crate::server::{HandlerFactory, ServerBootstrap};
+use crate::shard::conn::Protocol;
+use crate::shard::conn::user::{HandlerFactory, ServerBootstrap};
 use crate::sys::affinity::CpuBudget;
 use crate::sys::driver::Listening;
 use crate::sys::socket::{Addr, ListenSpec, SocketError};
@@ -358,7 +358,7 @@ impl Engine {
         addr: Addr,
         handlers: &Arc<HandlerFactory>,
         bootstraps: &Arc<[Arc<dyn ServerBootstrap>]>,
-        speaks: &Speaks,
+        speaks: &Protocol,
     ) -> Result<(ListenerId, Addr), SocketError> {
         refuse_on_shard("create_server");
         let spec = ListenSpec {

@@ -159,7 +159,7 @@ impl ShardHandle {
     }
 
     /// Code on the shard's thread, between its turns, has left something for it to do.
-    pub(crate) fn rouse(&self) {
+    pub(crate) fn wake_local(&self) {
         if self.shared.inbox.rouse() {
             self.wake();
         }
@@ -190,13 +190,13 @@ impl ShardHandle {
     }
 
     /// Posts what must not be lost: replies, grants, cancellations. On a shard's own thread it
-    /// never waits: what does not fit is kept there, see [`letters`](super::letters). Any other thread
+    /// never waits: what does not fit is kept there, see [`letters`](super::remote_overflow). Any other thread
     /// sleeps until it fits.
     pub(crate) fn post_surely(&self, command: Command) {
         let here = current();
         if let Some(local) = here {
             if Arc::ptr_eq(&local.handle.shared, &self.shared) {
-                local.errands.borrow_mut().push_back(command);
+                local.local_commands.borrow_mut().push_back(command);
             } else {
                 self.post_from(&local, command);
             }
@@ -212,7 +212,7 @@ impl ShardHandle {
 
     /// Posts from the thread of another shard, behind what waits there for this one already.
     fn post_from(&self, local: &ShardLocal, command: Command) {
-        let waits = local.letters.borrow().holds_for(self);
+        let waits = local.remote_overflow.borrow().holds_for(self);
         let command = match waits {
             true => command,
             false => match self.post(command) {
@@ -221,7 +221,10 @@ impl ShardHandle {
             },
         };
         let limit = local.conf.inbox;
-        let lost = local.letters.borrow_mut().keep(self, command, limit);
+        let lost = local
+            .remote_overflow
+            .borrow_mut()
+            .keep(self, command, limit);
         drop(lost);
     }
 

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::conn::Conn;
-use crate::conn::lane::LaneKey;
-use crate::conn::rx::Rx;
+use crate::conn::body_queue::BodyKey;
+use crate::shard::conn::Conn;
+use crate::shard::conn::rx::Rx;
 use crate::sys::driver::{OpKey, Sock};
 
 use super::coalesce::Batch;
@@ -16,7 +16,7 @@ pub(super) enum Receiving {
         cancelled: bool,
     },
     Fill,
-    /// At most [`PORTION_LEN`](crate::conn::rx::PORTION_LEN) bytes into a buffer of its own.
+    /// At most [`PORTION_LEN`](crate::shard::conn::rx::PORTION_LEN) bytes into a buffer of its own.
     Portion,
     /// The receive of a header that follows a body.
     Header,
@@ -44,12 +44,12 @@ pub(super) struct Link {
     pub(super) file_send_len: Option<usize>,
     pub(super) connect: Option<OpKey>,
     /// File reads in flight, with the transfer each is for.
-    pub(super) reads: Vec<(OpKey, LaneKey)>,
+    pub(super) reads: Vec<(OpKey, BodyKey)>,
     pub(super) cancelled: bool,
     /// The peer has shut down its direction of the stream.
     pub(super) peer_ended: bool,
     /// This side has shut down its direction.
-    pub(super) muted: bool,
+    pub(super) write_closed: bool,
 }
 
 impl Link {
@@ -70,7 +70,7 @@ impl Link {
             reads: Vec::new(),
             cancelled: false,
             peer_ended: false,
-            muted: false,
+            write_closed: false,
         }
     }
 

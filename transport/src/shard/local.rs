@@ -14,14 +14,15 @@ use slab::Slab;
 
 use crate::buf::Pool;
 use crate::conf::TransportConf;
-use crate::conn::Conn;
 use crate::conn::file_sums::FileSums;
 use crate::metrics::ShardMetrics;
+use crate::shard::conn::Conn;
 
 use super::command::Command;
 use super::executor::{Executor, Sleepers};
 use super::handle::ShardHandle;
-use super::letters::Letters;
+use super::memory_waiters::{MemoryWaiters, Need};
+use super::remote_overflow::RemoteOverflow;
 use super::remote_sink::Deliveries;
 use super::task::ShardTask;
 use super::timer::{TimerKey, TimerWheel};
@@ -48,7 +49,7 @@ pub(crate) enum TimerFor {
     /// Connecting and the handshake.
     Opening(ConnKey),
     /// Keepalive of a connection.
-    Silence(ConnKey),
+    Keepalive(ConnKey),
     /// The time limit of a drain.
     Drain(ConnKey),
     /// A future that sleeps.
@@ -76,7 +77,7 @@ impl TimerFor {
         let (kind, slot, low) = match self {
             TimerFor::Calls(key) => (0, key.slot, key.generation),
             TimerFor::Opening(key) => (1, key.slot, key.generation),
-            TimerFor::Silence(key) => (2, key.slot, key.generation),
+            TimerFor::Keepalive(key) => (2, key.slot, key.generation),
             TimerFor::Drain(key) => (3, key.slot, key.generation),
             TimerFor::Task { slot, token } => (4, slot, token),
             TimerFor::Sleep { slot } => (5, 0, slot),
@@ -95,7 +96,7 @@ impl TimerFor {
         match token >> KIND_SHIFT {
             0 => TimerFor::Calls(key),
             1 => TimerFor::Opening(key),
-            2 => TimerFor::Silence(key),
+            2 => TimerFor::Keepalive(key),
             3 => TimerFor::Drain(key),
             5 => TimerFor::Sleep { slot: low },
             6 => TimerFor::Accept(key.slot),
@@ -122,14 +123,11 @@ pub(crate) struct ShardLocal {
     conns: RefCell<Slab<Rc<Conn>>>,
     generation: Cell<u32>,
     dirty: RefCell<Vec<ConnKey>>,
-    /// Chunks that wait for memory, in order.
-    grant_waiters: RefCell<VecDeque<(ConnKey, u64)>>,
-    /// Connections that wait for memory to send from.
-    send_waiters: RefCell<Vec<ConnKey>>,
+    pub(crate) memory_waiters: RefCell<MemoryWaiters>,
     /// Work that code on the shard leaves for the pump.
-    pub(crate) errands: RefCell<VecDeque<Command>>,
+    pub(crate) local_commands: RefCell<VecDeque<Command>>,
     /// Messages to other shards whose inboxes were full.
-    pub(crate) letters: RefCell<Letters>,
+    pub(crate) remote_overflow: RefCell<RemoteOverflow>,
     /// Tasks of embedders, run in the shard's turns.
     pub(super) tasks: RefCell<Slab<Rc<dyn ShardTask>>>,
     /// Callers on other threads that this turn has answers for.
@@ -144,8 +142,6 @@ pub(crate) struct ShardLocal {
     pub(crate) transfers: Rc<Cell<usize>>,
     /// Its turn is being run: what is marked now is looked at before it ends.
     pub(crate) in_turn: Cell<bool>,
-    /// Until when files are read by workers alone; see `conn::compose`.
-    pub(crate) disk_busy_until_ns: Cell<u64>,
     /// Checksums of the files that are sent.
     pub(crate) file_sums: RefCell<FileSums>,
 }
@@ -177,10 +173,9 @@ impl ShardLocal {
             conns: RefCell::new(Slab::new()),
             generation: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
-            grant_waiters: RefCell::new(VecDeque::new()),
-            send_waiters: RefCell::new(Vec::new()),
-            errands: RefCell::new(VecDeque::new()),
-            letters: RefCell::default(),
+            memory_waiters: RefCell::default(),
+            local_commands: RefCell::new(VecDeque::new()),
+            remote_overflow: RefCell::default(),
             tasks: RefCell::new(Slab::new()),
             deliveries: RefCell::default(),
             executor: Executor::new(conf.max_futures),
@@ -189,7 +184,6 @@ impl ShardLocal {
             draining: Cell::new(false),
             transfers: Rc::default(),
             in_turn: Cell::new(false),
-            disk_busy_until_ns: Cell::new(0),
             file_sums: RefCell::new(FileSums::new(conf.checksum_cache)),
             conf,
         })
@@ -275,6 +269,10 @@ impl ShardLocal {
         let generation = self.generation.get().wrapping_add(1);
         self.generation.set(generation);
         let entry = conns.vacant_entry();
+        assert!(
+            entry.key() as u64 <= SLOT_MASK,
+            "a slot has more bits than timers and tokens keep of it"
+        );
         let conn = make(ConnKey {
             slot: entry.key() as u32,
             generation,
@@ -318,15 +316,15 @@ impl ShardLocal {
 
     /// Code on the shard's thread has left work: between turns the shard itself may be asleep.
     #[inline]
-    pub(crate) fn rouse_between_turns(&self) {
+    pub(crate) fn wake_between_turns(&self) {
         if !self.in_turn.get() {
-            self.handle.rouse();
+            self.handle.wake_local();
         }
     }
 
     /// Marks this connection for the pump: it has data to send, or is to be closed.
     pub(crate) fn push_dirty(&self, key: ConnKey) {
-        self.rouse_between_turns();
+        self.wake_between_turns();
         self.dirty.borrow_mut().push(key);
     }
 
@@ -335,34 +333,12 @@ impl ShardLocal {
     }
 
     pub(crate) fn has_dirty(&self) -> bool {
-        !self.dirty.borrow().is_empty() || !self.errands.borrow().is_empty()
+        !self.dirty.borrow().is_empty() || !self.local_commands.borrow().is_empty()
     }
 
-    /// Queues a chunk that waits for memory.
-    pub(crate) fn push_grant_waiter(&self, key: ConnKey, call: u64) {
-        self.grant_waiters.borrow_mut().push_back((key, call));
-    }
-
-    pub(crate) fn pop_grant_waiter(&self) -> Option<(ConnKey, u64)> {
-        self.grant_waiters.borrow_mut().pop_front()
-    }
-
-    pub(crate) fn return_grant_waiter(&self, key: ConnKey, call: u64) {
-        self.grant_waiters.borrow_mut().push_front((key, call));
-    }
-
-    /// Queues a connection that waits for memory to send from.
-    pub(crate) fn wait_for_memory(&self, key: ConnKey) {
-        self.send_waiters.borrow_mut().push(key);
-    }
-
-    pub(crate) fn take_send_waiters(&self) -> Vec<ConnKey> {
-        self.send_waiters.take()
-    }
-
-    /// True if a connection waits for memory.
-    pub(crate) fn has_memory_waiters(&self) -> bool {
-        !self.grant_waiters.borrow().is_empty() || !self.send_waiters.borrow().is_empty()
+    /// Queues a connection behind all others that wait for memory.
+    pub(crate) fn wait_for_memory(&self, key: ConnKey, need: Need) {
+        self.memory_waiters.borrow_mut().push(key, need);
     }
 
     /// Limit of memory that the unfinished requests of one peer may hold, in bytes.
@@ -405,7 +381,7 @@ mod tests {
         for what in [
             TimerFor::Calls(key),
             TimerFor::Opening(key),
-            TimerFor::Silence(key),
+            TimerFor::Keepalive(key),
             TimerFor::Drain(key),
             TimerFor::Sleep { slot: u32::MAX },
             TimerFor::Accept(7),

@@ -14,6 +14,8 @@ mod coalesce;
 #[cfg(not(loom))]
 pub(crate) mod command;
 #[cfg(not(loom))]
+pub(crate) mod conn;
+#[cfg(not(loom))]
 mod engine;
 #[cfg(not(loom))]
 pub(crate) mod executor;
@@ -21,19 +23,21 @@ pub(crate) mod executor;
 pub(crate) mod handle;
 pub mod inbox;
 #[cfg(not(loom))]
-pub(crate) mod letters;
-#[cfg(not(loom))]
 mod link;
 #[cfg(not(loom))]
 pub(crate) mod local;
 #[cfg(not(loom))]
 mod log_gate;
 #[cfg(not(loom))]
+pub(crate) mod memory_waiters;
+#[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]
 pub(crate) mod pump;
 #[cfg_attr(loom, allow(dead_code, reason = "the models use a part of it"))]
 pub(crate) mod remote;
+#[cfg(not(loom))]
+pub(crate) mod remote_overflow;
 #[cfg(not(loom))]
 pub(crate) mod remote_sink;
 #[cfg(not(loom))]

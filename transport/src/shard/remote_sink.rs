@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::conn::Outcome;
 use crate::error::RequestError;
+use crate::shard::conn::Outcome;
 
 use super::command::Ask;
 use super::handle::with_current;

@@ -89,7 +89,7 @@ impl TaskContext {
     /// inside a turn.
     pub fn rouse(&self) {
         if !self.local.in_turn.get() {
-            self.local.handle.rouse();
+            self.local.handle.wake_local();
         }
     }
 

@@ -278,6 +278,10 @@ impl TimerWheel {
             self.nodes[prev as usize].next = next;
             return;
         }
+        assert_eq!(
+            self.heads[level as usize][slot as usize], index,
+            "a timer without one before it is the head of its slot"
+        );
         self.heads[level as usize][slot as usize] = next;
         if next == NIL {
             self.occupied[level as usize] &= !(1 << slot);

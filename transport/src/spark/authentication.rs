@@ -64,7 +64,7 @@ pub struct ClientAuthentication {
 }
 
 impl ClientAuthentication {
-    /// Speaks for the application of this id.
+    /// Protocol for the application of this id.
     pub fn new(mode: ClientMode, app_id: impl Into<String>, secret: Secret) -> Self {
         let app_id = app_id.into();
         Self {

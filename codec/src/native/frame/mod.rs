@@ -4,7 +4,6 @@
 //! `from_header` checks what the fields must be to each other; the header itself has been checked by
 //! [`Header::decode`](super::Header::decode) and the lengths by [`check_header`](super::check_header).
 
-mod any;
 mod cancel;
 mod chunk_data;
 mod chunk_failure;
@@ -26,7 +25,6 @@ mod upload;
 mod upload_data;
 mod upload_end;
 
-pub use any::Frame;
 pub use cancel::Cancel;
 pub use chunk_data::ChunkData;
 pub use chunk_failure::ChunkFailure;

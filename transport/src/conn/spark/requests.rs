@@ -1,203 +1,89 @@
-//! Requests of the peer.
+//! Pending requests of the peer: the wire identity of each, by its number on this side.
+//!
+//! Handlers, responders and transfers identify a request by a unique number, as in the native protocol.
+//! Spark's peers choose the identity: an RPC has any 64 bits, a chunk its stream and index, a stream
+//! only its position in the order of requests.
 
-use std::rc::Rc;
+use slab::Slab;
 
-use ringrail_codec::spark::{
-    ChunkFetchSuccess, MergedBlockMetaRequest, MergedBlockMetaSuccess, StreamResponse,
-};
+/// Low bits of an id that hold the slot index.
+const SLOT_BITS: u32 = 24;
+const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 
-use ringrail_codec::native::FailureCode;
+/// The wire identity of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WireId {
+    /// An RPC, an upload, or a request for merged blocks: all are answered alike.
+    Rpc { request_id: i64 },
+    /// A chunk.
+    Chunk { stream_id: i64, index: i32 },
+    /// A stream, by the requested name.
+    Stream { name: Box<str> },
+}
 
-use crate::client::Connection;
-use crate::conn::Conn;
-use crate::conn::failures::panicked;
-use crate::conn::gate::Held;
-use crate::conn::received::ReceivedBytes;
-use crate::conn::transfer::Carries;
-use crate::error::RpcFailure;
-use crate::metrics::RequestKind;
-use crate::server::{MergedBlocks, MergedBlocksRequest};
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    asking: WireId,
+}
 
-use super::asked::Asking;
-use super::{Lead, Side};
+/// The table. Its limit is `ringrail.transport.maxOutstanding`, beyond which the peer is not read.
+#[derive(Debug, Default)]
+pub(crate) struct PeerRequests {
+    entries: Slab<Entry>,
+    count: u64,
+}
 
-impl Conn {
-    /// Counts a request and gives it a number.
+impl PeerRequests {
+    /// Enters a request; returns its number.
     #[inline]
-    pub(super) fn enter_spark(&self, side: &Side, asking: Asking) -> u64 {
-        self.inbound.borrow_mut().active += 1;
-        self.note_use();
-        side.asked.borrow_mut().enter(asking)
+    pub(crate) fn enter(&mut self, asking: WireId) -> u64 {
+        self.count += 1;
+        let slot = self.entries.vacant_entry();
+        let id = (self.count << SLOT_BITS) | slot.key() as u64;
+        slot.insert(Entry { id, asking });
+        id
     }
 
-    /// A request will not be answered: the connection is about to close.
-    #[cold]
-    pub(in crate::conn) fn drop_spark_request(&self, side: &Side, id: u64) {
-        side.asked.borrow_mut().take(id);
-        self.answered();
-    }
-
-    /// A request is answered by a body that has been sent.
-    pub(in crate::conn) fn forget_asked(&self, id: u64) {
-        if let Some(side) = self.spark() {
-            side.asked.borrow_mut().take(id);
-        }
-    }
-
+    /// The wire identity of a request.
     #[inline]
-    pub(super) fn accept_spark_rpc(
-        self: &Rc<Self>,
-        side: &Side,
-        request_id: i64,
-        body: ReceivedBytes<'_>,
-    ) {
-        let id = self.enter_spark(side, Asking::Rpc { request_id });
-        self.accept_rpc(id, u64::MAX, body);
+    pub(crate) fn get(&self, id: u64) -> Option<&WireId> {
+        let entry = self.entries.get((id & SLOT_MASK) as usize)?;
+        (entry.id == id).then_some(&entry.asking)
     }
 
-    /// Handles a request for a chunk or a stream: now, or when there is space for its answer.
-    pub(super) fn accept_spark(
-        self: &Rc<Self>,
-        side: &Side,
-        asking: Asking,
-        frame: ReceivedBytes<'_>,
-    ) {
-        let kind = match asking {
-            Asking::Stream { .. } => RequestKind::Stream,
-            _ => RequestKind::Chunk,
-        };
-        self.local.metrics.requests_in(kind).increment();
-        let id = self.enter_spark(side, asking);
-        if self.is_draining() {
-            return self.drop_spark_request(side, id);
-        }
-        if self.holds_back() {
-            return self.hold(Held::Spark { id }, frame.source());
-        }
-        self.serve_spark(id);
-    }
-
-    /// Answers a request for a chunk or a stream.
-    pub(in crate::conn) fn serve_spark(self: &Rc<Self>, id: u64) {
-        let Some(side) = self.spark() else { return };
-        let asking = side.asked.borrow().get(id).cloned();
-        let served = match &asking {
-            Some(Asking::Chunk { stream_id, index }) => {
-                self.serve_spark_chunk(id, *stream_id, *index)
-            }
-            Some(Asking::Stream { name }) => self.serve_spark_stream(id, name),
-            _ => return,
-        };
-        match served {
-            Ok(()) => {}
-            Err(_) if self.is_paused() => self.hold_first(Held::Spark { id }),
-            Err(failure) => self.answer_failure(id, &failure),
-        }
-    }
-
-    fn serve_spark_chunk(
-        self: &Rc<Self>,
-        id: u64,
-        stream_id: i64,
-        chunk_index: i32,
-    ) -> Result<(), RpcFailure> {
-        let stream = stream_id as u64;
-        let data = self.find_chunk(stream, chunk_index as u32)?;
-        let chunk = ChunkFetchSuccess {
-            stream_id,
-            chunk_index,
-        };
-        let lead = chunk.head(data.len()).map_err(|error| {
-            let text = format!("{error}: ask for it as a stream");
-            RpcFailure::new(FailureCode::TooLarge, text)
-        })?;
-        if let Some(manager) = self.handler().stream_manager() {
-            manager.chunk_being_sent(stream);
-        }
-        self.push_spark(id, Carries::Chunk { stream }, Lead::fixed(&lead), data);
-        Ok(())
-    }
-
-    fn serve_spark_stream(self: &Rc<Self>, id: u64, name: &str) -> Result<(), RpcFailure> {
-        let data = self.find_stream(name, 0)?;
-        let response = StreamResponse {
-            stream_id: name,
-            byte_count: data.len(),
-        };
-        let lead = Lead::written(response.encoded_len(), |out| response.encode(out))?;
-        self.push_spark(id, Carries::Stream, lead, data);
-        Ok(())
-    }
-
-    /// Handles a request for merged blocks: Spark's only request besides RPCs, chunks and streams.
-    pub(super) fn accept_merged(
-        self: &Rc<Self>,
-        side: &Side,
-        request: &MergedBlockMetaRequest<'_>,
-        frame: ReceivedBytes<'_>,
-    ) {
-        self.local.metrics.requests_in_rpc.increment();
-        let request_id = request.request_id;
-        let id = self.enter_spark(side, Asking::Rpc { request_id });
-        if self.is_draining() {
-            return self.drop_spark_request(side, id);
-        }
-        let asked = MergedAsked {
-            request_id,
-            app_id: request.app_id.into(),
-            shuffle_id: request.shuffle_id,
-            shuffle_merge_id: request.shuffle_merge_id,
-            reduce_id: request.reduce_id,
-        };
-        if self.holds_back() {
-            let asked = Box::new(asked);
-            return self.hold(Held::Merged { id, asked }, frame.source());
-        }
-        self.serve_merged(id, &asked);
-    }
-
-    /// Answers a request for merged blocks.
-    pub(in crate::conn) fn serve_merged(self: &Rc<Self>, id: u64, asked: &MergedAsked) {
-        let found = self.find_merged(asked).and_then(|found| {
-            let head = MergedBlockMetaSuccess {
-                request_id: asked.request_id,
-                num_chunks: found.num_chunks,
-            };
-            let lead = head
-                .head(found.bitmaps.len())
-                .map_err(|error| RpcFailure::new(FailureCode::TooLarge, error.to_string()))?;
-            Ok((Lead::fixed(&lead), found.bitmaps))
-        });
-        match found {
-            Ok((lead, data)) => self.push_spark(id, Carries::Merged, lead, data),
-            Err(_) if self.is_paused() => {
-                let asked = Box::new(asked.clone());
-                self.hold_first(Held::Merged { id, asked });
-            }
-            Err(failure) => self.answer_failure(id, &failure),
-        }
-    }
-
-    fn find_merged(self: &Rc<Self>, asked: &MergedAsked) -> Result<MergedBlocks, RpcFailure> {
-        let connection = Connection::new(Rc::clone(self));
-        let handler = self.handler();
-        let request = MergedBlocksRequest {
-            app_id: &asked.app_id,
-            shuffle_id: asked.shuffle_id,
-            shuffle_merge_id: asked.shuffle_merge_id,
-            reduce_id: asked.reduce_id,
-        };
-        let found = self.guarded(|| handler.merged_blocks(&connection, request));
-        found.unwrap_or_else(|| Err(panicked()))
+    /// Removes a request: it is answered, or its answer is no longer wanted.
+    #[inline]
+    pub(crate) fn take(&mut self, id: u64) -> Option<WireId> {
+        self.get(id)?;
+        Some(self.entries.remove((id & SLOT_MASK) as usize).asking)
     }
 }
 
-/// A held request for merged blocks.
+/// A queued request for merged blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct MergedAsked {
-    request_id: i64,
-    app_id: Box<str>,
-    shuffle_id: i32,
-    shuffle_merge_id: i32,
-    reduce_id: i32,
+    pub(crate) request_id: i64,
+    pub(crate) app_id: Box<str>,
+    pub(crate) shuffle_id: i32,
+    pub(crate) shuffle_merge_id: i32,
+    pub(crate) reduce_id: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_never_names_the_next_request_in_its_place() {
+        let mut asked = PeerRequests::default();
+        let first = asked.enter(WireId::Rpc { request_id: -1 });
+        assert_eq!(asked.get(first), Some(&WireId::Rpc { request_id: -1 }));
+        assert_eq!(asked.take(first), Some(WireId::Rpc { request_id: -1 }));
+        let second = asked.enter(WireId::Rpc { request_id: -1 });
+        assert_ne!(first, second);
+        assert_eq!(asked.get(first), None);
+        assert_eq!(asked.take(first), None);
+        assert!(asked.get(second).is_some());
+    }
 }

@@ -277,7 +277,7 @@ impl ShardLocal {
     #[inline]
     pub(crate) fn wake_task(&self, slot: u32) {
         if self.executor.wake(slot) {
-            self.rouse_between_turns();
+            self.wake_between_turns();
         }
     }
 
@@ -394,7 +394,7 @@ impl ShardHandle {
             return Err(SpawnError::Stopping { shard });
         }
         let key = local.executor.insert(self, future);
-        local.rouse_between_turns();
+        local.wake_between_turns();
         let limit = local.executor.limit;
         key.ok_or(SpawnError::TooMany { shard, limit })
     }

@@ -44,7 +44,7 @@ impl Sleep {
         let what = TimerFor::Sleep { slot: slot as u32 };
         match local.set_timer(self.after, what) {
             Some((timer, _)) => {
-                local.rouse_between_turns();
+                local.wake_between_turns();
                 self.set = Some(Set { local, slot, timer });
                 Poll::Pending
             }

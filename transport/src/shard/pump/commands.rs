@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use crate::conn::sink::Sink;
-use crate::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
 use crate::error::{CloseReason, RequestError};
 use crate::shard::command::{Ask, Command, StreamOrder};
+use crate::shard::conn::Conn;
+use crate::shard::conn::reply_to::ReplyTo;
 use crate::shard::local::ConnKey;
 use crate::shard::remote_sink::RemoteSink;
 use crate::sys::driver::Driver;
@@ -21,17 +22,17 @@ const INBOX_BUDGET: usize = 1024;
 impl<D: Driver> Pump<D> {
     pub(super) fn take_commands(&mut self) -> bool {
         let mut worked = false;
-        if !self.local.letters.borrow().is_empty() {
+        if !self.local.remote_overflow.borrow().is_empty() {
             let mut dead = Vec::new();
-            worked |= self.local.letters.borrow_mut().post(&mut dead);
+            worked |= self.local.remote_overflow.borrow_mut().post(&mut dead);
             drop(dead);
         }
-        if self.local.errands.borrow().is_empty() && self.local.handle.inbox().is_empty() {
+        if self.local.local_commands.borrow().is_empty() && self.local.handle.inbox().is_empty() {
             return worked;
         }
         self.local.handle.inbox().note_depth();
         for _ in 0..INBOX_BUDGET {
-            let errand = self.local.errands.borrow_mut().pop_front();
+            let errand = self.local.local_commands.borrow_mut().pop_front();
             let Some(command) = errand.or_else(|| self.local.handle.inbox().pop()) else {
                 break;
             };
@@ -39,7 +40,7 @@ impl<D: Driver> Pump<D> {
             self.command(command);
         }
         // Commands of other threads are not delayed by moderation.
-        self.hurry();
+        self.suppress_moderation();
         worked
     }
 
@@ -59,7 +60,7 @@ impl<D: Driver> Pump<D> {
                 let sent = self
                     .local
                     .conn(key)
-                    .map(|conn| conn.send_one_way(crate::conn::RpcBody::Shared(body)));
+                    .map(|conn| conn.send_one_way(crate::shard::conn::RpcBody::Shared(body)));
                 if let Some(Err(error)) = sent {
                     tracing::warn!(target: "ringrail::client", %error, "one-way message dropped");
                 }
@@ -114,8 +115,13 @@ impl<D: Driver> Pump<D> {
             let _ = order.begun.send(Err(RequestError::NotConnected));
             return;
         };
-        let sink = || Sink::Stream(order.feed);
-        let opened = conn.open_stream(&order.name, order.offset, order.credit, order.timeout, sink);
+        let sink = || ReplyTo::Stream(order.feed);
+        let opened = conn.open_stream(
+            &order.name,
+            (order.offset, order.credit),
+            order.timeout,
+            sink,
+        );
         let id = opened.as_ref().ok().copied();
         if let (Err(_), Some(id)) = (order.begun.send(opened), id) {
             conn.cancel(id);
@@ -126,10 +132,10 @@ impl<D: Driver> Pump<D> {
         self.unlisten(|_| true);
         self.local.draining.set(true);
         for conn in self.local.all_conns() {
-            match conn.state() {
-                State::Open => conn.drain("this side is shutting down"),
-                State::Opening => conn.close(CloseReason::Shutdown),
-                State::Flushing | State::Closed => {}
+            match conn.phase() {
+                Phase::Open => conn.drain("this side is shutting down"),
+                Phase::Opening => conn.close(CloseReason::Shutdown),
+                Phase::Flushing | Phase::Closed => {}
             }
         }
         self.drained.push(done);
@@ -145,9 +151,13 @@ fn ask_on(conn: &Rc<Conn>, mut sink: RemoteSink) {
         return;
     };
     let mut done = Some(sink);
-    let mut sink = || done.take().map_or(Sink::Future(None), Sink::Remote);
+    let mut sink = || done.take().map_or(ReplyTo::Future(None), ReplyTo::Remote);
     let sent = match ask {
-        Ask::Rpc { body } => conn.send_rpc(crate::conn::RpcBody::Shared(body), timeout, &mut sink),
+        Ask::Rpc { body } => conn.send_rpc(
+            crate::shard::conn::RpcBody::Shared(body),
+            timeout,
+            &mut sink,
+        ),
         Ask::Chunk { chunk, range, wish } => {
             conn.fetch_chunk(chunk, range, wish, timeout, &mut sink)
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::conn::lifecycle::Phase;
 use crate::error::CloseReason;
 use crate::shard::handle::Turn;
 use crate::shard::local::ConnKey;
@@ -26,6 +27,11 @@ impl<D: Driver> Pump<D> {
         if !link.is_quiet() {
             return;
         }
+        assert_eq!(
+            link.conn.phase(),
+            Phase::Closed,
+            "only a connection that is over gives its socket up"
+        );
         self.driver.close(link.sock);
         self.links[key.slot as usize] = None;
         self.local.remove_conn(key);

@@ -1,6 +1,7 @@
 //! Release of the buffers that idle connections hold.
 
-use crate::conn::State;
+use crate::conn::lifecycle::Phase;
+use crate::conn::wire::Wire;
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::Driver;
@@ -21,7 +22,8 @@ impl<D: Driver> Pump<D> {
             _ => return,
         };
         let conn = &link.conn;
-        let idle = conn.state() == State::Open && conn.spark().is_none() && !conn.expects_bulk();
+        let idle =
+            conn.phase() == Phase::Open && conn.wire() == Wire::Native && !conn.expects_bulk();
         if idle && link.rx.leave_exact() {
             self.driver.cancel(op);
         }

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::Connection;
-use crate::conn::{Conn, Speaks};
-use crate::server::{HandlerFactory, ServerBootstrap};
 use crate::shard::command::{ListenOrder, ListenerId};
+use crate::shard::conn::user::Connection;
+use crate::shard::conn::user::{HandlerFactory, ServerBootstrap};
+use crate::shard::conn::{Conn, Protocol};
 use crate::shard::local::TimerFor;
 use crate::shard::log_gate::LogGate;
 use crate::shard::timer::TimerKey;
@@ -57,7 +57,7 @@ pub(super) struct ListenerState {
     blocked: Option<Blocked>,
     handlers: Arc<HandlerFactory>,
     bootstraps: Arc<[Arc<dyn ServerBootstrap>]>,
-    speaks: Speaks,
+    speaks: Protocol,
     closing: bool,
 }
 

@@ -1,14 +1,26 @@
 //! The loop of a shard: the only part that knows the driver.
 //!
-//! One [`turn`](Pump::turn): enter the kernel (submitting what the last turn posted) → collect
-//! completions and dispatch them → inbox → timers → tasks → post sends and receives. Handlers run
-//! inside, inline. [`park`](super::park) decides how a turn enters the kernel.
+//! ```text
+//!   ┌─► enter the kernel: submit what the last turn posted, wait if nothing is left to do (park)
+//!   │   completions ─► accepted, connected, received, sent, read: handlers run here, inline
+//!   │   backlog     ─► parses that the last turn broke off
+//!   │   inbox       ─► commands of other threads, 1,024 at most
+//!   │   timers      ─► deadlines, keepalive, drains, retries
+//!   │   tasks, futures that are ready
+//!   │   waiters     ─► memory, receive buffers
+//!   └── dirty connections: compose, post one send each; post receives
+//! ```
 //!
-//! One file per part of a turn: `commands` (the inbox), `listen` and `open` (connections come),
-//! `receive`, `send`, `end` (connections go).
+//! Sends are posted last, so all that a turn causes on a connection leaves in one. A turn ends early after
+//! [`TURN_FRAMES`] frames, so that answers leave and sleeping peers get work. [`park`](super::park) decides how
+//! a turn enters the kernel.
+//!
+//! One file per part of a turn: `commands` (the inbox), `listen` and `open` (connections come), `receive`,
+//! `send`, `files` (slices of files, for which the composer asks), `waiters` (memory), `end` (connections go).
 
 mod commands;
 mod end;
+mod files;
 mod idle;
 mod listen;
 mod open;
@@ -24,19 +36,19 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::conn::compose_file::ReadOrder;
 use crate::error::CloseReason;
-use crate::server::{HandlerFactory, RpcHandler};
+use crate::shard::conn::user::{HandlerFactory, RpcHandler};
 use crate::sys::driver::{Completion, Driver, Park};
 
 use super::coalesce::Coalescer;
 use super::handle::Turn;
-use super::letters::RETRY_NS;
 use super::link::Link;
 use super::local::{ConnKey, ShardLocal, TimerFor};
+use super::remote_overflow::RETRY_NS;
+use files::ReadOrder;
 use listen::{ListenerLogs, ListenerState};
 use token::For;
-use waiters::MemoryWaiters;
+use waiters::Retries;
 
 /// Frames after which a turn takes no further completions, so that answers leave, and sleeping
 /// peers get work, before all connections have been served.
@@ -51,7 +63,9 @@ pub(crate) struct Pump<D> {
     listener_logs: ListenerLogs,
     handlers: HashMap<usize, (Arc<HandlerFactory>, Rc<dyn RpcHandler>)>,
     reads: Vec<ReadOrder>,
-    waiters: MemoryWaiters,
+    /// Until then files are read by workers alone; see `files`.
+    disk_busy_until_ns: u64,
+    waiters: Retries,
     /// Connections whose parse continues in the next turn.
     backlog: VecDeque<ConnKey>,
     drained: Vec<oneshot::Sender<()>>,
@@ -77,7 +91,8 @@ impl<D: Driver> Pump<D> {
             listener_logs: ListenerLogs::default(),
             handlers: HashMap::new(),
             reads: Vec::new(),
-            waiters: MemoryWaiters::default(),
+            disk_busy_until_ns: 0,
+            waiters: Retries::default(),
             backlog: VecDeque::new(),
             drained: Vec::new(),
             stopping: false,
@@ -158,8 +173,8 @@ impl<D: Driver> Pump<D> {
     }
 
     /// Urgent work is under way: disables the minimum sleep.
-    pub(super) fn hurry(&mut self) {
-        self.coalescer.hurry(self.local.turn_ns());
+    pub(super) fn suppress_moderation(&mut self) {
+        self.coalescer.suppress_moderation(self.local.turn_ns());
     }
 
     /// Copies the counters of the shard's parts into its metrics.
@@ -200,7 +215,7 @@ impl<D: Driver> Pump<D> {
                     conn.on_opening_timer();
                 }
             }
-            TimerFor::Silence(key) => {
+            TimerFor::Keepalive(key) => {
                 self.keep_alive(key);
                 self.give_back_header(key);
             }
@@ -227,14 +242,14 @@ impl<D: Driver> Pump<D> {
 
     /// The time of the next timer, in ns.
     pub(crate) fn next_timer(&self) -> Option<u64> {
-        let letters = self.local.letters.borrow();
+        let overflow = self.local.remote_overflow.borrow();
         // The other shard does not signal free places in its inbox.
-        let letters = (!letters.is_empty()).then(|| self.local.now_ns() + RETRY_NS);
+        let overflow = (!overflow.is_empty()).then(|| self.local.now_ns() + RETRY_NS);
         [
             self.local.next_timer(),
             self.local.deliveries_due_ns(),
             self.memory_retry_ns(),
-            letters,
+            overflow,
         ]
         .into_iter()
         .flatten()

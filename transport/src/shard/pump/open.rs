@@ -3,10 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
 use crate::error::{CloseReason, ConnectError};
-use crate::server::{HandlerFactory, RpcHandler};
 use crate::shard::command::ConnectOrder;
+use crate::shard::conn::Conn;
+use crate::shard::conn::user::{HandlerFactory, RpcHandler};
 use crate::shard::link::Link;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Sock};
@@ -108,7 +109,7 @@ impl<D: Driver> Pump<D> {
         link.connect = None;
         let conn = Rc::clone(&link.conn);
         match done.outcome() {
-            Ok(_) if conn.state() == State::Opening => {
+            Ok(_) if conn.phase() == Phase::Opening => {
                 conn.begin_handshake();
                 self.post_receive(key);
             }

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use crate::buf::LeaseMut;
-use crate::conn::State;
-use crate::conn::progress::Sight;
-use crate::conn::rx::{Next, PORTION_LEN, Rx};
+use crate::conn::lifecycle::Phase;
+use crate::conn::liveness::SocketStatus;
 use crate::error::CloseReason;
+use crate::shard::conn::rx::{Next, PORTION_LEN, Rx};
 use crate::shard::link::Receiving;
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Payload, Sock, is_passing};
@@ -27,7 +27,7 @@ impl<D: Driver> Pump<D> {
             let header = link.recv_header.take();
             link.recv = header.map(|op| (op, Receiving::Header));
         }
-        if conn.state() == State::Closed {
+        if conn.phase() == Phase::Closed {
             conn.mark_dirty();
             return;
         }
@@ -72,7 +72,7 @@ impl<D: Driver> Pump<D> {
         let yielded = link.rx.has_yielded();
         let frames = conn.local.metrics.frames_in.get() - frames;
         self.note_frames(key, frames, exact);
-        if conn.state() == State::Flushing
+        if conn.phase() == Phase::Flushing
             && matches!(&parsed, Err(reason) if matches!(**reason, CloseReason::Peer))
         {
             if let Some(link) = self.link_of(key) {
@@ -97,7 +97,7 @@ impl<D: Driver> Pump<D> {
             return;
         };
         if exact || (frames > 0 && link.batch.is_one_at_a_time(frames, sleeps)) {
-            self.hurry();
+            self.suppress_moderation();
         }
     }
 
@@ -129,11 +129,11 @@ impl<D: Driver> Pump<D> {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
         };
-        let state = link.conn.state();
-        if link.conn.key != key || state == State::Closed || link.peer_ended {
+        let state = link.conn.phase();
+        if link.conn.key != key || state == Phase::Closed || link.peer_ended {
             return;
         }
-        if state == State::Flushing {
+        if state == Phase::Flushing {
             // The connection is closed: later bytes are dropped.
             link.rx = Rx::default();
         }
@@ -146,13 +146,13 @@ impl<D: Driver> Pump<D> {
                 *cancelled = true;
                 self.driver.cancel(*op);
             }
-            if link.rx.is_starved() {
+            if link.rx.waits_for_memory() {
                 self.wait_for_lease(key);
             }
             return;
         }
         let next = link.rx.next(conn);
-        if matches!(next, Next::Nothing) && link.rx.is_starved() {
+        if matches!(next, Next::Nothing) && link.rx.waits_for_memory() {
             return self.wait_for_lease(key);
         }
         if matches!(next, Next::Multi) && link.waits_for_buffer {
@@ -161,19 +161,23 @@ impl<D: Driver> Pump<D> {
         let Some((op, receiving, header)) = operation(link.sock, next) else {
             return;
         };
+        assert!(
+            link.recv_header.is_none(),
+            "two receives would share the bytes"
+        );
         self.local.metrics.recvs.increment();
         match self.driver.submit(For::Receive(key).token(), op) {
             Ok(op) => link.recv = Some((op, receiving)),
             Err(_) => return conn.close(ring_full()),
         }
         let Some(buf) = header else { return };
-        let (len, whole) = Rx::header_len(conn);
+        let header = conn.wire().next_header();
         let op = Op::Recv {
             sock: link.sock,
             buf,
             at: 0,
-            len,
-            whole,
+            len: header.len,
+            whole: header.whole,
             linked: false,
         };
         self.local.metrics.recvs.increment();
@@ -194,14 +198,14 @@ impl<D: Driver> Pump<D> {
         if link.conn.key != key {
             return;
         }
-        let sight = Sight {
+        let sight = SocketStatus {
             moved: self.driver.moved(link.sock),
             within_a_frame: link.rx.is_within_a_frame(),
             body_id: link.rx.body_id(),
             stuck: link.rx.is_stuck(),
             sending: link.send.is_some(),
         };
-        Rc::clone(&link.conn).on_silence_timer(&sight);
+        Rc::clone(&link.conn).on_keepalive_timer(&sight);
     }
 
     pub(super) fn resume(&mut self, key: ConnKey) {
@@ -209,7 +213,7 @@ impl<D: Driver> Pump<D> {
             return;
         };
         let conn = Rc::clone(&link.conn);
-        let waits = link.rx.is_stuck() || link.rx.has_yielded() || conn.can_serve_held();
+        let waits = link.rx.is_stuck() || link.rx.has_yielded() || conn.can_serve_queued();
         if waits && let Err(reason) = link.rx.resume(&conn) {
             conn.fail(*reason);
             return;

@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use crate::conn::compose::{BULK_LEN, Outgoing};
-use crate::conn::compose_file::ReadOrder;
-use crate::conn::{Conn, State};
+use crate::conn::lifecycle::Phase;
 use crate::error::CloseReason;
+use crate::shard::conn::Conn;
+use crate::shard::conn::compose::{BULK_LEN, Outgoing};
 use crate::shard::local::ConnKey;
 use crate::sys::driver::{Completion, Driver, Op, Payload, is_passing};
 
+use super::files::ReadOrder;
 use super::token::For;
 use super::{Pump, ring_full};
 
@@ -27,8 +28,8 @@ impl<D: Driver> Pump<D> {
             return;
         };
         let conn = &link.conn;
-        let is_last = conn.state() == State::Open && conn.is_flushed();
-        if !is_last || link.rx.is_clogged() || conn.can_serve_held() {
+        let is_last = conn.phase() == Phase::Open && conn.is_flushed();
+        if !is_last || link.rx.is_backpressured() || conn.can_serve_queued() {
             self.driver.return_at_first();
         }
     }
@@ -40,10 +41,10 @@ impl<D: Driver> Pump<D> {
         let conn = Rc::clone(&link.conn);
         conn.clear_dirty();
         conn.finish_drain();
-        if conn.state() == State::Flushing && link.connect.is_some() {
+        if conn.phase() == Phase::Flushing && link.connect.is_some() {
             conn.close(CloseReason::Local);
         }
-        if conn.state() == State::Closed {
+        if conn.phase() == Phase::Closed {
             return self.take_down(key);
         }
         if link.connect.is_some() {
@@ -52,12 +53,12 @@ impl<D: Driver> Pump<D> {
         if link.send.is_none() {
             self.post_send(key, &conn);
         }
-        if conn.state() == State::Flushing && conn.is_flushed() {
-            return self.linger(key, &conn);
+        if conn.phase() == Phase::Flushing && conn.is_flushed() {
+            return self.half_close(key, &conn);
         }
         let link = self.link_of(key);
-        let unclogged = link.is_some_and(|link| link.rx.is_clogged()) && !conn.is_blocked();
-        if unclogged || conn.can_serve_held() {
+        let goes_on = link.is_some_and(|link| link.rx.is_backpressured()) && !conn.is_blocked();
+        if goes_on || conn.can_serve_queued() {
             return self.resume(key);
         }
         self.post_receive(key);
@@ -65,7 +66,7 @@ impl<D: Driver> Pump<D> {
 
     /// The send queue is empty: shuts down the write half once everything has left, and waits for
     /// the peer to shut down its own.
-    pub(super) fn linger(&mut self, key: ConnKey, conn: &Rc<Conn>) {
+    pub(super) fn half_close(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
             return;
         };
@@ -74,7 +75,7 @@ impl<D: Driver> Pump<D> {
                 conn.close(CloseReason::Local);
                 return self.take_down(key);
             }
-            if !std::mem::replace(&mut link.muted, true) {
+            if !std::mem::replace(&mut link.write_closed, true) {
                 self.driver.shutdown(link.sock, false);
             }
         }
@@ -82,9 +83,13 @@ impl<D: Driver> Pump<D> {
     }
 
     pub(super) fn post_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
-        let outgoing = conn.compose(&self.driver, &mut self.reads);
+        debug_assert!(
+            self.link_of(key).is_none_or(|link| link.send.is_none()),
+            "one send at a time, or their bytes interleave"
+        );
+        let outgoing = self.compose(conn);
         if outgoing.is_bulk() || !self.reads.is_empty() {
-            self.hurry();
+            self.suppress_moderation();
         }
         self.post_reads(key);
         let Some(Some(link)) = self.links.get_mut(key.slot as usize) else {
@@ -127,7 +132,7 @@ impl<D: Driver> Pump<D> {
     pub(super) fn post_reads(&mut self, key: ConnKey) {
         for order in std::mem::take(&mut self.reads) {
             let ReadOrder {
-                transfer,
+                body: transfer,
                 range,
                 into,
             } = order;
@@ -158,12 +163,12 @@ impl<D: Driver> Pump<D> {
         let conn = Rc::clone(&link.conn);
         let outcome = done.outcome();
         if done.result > BULK_LEN as i32 {
-            self.hurry();
+            self.suppress_moderation();
         }
         let Payload::Gather(mut gather) = done.payload else {
             return;
         };
-        if conn.state() == State::Closed {
+        if conn.phase() == Phase::Closed {
             conn.mark_dirty();
             return;
         }
@@ -244,9 +249,11 @@ impl<D: Driver> Pump<D> {
 
     pub(super) fn after_send(&mut self, key: ConnKey, conn: &Rc<Conn>) {
         // The common case: an answer has left, nothing else is queued, and no waiter depends on it.
-        let clogged = self.link_of(key).is_some_and(|link| link.rx.is_clogged());
-        let done = conn.state() == State::Open && conn.is_flushed();
-        if !done || clogged || conn.can_serve_held() {
+        let backpressured = self
+            .link_of(key)
+            .is_some_and(|link| link.rx.is_backpressured());
+        let done = conn.phase() == Phase::Open && conn.is_flushed();
+        if !done || backpressured || conn.can_serve_queued() {
             self.service(key);
         }
     }

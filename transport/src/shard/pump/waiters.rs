@@ -1,21 +1,21 @@
-//! Connections that wait for memory: for a receive buffer, or for a lease.
+//! Connections that wait: for a receive buffer, or for memory of the pool.
 //!
-//! The pool signals no release of memory, so waiters are retried when the pool has more room than at the last
-//! check, and after [`MEMORY_RETRY_NS`] at the latest. First come, first served; a waiter that finds none goes
-//! to the end of its queue. No waiter is retried twice in a turn: with an empty group of receive buffers a
-//! receive fails before the kernel looks at its socket, and a shard that posted it again at once would do
-//! nothing else.
+//! There is one queue for each of the two. The pool signals no release of memory, so waiters are retried when the
+//! pool has more room than at the last check, and after [`MEMORY_RETRY_NS`] at the latest. First come, first
+//! served. No waiter is retried twice in a turn: with an empty group of receive buffers a receive fails before
+//! the kernel looks at its socket, and a shard that posted it again at once would do nothing else.
 //!
 //! ```text
-//! received ─ ENOBUFS ─► buffer_waiters ── refill found a buffer ──► post_receive
-//! parse ─── no lease ─► lease_waiters ─┐
-//! chunk ─── no lease ─► grant_waiters ─┼─ room, or time ──────────► resume, grant, service
-//! send ──── no lease ─► send_waiters ──┘
+//! received ─ ENOBUFS ─► buffers ── refill found a buffer ──► post_receive
+//! parse ─── no lease ─┐
+//! chunk ─── no lease ─┼► memory_waiters ── room, or time ──► resume, grant, service
+//! send ──── no lease ─┘
 //! ```
 
 use std::collections::VecDeque;
 
 use crate::shard::local::ConnKey;
+use crate::shard::memory_waiters::{Need, Waiter};
 use crate::sys::driver::Driver;
 
 use super::Pump;
@@ -26,13 +26,13 @@ const MEMORY_RETRY_NS: u64 = 1_000_000;
 /// Waiters retried in one turn, so that a long queue costs no more than a short one.
 const RETRIES_PER_TURN: usize = 64;
 
-/// Waiting connections, and the time of their retry.
+/// Connections that wait for a receive buffer, and the time of the next retry.
 #[derive(Default)]
-pub(super) struct MemoryWaiters {
+pub(super) struct Retries {
     /// Connections whose receive ended for lack of a receive buffer.
     buffers: VecDeque<ConnKey>,
-    /// Connections whose parse stopped for lack of a lease.
-    leases: VecDeque<ConnKey>,
+    /// Grants that found no memory in this pass.
+    ungranted: Vec<Waiter>,
     /// There were waiters at the last check.
     armed: bool,
     due_ns: u64,
@@ -40,20 +40,18 @@ pub(super) struct MemoryWaiters {
     room: usize,
 }
 
-impl MemoryWaiters {
-    fn is_empty(&self) -> bool {
-        self.buffers.is_empty() && self.leases.is_empty()
-    }
-}
-
 /// Removes connections that have ended, once they may outnumber the others.
 fn purge<D: Driver>(pump: &mut Pump<D>) {
-    let limit = 2 * pump.local.conn_count() + RETRIES_PER_TURN;
     let local = std::rc::Rc::clone(&pump.local);
-    for line in [&mut pump.waiters.buffers, &mut pump.waiters.leases] {
-        if line.len() > limit {
-            line.retain(|key| local.conn(*key).is_some());
-        }
+    let limit = 2 * local.conn_count() + RETRIES_PER_TURN;
+    if pump.waiters.buffers.len() > limit {
+        pump.waiters
+            .buffers
+            .retain(|key| local.conn(*key).is_some());
+    }
+    let mut waiters = local.memory_waiters.borrow_mut();
+    if waiters.is_worth_a_look() {
+        waiters.retain(|key| local.conn(key).is_some());
     }
 }
 
@@ -73,14 +71,14 @@ impl<D: Driver> Pump<D> {
         if let Some(link) = self.link_of(key)
             && !std::mem::replace(&mut link.waits_for_lease, true)
         {
-            self.waiters.leases.push_back(key);
+            self.local.wait_for_memory(key, Need::Parse);
             purge(self);
         }
     }
 
     /// The time of the next retry, in ns; `None` without waiters.
     pub(super) fn memory_retry_ns(&self) -> Option<u64> {
-        let waits = !self.waiters.is_empty() || self.local.has_memory_waiters();
+        let waits = self.has_waiters();
         waits.then(|| {
             let soon = self.local.turn_ns() + MEMORY_RETRY_NS;
             match self.waiters.armed {
@@ -93,7 +91,7 @@ impl<D: Driver> Pump<D> {
     /// Retries the waiters that are due; true if there was one.
     pub(super) fn retry_waiters(&mut self) -> bool {
         let now_ns = self.local.turn_ns();
-        let waits = !self.waiters.is_empty() || self.local.has_memory_waiters();
+        let waits = self.has_waiters();
         if !waits {
             self.waiters.armed = false;
             return false;
@@ -109,39 +107,60 @@ impl<D: Driver> Pump<D> {
             return false;
         }
         self.waiters.due_ns = now_ns + MEMORY_RETRY_NS;
-        self.retry_grants();
-        self.retry_sends();
-        let leases = self.waiters.leases.len().min(RETRIES_PER_TURN);
-        for _ in 0..leases {
-            let Some(key) = self.waiters.leases.pop_front() else {
-                break;
-            };
-            if let Some(link) = self.link_of(key) {
-                link.waits_for_lease = false;
-                self.resume(key);
-            }
-        }
+        self.retry_memory();
         self.waiters.room = self.local.pool.available();
         true
     }
 
-    fn retry_grants(&mut self) {
-        while let Some((key, call)) = self.local.pop_grant_waiter() {
-            let Some(conn) = self.local.conn(key) else {
-                continue;
-            };
-            if !conn.try_grant_chunk(call) {
-                self.local.return_grant_waiter(key, call);
+    fn has_waiters(&self) -> bool {
+        !self.waiters.buffers.is_empty() || !self.local.memory_waiters.borrow().is_empty()
+    }
+
+    /// Retries those that wait for memory, in order. A grant that finds none keeps its turn before later grants.
+    fn retry_memory(&mut self) {
+        assert!(
+            self.waiters.ungranted.is_empty(),
+            "waiters of an earlier pass"
+        );
+        let waiting = self.local.memory_waiters.borrow().len();
+        let mut parses = 0;
+        for _ in 0..waiting {
+            if parses == RETRIES_PER_TURN {
                 break;
             }
+            let Some(waiter) = self.local.memory_waiters.borrow_mut().pop() else {
+                break;
+            };
+            match waiter.need {
+                Need::Parse => {
+                    parses += 1;
+                    if let Some(link) = self.link_of(waiter.key) {
+                        link.waits_for_lease = false;
+                        self.resume(waiter.key);
+                    }
+                }
+                Need::Send => {
+                    if let Some(conn) = self.local.conn(waiter.key) {
+                        conn.retry_send();
+                    }
+                }
+                Need::Grant { call } => self.retry_grant(waiter, call),
+            }
+        }
+        let mut waiters = self.local.memory_waiters.borrow_mut();
+        for waiter in self.waiters.ungranted.drain(..).rev() {
+            waiters.put_back(waiter);
         }
     }
 
-    fn retry_sends(&mut self) {
-        for key in self.local.take_send_waiters() {
-            if let Some(conn) = self.local.conn(key) {
-                conn.mark_dirty();
-            }
+    fn retry_grant(&mut self, waiter: Waiter, call: u64) {
+        let Some(conn) = self.local.conn(waiter.key) else {
+            return;
+        };
+        // Those behind one that needs more would take what comes free, over and over.
+        let is_next = self.waiters.ungranted.is_empty();
+        if !is_next || !conn.try_grant_chunk(call) {
+            self.waiters.ungranted.push(waiter);
         }
     }
 

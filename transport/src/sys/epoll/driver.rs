@@ -73,6 +73,10 @@ pub struct EpollDriver {
     pub(super) buffer_len: usize,
     /// The unused part of [`FILE_BUDGET`], in bytes.
     pub(super) file_budget: usize,
+    #[expect(
+        clippy::vec_box,
+        reason = "an operation takes a box along: a scratch is a kilobyte"
+    )]
     scratch: Vec<Box<MsgScratch>>,
     readers: Readers,
     residency: Residency,
