@@ -353,7 +353,12 @@ fn an_idle_server_ends_on_sigint() {
     let from = tempfile::tempdir().unwrap();
     let server = local(from.path());
     server.signal(Signal::INT);
-    assert_eq!(server.wait(), (Some(0), String::new()));
+    let (code, said) = server.wait();
+    // Where io_uring is forbidden, a line says so.
+    let mut said = said
+        .lines()
+        .filter(|line| !line.contains("shards use epoll"));
+    assert_eq!((code, said.next()), (Some(0), None));
 }
 
 #[test]

@@ -10,6 +10,8 @@ use ringrail_codec::native::Limits;
 use crate::error::EngineError;
 use crate::sys::socket::{Addr, SocketSpec};
 
+pub use crate::sys::driver::IoDriver;
+
 /// How a shard waits when it has nothing to do. `ringrail.transport.parkMode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ParkMode {
@@ -20,19 +22,6 @@ pub enum ParkMode {
     /// In a `tokio_uring` runtime, so that futures on the shard can also use tokio's timers and
     /// `tokio_uring`'s files. Costs about eight system calls per request where `Bare` costs one.
     Hosted,
-}
-
-/// How shards reach the kernel. `ringrail.transport.driver`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IoDriver {
-    /// io_uring; epoll on a system that lacks it or forbids it, as the default profiles of containers do. A log line says
-    /// so once.
-    #[default]
-    Auto,
-    /// io_uring (Linux 6.1): one system call submits, collects and waits.
-    IoUring,
-    /// epoll and calls that do not block (Linux 5.10).
-    Epoll,
 }
 
 /// Whether shards stay on a processor of their own. `ringrail.transport.pin`.

@@ -175,6 +175,19 @@ pub(crate) fn is_passing(error: &io::Error) -> bool {
     )
 }
 
+/// How shards reach the kernel. `ringrail.transport.driver`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoDriver {
+    /// io_uring; epoll on a system that lacks it or forbids it, as the default profiles of containers do. A log line says
+    /// so once.
+    #[default]
+    Auto,
+    /// io_uring (Linux 6.1): one system call submits, collects and waits.
+    IoUring,
+    /// epoll and calls that do not block (Linux 5.10).
+    Epoll,
+}
+
 /// How long [`Driver::enter`] may stay in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Park {

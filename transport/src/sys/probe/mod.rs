@@ -17,7 +17,7 @@ mod trial;
 
 use std::fmt;
 
-use crate::conf::IoDriver;
+use crate::sys::driver::IoDriver;
 
 pub use facts::KernelVersion;
 pub use raw::{RawLimits, RawProbe, RawTcp};

@@ -1,6 +1,6 @@
 //! The verdict on the kernel, its rings and its page cache.
 
-use crate::conf::IoDriver;
+use crate::sys::driver::IoDriver;
 
 use super::facts::{EMFILE, ENOMEM, ENOSYS, EPERM, KernelVersion, describe};
 use super::raw::RawProbe;
