@@ -130,3 +130,38 @@ pub(super) fn a_refill_is_bounded_by_the_pool<R: Rig>() {
     assert_eq!(driver.refill(&larger), usize::from(BUFFERS));
     assert_eq!(larger.stats().leased_bytes, 2 * BUFFER_LEN);
 }
+
+/// The engine takes a part of the completions per turn; what it has not taken must not cost ever more memory.
+pub(super) fn completions_that_nobody_takes_hold_no_more_than_the_group<R: Rig>() {
+    let mut shard = Shard::<R>::new();
+    let (near, far) = shard.pair();
+    let sent = pattern(16 * BUFFER_LEN);
+    let (gather, more) = (shard.gather(&sent), false);
+    let sock = near;
+    let send = shard.submit(Op::Send { sock, gather, more });
+    let mut receive = shard.submit(Op::RecvMulti { sock: far });
+    let group = usize::from(BUFFERS) * BUFFER_LEN;
+    for _ in 0..10 {
+        let until_ns = shard.driver.now_ns() + TURN_NS;
+        shard.rig.park(&mut shard.driver, Some(until_ns));
+        shard.driver.refill(&shard.pool);
+        let leased = shard.pool.stats().leased_bytes;
+        assert!(leased <= group + BUFFER_LEN, "{leased} bytes of {group}");
+    }
+    let mut got = Vec::new();
+    while got.len() < sent.len() {
+        let done = shard.next_of(receive);
+        if let Payload::Received(lease) = done.payload {
+            got.extend_from_slice(lease.as_slice());
+        }
+        shard.driver.refill(&shard.pool);
+        if !done.more {
+            receive = shard.submit(Op::RecvMulti { sock: far });
+        }
+    }
+    assert_eq!(got, sent);
+    assert_eq!(usize::try_from(shard.end_of(send).result), Ok(sent.len()));
+    shard.driver.cancel(receive);
+    while shard.next_of(receive).more {}
+    shard.finish(&[near, far]);
+}

@@ -68,6 +68,9 @@ pub struct EpollDriver {
     /// Buffers for multishot receives.
     pub(super) group: Vec<LeaseMut>,
     group_len: usize,
+    /// Buffers of the group in completions that the engine has not taken yet. They count as the group's, so that the
+    /// engine, which takes a part of the completions per turn, is not given ever more of them.
+    pub(super) untaken: usize,
     /// The group was empty when this call began: the pool had no memory for it.
     pub(super) group_was_dry: bool,
     pub(super) buffer_len: usize,
@@ -120,6 +123,7 @@ impl EpollDriver {
             again: Vec::new(),
             group: Vec::with_capacity(usize::from(spec.recv_buffers)),
             group_len: usize::from(spec.recv_buffers),
+            untaken: 0,
             group_was_dry: false,
             buffer_len: spec.recv_buffer_len,
             file_budget: FILE_BUDGET,
@@ -229,6 +233,7 @@ impl EpollDriver {
     /// A step of an operation that goes on.
     pub(super) fn step(&mut self, key: OpKey, token: u64, result: i32, payload: Payload) {
         self.notable += 1;
+        self.untaken += usize::from(matches!(payload, Payload::Received(_)));
         self.immediate.push_back(Completion {
             token,
             key,
@@ -531,7 +536,7 @@ impl Driver for EpollDriver {
     fn enter(&mut self, park: Park) -> io::Result<()> {
         let idle = self.immediate.is_empty();
         self.notable = 0;
-        self.group_was_dry = self.group.is_empty();
+        self.group_was_dry = self.group.is_empty() && self.untaken == 0;
         self.work();
         let patience = self.patience(park, idle);
         self.at_first = false;
@@ -550,17 +555,21 @@ impl Driver for EpollDriver {
 
     #[inline]
     fn next(&mut self) -> Option<Completion> {
-        self.immediate.pop_front()
+        let done = self.immediate.pop_front()?;
+        if matches!(done.payload, Payload::Received(_)) {
+            self.untaken -= 1;
+        }
+        Some(done)
     }
 
     fn refill(&mut self, pool: &Pool) -> usize {
-        while self.group.len() < self.group_len {
+        while self.group.len() + self.untaken < self.group_len {
             let Some(lease) = pool.lease_receive(self.buffer_len) else {
                 break;
             };
             self.group.push(lease);
         }
-        self.group.len()
+        self.group.len() + self.untaken
     }
 
     fn moved(&self, sock: Sock) -> Option<Moved> {
