@@ -1,4 +1,4 @@
-//! What endpoints hear of connections.
+//! The events of connections that endpoints are told of.
 
 use super::{RpcAddress, RpcError};
 

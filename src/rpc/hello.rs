@@ -42,13 +42,13 @@ macro_rules! notices {
 }
 
 notices! {
-    /// Who the sender is.
+    /// The identity of the sender.
     Hello = "rpc.Hello" to "/hello" {
         env: u64,
         name: String,
         address: Option<(String, u16)>,
     }
-    /// What ids stand for.
+    /// The endpoints that ids stand for.
     Names = "rpc.Names" to "/names" {
         names: Vec<(u64, String)>,
     }

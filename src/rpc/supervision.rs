@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The longest pause before a restart.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What becomes of an isolated endpoint when a handler or hook of it panics. The caller gets the panic as an error, and
+/// The policy for an isolated endpoint of which a handler or hook panics. The caller gets the panic as an error, and
 /// [`on_error`](super::RpcEndpoint::on_error) is called, whichever it is; see
 /// [`setup_supervised`](super::RpcEnv::setup_supervised).
 ///

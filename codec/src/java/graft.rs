@@ -24,7 +24,7 @@ impl Tree {
     }
 }
 
-/// Which nodes have been copied, and which are still empty.
+/// The nodes that have been copied, and those that are still empty.
 struct Copies {
     /// The copy of each node of the original.
     of: Vec<Value>,

@@ -105,7 +105,7 @@ impl Profile {
         Ok(profile)
     }
 
-    /// What two versions have in common, for a peer that may be either: the classes that are the same in both. A
+    /// The classes that are the same in two versions, for a peer that may be either. A
     /// superclass that differs is left out, and its fields with it; they are null for the peer.
     pub fn common(&self, other: &Profile) -> Profile {
         let mut common = Profile::default();

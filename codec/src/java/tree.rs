@@ -44,7 +44,7 @@ impl Tree {
         written
     }
 
-    /// What stands at the top of the stream, in order.
+    /// The items at the top of the stream, in order.
     pub fn items(&self) -> &[Item] {
         &self.items
     }

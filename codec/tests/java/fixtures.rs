@@ -17,7 +17,7 @@ fn every_stored_stream_is_written_again_byte_for_byte() {
     }
 }
 
-/// What is copied into another tree is written there as it was.
+/// An object that is copied into another tree is written there as it was.
 #[test]
 fn a_grafted_object_is_written_byte_for_byte() {
     for one in all() {

@@ -50,7 +50,7 @@ fn every_stored_message_is_written_and_read_again() {
     }
 }
 
-/// What one version said can be said to another, unless the other does not know the message.
+/// A message of one version can be said to another, unless the other does not know the message.
 #[test]
 fn every_stored_message_is_written_for_every_version() {
     for one in all() {
@@ -100,7 +100,7 @@ fn the_same_values_are_read_from_both_versions() {
     assert!(compared > 75);
 }
 
-/// Where Spark has no choice of form, ours is its own.
+/// If Spark has no choice of form, ours is its own.
 #[test]
 fn short_messages_have_the_bytes_that_spark_gives_them() {
     let mut differ = BTreeSet::new();
@@ -210,7 +210,7 @@ fn vectors_are_read_to_their_end() {
     assert_eq!(read, 6);
 }
 
-/// What a Master passes on is what the driver sent, with whatever it does not know.
+/// A Master passes on exactly what the driver sent, with whatever it does not know.
 #[test]
 fn an_application_is_passed_on_byte_for_byte() {
     for version in [Version::V3_5, Version::V4_1] {

@@ -48,7 +48,7 @@ fn the_version_of_a_peer_is_seen_in_what_it_says() {
     }
 }
 
-/// What is no profile, the line, and the reason.
+/// Texts that are no profile, with the line and the reason.
 const REFUSED: [(&str, usize, &str); 11] = [
     ("name 1\n  I port\n", 2, "a field outside of a class"),
     (

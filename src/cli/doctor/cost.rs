@@ -1,4 +1,4 @@
-//! What the drivers cost on this machine: a request and its reply, one at a time, and many at a time.
+//! The cost of the drivers on this machine: a request and its reply, one at a time, and many at a time.
 
 use std::fmt;
 use std::rc::Rc;

@@ -40,7 +40,7 @@ pub struct EndpointOptions {
     pub placement: Placement,
     /// Messages that may wait for it; `ringrail.rpc.inbox.capacity` where `None`.
     pub inbox_capacity: Option<usize>,
-    /// What becomes of it when it panics. For isolated endpoints that can be made again:
+    /// The policy for a panic of it. For isolated endpoints that can be made again:
     /// [`setup_supervised`](RpcEnv::setup_supervised).
     pub supervision: Supervision,
 }

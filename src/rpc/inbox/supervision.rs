@@ -1,4 +1,4 @@
-//! What becomes of a supervised endpoint when a handler or hook of it panics.
+//! The treatment of a supervised endpoint of which a handler or hook panics.
 //!
 //! The inbox finds out when the handler has returned, and lets the endpoint go before anything else is handled:
 //! what waits in the inbox is handled by the new one.

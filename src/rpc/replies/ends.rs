@@ -29,7 +29,7 @@ pub(crate) struct SentRequest {
     pub(crate) timed: bool,
 }
 
-/// What a pending ask of another thread has, whatever its message.
+/// The state of a pending ask of another thread that does not depend on its message.
 pub(crate) struct Asking {
     pub(crate) target: Arc<RefTarget>,
     /// The thread that has it.

@@ -62,7 +62,7 @@ impl std::ops::BitOr for Blocked {
     }
 }
 
-/// What has accumulated on a connection.
+/// The work that has accumulated on a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accumulated {
     /// Bytes of answers that wait to be sent.

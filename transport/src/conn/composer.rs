@@ -64,7 +64,7 @@ pub(crate) struct FileAsk {
     pub(crate) summed: bool,
 }
 
-/// What the composer has to know, or has to have done, before it can go on.
+/// A fact that the composer needs, or work that must be done, before it can go on.
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Nothing: the send is complete.
@@ -100,7 +100,7 @@ pub(crate) enum Way {
 #[derive(Debug)]
 pub(crate) struct FileAnswer {
     pub(crate) way: Way,
-    /// Where the sums of the slice are kept, once it has been read.
+    /// The place of the slice's sums, once it has been read.
     pub(crate) ticket: Option<SumTicket>,
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Ending {
     Ends { was_open: bool },
 }
 
-/// What is under way on a connection, for the end of a drain.
+/// The work under way on a connection, for the end of a drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UnderWay {
     /// Requests of the peer without an answer.

@@ -47,7 +47,7 @@ pub(crate) struct Load {
     pub(crate) activity: Activity,
 }
 
-/// What is to be done when the keepalive timer has fired.
+/// The action due when the keepalive timer has fired.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// The peer is dead or does not read: close the connection for this reason.

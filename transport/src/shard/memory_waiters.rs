@@ -11,7 +11,7 @@ use super::local::ConnKey;
 /// Waiters among which nobody looks for connections that have ended.
 const LEAST_LOOK: usize = 64;
 
-/// What memory is needed for.
+/// The purpose that memory is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// To go on with received bytes.

@@ -43,7 +43,7 @@ struct Reader<'a> {
     cursor: Cursor<'a>,
     limits: &'a Limits,
     tree: Tree,
-    /// What has a handle, in order; `None` for a class whose descriptor is not complete.
+    /// The items that have a handle, in order; `None` for a class whose descriptor is not complete.
     handles: Vec<Option<NodeId>>,
     depth: u32,
     /// Nodes, parts of annotations, and classes of objects: all that takes memory.
@@ -51,7 +51,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// What stands at the top.
+    /// The items at the top.
     fn item(&mut self) -> Result<Item, ReadError> {
         Ok(match self.cursor.u8()? {
             code::RESET => {

@@ -182,7 +182,7 @@ pub(crate) struct Conn {
     /// Open and taking requests, for other threads to see.
     active: Arc<AtomicBool>,
     pauses: Cell<Pauses>,
-    /// What the peer said when it announced its drain.
+    /// The text with which the peer announced its drain.
     peer_drain_text: RefCell<Option<Box<str>>>,
     liveness: RefCell<Liveness>,
     activity: Cell<Activity>,

@@ -626,7 +626,7 @@ impl Drop for EpollDriver {
     }
 }
 
-/// What remains of a gather after its first `sent` bytes are gone.
+/// Bytes of a gather that remain after its first `sent` bytes are gone.
 pub(super) fn left_of(gather: &Gather, sent: usize) -> usize {
     gather.remaining() - sent
 }

@@ -1,4 +1,4 @@
-//! What comes in: connections that are accepted, bytes that are received.
+//! The receiving direction: connections that are accepted, bytes that are received.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! What goes out: connects, memory, files.
+//! The sending direction: connects, memory, files.
 
 use std::io;
 use std::os::fd::AsRawFd;

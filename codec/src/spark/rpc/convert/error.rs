@@ -12,7 +12,7 @@ pub struct ConvertError {
     pub kind: ConvertErrorKind,
 }
 
-/// What does not fit.
+/// The mismatch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertErrorKind {

@@ -163,7 +163,7 @@ impl<'a> ObjectReader<'a> {
         }
     }
 
-    /// What its class's own code wrote.
+    /// The data that its class's own code wrote.
     pub(in crate::spark::rpc) fn annotation(&self) -> &'a [Content] {
         self.reader.tree().annotation(self.object)
     }

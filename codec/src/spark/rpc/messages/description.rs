@@ -16,24 +16,24 @@ record! {
         environment: Map<String, String> = "environment",
         /// The JVM's options.
         java_opts: Vec<String> = "javaOpts",
-        /// Where native libraries are looked for.
+        /// Directories of native libraries.
         library_path_entries: Vec<String> = "libraryPathEntries",
         /// The class whose `main` is run.
         main_class: String = "mainClass",
     }
 
     "org.apache.spark.deploy.ApplicationDescription"
-    /// What a driver tells of its application.
+    /// A driver's description of its application.
     ApplicationDescription {
         /// The address of its web UI; empty if it has none.
         app_ui_url: String = "appUiUrl",
         /// The command of its executors.
         command: Command = "command",
-        /// What its executors need.
+        /// The needs of its executors.
         default_profile: ResourceProfile = "defaultProfile",
         /// The compression of its event log.
         event_log_codec: Option<String> = "eventLogCodec",
-        /// Where it writes its event log.
+        /// The place of its event log.
         event_log_dir: Option<Uri> = "eventLogDir",
         /// How many executors it begins with, under dynamic allocation.
         initial_executor_limit: Option<i32> = "initialExecutorLimit",
@@ -56,7 +56,7 @@ record! {
         supervise: bool = "supervise",
         /// Its command.
         command: Command = "command",
-        /// Where its jar is fetched from.
+        /// The source of its jar.
         jar_url: String = "jarUrl",
         /// The resources that it needs.
         resource_reqs: Vec<ResourceRequirement> = "resourceReqs",

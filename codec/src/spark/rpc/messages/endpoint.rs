@@ -21,7 +21,7 @@ record! {
     }
 
     "org.apache.spark.rpc.RpcAddress"
-    /// Where a process listens.
+    /// The address at which a process listens.
     RpcAddress {
         /// The port.
         port: i32 = "port",
@@ -34,7 +34,7 @@ record! {
     RpcEndpointAddress {
         /// The endpoint's name.
         name: String = "name",
-        /// Where its process listens; null if it does not.
+        /// The address at which its process listens; null if it does not.
         rpc_address: OrNull<RpcAddress> = "rpcAddress",
         /// The address as text, for logs.
         to_string: OrNull<String> = "toString",

@@ -1,4 +1,4 @@
-//! What a Master persists: the content of its recovery files.
+//! The state that a Master persists: the content of its recovery files.
 
 use super::{ApplicationDescription, DriverDescription, NettyRpcEndpointRef, ResourceInformation};
 use crate::spark::rpc::convert::record;

@@ -48,7 +48,7 @@ record! {
     }
 
     "org.apache.spark.resource.ResourceProfile"
-    /// What the executors and tasks of a stage need.
+    /// The needs of a stage's executors and tasks.
     ResourceProfile {
         /// Whether the limiting resource may be cores.
         cores_limit_known: bool = "_coresLimitKnown",

@@ -10,7 +10,7 @@ const LIST_PROXY: &str = "scala.collection.immutable.List$SerializationProxy";
 const LIST_END: &str = "scala.collection.immutable.ListSerializeEnd$";
 const VECTOR: &str = "scala.collection.immutable.Vector";
 const LIST: &str = "scala.collection.immutable.List$";
-/// What 2.13 writes in place of any collection.
+/// The stand-in that 2.13 writes for any collection.
 pub(super) const PROXY: &str = "scala.collection.generic.DefaultSerializationProxy";
 const PROXY_END: &str = "scala.collection.generic.SerializeEnd$";
 

@@ -54,7 +54,7 @@ impl Rx {
             if self.stash.is_some() {
                 at += self.feed_stash(conn, bytes)?;
                 if conn.wire() != Wire::Native {
-                    // What was incomplete was the beginning of another protocol.
+                    // The incomplete bytes were the beginning of another protocol.
                     return self.parse(conn, data, at);
                 }
                 continue;

@@ -27,7 +27,7 @@ impl Rx {
         }
     }
 
-    /// What is incomplete may be complete now, or have memory: for the protocol whose frames need no alignment, the
+    /// Parses again, for an incomplete frame may be complete now, or have memory: for the protocol whose frames need no alignment, the
     /// other one's parser looks by itself.
     pub(super) fn look_again(&mut self, conn: &Rc<Conn>) -> Parsed {
         let Some(side) = conn.spark() else {

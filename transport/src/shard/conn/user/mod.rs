@@ -1,4 +1,4 @@
-//! What user code has on a shard: handlers that the connections call, and the handles that they are given.
+//! The parts of a shard that user code sees: handlers that the connections call, and the handles that they are given.
 //!
 //! [`client`](crate::client) and [`server`](crate::server) give these to programs under their own names.
 
