@@ -21,7 +21,7 @@ const STORE_NAME: &str = "registeredExecutors.redb";
 /// [`TransportContext::with_spark_authentication`]: crate::TransportContext::with_spark_authentication
 ///
 /// # Errors
-/// As [`transport_conf`], but that authentication is taken; it needs a secret.
+/// As [`transport_conf`](super::transport_conf), but that authentication is taken; it needs a secret.
 pub fn shuffle_transport_conf(
     conf: &Conf,
 ) -> Result<(TransportConf, Option<(ServerMode, Secret)>), ConfError> {

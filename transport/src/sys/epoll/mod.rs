@@ -12,7 +12,7 @@
 //!                     └── readers (file reads, own threads)     └── epoll_wait: a socket is ready
 //! ```
 //!
-//! A socket is registered once, edge-triggered, for both directions. Its [port](ports) remembers what is known of
+//! A socket is registered once, edge-triggered, for both directions. Its port remembers what is known of
 //! it: a call is tried only while the socket is believed to be ready, and a call that meets an empty or full socket
 //! ends that belief until the next edge. Operations of one direction are served in the order in which they were
 //! submitted. All system calls on sockets happen in `enter`, never in `submit`.

@@ -28,7 +28,7 @@ use super::ChunkOptions;
 ///
 /// A request by callback (the methods that end in `_with`) that is refused returns `Err`, and the
 /// callback is not called; otherwise the method returns the number for [`cancel`](Self::cancel). A
-/// request by future reports every error by the future, refusals included, as [`TransportClient`]
+/// request by future reports every error by the future, refusals included, as [`TransportClient`](crate::TransportClient)
 /// does.
 #[derive(Clone)]
 pub struct Connection {
