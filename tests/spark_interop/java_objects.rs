@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::install;
 use crate::trees;
 
-/// What a Java program answers to these lines.
+/// The answer of a Java program to these lines.
 fn answers(install: &Install, class: &str, args: &[&str], lines: &str) -> String {
     let mut input = tempfile::tempfile().expect("a file");
     input.write_all(lines.as_bytes()).expect("room");

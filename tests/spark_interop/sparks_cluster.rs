@@ -381,7 +381,7 @@ fn sparks_worker_starts_an_executor(version: Version) {
     assert_eq!(last.message.as_deref(), Some("Command exited with code 1"));
 }
 
-/// What a Master says to a submitting client.
+/// The answers of a Master to a submitting client.
 fn answer_client(asked: &Message, port: u16) -> Message {
     match asked {
         Message::RequestSubmitDriver(_) => Message::from(SubmitDriverResponse {

@@ -79,7 +79,7 @@ impl<E: RpcEndpoint> Inbox<E> {
     fn pause(&self, dispatcher: &Rc<Dispatcher>, pause: Duration) -> bool {
         let end_ns = clock::now_ns().saturating_add(clock::ns(pause));
         loop {
-            // Whoever stops it takes it from the registry, and wakes its thread.
+            // The code that stops it takes it from the registry, and wakes its thread.
             if dispatcher.env().registry.serial_of(self.id()) != Some(self.serial) {
                 return false;
             }

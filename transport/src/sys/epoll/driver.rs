@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::buf::{Gather, LeaseMut, Pool};
+use crate::buf::{LeaseMut, Pool};
 use crate::sys::driver::{
     Completion, Driver, DriverStats, FileState, Listening, Moved, Op, OpKey, Park, Payload, Sock,
     Waker,
@@ -20,7 +20,7 @@ use crate::sys::table::OpTable;
 
 use super::ops::{Exact, NO_SOCK, Pending, State};
 use super::poll::Poll;
-use super::ports::{Port, Ports};
+use super::ports::Ports;
 use super::readers::{Job, Readers};
 
 /// Bytes of files that leave between two calls of [`Driver::enter`]; as in the ring driver.
@@ -623,17 +623,5 @@ impl Drop for EpollDriver {
             }
         }
         self.socks.shut_down_all();
-    }
-}
-
-/// Bytes of a gather that remain after its first `sent` bytes are gone.
-pub(super) fn left_of(gather: &Gather, sent: usize) -> usize {
-    gather.remaining() - sent
-}
-
-impl Port {
-    /// The operation that is served next in each direction.
-    pub(super) fn fronts(&self) -> (Option<OpKey>, Option<OpKey>) {
-        (self.input.front().copied(), self.output.front().copied())
     }
 }

@@ -35,7 +35,7 @@ impl EpollDriver {
             let Some(port) = self.ports.get(sock) else {
                 return;
             };
-            let (true, (Some(key), _)) = (port.readable, port.fronts()) else {
+            let (true, Some(&key)) = (port.readable, port.input.front()) else {
                 return;
             };
             let ended = port.ended;

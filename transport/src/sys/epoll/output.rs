@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use crate::sys::driver::{OpKey, Sock};
 use crate::sys::files::Progress;
 
-use super::driver::{EpollDriver, left_of};
+use super::driver::EpollDriver;
 use super::ops::State;
 
 /// Sends of one socket before others have their turn.
@@ -31,7 +31,7 @@ impl EpollDriver {
             let Some(port) = self.ports.get(sock) else {
                 return;
             };
-            let (true, (_, Some(key))) = (port.writable, port.fronts()) else {
+            let (true, Some(&key)) = (port.writable, port.output.front()) else {
                 return;
             };
             match self.send(sock, key) {
@@ -73,7 +73,7 @@ impl EpollDriver {
                 match usize::try_from(done) {
                     Ok(count) => {
                         *sent += count;
-                        match left_of(gather, *sent) {
+                        match gather.remaining() - *sent {
                             0 => return Went::Over(*sent as i32),
                             // A short send filled the socket; the next call tells.
                             _ => return Went::Later,

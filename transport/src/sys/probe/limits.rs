@@ -64,12 +64,11 @@ fn shard_bytes(needs: &Needs) -> u64 {
 pub(super) const MEMLOCK: &str = "memlock";
 
 fn memlock(raw: &RawProbe, needs: &Needs) -> Finding {
-    const NAME: &str = MEMLOCK;
     let meaning = "rings (and registered buffers) count as locked memory of their user, all processes together";
     let limit = match raw.limits.memlock {
         Some(limit) if !raw.limits.ipc_lock => limit,
-        Some(_) => return Finding::ok(NAME, "CAP_IPC_LOCK exempts from the limit", meaning),
-        None => return Finding::ok(NAME, "unlimited", meaning),
+        Some(_) => return Finding::ok(MEMLOCK, "CAP_IPC_LOCK exempts from the limit", meaning),
+        None => return Finding::ok(MEMLOCK, "unlimited", meaning),
     };
     let shard = shard_bytes(needs);
     let needed = shard * u64::from(needs.shards);
@@ -81,7 +80,7 @@ fn memlock(raw: &RawProbe, needs: &Needs) -> Finding {
         bytes(needed)
     );
     if limit >= needed {
-        return Finding::ok(NAME, sum, meaning);
+        return Finding::ok(MEMLOCK, sum, meaning);
     }
     if raw
         .kernel()
@@ -91,11 +90,11 @@ fn memlock(raw: &RawProbe, needs: &Needs) -> Finding {
             "limit {}, which this kernel applies to registered buffers only",
             bytes(limit)
         );
-        return Finding::ok(NAME, detail, meaning);
+        return Finding::ok(MEMLOCK, detail, meaning);
     }
     let fit = limit / shard;
     Finding::bad(
-        NAME,
+        MEMLOCK,
         State::Missing,
         sum,
         format!(
